@@ -1,0 +1,29 @@
+# PYTHON chooses the interpreter, PIP_ARGS passes index options through, for instance
+#   make train PIP_ARGS="--extra-index-url <index of CPU-only torch wheels>"
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+ARGS ?=
+
+INSTALLED := $(VENV)/.installed
+
+.PHONY: train test lint clean
+
+train: $(INSTALLED)
+	$(VENV)/bin/python train.py backbone=mobilenetv3 $(ARGS)
+
+test: $(INSTALLED)
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+# The stamp is written last, so that an interrupted installation is taken up again.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,dev]'
+	$(VENV)/bin/python -m m2fp_kd.versions
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,165 @@
+"""Our own networks on disk: weights as safetensors beside a JSON recipe that rebuilds the module. No pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.geometry import Geometry
+
+FORMAT = "m2fp-kd network, version 1"
+BUILDERS = "m2fp_kd.models."
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not fit; the message lists what is wrong and what to do."""
+
+
+@dataclass
+class Network:
+    """A network with what is needed to use it.
+
+    Attributes:
+        module: the rebuilt network.
+        labels: label set that it was trained on.
+        geometry: how photos are fitted into its input.
+        recipe: the configuration node (``_target_`` and plain arguments) that built it.
+        lineage: where it comes from: teacher, its licence, data, parent hashes.
+        sha256: of the weight file.
+    """
+
+    module: nn.Module
+    labels: LabelSet
+    geometry: Geometry
+    recipe: dict[str, Any]
+    lineage: dict[str, Any]
+    sha256: str
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_network(
+    path: str | Path,
+    module: nn.Module,
+    labels: LabelSet,
+    geometry: Geometry,
+    recipe: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+) -> Path:
+    """Write ``path``.safetensors, then ``path``.json, which names it by hash; return the JSON's path.
+
+    The JSON comes last: where it is there, the weights are whole.
+    """
+    weights, card = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with atomic_path(weights) as temporary:
+        save_file(state, temporary)
+    content = {
+        "format": FORMAT,
+        "recipe": _without_downloads(recipe),
+        "label_set": labels.to_dict(),
+        "geometry": asdict(geometry),
+        "lineage": dict(lineage),
+        "weights": {"file": weights.name, "sha256": file_sha256(weights)},
+    }
+    with atomic_path(card) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
+    return card
+
+
+def load_network(path: str | Path) -> Network:
+    """Rebuild a network from its JSON (or the safetensors beside it).
+
+    Raises:
+        FileNotFoundError: either file is missing.
+        CheckpointError: not one of our files, changed weights, or tensors that do not fit the recipe.
+    """
+    card = Path(path).with_suffix(".json")
+    if not card.is_file():
+        raise FileNotFoundError(f"{card} is missing: a network is a .safetensors file and the .json recipe beside it")
+    content = json.loads(card.read_text())
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"{card} is not a network recipe of this project (format {content.get('format')!r})")
+    weights = card.parent / content["weights"]["file"]
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights}, the weights that {card.name} names, are missing")
+    if (found := file_sha256(weights)) != content["weights"]["sha256"]:
+        raise CheckpointError(f"{weights} is not the file that {card.name} describes (sha256 {found}); restore the pair")
+    _refuse_foreign_targets(content["recipe"], card)
+    module = instantiate(content["recipe"])
+    load_strictly(module, load_file(weights), weights)
+    return Network(
+        module=module.eval(),
+        labels=LabelSet.from_dict(content["label_set"]),
+        geometry=Geometry(**content["geometry"]),
+        recipe=content["recipe"],
+        lineage=content["lineage"],
+        sha256=content["weights"]["sha256"],
+    )
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Any], source: str | Path) -> None:
+    """Load a state dict of which every tensor must fit.
+
+    Raises:
+        CheckpointError: listing missing, surplus and misshapen tensors.
+    """
+    check_tensors(module.state_dict(), state, source)
+    module.load_state_dict(state)
+
+
+def check_tensors(wanted: Mapping[str, Any], found: Mapping[str, Any], source: str | Path) -> None:
+    """Check that `found` has the names and shapes of `wanted`, no more and no less.
+
+    Raises:
+        CheckpointError: listing missing, surplus and misshapen tensors.
+    """
+    problems = {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "surplus": sorted(found.keys() - wanted.keys()),
+        "misshapen": [
+            f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+            for name in sorted(wanted.keys() & found.keys())
+            if found[name].shape != wanted[name].shape
+        ],
+    }
+    lines = [
+        f"{len(names)} {kind}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        for kind, names in problems.items()
+        if names
+    ]
+    if lines:
+        raise CheckpointError(f"{source} does not fit this network: " + "; ".join(lines))
+
+
+def _without_downloads(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe without the backbone's starting weights: the saved weights replace them."""
+    clean: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            clean[key] = _without_downloads(value)
+        elif key not in ("pretrained", "weights"):
+            clean[key] = value
+    return clean
+
+
+def _refuse_foreign_targets(recipe: Any, card: Path) -> None:
+    """A recipe is data: it may build this project's networks and nothing else."""
+    if isinstance(recipe, Mapping):
+        target = recipe.get("_target_")
+        if target is not None and not str(target).startswith(BUILDERS):
+            raise CheckpointError(f"{card} wants to call {target}; a recipe may only build {BUILDERS}*")
+        for value in recipe.values():
+            _refuse_foreign_targets(value, card)

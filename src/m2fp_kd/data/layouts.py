@@ -1,0 +1,138 @@
+"""Which files belong together: folder layouts -> sorted lists of records, with every gap named."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+SPLITS = ("Training", "Validation", "Testing")
+
+
+class LayoutError(FileNotFoundError):
+    """A data folder that is missing, empty or has gaps."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files of one photo.
+
+    Attributes:
+        name: file name without its ending; unique within a split.
+        image: the photo.
+        categories: its part map, None where the photo is unlabelled.
+        humans: its map of person ids, None where the data set has none.
+        instances: its map of part-instance ids, None where the data set has none.
+    """
+
+    name: str
+    image: Path
+    categories: Path | None = None
+    humans: Path | None = None
+    instances: Path | None = None
+
+
+def m2fp_records(root: str | Path, split: str) -> list[Record]:
+    """Records of `root/split/{Images,Category_ids[,Human_ids,Instance_ids]}`, M2FP's own layout.
+
+    Raises:
+        ValueError: an unknown split.
+        LayoutError: a folder is missing or empty, or photos and labels do not match one to one.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split '{split}' in M2FP's layout; it has {', '.join(SPLITS)}")
+    folder = Path(root) / split
+    images = _files(folder / "Images", PHOTO_SUFFIXES)
+    maps: dict[str, dict[str, Path]] = {}
+    for field, name in (("categories", "Category_ids"), ("humans", "Human_ids"), ("instances", "Instance_ids")):
+        if field == "categories" or (folder / name).is_dir():
+            maps[field] = _files(folder / name, {".png"})
+            _match(images, maps[field], folder / "Images", folder / name)
+    return [Record(stem, path, **{field: found[stem] for field, found in maps.items()}) for stem, path in images.items()]
+
+
+def ccp_records(root: str | Path) -> list[Record]:
+    """Records of Clothing Co-Parsing as its repository lays it out: `photos/`, `annotations/{pixel,image}-level/`.
+
+    Photos with image-level tags only come as unlabelled records; a photo with neither is an error.
+
+    Raises:
+        LayoutError: a folder is missing or empty, or photos and annotations do not match.
+    """
+    root = Path(root)
+    images = _files(root / "photos", PHOTO_SUFFIXES)
+    pixels = _files(root / "annotations" / "pixel-level", {".mat"})
+    tags_folder = root / "annotations" / "image-level"
+    tags = _files(tags_folder, {".mat"}) if tags_folder.is_dir() else {}
+    _match(images, pixels | tags, root / "photos", root / "annotations")
+    return [Record(stem, path, pixels.get(stem)) for stem, path in images.items()]
+
+
+def photo_records(root: str | Path) -> list[Record]:
+    """Unlabelled records of all photos in one folder (not below it).
+
+    Raises:
+        LayoutError: the folder is missing or holds no photo.
+    """
+    return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES).items()]
+
+
+def split_records(records: Sequence[Record], fraction: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:
+    """Splits into (train, held out); a photo's side depends on its name, `fraction` and `seed` only.
+
+    Adding or removing photos moves no other photo to the other side.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction to hold out lies between 0 and 1, not {fraction}")
+    held_out = [record for record in records if _name_hash(record.name, seed) < fraction]
+    kept = [record for record in records if _name_hash(record.name, seed) >= fraction]
+    if not held_out or not kept:
+        raise ValueError(f"holding out {fraction:g} of {len(records)} photos leaves one side empty; give more photos")
+    return kept, held_out
+
+
+def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -> list[Record]:
+    """The first `limit` records after a shuffle by `seed`, in the order of their names; all where limit is None."""
+    if limit is None or limit >= len(records):
+        return list(records)
+    if limit < 1:
+        raise ValueError(f"limit={limit} leaves no photo; give 1 or more, or null for all")
+    chosen = np.random.default_rng(seed).permutation(len(records))[:limit]
+    return [records[index] for index in sorted(chosen)]
+
+
+def _name_hash(name: str, seed: int) -> float:
+    """Uniform in [0, 1)."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _files(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
+    """Stem -> path of the folder's files with one of these endings, sorted by stem; hidden files are skipped."""
+    if not folder.is_dir():
+        raise LayoutError(f"data folder {folder} does not exist; check data.root")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if path.stem in found:
+                raise LayoutError(f"{folder} holds both {found[path.stem].name} and {path.name}; keep one of them")
+            found[path.stem] = path
+    if not found:
+        raise LayoutError(f"data folder {folder} holds no {'/'.join(sorted(suffixes))} file; check data.root")
+    return dict(sorted(found.items()))
+
+
+def _match(images: dict[str, Path], maps: dict[str, Path], image_folder: Path, map_folder: Path) -> None:
+    """Raises unless both sides hold the same stems, naming the first few that stand alone."""
+    gaps = []
+    for lonely, folder, other in (
+        (images.keys() - maps.keys(), image_folder, map_folder),
+        (maps.keys() - images.keys(), map_folder, image_folder),
+    ):
+        if lonely:
+            names = ", ".join(sorted(lonely)[:5]) + (", ..." if len(lonely) > 5 else "")
+            gaps.append(f"{len(lonely)} in {folder} without a counterpart in {other}: {names}")
+    if gaps:
+        raise LayoutError("photos and labels do not match; add or remove these files. " + "; ".join(gaps))

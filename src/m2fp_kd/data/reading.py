@@ -1,0 +1,98 @@
+"""Files on disk -> arrays: one photo with its part labels and, where the layout has them, person and instance ids."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from m2fp_kd.data.layouts import Record
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.geometry import read_photo
+
+LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
+
+
+class LabelError(ValueError):
+    """A label file that cannot be read, is of another size than its photo, or holds values outside the label set."""
+
+
+@dataclass
+class Photo:
+    """One photo in memory; the maps have the photo's own size and are None where the data set has none.
+
+    Attributes:
+        name: file name without its ending.
+        image: uint8 (H, W, 3), upright RGB.
+        parts: uint8 (H, W), part index or the label set's ignore index.
+        humans: int32 (H, W), person id, 0 where there is nobody.
+        instances: int32 (H, W), part-instance id, 0 where there is none.
+    """
+
+    name: str
+    image: np.ndarray
+    parts: np.ndarray | None = None
+    humans: np.ndarray | None = None
+    instances: np.ndarray | None = None
+
+
+def read_record(record: Record, labels: LabelSet) -> Photo:
+    """Reads a photo and its maps and checks that they belong together.
+
+    Raises:
+        PhotoError: the photo is truncated or no picture.
+        LabelError: a map is unreadable or of another size than the photo.
+        ValueError: a part index lies outside `labels` (names the file and the values).
+    """
+    photo = Photo(record.name, read_photo(record.image))
+    size = photo.image.shape[:2]
+    if record.categories is not None:
+        photo.parts = read_parts(record.categories, labels)
+        _check_size(record.categories, photo.parts, record.image, size)
+    if record.humans is not None:
+        photo.humans = read_map(record.humans).astype(np.int32)
+        _check_size(record.humans, photo.humans, record.image, size)
+    if record.instances is not None:
+        photo.instances = read_map(record.instances).astype(np.int32)
+        _check_size(record.instances, photo.instances, record.image, size)
+    return photo
+
+
+def read_parts(path: Path, labels: LabelSet) -> np.ndarray:
+    """Part map uint8 (H, W) of a PNG or of a MATLAB file (variable `groundtruth`), every value checked."""
+    parts = read_map(path)
+    labels.check(parts, str(path))
+    return parts.astype(np.uint8)
+
+
+def read_map(path: Path) -> np.ndarray:
+    """Integer map (H, W) of an index PNG (8 or 16 bits) or of a MATLAB file (variable `groundtruth`)."""
+    if path.suffix == ".mat":
+        return _read_mat(path)
+    try:
+        with Image.open(path) as image:
+            if image.mode not in LABEL_MODES:
+                raise LabelError(f"{path}: a label map needs one channel of indices, this file is {image.mode}")
+            return np.array(image)
+    except OSError as error:
+        raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, variable_names=["groundtruth"])
+    except Exception as error:  # scipy raises a different kind for each way in which a file can be broken
+        raise LabelError(f"{path}: not a readable MATLAB file ({error}); fetch this file again") from error
+    if "groundtruth" not in content:
+        raise LabelError(f"{path}: holds no variable 'groundtruth'; is this CCP's annotations/pixel-level folder?")
+    return content["groundtruth"]
+
+
+def _check_size(path: Path, label_map: np.ndarray, image_path: Path, size: tuple[int, int]) -> None:
+    if label_map.shape != size:
+        raise LabelError(
+            f"{path}: label map is {label_map.shape[1]}x{label_map.shape[0]} but its photo {image_path} is "
+            f"{size[1]}x{size[0]} (upright); they must be of one size"
+        )

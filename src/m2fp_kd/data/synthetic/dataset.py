@@ -1,0 +1,48 @@
+"""Synthetic scenes on disk, in M2FP's layout."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from m2fp_kd.runtime.files import atomic_path
+
+from .scene import draw_scene
+
+JPEG_QUALITY = 90
+MAPS = {"Category_ids": "parts", "Human_ids": "humans", "Instance_ids": "instances"}
+SPLITS = ("Training", "Validation")
+
+
+def write_dataset(
+    folder: str | Path, split: str, seeds: Iterable[int], size: int | tuple[int, int], people: tuple[int, int] = (1, 4)
+) -> None:
+    """Writes one scene per seed to `folder/split/{Images,Category_ids,Human_ids,Instance_ids}`.
+
+    Images are JPEG, maps 8-bit PNG; the names come from the seeds. Files that exist are replaced.
+
+    Args:
+        folder: root of the data set.
+        split: `Training` or `Validation`.
+        seeds: one scene each.
+        size: as in `draw_scene`.
+        people: as in `draw_scene`.
+
+    Raises:
+        ValueError: on an unknown split or an argument that `draw_scene` refuses.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: M2FP's layout has {' and '.join(SPLITS)}")
+    root = Path(folder) / split
+    for seed in seeds:
+        photo = draw_scene(seed, size, people)
+        _save(photo.image, root / "Images" / f"{photo.name}.jpg", quality=JPEG_QUALITY)
+        for kind, attribute in MAPS.items():
+            _save(getattr(photo, attribute).astype(np.uint8), root / kind / f"{photo.name}.png")
+
+
+def _save(pixels: np.ndarray, path: Path, **options: Any) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, **options)

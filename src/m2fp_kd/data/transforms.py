@@ -1,0 +1,269 @@
+"""Augmentation as M2FP's: scale jitter, rotation, crop, flip with left/right swap, colour.
+
+Geometry is drawn once per photo as a `Warp` and applied alike to the photo, its label maps and cached log parts.
+
+Three frames: the *photo* (mirrored where flip was drawn), its *content* (the photo at the drawn scale) and the *crop*
+(the square that the network sees). Coordinates are continuous, (0, 0) being the outer corner of the first pixel.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.geometry import PAD_RGB, Placement
+
+STRIDE = 4
+"""Pixels of the crop per cell of a teacher's part distribution."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn for a training photo; zero switches a kind off.
+
+    Attributes:
+        scale: longest side of the photo in crop sizes, drawn log-uniformly from this range.
+        rotation: largest angle in degrees, either way.
+        rotation_probability: share of photos that are rotated.
+        flip: share of photos that are mirrored.
+        colour_probability: share of photos to which each of the following four is applied.
+        brightness: largest shift, in parts of the full range.
+        contrast: largest relative change of the distance from mid-grey.
+        saturation: largest relative change of the distance from grey.
+        hue: largest turn in degrees.
+    """
+
+    scale: tuple[float, float] = (0.6, 1.6)
+    rotation: float = 20.0
+    rotation_probability: float = 0.3
+    flip: float = 0.5
+    colour_probability: float = 0.5
+    brightness: float = 0.125
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 18.0
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise ValueError(f"augmentation.scale is a range (low, high) with 0 < low <= high, not {tuple(self.scale)}")
+        for name in ("rotation_probability", "flip", "colour_probability", "contrast", "saturation", "brightness"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"augmentation.{name} lies between 0 and 1, not {getattr(self, name)}")
+        for name in ("rotation", "hue"):
+            if not 0 <= getattr(self, name) <= 180:
+                raise ValueError(f"augmentation.{name} lies between 0 and 180 degrees, not {getattr(self, name)}")
+
+
+NO_AUGMENTATION = Augmentation((1.0, 1.0), rotation=0, flip=0, colour_probability=0)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """One geometric augmentation; all sizes and offsets are (height, width) in pixels.
+
+    Attributes:
+        source: size of the photo.
+        content: size of the scaled photo.
+        offset: where the crop's corner lies in the content (negative: padding before the photo).
+        size: side of the square crop.
+        flip: mirror the photo first.
+        angle: radians by which the crop is turned about its own centre.
+    """
+
+    source: tuple[int, int]
+    content: tuple[int, int]
+    offset: tuple[int, int]
+    size: int
+    flip: bool = False
+    angle: float = 0.0
+
+    @classmethod
+    def draw(
+        cls, augmentation: Augmentation, source: tuple[int, int], size: int, rng: np.random.Generator
+    ) -> "Warp":
+        """Draws scale, flip, angle and a random place, for the crop in the content or the content in the crop."""
+        low, high = np.log(augmentation.scale)
+        scale = math.exp(rng.uniform(low, high)) * size / max(source)
+        content = tuple(max(1, round(side * scale)) for side in source)
+        places = rng.random(2)
+        offset = tuple(round(place * (side - size)) for place, side in zip(places, content, strict=True))
+        flip = bool(rng.random() < augmentation.flip)
+        rotated = rng.random() < augmentation.rotation_probability
+        angle = math.radians(rng.uniform(-1, 1) * augmentation.rotation) if rotated else 0.0
+        return cls(source, content, offset, size, flip, angle)
+
+    def image(self, image: np.ndarray, colour: list[float] | None = None) -> np.ndarray:
+        """Photo uint8 (H, W, 3) -> crop uint8 (S, S, 3); only the content needed is scaled, antialiased.
+
+        Args:
+            colour: colour matrix of `draw_colour`; the padding keeps its colour.
+        """
+        top, left, bottom, right = window = self._window()
+        crop = Image.new("RGB", (self.size, self.size), PAD_RGB)
+        if top >= bottom or left >= right:
+            return np.array(crop)
+        piece = Image.fromarray(image).resize(
+            (right - left, bottom - top), Image.Resampling.BILINEAR, box=self._box(window)
+        )
+        if self.flip:
+            piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if colour is not None:
+            piece = piece.convert("RGB", colour)
+        if self.angle:
+            matrix = self._crop_to_content()
+            matrix[:, 2] -= left, top
+            crop = piece.transform(
+                crop.size, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR, fillcolor=PAD_RGB
+            )
+        else:
+            crop.paste(piece, (left - self.offset[1], top - self.offset[0]))
+        return np.array(crop)
+
+    def label_map(self, label_map: np.ndarray, fill: int) -> np.ndarray:
+        """Part or id map (H, W), uint8 or int32, -> crop (S, S) by nearest neighbour, `fill` outside the photo."""
+        matrix = self._crop_to_photo()
+        if self.flip:
+            matrix[0] = -matrix[0]
+            matrix[0, 2] += self.source[1]
+        warped = Image.fromarray(label_map).transform(
+            (self.size, self.size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.NEAREST, fillcolor=fill
+        )
+        return np.array(warped)
+
+    def parts(self, parts: np.ndarray, labels: LabelSet) -> np.ndarray:
+        """Part map uint8 (H, W) -> crop (S, S), left and right parts swapped where the photo is mirrored."""
+        warped = self.label_map(parts, labels.ignore_index)
+        if not self.flip:
+            return warped
+        swap = np.arange(256, dtype=np.uint8)
+        swap[: labels.num_parts] = labels.flip_permutation
+        return swap[warped]
+
+    def valid(self) -> Tensor:
+        """Bool (S/4, S/4): the cell's centre lies on the photo."""
+        x, y = self._cell_centres()
+        height, width = self.source
+        return (x >= 0) & (x < width) & (y >= 0) & (y < height)
+
+    def log_parts(self, log_parts: Tensor, placement: Placement) -> Tensor:
+        """Cached log parts -> log parts float32 (P, S/4, S/4) of the crop, by one bilinear interpolation.
+
+        The mirrored photo's own output is used where flip was drawn, so that left and right are as the teacher says.
+
+        Args:
+            log_parts: float32 (2, P, h, w): of the photo and of the mirrored photo, on the teacher's canvas.
+            placement: where the photo lies on that canvas.
+        """
+        grid = log_parts[int(self.flip)]
+        x, y = self._cell_centres()
+        axes = []
+        for values, source, content, canvas, cells in zip(
+            (x, y), self.source[::-1], placement.content[::-1], placement.canvas[::-1], grid.shape[:0:-1], strict=True
+        ):
+            position = values * (content * cells / (source * canvas))
+            # Half a cell inside the photo: what the teacher said of the canvas's padding must not leak in.
+            last = max(content * cells / canvas - 0.5, 0.5)
+            axes.append(position.clamp(0.5, last) * (2 / cells) - 1)
+        points = torch.stack(axes, dim=-1)[None].float()
+        warped = F.grid_sample(grid[None], points, mode="bilinear", padding_mode="border", align_corners=False)
+        return warped[0].log_softmax(dim=0)
+
+    def _crop_to_content(self) -> np.ndarray:
+        """Affine matrix (2, 3) from (x, y, 1) in the crop to the content: a turn about the crop's centre."""
+        cosine, sine = math.cos(self.angle), math.sin(self.angle)
+        centre = self.size / 2
+        top, left = self.offset
+        return np.array(
+            [
+                [cosine, -sine, left + centre * (1 - cosine + sine)],
+                [sine, cosine, top + centre * (1 - cosine - sine)],
+            ]
+        )
+
+    def _crop_to_photo(self) -> np.ndarray:
+        """Affine matrix (2, 3) from the crop to the photo (mirrored where flip was drawn)."""
+        scale = np.array(self.source[::-1]) / np.array(self.content[::-1])
+        return self._crop_to_content() * scale[:, None]
+
+    def _cell_centres(self) -> tuple[Tensor, Tensor]:
+        """x and y, float64 (S/4, S/4), in the photo."""
+        centres = (torch.arange(self.size // STRIDE, dtype=torch.float64) + 0.5) * STRIDE
+        matrix = torch.from_numpy(self._crop_to_photo())
+        x, y = (row[0] * centres[None, :] + row[1] * centres[:, None] + row[2] for row in matrix)
+        return x, y
+
+    def _window(self) -> tuple[int, int, int, int]:
+        """The content that the crop shows, (top, left, bottom, right) in whole pixels."""
+        corners = np.array([[0, 0, 1], [self.size, 0, 1], [0, self.size, 1], [self.size, self.size, 1]])
+        reach = corners @ self._crop_to_content().T
+        margin = 1 if self.angle else 0  # for the bilinear turn
+        left, top = np.floor(reach.min(axis=0) - margin).astype(int).clip(0)
+        right, bottom = np.minimum(np.ceil(reach.max(axis=0) + margin).astype(int), self.content[::-1])
+        return int(top), int(left), int(bottom), int(right)
+
+    def _box(self, window: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
+        """The window as Pillow's (left, top, right, bottom) in the unmirrored photo."""
+        top, left, bottom, right = window
+        height, width = self.content
+        if self.flip:
+            left, right = width - right, width - left
+        down, across = self.source[0] / height, self.source[1] / width
+        return (
+            left * across,
+            top * down,
+            min(right * across, self.source[1]),
+            min(bottom * down, self.source[0]),
+        )
+
+
+def draw_colour(augmentation: Augmentation, rng: np.random.Generator) -> list[float] | None:
+    """Draws brightness, contrast, saturation and hue as one affine map of RGB (0..255); None where none was drawn.
+
+    All four are linear in RGB (hue as a turn about the grey axis that keeps luma, as in SVG's `hueRotate`), so one
+    pass over the pixels does them together.
+
+    Returns:
+        The 12 numbers, row by row, that `PIL.Image.convert("RGB", matrix)` takes.
+    """
+    applied = rng.random(4) < augmentation.colour_probability
+    amounts = rng.uniform(-1, 1, 4) * applied
+    if not applied.any():
+        return None
+    return colour_matrix(
+        brightness=255 * augmentation.brightness * amounts[0],
+        contrast=1 + augmentation.contrast * amounts[1],
+        saturation=1 + augmentation.saturation * amounts[2],
+        hue=math.radians(augmentation.hue * amounts[3]),
+    )
+
+
+def colour_matrix(brightness: float, contrast: float, saturation: float, hue: float) -> list[float]:
+    """Affine map of RGB (0..255) as 12 numbers: hue (radians), saturation, contrast about 128, then brightness."""
+    to_yiq = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+    cosine, sine = saturation * math.cos(hue), saturation * math.sin(hue)
+    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    linear = contrast * np.linalg.inv(to_yiq) @ turn @ to_yiq
+    shift = 128 * (1 - contrast) + brightness
+    return np.column_stack([linear, np.full(3, shift)]).ravel().tolist()
+
+
+def augment(
+    photo: Photo, augmentation: Augmentation, size: int, labels: LabelSet, rng: np.random.Generator
+) -> tuple[Photo, Warp]:
+    """Draws and applies an augmentation; the new photo's image and maps are (size, size)."""
+    warp = Warp.draw(augmentation, photo.image.shape[:2], size, rng)
+    augmented = Photo(
+        photo.name,
+        warp.image(photo.image, draw_colour(augmentation, rng)),
+        None if photo.parts is None else warp.parts(photo.parts, labels),
+        None if photo.humans is None else warp.label_map(photo.humans, 0),
+        None if photo.instances is None else warp.label_map(photo.instances, 0),
+    )
+    return augmented, warp

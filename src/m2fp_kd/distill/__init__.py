@@ -1,0 +1,1 @@
+"""Distillation: targets, losses, their weighted sum, teachers and the training module."""

@@ -1,0 +1,78 @@
+"""One call of Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    cfg: DictConfig, module: pl.LightningModule, datamodule: pl.LightningDataModule, callbacks: Sequence[Callback] = ()
+) -> pl.Trainer:
+    """Train, or go on with an interrupted run, and leave ``checkpoints/best.ckpt`` and ``last.ckpt`` in the run's folder.
+
+    Raises:
+        FileNotFoundError: ``ckpt_path`` names a file that is not there.
+        KeyboardInterrupt: Ctrl-C; the last finished epoch is on disk.
+    """
+    folder = Path(cfg.run_dir) / "checkpoints"
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer,
+        default_root_dir=cfg.run_dir,
+        logger=[instantiate(logger) for logger in cfg.logger.values()],
+        callbacks=[*_callbacks(cfg, folder), *callbacks],
+    )
+    checkpoint = resume_from(cfg.ckpt_path, folder)
+    if checkpoint:
+        log.info("resuming from %s", checkpoint)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    except BaseException:
+        if (folder / "last.ckpt").exists():
+            log.warning("interrupted; the same command goes on from %s", folder / "last.ckpt")
+        raise
+    return trainer
+
+
+def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
+    """The checkpoint to go on from: None starts from scratch, ``last`` means the folder's last one if there is one."""
+    if ckpt_path is None:
+        return None
+    path = folder / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path)
+    if path.is_file():
+        return str(path)
+    if ckpt_path == "last":
+        return None
+    raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state")
+
+
+def load_best(module: pl.LightningModule, folder: Path) -> None:
+    """Load the weights of the epoch with the best ``val/mIoU``."""
+    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+
+
+def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
+        ),
+        LearningRateMonitor(),
+        TQDMProgressBar(),
+    ]
+    if cfg.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=cfg.ema))
+    return callbacks

@@ -1,0 +1,140 @@
+"""Label maps -> the sets of true masks that a mask-classification network is matched with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from m2fp_kd.labels import LabelSet
+
+_ID_BITS = 32
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """The true masks of one image.
+
+    Attributes:
+        classes: int64 (T,), part index, or P for a person (M2FP's `Human`).
+        masks: bool (T, H, W). Part masks share no pixel; a person's mask lies over the masks of its parts.
+        valid: bool (H, W), False on ignored pixels, which belong to no mask and carry no loss.
+    """
+
+    classes: Tensor
+    masks: Tensor
+    valid: Tensor
+
+
+def mask_targets(parts: Tensor, humans: Tensor | None, instances: Tensor | None, labels: LabelSet) -> MaskTargets:
+    """Split the label maps of one image into masks with classes, as M2FP (Yang et al. 2023) is trained.
+
+    With ids there is one mask per part instance and, where the label set knows persons, one per person. Without ids
+    there is one mask per part present. Background is one mask in either case, and so are those pixels of a part that
+    no instance claims. Where persons are labelled but part instances are not, a part of a person is the instance.
+
+    Args:
+        parts: integer (H, W), part indices and `labels.ignore_index`.
+        humans: integer (H, W) person ids, 0 where there is no person; or None.
+        instances: integer (H, W) ids of part instances, 0 where there is none; or None.
+        labels: label set of `parts`.
+
+    Returns:
+        Masks ordered by part, then by id; persons last. T is 0 when every pixel is ignored.
+
+    Raises:
+        ValueError: if the maps differ in size.
+    """
+    for name, ids in (("humans", humans), ("instances", instances)):
+        if ids is not None and ids.shape != parts.shape:
+            raise ValueError(f"{name} is {tuple(ids.shape)} but parts is {tuple(parts.shape)}: give maps of one size")
+    valid = parts != labels.ignore_index
+    keys = parts.long() << _ID_BITS
+    ids = humans if instances is None else instances
+    if ids is not None:
+        keys = keys + torch.where(parts > 0, ids.long(), 0)
+    keys, masks = _masks_by_key(keys, valid)
+    classes = keys >> _ID_BITS
+    if labels.has_human and humans is not None:
+        persons, person_masks = _masks_by_key(humans.long(), valid & (humans > 0))
+        classes = torch.cat([classes, torch.full_like(persons, labels.num_parts)])
+        masks = torch.cat([masks, person_masks])
+    return MaskTargets(classes, masks, valid)
+
+
+def _masks_by_key(keys: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Distinct keys (T,) among the pixels `where`, ascending, and the mask (T, H, W) of each. Keys are >= 0."""
+    # Runs of equal keys first: sorting every pixel would take most of the time.
+    distinct = keys[where].unique_consecutive().unique()
+    return distinct, torch.where(where, keys, -1) == distinct[:, None, None]
+
+
+@dataclass(frozen=True)
+class MaskBatch:
+    """The true masks of a batch, one image after another, to be looked at in points.
+
+    Points are (x, y) within 0..1. Maps have a margin of one pixel so that sampling needs no bounds check: outside the
+    image masks are 0, as in Mask2Former, and `valid` continues its border.
+
+    Attributes:
+        classes: int64 (T,).
+        image: int64 (T,), the image that a mask belongs to.
+        masks: bool (T, H+2, W+2).
+        valid: bool (B, H+2, W+2).
+        counts: masks in each image.
+    """
+
+    classes: Tensor
+    image: Tensor
+    masks: Tensor
+    valid: Tensor
+    counts: list[int]
+
+    @classmethod
+    def of(cls, targets: Sequence[MaskTargets]) -> "MaskBatch":
+        """Join the targets of a batch; ValueError if their images differ in size."""
+        sizes = {tuple(target.valid.shape) for target in targets}
+        if len(sizes) != 1:
+            raise ValueError(f"targets of a batch have sizes {sorted(sizes)}: crop or pad the label maps to one size")
+        counts = [len(target.classes) for target in targets]
+        valid = torch.stack([target.valid for target in targets])
+        return cls(
+            classes=torch.cat([target.classes for target in targets]),
+            image=torch.repeat_interleave(torch.tensor(counts)).to(valid.device),
+            masks=F.pad(torch.cat([target.masks for target in targets]), (1, 1, 1, 1)),
+            valid=F.pad(valid[:, None].half(), (1, 1, 1, 1), mode="replicate")[:, 0] > 0,
+            counts=counts,
+        )
+
+    def sample_masks(self, points: Tensor, target: Tensor) -> Tensor:
+        """Masks `target` (M,) at points (M, N, 2): float (M, N) within 0..1, bilinear."""
+        return _bilinear(self.masks, target, points)
+
+    def sample_valid(self, points: Tensor, image: Tensor) -> Tensor:
+        """Share of valid pixels around points (M, N, 2) of images (M,): float (M, N) within 0..1, bilinear."""
+        return _bilinear(self.valid, image, points)
+
+    def valid_cells(self, size: tuple[int, int]) -> Tensor:
+        """Which cells of a grid of `size` (h, w) have any valid pixel: bool (B, 1, h, w)."""
+        return F.adaptive_max_pool2d(self.valid[:, None, 1:-1, 1:-1].float(), size) > 0
+
+
+def _bilinear(maps: Tensor, rows: Tensor, points: Tensor) -> Tensor:
+    """Values (M, N) of maps[rows] at points (M, N, 2), pixel centres at .5; maps bool (R, H+2, W+2).
+
+    Unlike `grid_sample` it needs neither float maps nor a copy of a map for every row.
+    """
+    height, width = maps.shape[1:]
+    x = points[..., 0] * (width - 2) + 0.5
+    y = points[..., 1] * (height - 2) + 0.5
+    left, top = x.floor(), y.floor()
+    index = ((rows[:, None] * height + top.long()) * width + left.long()).flatten()
+    flat = maps.flatten()
+
+    def pixels(offset: int) -> Tensor:
+        return flat[offset:].index_select(0, index).view_as(x).float()
+
+    upper = torch.lerp(pixels(0), pixels(1), x - left)
+    lower = torch.lerp(pixels(width), pixels(width + 1), x - left)
+    return torch.lerp(upper, lower, y - top)

@@ -1,0 +1,129 @@
+"""The training recipe: any network that parses people, any teacher, any objective."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from m2fp_kd.distill.objective import Objective
+from m2fp_kd.distill.schedule import parameter_groups
+from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
+from m2fp_kd.evaluation.miou import iou, miou
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
+from m2fp_kd.runtime.geometry import Geometry, restore_map
+
+
+def as_student_output(output: StudentOutput | M2FPOutput, num_parts: int) -> StudentOutput:
+    """View an M2FP's output as a student's, so that teachers train by the same recipe."""
+    if isinstance(output, StudentOutput):
+        return output
+    return StudentOutput(log_parts(output, num_parts), queries=output, features=output.mask_features)
+
+
+class Distillation(pl.LightningModule):
+    """Trains ``student`` on labels, on a teacher's part distributions, or both.
+
+    Logs ``train/loss``, every term unweighted as ``train/<term>``, ``val/mIoU`` (0..1, at the labels' own size, one
+    confusion matrix over the whole set) and ``val/IoU/<part>``.
+
+    Args:
+        student: maps RGB images 0..255 ``(B, 3, H, W)`` to a ``StudentOutput`` or ``M2FPOutput``.
+        objective: the checked weighted sum of losses.
+        labels: label set of the data.
+        geometry: how validation photos are placed on a canvas.
+        optimizer: partial that takes parameter groups.
+        schedule: partial that takes the optimiser and ``total_steps``.
+        teacher: None trains on labels alone.
+        lr: learning rate outside the backbone.
+        weight_decay: of weights with more than one axis.
+        backbone_lr_scale: factor on ``lr`` inside the backbone.
+        seed: with the step number it determines every random draw made on the device.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        labels: LabelSet,
+        geometry: Geometry,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        teacher: CachedTeacher | LiveTeacher | None = None,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        backbone_lr_scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+        self.labels = labels
+        self.geometry = geometry
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.teacher = teacher
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.backbone_lr_scale = backbone_lr_scale
+        self.seed = seed
+        self.confusion = MulticlassConfusionMatrix(labels.num_parts, ignore_index=labels.ignore_index)
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
+        return as_student_output(self.student(images), self.labels.num_parts)
+
+    def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
+        # One seed per step: what a resumed run draws does not depend on what was drawn before the interruption.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        target = self.teacher(batch) if self.teacher is not None else None
+        loss, terms = self.objective(self(batch["images"]), batch, target)
+        size = len(batch["images"])
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=size)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop at once, with the cause, where a loss has become NaN: no checkpoint may hold such weights."""
+        if self.trainer.global_step % 50 == 0:
+            for name, parameter in self.named_parameters():
+                if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                    raise FloatingPointError(
+                        f"the gradient of {name} is not finite at step {self.global_step}; lower optimizer.lr "
+                        "or use trainer.precision=32-true, then resume with ckpt_path=last"
+                    )
+
+    def on_train_start(self) -> None:
+        self.confusion.reset()  # the sanity check has counted photos
+
+    def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
+        images = batch["images"]
+        logits = self(images).part_logits.float()
+        maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False).argmax(dim=1)
+        for part_map, placement, truth in zip(
+            maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], strict=True
+        ):
+            restored = torch.from_numpy(restore_map(part_map, placement)).to(self.device)
+            self.confusion.update(restored, torch.from_numpy(truth).to(self.device))
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        self.log("val/mIoU", miou(confusion), prog_bar=True)
+        for part, value in zip(self.labels.parts, iou(confusion), strict=True):
+            self.log(f"val/IoU/{part}", value)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        groups = parameter_groups(self, self.lr, self.weight_decay, self.backbone_lr_scale)
+        optimizer = self.optimizer(groups)
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, total_steps=total_steps), "interval": "step"},
+        }

@@ -1,0 +1,102 @@
+"""The objective: a weighted sum of named terms, checked when it is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
+
+
+@dataclass
+class TeacherTarget:
+    """What a teacher says of a batch, on the student's stride-4 grid.
+
+    Attributes:
+        log_parts: log-probabilities ``(B, P, h, w)``.
+        valid: bool ``(B, h, w)``, false outside the photo.
+        queries: the teacher's query outputs, where it gives them (a cache does not).
+        features: the teacher's mask features ``(B, D, h, w)``, where it gives them.
+    """
+
+    log_parts: Tensor
+    valid: Tensor
+    queries: M2FPOutput | None = None
+    features: Tensor | None = None
+
+
+class Term(nn.Module):
+    """One term of the objective.
+
+    ``needs`` names what the term reads: fields of the teacher's target (``log_parts``, ``queries``, ``features``), and
+    of the student's output, prefixed ``student.`` (``student.queries``, ``student.features``).
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
+        raise NotImplementedError
+
+
+class Objective(nn.Module):
+    """Weighted sum of named terms: ``sum_k weights[k] * terms[k]``.
+
+    Args:
+        terms: modules by name. Their parameters (a projection, say) train with the student.
+        weights: one weight per term.
+
+    Raises:
+        ValueError: a weight without a term or a term without a weight, or no term at all.
+    """
+
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        if not terms:
+            raise ValueError("the objective has no terms; choose a recipe, for instance distill=classic")
+        if set(terms) != set(weights):
+            raise ValueError(f"weights are for {sorted(weights)}, but the terms are {sorted(terms)}")
+        self.terms = nn.ModuleDict(terms)
+        self.weights = dict(weights)
+
+    def check(self, teacher_gives: frozenset[str], student_gives: frozenset[str]) -> None:
+        """Refuse a term that reads what this teacher or this student cannot give.
+
+        Raises:
+            ValueError: naming the term, what it misses and the way out.
+        """
+        given = teacher_gives | {f"student.{name}" for name in student_gives}
+        for name, term in self.terms.items():
+            missing = sorted(term.needs - given)  # type: ignore[operator]
+            if not missing:
+                continue
+            if any(item.startswith("student.") for item in missing):
+                raise ValueError(
+                    f"the term '{name}' needs {missing}, which this student does not give; choose student=m2fp or leave it out"
+                )
+            raise ValueError(
+                f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives) or 'nothing'}; "
+                "use teacher=live teacher.checkpoint=FILE (a cache holds part distributions only), "
+                "or distill=labels to train on labels alone"
+            )
+
+    def forward(
+        self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and every term unweighted."""
+        values = {name: term(output, batch, target) for name, term in self.terms.items()}
+        return torch.stack([self.weights[name] * value for name, value in values.items()]).sum(), values
+
+
+def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:
+    """Build an objective from configuration: ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
+
+    A term of weight 0 is left out, so that ``distill.alpha=0`` needs no teacher.
+    """
+    active = {name: spec for name, spec in terms.items() if spec["weight"] != 0}
+    return Objective(
+        {name: spec["term"](labels=labels) for name, spec in active.items()},
+        {name: float(spec["weight"]) for name, spec in active.items()},
+    )

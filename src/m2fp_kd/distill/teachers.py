@@ -1,0 +1,54 @@
+"""Where the soft target of a batch comes from: a frozen network, or what it said earlier, kept in a cache.
+
+Neither is an ``nn.Module``: a teacher stays outside the student's ``state_dict``, outside DDP and outside checkpoints.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.objective import TeacherTarget
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.outputs import log_parts
+
+
+class CachedTeacher:
+    """Reads the targets that the data loader took from the cache and warped together with the photo."""
+
+    gives = frozenset({"log_parts"})
+
+    def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
+        return TeacherTarget(log_parts=batch["log_parts"], valid=batch["valid"])
+
+
+class LiveTeacher:
+    """Runs the frozen teacher on each batch.
+
+    Args:
+        network: an M2FP; it is put in evaluation mode and its gradients are switched off.
+        num_parts: P of the label set, without ``Human``.
+        scale: the teacher's input size over the student's; its output is resampled to the student's stride-4 grid.
+    """
+
+    gives = frozenset({"log_parts", "queries", "features"})
+
+    def __init__(self, network: M2FP, num_parts: int, scale: float = 1.0) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.num_parts = num_parts
+        self.scale = scale
+
+    @torch.no_grad()
+    def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
+        images: Tensor = batch["images"].float()
+        self.network.to(images.device)
+        grid = images.shape[-2] // 4, images.shape[-1] // 4
+        if self.scale != 1:
+            images = F.interpolate(images, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        output = self.network(images)
+        parts = log_parts(output, self.num_parts)
+        if parts.shape[-2:] != grid:
+            parts = F.interpolate(parts.exp(), size=grid, mode="bilinear", align_corners=False).clamp(min=1e-8).log()
+        return TeacherTarget(parts, batch["valid"], queries=output, features=output.mask_features)

@@ -1,0 +1,58 @@
+"""Which CPU this is, and what it offers to INT8 and bf16 arithmetic."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+# Our name -> the kernel's flag in /proc/cpuinfo: "flags" on x86, "Features" on ARM.
+X86_FEATURES = {
+    "AVX2": "avx2",
+    "AVX-512": "avx512f",
+    "AVX-VNNI": "avx_vnni",
+    "AVX-512 VNNI": "avx512_vnni",
+    "AVX-512 BF16": "avx512_bf16",
+    "AMX INT8": "amx_int8",
+    "AMX BF16": "amx_bf16",
+}
+ARM_FEATURES = {"NEON": "asimd", "dot product": "asimddp", "I8MM": "i8mm", "BF16": "bf16", "SVE": "sve"}
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A CPU.
+
+    Attributes:
+        model: the maker's name, or the architecture where the system does not tell.
+        architecture: ``x86_64``, ``aarch64``, ...
+        cores: logical cores that this process may use.
+        features: those of X86_FEATURES / ARM_FEATURES that it has; None where the system does not tell.
+    """
+
+    model: str
+    architecture: str
+    cores: int
+    features: tuple[str, ...] | None
+
+
+def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
+    """Describe this machine's CPU; without ``/proc/cpuinfo`` only what Python's ``platform`` knows."""
+    architecture = platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fallback = platform.processor() or architecture
+    if not cpuinfo.is_file():
+        return Cpu(fallback, architecture, cores, None)
+    model, features = parse_cpuinfo(cpuinfo.read_text(encoding="utf-8", errors="replace"))
+    return Cpu(model or fallback, architecture, cores, features)
+
+
+def parse_cpuinfo(text: str) -> tuple[str | None, tuple[str, ...] | None]:
+    """Model name (None if it is not given, as on most ARM) and features (None if not given) of the first core."""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    if flags is None:
+        return (model and model[1].strip()), None
+    known = X86_FEATURES if flags[1] == "flags" else ARM_FEATURES
+    present = set(flags[2].split())
+    return (model and model[1].strip()), tuple(name for name, flag in known.items() if flag in present)

@@ -1,0 +1,78 @@
+"""Score anything that turns a photo into a part map."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.evaluation import miou as metric
+from m2fp_kd.labels import LabelSet
+
+Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size."""
+
+
+class LabelledPhoto(Protocol):
+    """What is needed of a ``data.reading.Photo``: ``image`` uint8 (H, W, 3), ``parts`` uint8 (H, W) or None."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+    @property
+    def parts(self) -> NDArray[np.uint8] | None: ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores over a whole set; IoU and accuracy in 0..1.
+
+    Attributes:
+        miou: mean over the parts present in truth or prediction.
+        miou_absent_zero: M2FP's evaluator's mean, absent parts counted as 0.
+        iou: part name -> IoU, None where the part is in neither truth nor prediction.
+        pixel_accuracy: share of right pixels.
+        confusion: int64 (P, P), row = truth.
+    """
+
+    miou: float
+    miou_absent_zero: float
+    iou: dict[str, float | None]
+    pixel_accuracy: float
+    confusion: metric.Confusion
+
+
+def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
+    """All scores of a confusion matrix ``(P, P)``."""
+    per_part = zip(labels.parts, metric.iou(matrix).tolist(), strict=True)
+    return Scores(
+        miou=metric.miou(matrix),
+        miou_absent_zero=metric.miou_absent_zero(matrix),
+        iou={part: None if math.isnan(value) else value for part, value in per_part},
+        pixel_accuracy=metric.pixel_accuracy(matrix),
+        confusion=matrix,
+    )
+
+
+def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) -> Scores:
+    """Parse every photo and score it against its label at the label's own size.
+
+    Raises:
+        ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
+    """
+    total = np.zeros((labels.num_parts, labels.num_parts), np.int64)
+    count = 0
+    for photo in photos:
+        if photo.parts is None:
+            raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
+        try:
+            total += metric.confusion(photo.parts, parse(photo.image), labels.num_parts, labels.ignore_index)
+        except ValueError as error:
+            raise ValueError(f"{photo.name}: {error}") from error
+        count += 1
+    if count == 0:
+        raise ValueError("no photos to evaluate on; check the data folder and split")
+    return scores_of(total, labels)

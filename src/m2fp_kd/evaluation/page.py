@@ -1,0 +1,136 @@
+"""The report as one self-contained HTML page: no script, no external request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from m2fp_kd.evaluation import miou as metric
+from m2fp_kd.evaluation.curves import line_chart, short
+from m2fp_kd.evaluation.pictures import Picture, data_uri, panels
+from m2fp_kd.evaluation.results import RunReport, title
+from m2fp_kd.evaluation.summary import MISSING, how_measured, percent, points, summary_rows
+
+TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
+PART_CURVES = "val/IoU/"
+NOTABLE_LOSS = -0.01
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A learning curve: its metric, last value and drawing."""
+
+    name: str
+    last: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row: whose it is, its mIoU on this photo ("" if it has none) and the image itself."""
+
+    title: str
+    score: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part's IoU for every model and what INT8 changed; None where it was not measured or does not occur."""
+
+    name: str
+    colour: str
+    iou: list[float | None]
+    change: float | None
+
+    @property
+    def notable(self) -> bool:
+        """Whether INT8 cost this part more than a point."""
+        return self.change is not None and self.change < NOTABLE_LOSS
+
+
+def render(report: RunReport) -> str:
+    """The page as HTML text."""
+    environment = Environment(
+        loader=PackageLoader("m2fp_kd.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(points=points, percent=percent, title=title)
+    charts = _charts(report)
+    rows = summary_rows(report)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        rows=rows,
+        tiles=[row for row in rows if row.quantity in TILES and row.cells[-1].text != MISSING],
+        measured=[how_measured(model) or MISSING for model in report.models.values()],
+        notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
+        parts=_part_rows(report),
+        charts=[chart for chart in charts if not chart.name.startswith(PART_CURVES)],
+        part_charts=[chart for chart in charts if chart.name.startswith(PART_CURVES)],
+        pictures=[(picture.name, _panels(picture, report)) for picture in report.pictures],
+        colours=_colours(report),
+        facts={
+            heading: _facts(values)
+            for heading, values in (
+                ("Lineage", report.lineage),
+                ("Data", report.data),
+                ("CPU", report.cpu),
+                ("Versions", report.versions),
+            )
+        },
+        config=yaml.safe_dump(report.to_dict()["config"], sort_keys=False, allow_unicode=True),
+        missing=MISSING,
+    )
+
+
+def _colours(report: RunReport) -> list[str]:
+    return [f"rgb({red} {green} {blue})" for red, green, blue in report.labels.colours]
+
+
+def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as a flat list of names ("teacher licence") and texts."""
+    facts = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            facts += _facts(value, f"{name} ")
+        elif isinstance(value, list | tuple):
+            facts.append((name, ", ".join(map(str, value)) or "none"))
+        else:
+            facts.append((name, MISSING if value is None else str(value)))
+    return facts
+
+
+def _charts(report: RunReport) -> list[Chart]:
+    drawn = ((name, curve, line_chart(curve, name)) for name, curve in report.curves.items())
+    return [Chart(name, short(curve[-1][1]), Markup(svg)) for name, curve, svg in drawn if svg]  # noqa: S704
+
+
+def _part_rows(report: RunReport) -> list[PartRow]:
+    models = report.models
+    rows = []
+    for name, colour in zip(report.labels.parts, _colours(report), strict=True):
+        values = {key: model.iou.get(name) for key, model in models.items()}
+        before, after = values.get("student_fp32"), values.get("student_int8")
+        change = None if before is None or after is None else after - before
+        rows.append(PartRow(name, colour, list(values.values()), change))
+    return rows
+
+
+def _panels(picture: Picture, report: RunReport) -> list[Panel]:
+    images = panels(picture, report.labels)
+    return [Panel(title(key), _photo_score(picture, key, report), data_uri(image)) for key, image in images.items()]
+
+
+def _photo_score(picture: Picture, key: str, report: RunReport) -> str:
+    if key in ("photo", "truth") or "truth" not in picture.maps:
+        return ""
+    labels = report.labels
+    counts = metric.confusion(picture.maps["truth"], picture.maps[key], labels.num_parts, labels.ignore_index)
+    return percent(metric.miou(counts)) if counts.any() else ""

@@ -1,0 +1,81 @@
+"""Pictures to look at: a photo beside what the truth and each model say about it."""
+
+import io
+from base64 import b64encode
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from m2fp_kd.labels import LabelSet
+
+PART_OPACITY = 0.75
+BACKGROUND_BRIGHTNESS = 0.45
+GAP = 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photo and the part maps to show beside it.
+
+    Attributes:
+        name: the photo's name.
+        photo: uint8 (H, W, 3) RGB.
+        maps: "truth" or a model's key -> part map uint8 (H, W), in the order to show them.
+    """
+
+    name: str
+    photo: NDArray[np.uint8]
+    maps: dict[str, NDArray[np.uint8]]
+
+    def __post_init__(self) -> None:
+        for key, part_map in self.maps.items():
+            if part_map.shape != self.photo.shape[:2]:
+                raise ValueError(f"{self.name}: {key} map {part_map.shape} does not fit photo {self.photo.shape[:2]}")
+
+
+def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, Image.Image]:
+    """The photo (key "photo") and an overlay per map, longest side at most `longest` pixels."""
+    photo = Image.fromarray(picture.photo)
+    scale = min(1.0, longest / max(photo.size))
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    photo = photo.resize(size, Image.Resampling.BILINEAR)
+    shown = {"photo": photo}
+    for key, part_map in picture.maps.items():
+        small = Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST)
+        shown[key] = Image.fromarray(overlay(np.asarray(photo), np.asarray(small), labels))
+    return shown
+
+
+def overlay(photo: NDArray[np.uint8], part_map: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
+    """Lay the parts' colours over the photo in grey; background stays darkened grey, ignored pixels light grey.
+
+    Args:
+        photo: uint8 (H, W, 3) RGB.
+        part_map: uint8 (H, W).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
+    colours = np.array(labels.palette(), np.float32).reshape(256, 3)[part_map]
+    parts = PART_OPACITY * colours + (1 - PART_OPACITY) * grey
+    return np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, parts).round().astype(np.uint8)
+
+
+def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image:
+    """The panels side by side as one picture, for logs and notebooks."""
+    row = list(panels(picture, labels, longest).values())
+    width, height = row[0].size
+    canvas = Image.new("RGB", (len(row) * (width + GAP) - GAP, height), "white")
+    for index, panel in enumerate(row):
+        canvas.paste(panel, (index * (width + GAP), 0))
+    return canvas
+
+
+def data_uri(image: Image.Image) -> str:
+    """The picture as a JPEG that stands in the page itself; full chroma, because colours carry the meaning."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+    return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode("ascii")

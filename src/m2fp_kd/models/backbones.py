@@ -1,0 +1,146 @@
+"""Backbones: images in, features at strides 4, 8, 16 and 32 out.
+
+All come from timm, but ShuffleNetV2, which timm does not have and torchvision has.
+"""
+
+from collections.abc import Sequence
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
+from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
+
+STRIDES = (4, 8, 16, 32)
+
+TIMM_NAMES = {
+    "mobilenetv3": "mobilenetv3_large_100",
+    "mobilenetv3_small": "mobilenetv3_small_100",
+    "resnet18": "resnet18",
+    "resnet34": "resnet34",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101s",  # the deeplab stem (three 3x3 convolutions) of M2FP's ResNet-101
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite1": "tf_efficientnet_lite1",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+}
+BACKBONES = (*TIMM_NAMES, "shufflenetv2")
+
+
+class Backbone(nn.Module):
+    """A feature extractor with four levels.
+
+    Args:
+        body: maps normalised images (B, 3, H, W) to four tensors (B, channels[i], H / s, W / s) for s of 4, 8, 16, 32;
+            H and W are multiples of 32.
+        channels: the channels of the four levels.
+
+    Raises:
+        ValueError: `body` gives other levels than that.
+    """
+
+    def __init__(self, body: nn.Module, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.body = body
+        self.channels = tuple(channels)
+        self._check()
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features of normalised images (B, 3, H, W), finest first."""
+        return self.body(images)
+
+    @torch.no_grad()
+    def _check(self, size: int = 64) -> None:
+        training = self.training
+        levels = self.eval()(torch.zeros(1, 3, size, size))
+        self.train(training)
+        found = [tuple(level.shape[1:]) for level in levels]
+        wanted = [(c, size // s, size // s) for c, s in zip(self.channels, STRIDES, strict=False)]
+        if found != wanted or len(found) != len(STRIDES):
+            raise ValueError(
+                f"a backbone gives four levels at strides {STRIDES}: for {size}x{size} pixels, (channels, height, "
+                f"width) should be {wanted}, not {found}"
+            )
+
+
+class ShuffleNetBody(nn.Module):
+    """The levels of a torchvision ShuffleNetV2 (its last 1x1 convolution and classifier are left out)."""
+
+    def __init__(self, net: torchvision.models.ShuffleNetV2) -> None:
+        super().__init__()
+        self.conv1 = net.conv1
+        self.maxpool = net.maxpool
+        self.stage2 = net.stage2
+        self.stage3 = net.stage3
+        self.stage4 = net.stage4
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features at strides 4, 8, 16 and 32."""
+        levels = [self.maxpool(self.conv1(images))]
+        for stage in (self.stage2, self.stage3, self.stage4):
+            levels.append(stage(levels[-1]))
+        return levels
+
+
+def build_backbone(
+    name: str, pretrained: bool = False, weights: str | None = None, zero_init_last: bool = False
+) -> Backbone:
+    """Build one of `BACKBONES`.
+
+    Args:
+        name: a name in `BACKBONES`.
+        pretrained: start from timm's (torchvision's) ImageNet weights, downloaded once.
+        weights: start from this local file of ImageNet weights instead; see `load_backbone_weights`.
+        zero_init_last: start the last BatchNorm of every residual block at zero, so that an untrained ResNet starts
+            as a shallow one (He et al. 2019, "Bag of Tricks"); for ResNets without pretrained weights.
+
+    Raises:
+        ValueError: unknown name, arguments that exclude each other, or weights of another network.
+        FileNotFoundError: no file `weights`.
+        ConnectionError: `pretrained` without a network (within seconds).
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    if pretrained and weights:
+        raise ValueError("backbone.pretrained=true and backbone.weights=FILE exclude each other; keep one")
+    if zero_init_last and (pretrained or weights or not name.startswith("resnet")):
+        raise ValueError("backbone.zero_init_last=true is for ResNets that start without pretrained weights")
+    with downloading(name, pretrained):
+        if name == "shufflenetv2":
+            body, channels = _shufflenet(pretrained)
+        else:
+            body, channels = _timm(name, pretrained, zero_init_last)
+    if weights:
+        load_backbone_weights(body, _full_shapes(name), weights)
+    if (pretrained or weights) and name in TIMM_NAMES:
+        expected = timm.get_pretrained_cfg(TIMM_NAMES[name])
+        fold_normalisation(
+            body, [255 * v for v in expected.mean], [255 * v for v in expected.std], IMAGE_MEAN, IMAGE_STD
+        )
+    return Backbone(body, channels)
+
+
+def _timm(name: str, pretrained: bool, zero_init_last: bool) -> tuple[nn.Module, Sequence[int]]:
+    options = {"zero_init_last": zero_init_last} if name.startswith("resnet") else {}
+    # timm numbers the levels from stride 2.
+    body = timm.create_model(
+        TIMM_NAMES[name], pretrained=pretrained, features_only=True, out_indices=(1, 2, 3, 4), **options
+    )
+    return body, body.feature_info.channels()
+
+
+def _shufflenet(pretrained: bool) -> tuple[nn.Module, Sequence[int]]:
+    net = torchvision.models.shufflenet_v2_x1_0(weights="IMAGENET1K_V1" if pretrained else None)
+    return ShuffleNetBody(net), net._stage_out_channels[:4]
+
+
+def _full_shapes(name: str) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of the whole classifier, in order (nothing is allocated)."""
+    with torch.device("meta"):
+        if name == "shufflenetv2":
+            net: nn.Module = torchvision.models.shufflenet_v2_x1_0()
+        else:
+            net = timm.create_model(TIMM_NAMES[name])
+    return {key: tensor.shape for key, tensor in net.state_dict().items()}

@@ -1,0 +1,77 @@
+"""The per-pixel student: a backbone, a light top-down decoder and a linear classifier at stride 4."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m2fp_kd.models.backbones import Backbone
+from m2fp_kd.models.normalise import Normalise
+from m2fp_kd.models.outputs import StudentOutput
+
+
+class FPNDecoder(nn.Module):
+    """Light feature pyramid (Lin et al. 2017, "Feature Pyramid Networks"): coarse features refine finer ones.
+
+    Lateral 1x1 convolutions bring every level to one width; from coarse to fine, each level is added to the upsampled
+    level below it and refined by a depthwise separable 3x3 convolution. The coarsest level also gets its own global
+    average (Liu et al. 2015, "ParseNet"). Only convolutions, additions and ReLU: made for INT8.
+
+    Args:
+        channels: of the backbone's features at strides 4, 8, 16, 32.
+        width: channels of every level that comes out.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int = 128) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)) for inputs in channels
+        )
+        # No BatchNorm here: one value per channel and photo has no variance in a batch of one.
+        self.context = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, width, 1), nn.ReLU())
+        self.refinements = nn.ModuleList(_separable(width) for _ in channels)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Features (B, channels[i], H / s, W / s) for s of 4, 8, 16, 32 -> the same with `width` channels."""
+        laterals = [lateral(level) for lateral, level in zip(self.laterals, features, strict=True)]
+        level = self.refinements[-1](laterals[-1] + self.context(laterals[-1]))
+        refined = [level]
+        for lateral, refine in zip(laterals[-2::-1], self.refinements[-2::-1], strict=True):
+            level = refine(lateral + F.interpolate(level, scale_factor=2.0, mode="nearest"))
+            refined.append(level)
+        return refined[::-1]
+
+
+class FPNStudent(nn.Module):
+    """Per-pixel student.
+
+    Args:
+        backbone: gives features at strides 4, 8, 16, 32.
+        num_parts: P, background included.
+        width: channels of the decoder.
+    """
+
+    def __init__(self, backbone: Backbone, num_parts: int, width: int = 128) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.backbone = backbone
+        self.decoder = FPNDecoder(backbone.channels, width)
+        self.classifier = nn.Conv2d(width, num_parts, 1)
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """Predict part logits at stride 4.
+
+        Args:
+            images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
+        """
+        features = self.decoder(self.backbone(self.normalise(images)))[0]
+        return StudentOutput(part_logits=self.classifier(features), features=features)
+
+
+def _separable(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    )

@@ -1,0 +1,54 @@
+"""The mask-classification student: M2FP with a light pixel decoder and few transformer layers."""
+
+from torch import Tensor, nn
+
+from m2fp_kd.models.backbones import Backbone
+from m2fp_kd.models.fpn import FPNDecoder
+from m2fp_kd.models.normalise import Normalise
+from m2fp_kd.models.outputs import StudentOutput, log_parts
+from m2fp_kd.models.transformer_decoder import TransformerDecoder
+
+
+class M2FPStudent(nn.Module):
+    """Mask-classification student; it keeps queries, and with them persons.
+
+    Args:
+        backbone: gives features at strides 4, 8, 16, 32.
+        num_parts: P, background included.
+        has_human: whether the label set has M2FP's `Human` class after the parts.
+        width: channels of the pixel decoder, the queries and the mask features.
+        queries: their number.
+        layers: of the transformer decoder; they visit strides 32, 16, 8 in turn.
+        heads: of its attention.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_parts: int,
+        has_human: bool,
+        width: int = 128,
+        queries: int = 100,
+        layers: int = 3,
+        heads: int = 8,
+    ) -> None:
+        super().__init__()
+        self.num_parts = num_parts
+        self.normalise = Normalise()
+        self.backbone = backbone
+        self.pixel_decoder = FPNDecoder(backbone.channels, width)
+        self.mask_features = nn.Conv2d(width, width, 1)
+        # The feed-forward is 8 times as wide as the queries, as in M2FP, so that its layers can start a student's.
+        self.transformer_decoder = TransformerDecoder(
+            num_parts + has_human, width, width, queries, layers, heads, feedforward=8 * width
+        )
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """Predict queries and the part distribution they stand for; earlier layers' predictions in training only.
+
+        Args:
+            images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
+        """
+        finest, *levels = self.pixel_decoder(self.backbone(self.normalise(images)))
+        output = self.transformer_decoder(levels[::-1], self.mask_features(finest), auxiliary=self.training)
+        return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)

@@ -1,0 +1,20 @@
+"""Normalisation of images, the first thing inside every network."""
+
+import torch
+from torch import Tensor, nn
+
+IMAGE_MEAN = (123.675, 116.28, 103.53)
+IMAGE_STD = (58.395, 57.12, 57.375)
+
+
+class Normalise(nn.Module):
+    """RGB images of range 0..255 to zero mean and unit variance, with the statistics of ImageNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 or float RGB 0..255 -> float32 of the same shape."""
+        return (images.float() - self.mean) / self.std

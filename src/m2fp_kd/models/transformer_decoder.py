@@ -1,0 +1,130 @@
+"""Transformer decoder of M2FP: queries look at the features under their own masks, layer by layer."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from m2fp_kd.models.attention import Attention, sine_positions
+from m2fp_kd.models.outputs import M2FPOutput
+from m2fp_kd.models.pixel_decoder import LEVELS
+
+
+class DecoderLayer(nn.Module):
+    """Masked cross-attention, self-attention and a feed-forward network, each followed by addition and LayerNorm."""
+
+    def __init__(self, width: int, heads: int, feedforward: int) -> None:
+        super().__init__()
+        self.cross_attention = Attention(width, heads)
+        self.cross_norm = nn.LayerNorm(width)
+        self.self_attention = Attention(width, heads)
+        self.self_norm = nn.LayerNorm(width)
+        self.linear1 = nn.Linear(width, feedforward)
+        self.linear2 = nn.Linear(feedforward, width)
+        self.norm = nn.LayerNorm(width)
+        for layer in (self.linear1, self.linear2):
+            nn.init.xavier_uniform_(layer.weight)
+
+    def forward(self, queries: Tensor, places: Tensor, keys: Tensor, values: Tensor, attend: Tensor) -> Tensor:
+        """One layer.
+
+        Args:
+            queries: (B, Q, D) what the queries hold.
+            places: (Q, D) learned position of each query.
+            keys: (B, S, D) a level's tokens with their positions added.
+            values: (B, S, D) the level's tokens.
+            attend: (B, Q, S) bool, True where a query may look.
+
+        Returns:
+            (B, Q, D).
+        """
+        queries = self.cross_norm(queries + self.cross_attention(queries + places, keys, values, attend))
+        placed = queries + places
+        queries = self.self_norm(queries + self.self_attention(placed, placed, queries))
+        return self.norm(queries + self.linear2(F.relu(self.linear1(queries))))
+
+
+class TransformerDecoder(nn.Module):
+    """Masked-attention transformer decoder (Cheng et al. 2022, Mask2Former, section 3.2).
+
+    Args:
+        num_classes: C, without "no object".
+        width: of queries and levels.
+        mask_width: channels of the mask features.
+        exact_order: compute attention masks as the reference does, from full-size masks that are then resized. The
+            default resizes the mask features first (once per level), which is the same in real arithmetic, because
+            resizing is linear, and far cheaper.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        width: int,
+        mask_width: int,
+        queries: int,
+        layers: int,
+        heads: int,
+        feedforward: int,
+        exact_order: bool = False,
+    ) -> None:
+        super().__init__()
+        self.exact_order = exact_order
+        self.query_features = nn.Parameter(torch.randn(queries, width))
+        self.query_places = nn.Parameter(torch.randn(queries, width))
+        self.level_embed = nn.Parameter(torch.randn(LEVELS, width))
+        self.layers = nn.ModuleList(DecoderLayer(width, heads, feedforward) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.class_embed = nn.Linear(width, num_classes + 1)
+        self.mask_embed = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, mask_width)
+        )
+
+    def forward(self, levels: list[Tensor], mask_features: Tensor, auxiliary: bool) -> M2FPOutput:
+        """Decode.
+
+        Args:
+            levels: three maps (B, width, h, w), coarse to fine.
+            mask_features: (B, mask_width, H/4, W/4).
+            auxiliary: also return the predictions before the first and after every layer but the last.
+        """
+        sizes = [level.shape[-2:] for level in levels]
+        values = [level.flatten(2).transpose(1, 2) + embed for level, embed in zip(levels, self.level_embed, strict=True)]
+        keys = [value + sine_positions(*size, value.shape[-1], value.device) for value, size in zip(values, sizes, strict=True)]
+        small = [] if self.exact_order else [_resize(mask_features.detach(), size) for size in sizes]
+        queries = self.query_features.expand(len(mask_features), -1, -1)
+        predictions = []
+        for index, layer in enumerate(self.layers):
+            level = index % LEVELS
+            normed = self.norm(queries)
+            embedding = self.mask_embed(normed)
+            if auxiliary:
+                predictions.append((self.class_embed(normed), _masks(embedding, mask_features)))
+            with torch.no_grad():
+                if self.exact_order:
+                    logits = _resize(_masks(embedding, mask_features), sizes[level])
+                else:
+                    logits = _masks(embedding, small[level])
+                attend = attended(logits.flatten(2))
+            queries = layer(queries, self.query_places, keys[level], values[level], attend)
+        normed = self.norm(queries)
+        masks = _masks(self.mask_embed(normed), mask_features)
+        return M2FPOutput(self.class_embed(normed), masks, predictions, mask_features)
+
+
+def attended(mask_logits: Tensor) -> Tensor:
+    """Where each query may look: inside its mask (probability at least a half), or everywhere if the mask is empty.
+
+    Args:
+        mask_logits: (B, Q, S).
+
+    Returns:
+        (B, Q, S) bool, every row with a True. Arithmetic only, so that it exports.
+    """
+    return (mask_logits >= 0) | (mask_logits.amax(dim=-1, keepdim=True) < 0)
+
+
+def _masks(embedding: Tensor, mask_features: Tensor) -> Tensor:
+    return (embedding @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
+
+
+def _resize(maps: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

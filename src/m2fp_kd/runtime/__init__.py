@@ -1,0 +1,1 @@
+"""What is needed to parse photos with an artefact: NumPy, Pillow and one inference engine, no torch."""

@@ -1,0 +1,35 @@
+"""Writing files so that nobody ever sees half of one."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from m2fp_kd.labels import LabelSet
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path of the same name; on success it replaces `path` in one step, on any failure it is removed.
+
+    The temporary file lives in a hidden folder beside `path`, hence on the same disk, and keeps its name, so that
+    libraries which choose a format by the ending are not misled. Missing parent folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) -> None:
+    """Write a part map, uint8 (H, W), as a palette PNG whose pixel values are the part indices."""
+    image = Image.fromarray(np.ascontiguousarray(part_map, dtype=np.uint8))
+    image.putpalette(labels.palette())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
