@@ -1,28 +1,62 @@
 """Label sets: the parts a network tells apart, their colours and which of them are left/right pairs."""
 
-import colorsys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-GOLDEN_RATIO = 0.618034
+PAPER = (224, 224, 224)
+"""Palette colour of the ignored label, light grey."""
 
 
+@cache
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours for `count` parts, RGB 0..255: black for background, then hues a golden angle apart.
+    """Colours for `count` parts, RGB 0..255: black for background, then each as far as can be from all before it.
 
-    Neighbouring indices differ in hue, saturation and value, so that long label sets stay readable.
+    Distances are Euclidean in Oklab (https://bottosson.github.io/posts/oklab), where they follow perception; very dark,
+    very pale, greyish and glaring colours are left out.
     """
-    colours = [(0, 0, 0)]
-    for index in range(1, count):
-        saturation = (0.85, 0.55, 0.70)[index % 3]
-        value = (1.0, 0.80, 0.62, 0.92)[index % 4]
-        red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, saturation, value)
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return tuple(colours[:count])
+    levels = np.linspace(0, 255, 11).round()
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = _oklab(candidates)
+    lightness, chroma = places[:, 0], np.hypot(places[:, 1], places[:, 2])
+    pleasant = (lightness > 0.4) & (lightness < 0.93) & (chroma > 0.07) & (chroma < 0.22)
+    candidates, places = candidates[pleasant], places[pleasant]
+    chosen = [(0, 0, 0)]
+    nearest = np.linalg.norm(places - _oklab(np.array(PAPER, float)), axis=1)
+    while len(chosen) < count:
+        best = int(nearest.argmax())
+        red, green, blue = candidates[best].astype(int).tolist()
+        chosen.append((red, green, blue))
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[best], axis=1))
+    return tuple(chosen)
+
+
+def _oklab(colours: np.ndarray) -> np.ndarray:
+    """Oklab lightness, a and b of sRGB colours (..., 3) in 0..255."""
+    share = colours / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    cones = np.cbrt(linear @ _TO_CONES.T)
+    return cones @ _TO_OKLAB.T
+
+
+_TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_TO_OKLAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +96,8 @@ class LabelSet:
             raise ValueError(f"{where}: flip pairs name parts outside 1..{len(self.parts) - 1}: {self.flip_pairs}")
         if not len(self.parts) <= self.ignore_index <= 255:
             raise ValueError(
-                f"{where}: ignore_index {self.ignore_index} must be at most 255 and none of the parts 0..{len(self.parts) - 1}"
+                f"{where}: ignore_index {self.ignore_index} must be at most 255 "
+                f"and none of the parts 0..{len(self.parts) - 1}"
             )
 
     @property
@@ -84,7 +119,7 @@ class LabelSet:
         return tuple(permutation)
 
     def check(self, array: np.ndarray, where: str) -> None:
-        """Raise ValueError, naming `where` and the values, if a label map holds anything but parts and `ignore_index`."""
+        """Raise ValueError, naming `where` and the values, if a label map holds neither part nor `ignore_index`."""
         if not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f"{where}: a label map holds whole numbers, not {array.dtype}")
         wrong = (array < 0) | (array >= self.num_parts)
@@ -100,7 +135,7 @@ class LabelSet:
     def palette(self) -> list[int]:
         """The 768 numbers of a PNG palette; the ignored label is light grey."""
         colours = list(self.colours) + [(0, 0, 0)] * (256 - self.num_parts)
-        colours[self.ignore_index] = (224, 224, 224)
+        colours[self.ignore_index] = PAPER
         return [value for colour in colours for value in colour]
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,7 +170,9 @@ def _tuples(rows: Iterable[Iterable[int]]) -> tuple[Any, ...]:
     return tuple(tuple(int(value) for value in row) for row in rows)
 
 
-def _label_set(name: str, parts: str, flip_pairs: tuple[tuple[int, int], ...] = (), has_human: bool = False) -> LabelSet:
+def _label_set(
+    name: str, parts: str, flip_pairs: tuple[tuple[int, int], ...] = (), has_human: bool = False
+) -> LabelSet:
     names = tuple(parts.split())
     return LabelSet(name, names, distinct_colours(len(names)), flip_pairs, has_human)
 

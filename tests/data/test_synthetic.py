@@ -53,6 +53,12 @@ def test_types_and_shapes():
     LABEL_SETS["cihp"].check(photo.parts, photo.name)
 
 
+def test_parts_are_those_of_the_label_set():
+    assert [part.name.lower().replace("_", "") for part in Part] == [
+        name.lower().replace("-", "").replace("_", "").replace(" ", "") for name in LABEL_SETS["cihp"].parts
+    ]
+
+
 def test_odd_sizes_are_exact():
     assert draw_scene(3, (65, 33)).parts.shape == (65, 33)
 

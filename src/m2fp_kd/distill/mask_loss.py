@@ -1,4 +1,4 @@
-"""Mask2Former's set criterion (Cheng et al. 2022, section 3 and appendix A), all decoder layers in one batch."""
+"""Mask2Former's set criterion (Cheng et al. 2022, section 3 and appendix A), all decoder layers matched together."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from m2fp_kd.distill.mask_targets import MaskBatch, MaskTargets
 from m2fp_kd.models.outputs import M2FPOutput
 
-_CERTAIN = 1e6
+_CERTAIN = 1e6  # a logit beyond all that a network says
 
 
 class MatchedMaskLoss(nn.Module):
@@ -65,7 +65,7 @@ class MatchedMaskLoss(nn.Module):
 
         Raises:
             ValueError: if targets do not fit the output.
-            FloatingPointError: if logits are NaN or infinite.
+            FloatingPointError: if a matching cost is NaN or infinite, because logits are.
         """
         layers = [(output.class_logits, output.mask_logits), *output.auxiliary]
         batch, _, classes = output.class_logits.shape
@@ -135,7 +135,7 @@ class MatchedMaskLoss(nn.Module):
         uncertain = int(self.importance * self.num_points)
         candidates = torch.rand(len(matched), int(self.oversample * self.num_points), 2, device=matched.device)
         # Logits in ignored pixels are free to be uncertain, and would attract points that count nothing.
-        ignored = ~truth.valid_cells(matched.shape[-2:])[image]
+        ignored = ~truth.valid_cells(*matched.shape[-2:])[image]
         certainty = _sample_logits(matched.masked_fill(ignored, _CERTAIN), candidates)[:, 0].abs_()
         chosen = certainty.topk(uncertain, dim=1, largest=False, sorted=False).indices
         uniform = torch.rand(len(matched), self.num_points - uncertain, 2, device=matched.device)
@@ -166,7 +166,7 @@ def _pairwise_losses(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tens
     # softplus(logits), which F.softplus computes four times slower on a CPU; no gradient passes here.
     softplus = logits.relu() - logits.abs().sigmoid_().log_()
     mask = ((softplus @ valid)[..., None] - logits @ masks.T) / valid.sum().clamp(min=1)
-    dice = 1 - (2 * probability @ masks.T + 1) / ((probability @ valid)[..., None] + masks.sum(1) + 1)
+    dice = 1 - (2 * (probability @ masks.T) + 1) / ((probability @ valid)[..., None] + masks.sum(1) + 1)
     return mask, dice
 
 

@@ -98,12 +98,13 @@ class MaskBatch:
         if len(sizes) != 1:
             raise ValueError(f"targets of a batch have sizes {sorted(sizes)}: crop or pad the label maps to one size")
         counts = [len(target.classes) for target in targets]
-        valid = torch.stack([target.valid for target in targets])
+        # Replication takes floats only.
+        valid = torch.stack([target.valid for target in targets])[:, None].half()
         return cls(
             classes=torch.cat([target.classes for target in targets]),
             image=torch.repeat_interleave(torch.tensor(counts)).to(valid.device),
             masks=F.pad(torch.cat([target.masks for target in targets]), (1, 1, 1, 1)),
-            valid=F.pad(valid[:, None].half(), (1, 1, 1, 1), mode="replicate")[:, 0] > 0,
+            valid=F.pad(valid, (1, 1, 1, 1), mode="replicate")[:, 0] > 0,
             counts=counts,
         )
 
@@ -115,9 +116,9 @@ class MaskBatch:
         """Share of valid pixels around points (M, N, 2) of images (M,): float (M, N) within 0..1, bilinear."""
         return _bilinear(self.valid, image, points)
 
-    def valid_cells(self, size: tuple[int, int]) -> Tensor:
-        """Which cells of a grid of `size` (h, w) have any valid pixel: bool (B, 1, h, w)."""
-        return F.adaptive_max_pool2d(self.valid[:, None, 1:-1, 1:-1].float(), size) > 0
+    def valid_cells(self, height: int, width: int) -> Tensor:
+        """Which cells of a grid of height x width have any valid pixel: bool (B, 1, h, w)."""
+        return F.adaptive_max_pool2d(self.valid[:, None, 1:-1, 1:-1].float(), (height, width)) > 0
 
 
 def _bilinear(maps: Tensor, rows: Tensor, points: Tensor) -> Tensor:

@@ -97,16 +97,16 @@ class DeformableAttention(nn.Module):
         offsets = self.sampling_offsets(query).view(batch, tokens, self.heads, self.levels, self.points, 2)
         weights = self.attention_weights(query).view(batch, tokens, self.heads, self.levels * self.points).softmax(-1)
         offsets = offsets.permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # levels, B * heads, S, points, 2
-        weights = weights.transpose(1, 2).reshape(batch * self.heads, 1, tokens, self.levels * self.points)
+        weights = weights.transpose(1, 2).reshape(batch * self.heads, 1, tokens, -1).split(self.points, dim=-1)
         maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, width // self.heads, tokens)
-        samples = []
         levels = maps.split([height * width for height, width in sizes], dim=-1)
-        for level, offset, (height, width_) in zip(levels, offsets, sizes, strict=True):
+        attended = torch.zeros_like(maps)
+        for level, offset, weight, (height, width_) in zip(levels, offsets, weights, sizes, strict=True):
             # grid_sample counts -1..1 from edge to edge; an offset of one is one pixel of the level
             pixel = offset.new_tensor([2 / width_, 2 / height])
             grid = (2 * reference - 1).view(1, tokens, 1, 2) + offset * pixel
-            samples.append(F.grid_sample(level.unflatten(-1, (height, width_)), grid, align_corners=False))
-        attended = (torch.cat(samples, dim=-1) * weights).sum(-1)
+            samples = F.grid_sample(level.unflatten(-1, (height, width_)), grid, align_corners=False)
+            attended = attended + (samples * weight).sum(-1)
         return self.out(attended.view(batch, width, tokens).transpose(1, 2))
 
 

@@ -1,6 +1,6 @@
 """Writing files so that nobody ever sees half of one."""
 
-import os
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
 def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) -> None:
@@ -33,3 +33,9 @@ def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) ->
     image.putpalette(labels.palette())
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from m2fp_kd.runtime.resize import Taps, bilinear
+
 STRIDE = 32
 """Canvas sides are multiples of this: the coarsest feature map of every backbone."""
 
@@ -83,7 +85,8 @@ def read_photo(source: PhotoSource) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
+    rgb_or_grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if array.dtype != np.uint8 or not rgb_or_grey or array.size == 0:
         raise PhotoError(f"a photo array is uint8 (H, W, 3) RGB or (H, W), not {array.dtype} {array.shape}")
     return np.repeat(array[..., None], 3, axis=2) if array.ndim == 2 else array
 
@@ -110,13 +113,14 @@ def place(photo: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Placement]
     """
     height, width = photo.shape[:2]
     longest = max(height, width)
-    content = tuple(max(1, (side * geometry.size + longest // 2) // longest) for side in (height, width))
-    canvas_size = tuple(geometry.size if geometry.fixed else -(-side // STRIDE) * STRIDE for side in content)
-    canvas = np.empty((*canvas_size, 3), np.uint8)
+    rows, columns = (max(1, (side * geometry.size + longest // 2) // longest) for side in (height, width))
+    canvas_rows, canvas_columns = (
+        geometry.size if geometry.fixed else -(-side // STRIDE) * STRIDE for side in (rows, columns)
+    )
+    canvas = np.empty((canvas_rows, canvas_columns, 3), np.uint8)
     canvas[...] = PAD_RGB
-    resized = Image.fromarray(photo).resize(content[::-1], Image.Resampling.BILINEAR)
-    canvas[: content[0], : content[1]] = resized
-    return canvas, Placement((height, width), content, canvas_size)
+    canvas[:rows, :columns] = Image.fromarray(photo).resize((columns, rows), Image.Resampling.BILINEAR)
+    return canvas, Placement((height, width), (rows, columns), (canvas_rows, canvas_columns))
 
 
 def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:
@@ -137,37 +141,19 @@ def restore_dense(values: np.ndarray, placement: Placement) -> np.ndarray:
     Returns:
         float32 (C, H, W).
     """
-    rows, columns = restore_weights(values.shape[-2:], placement)
-    return rows @ values.astype(np.float32, copy=False) @ columns.T
+    rows, columns = restore_taps(values.shape[-2:], placement)
+    return rows.rows(columns.columns(values.astype(np.float32, copy=False)))
 
 
-def restore_weights(grid: tuple[int, ...], placement: Placement) -> tuple[np.ndarray, np.ndarray]:
-    """Row weights (H, h') and column weights (W, w') that bring a `grid` (h', w') over the canvas to the photo's size.
+def restore_taps(grid: tuple[int, ...], placement: Placement) -> tuple[Taps, Taps]:
+    """Row and column resize from a `grid` (h', w') over the canvas to the photo's own size.
 
-    Two bilinear resizes as in M2FP (grid to canvas, then its content to the photo) in one: both are linear and separable.
+    Two resizes in one, as M2FP does them: the grid to the canvas, then its content to the photo.
     """
-    height, width = (
-        bilinear_matrix(content, source) @ bilinear_matrix(side, canvas)[:content]
-        for side, canvas, content, source in zip(grid, placement.canvas, placement.content, placement.source, strict=True)
+    rows, columns = (
+        bilinear(side, canvas)[:content].then(bilinear(content, source))
+        for side, canvas, content, source in zip(
+            grid, placement.canvas, placement.content, placement.source, strict=True
+        )
     )
-    return height, width
-
-
-def bilinear_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two source indices of every target index, int64 (target,), and the weight float32 of the second.
-
-    Pixel edges are aligned (`align_corners=False`); beyond the border its own value goes on.
-    """
-    centres = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
-    below = np.floor(centres).astype(np.int64)
-    return below, np.minimum(below + 1, source - 1), (centres - below).astype(np.float32)
-
-
-def bilinear_matrix(source: int, target: int) -> np.ndarray:
-    """`bilinear_taps` as a matrix, float32 (target, source)."""
-    below, above, fraction = bilinear_taps(source, target)
-    matrix = np.zeros((target, source), np.float32)
-    rows = np.arange(target)
-    matrix[rows, below] += 1 - fraction
-    matrix[rows, above] += fraction
-    return matrix
+    return rows, columns

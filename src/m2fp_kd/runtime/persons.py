@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2fp_kd.runtime.geometry import Placement, bilinear_matrix, bilinear_taps, restore_weights
+from m2fp_kd.runtime.geometry import Placement, restore_taps
+from m2fp_kd.runtime.resize import bilinear
 
 MAX_INSTANCES = 100
 """Of all (query, class) pairs at most this many, the most probable ones, become instances, as in M2FP."""
@@ -79,22 +80,22 @@ def instances(
 ) -> Iterator[Instance]:
     """Yield the instances of `categories` that score at least `threshold`, the most probable class first.
 
-    Two savings over a plain reading, both exact. A mask's mean probability is at most 1, so a query whose class probability
-    is below the threshold is left alone. And a bilinear resize is positive only near positive values, so a mask is resized
-    only there.
+    Two savings over a plain reading, both exact. A mask's mean probability is at most 1, so a query whose class
+    probability is below the threshold is left alone. And a bilinear resize is positive only near positive values, so a
+    mask is resized only there.
     """
     probabilities = softmax(class_logits)[:, :-1]
     queries, classes = np.nonzero(probabilities >= threshold)
     best_first = np.argsort(-probabilities[queries, classes], kind="stable")[:MAX_INSTANCES]
-    rows, columns = restore_weights(mask_logits.shape[-2:], placement)
+    rows, columns = restore_taps(mask_logits.shape[-2:], placement)
     for query, category in zip(queries[best_first], classes[best_first], strict=True):
         logits = mask_logits[query]
         if int(category) not in categories or not (logits > 0).any():
             continue
-        left, top, right, bottom = bounding_box(logits > 0)
-        top, bottom = span(rows[:, top:bottom].any(axis=1))
-        left, right = span(columns[:, left:right].any(axis=1))
-        probability = sigmoid(rows[top:bottom] @ logits.astype(np.float32, copy=False) @ columns[left:right].T)
+        top, bottom = span((logits > 0).any(axis=1)[rows.index].any(axis=1))
+        left, right = span((logits > 0).any(axis=0)[columns.index].any(axis=1))
+        widened = columns[left:right].columns(logits.astype(np.float32, copy=False))
+        probability = sigmoid(rows[top:bottom].rows(widened))
         inside = probability[probability > 0.5]
         score = float(probabilities[query, category] * inside.mean()) if inside.size else 0.0
         if score >= threshold:
@@ -139,29 +140,25 @@ def semantic_scores(
 ) -> np.ndarray:
     """Sum over queries of class probability x mask probability, for the first `num_classes` classes.
 
-    Masks become probabilities at the canvas's size, as in M2FP; the sum over queries commutes with what follows, so only
-    `num_classes` planes are resized to the photo.
+    Masks become probabilities at the canvas's size, as in M2FP; the sum over queries commutes with what follows, so
+    only `num_classes` planes are resized to the photo.
 
     Returns:
         float32 (num_classes, H, W) at the photo's own size; not normalised.
     """
     weights = softmax(class_logits)[:, :num_classes].T
     height, width = placement.content
-    columns = bilinear_matrix(mask_logits.shape[2], placement.canvas[1])[:width]
-    widened = mask_logits.astype(np.float32, copy=False) @ columns.T
-    below, above, fraction = bilinear_taps(mask_logits.shape[1], placement.canvas[0])
+    rows = bilinear(mask_logits.shape[1], placement.canvas[0])[:height]
+    columns = bilinear(mask_logits.shape[2], placement.canvas[1])[:width]
+    widened = columns.columns(mask_logits.astype(np.float32, copy=False))
     scores = np.empty((num_classes, height, width), np.float32)
     for top in range(0, height, ROWS_AT_ONCE):
-        rows = slice(top, min(top + ROWS_AT_ONCE, height))
-        lower, upper = widened[:, below[rows]], widened[:, above[rows]]
-        upper -= lower
-        upper *= fraction[rows, None]
-        upper += lower
-        scores[:, rows] = np.tensordot(weights, sigmoid(upper), axes=1)
+        block = slice(top, top + ROWS_AT_ONCE)
+        scores[:, block] = np.tensordot(weights, sigmoid(rows[block].rows(widened)), axes=1)
     if placement.content == placement.source:
         return scores
-    to_rows, to_columns = map(bilinear_matrix, placement.content, placement.source)
-    return to_rows @ scores @ to_columns.T
+    to_height, to_width = map(bilinear, placement.content, placement.source)
+    return to_height.rows(to_width.columns(scores))
 
 
 def part_distribution(
@@ -178,7 +175,7 @@ def bounding_box(mask: np.ndarray) -> Box:
     return left, top, right, bottom
 
 
-def span(flags: np.ndarray) -> tuple[int, int]:
+def span(flags: np.ndarray | np.bool) -> tuple[int, int]:
     """First and one past the last true of bool (N,)."""
     indices = np.flatnonzero(flags)
     return int(indices[0]), int(indices[-1]) + 1

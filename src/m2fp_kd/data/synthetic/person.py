@@ -3,11 +3,24 @@
 from random import Random
 
 from .anatomy import LEFT, SIDES, Figure, draw_build, draw_pose
-from .canvas import Canvas, Point, hull
+from .canvas import Canvas, Colour, Point, hull
 from .head import Head
 from .parts import PARTS, Part
-from .patterns import textile
+from .patterns import Pattern, textile
 from .wardrobe import Outfit, cloth_colour, draw_outfit, jitter
+
+GARMENTS = {
+    "hat": Part.HAT,
+    "glove": Part.GLOVE,
+    "top": Part.UPPER_CLOTHES,
+    "dress": Part.DRESS,
+    "coat": Part.COAT,
+    "sock": Part.SOCKS,
+    "trousers": Part.PANTS,
+    "scarf": Part.SCARF,
+    "skirt": Part.SKIRT,
+}
+PATTERNED = {"top": 0.5, "dress": 0.55, "skirt": 0.4, "scarf": 0.5, "trousers": 0.12}  # share of garments; others 0.15
 
 
 class Person:
@@ -47,21 +60,19 @@ class Person:
         shoe = cloth_colour(rng)
         for side in SIDES:
             inks[f"shoe{side}"] = self._material(Part.LEFT_SHOE if side == LEFT else Part.RIGHT_SHOE, shoe)
-        garments = {
-            "hat": Part.HAT,
-            "glove": Part.GLOVE,
-            "top": Part.UPPER_CLOTHES,
-            "dress": Part.DRESS,
-            "coat": Part.COAT,
-        }
-        garments |= {"sock": Part.SOCKS, "trousers": Part.PANTS, "scarf": Part.SCARF, "skirt": Part.SKIRT}
-        patterned = {"top": 0.5, "dress": 0.55, "skirt": 0.4, "scarf": 0.5, "coat": 0.15, "trousers": 0.12}
-        for name, part in garments.items():
-            pattern = textile(rng, origin, self.scale) if rng.random() < patterned.get(name, 0.15) else None
+        for name, part in GARMENTS.items():
+            pattern = textile(rng, origin, self.scale) if rng.random() < PATTERNED.get(name, 0.15) else None
             inks[name] = self._material(part, cloth_colour(rng), pattern, cloth_colour(rng), rough=0.9)
         return inks
 
-    def _material(self, part: Part, colour, pattern=None, second=None, rough: float = 0.4) -> int:
+    def _material(
+        self,
+        part: Part,
+        colour: Colour,
+        pattern: Pattern | None = None,
+        second: Colour | None = None,
+        rough: float = 0.4,
+    ) -> int:
         return self.canvas.material(PARTS * self.number + part, colour, pattern, second, rough)
 
     def draw(self) -> None:

@@ -1,0 +1,1 @@
+"""Compression: from a trained student to artefacts that were checked against it."""

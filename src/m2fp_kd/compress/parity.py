@@ -1,0 +1,142 @@
+"""Parity: does a model still say what the model before it said, and does it still say it as rightly?"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.miou import Confusion, confusion, iou, miou, pixel_accuracy
+from m2fp_kd.evaluation.results import Hop
+from m2fp_kd.labels import LabelSet
+
+
+class ParityError(RuntimeError):
+    """A hop changed the model by more than its gate allows."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a hop may cost.
+
+    Attributes:
+        min_pixel_agreement: least share (0..1) of pixels on which both sides name the same part.
+        max_miou_drop: most mIoU points (hundredths) that may be lost.
+        max_part_drop: most IoU points that a single part may lose; None for any.
+    """
+
+    min_pixel_agreement: float
+    max_miou_drop: float
+    max_part_drop: float | None = None
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The limits that are set, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Parity(Hop):
+    """What a hop did cost, as the report shows it (`Hop`), with the two mIoUs.
+
+    Without labels the model before the hop counts as the truth for the worst part.
+
+    Attributes:
+        miou_before: of the model before the hop, 0..1; None without labels.
+        miou_after: of the model after it.
+    """
+
+    miou_before: float | None = None
+    miou_after: float | None = None
+
+    def __str__(self) -> str:
+        limits = self.thresholds
+        facts = [f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"]
+        if self.miou_before is not None and self.miou_after is not None and self.miou_change is not None:
+            facts.append(
+                f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, {100 * self.miou_change:+.2f} points "
+                f"(at most {limits['max_miou_drop']:g} lost)"
+            )
+        if self.worst_part is not None and self.worst_part_change is not None:
+            limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
+            facts.append(f"{self.worst_part} lost most, {100 * self.worst_part_change:+.2f} points of IoU{limit}")
+        return f"{self.hop}: {'; '.join(facts)}"
+
+
+def compare(
+    hop: str, before: Parse, after: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet, gate: Gate
+) -> Parity:
+    """Run both models over the photos and hold the difference against the gate.
+
+    Args:
+        hop: name of the step between the two models.
+        before: the model before the hop, photo to part map at the photo's own size.
+        after: the model after it.
+        photos: with labels where there are any; mIoU is over the labelled ones.
+        labels: label set of photos and models.
+        gate: limits.
+
+    Raises:
+        ValueError: no photos; a part map of another size than its photo or its label.
+    """
+    size = (labels.num_parts, labels.num_parts)
+    between, truth_before, truth_after = (np.zeros(size, np.int64) for _ in range(3))
+    for photo in photos:
+        first, second = before(photo.image), after(photo.image)
+        between += _count(photo.name, first, second, labels)
+        if photo.parts is not None:
+            truth_before += _count(photo.name, photo.parts, first, labels)
+            truth_after += _count(photo.name, photo.parts, second, labels)
+    if not between.any():
+        raise ValueError(f"{hop}: no photos to compare on; check the validation photos")
+    if truth_before.any():
+        return _judge(hop, pixel_accuracy(between), truth_before, truth_after, True, labels, gate)
+    itself = np.diag(between.sum(axis=1))
+    return _judge(hop, pixel_accuracy(between), itself, between, False, labels, gate)
+
+
+def raise_failed(parities: Iterable[Parity]) -> None:
+    """Raise ParityError if a hop failed; call it when everything is saved.
+
+    Raises:
+        ParityError: names every failed hop, its figures and the part that lost most.
+    """
+    failed = [str(parity) for parity in parities if not parity.passed]
+    if failed:
+        raise ParityError(
+            "parity gate failed (all files are saved; limits are compress.gates):\n" + "\n".join(f"  {line}" for line in failed)
+        )
+
+
+def _count(name: str, truth: NDArray, prediction: NDArray, labels: LabelSet) -> Confusion:
+    try:
+        return confusion(truth, prediction, labels.num_parts, labels.ignore_index)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _judge(
+    hop: str, agreement: float, before: Confusion, after: Confusion, labelled: bool, labels: LabelSet, gate: Gate
+) -> Parity:
+    # A part in neither truth nor prediction on one side has no IoU there, hence no change.
+    changes = iou(after) - iou(before)
+    worst = int(np.nanargmin(changes)) if not np.isnan(changes).all() else None
+    part_change = None if worst is None else float(changes[worst])
+    miou_change = miou(after) - miou(before) if labelled else None
+    passed = (
+        agreement >= gate.min_pixel_agreement
+        and (miou_change is None or -100 * miou_change <= gate.max_miou_drop)
+        and (gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop)
+    )
+    return Parity(
+        hop=hop,
+        pixel_agreement=agreement,
+        miou_before=miou(before) if labelled else None,
+        miou_after=miou(after) if labelled else None,
+        miou_change=miou_change,
+        worst_part=None if worst is None else labels.parts[worst],
+        worst_part_change=part_change,
+        thresholds=gate.thresholds,
+        passed=passed,
+    )

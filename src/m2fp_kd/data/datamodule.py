@@ -1,0 +1,286 @@
+"""Records -> Lightning loaders, and one function per kind of data for the configuration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
+from m2fp_kd.data.layouts import Record, ccp_records, limit_records, m2fp_records, photo_records, split_records
+from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
+from m2fp_kd.labels import LABEL_SETS, LabelSet, load_label_set
+from m2fp_kd.runtime.geometry import Geometry
+
+HOLDOUT = "holdout"
+HOLDOUT_FRACTION = 0.1
+
+
+class ParsingDataModule(pl.LightningDataModule):
+    """Training batches of augmented crops, validation and test batches of whole photos.
+
+    Everything random is a function of (seed, epoch, index): neither the number of workers nor an interruption changes
+    a batch. After a stop in the middle of an epoch, training goes on with the next batch of that epoch.
+
+    Args:
+        train: records, or scenes drawn on the fly.
+        val: records or scenes; empty for none.
+        test: records; empty for none.
+        labels: label set of them all.
+        size: side of crops and canvases in pixels, a multiple of 32.
+        batch_size: photos per batch and process.
+        augmentation: what is drawn for training photos.
+        workers: processes that load; 0 loads in the training process.
+        seed: determines the order and the augmentation.
+        cache: what a teacher said of the training and validation photos. It may also be set later, before `setup`.
+        pseudo_labels: give unlabelled photos the teacher's most probable part as label (needs `cache`).
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Record] | DrawnPhotos,
+        val: Sequence[Record] | DrawnPhotos,
+        labels: LabelSet,
+        size: int,
+        batch_size: int,
+        augmentation: Augmentation = NO_AUGMENTATION,
+        workers: int = 0,
+        seed: int = 0,
+        test: Sequence[Record] = (),
+        cache: TeacherCache | None = None,
+        pseudo_labels: bool = False,
+    ) -> None:
+        super().__init__()
+        self.train = train
+        self.val = val
+        self.test = test
+        self.labels = labels
+        self.geometry = Geometry(size)
+        self.batch_size = batch_size
+        self.augmentation = augmentation
+        self.workers = workers
+        self.seed = seed
+        self.cache = cache
+        self.pseudo_labels = pseudo_labels
+        self._resume = (0, 0)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Checks that cache and labels are there for the photos that need them.
+
+        Raises:
+            CacheError: photos without a cached target (named).
+            ValueError: pseudo labels without a cache, or validation photos without labels.
+        """
+        if self.cache is None and self.pseudo_labels:
+            raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
+        if self.cache is not None:
+            self._check_cache(self.cache)
+        if not self.pseudo_labels:
+            _check_labelled([*_records(self.val), *self.test])
+
+    def _check_cache(self, cache: TeacherCache) -> None:
+        if isinstance(self.train, DrawnPhotos):
+            raise CacheError("scenes drawn on the fly are new in every epoch and have no cached targets; use teacher=live")
+        needed = [record.name for record in [*self.train, *_records(self.val)]]
+        if len(set(needed)) < len(needed):
+            twice = sorted({name for name in needed if needed.count(name) > 1})[:5]
+            raise CacheError(f"photos of the same name in training and validation: {', '.join(twice)}; rename one of each")
+        missing = sorted(set(needed) - set(cache.names))
+        if missing:
+            raise CacheError(
+                f"{cache.path} has no target of {len(missing)} of {len(needed)} photos ({', '.join(missing[:5])}"
+                f"{', ...' if len(missing) > 5 else ''}); build the cache for these photos"
+            )
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of `images, valid, parts[, humans, instances, log_parts], names`."""
+        dataset = TrainingPhotos(
+            self._photos(self.train, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
+            self.pseudo_labels,
+        )  # fmt: skip
+        epoch, batches = self._resume
+        sampler = EpochSampler(len(dataset), self.seed, epoch, done=batches * self.batch_size)
+        return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Batches of `images, valid, placements, truth, names[, log_parts]`; no loader where nothing is held out."""
+        return self._whole(self._photos(self.val, self.cache)) if len(self.val) else []
+
+    def test_dataloader(self) -> DataLoader | list:
+        """Like validation, without cached targets."""
+        return self._whole(self._photos(self.test, None)) if self.test else []
+
+    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> dict[str, Any]:
+        """Moves the tensors; placements, truth and names stay."""
+        return {
+            key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for key, value in batch.items()
+        }
+
+    def state_dict(self) -> dict[str, int]:
+        """Where training goes on: the epoch, and how many of its batches have been seen."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        epoch = loop.epoch_progress.current.started
+        batches = loop.epoch_loop.batch_progress
+        return {"epoch": epoch, "batches": 0} if batches.is_last_batch else {"epoch": epoch - 1, "batches": batches.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes effect in the next `train_dataloader`."""
+        self._resume = (state_dict["epoch"], state_dict["batches"])
+
+    def _photos(self, source: Sequence[Record] | DrawnPhotos, cache: TeacherCache | None) -> Photos:
+        return source if isinstance(source, DrawnPhotos) else StoredPhotos(source, self.labels, cache)
+
+    def _whole(self, photos: Photos) -> DataLoader:
+        return self._loader(WholePhotos(photos, self.labels, self.geometry, self.pseudo_labels))
+
+    def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=collate,
+            **options,
+        )
+
+
+def m2fp_data(
+    root: str | Path,
+    labels: str,
+    size: int,
+    batch_size: int,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    workers: int = 0,
+    seed: int = 0,
+    val: str = HOLDOUT,
+    test: str | None = None,
+    limit: int | None = None,
+    cache: TeacherCache | None = None,
+) -> ParsingDataModule:
+    """CIHP, LIP, PASCAL-Person-Part, MHP-v2 or one's own photos in M2FP's layout.
+
+    Args:
+        root: folder with `Training` and so on.
+        labels: name of a label set, or a YAML file.
+        size: as in `ParsingDataModule`, like the arguments not named here.
+        val: a split, usually `Validation`, or `holdout`: a fixed tenth of the training photos.
+        test: a split, or None.
+        limit: train on this many photos only, a fixed choice.
+    """
+    train = m2fp_records(root, "Training")
+    train, held_out = split_records(train, HOLDOUT_FRACTION) if val == HOLDOUT else (train, m2fp_records(root, val))
+    return ParsingDataModule(
+        limit_records(train, limit), held_out, load_label_set(labels), size, batch_size, augmentation, workers, seed,
+        m2fp_records(root, test) if test else (), cache,
+    )  # fmt: skip
+
+
+def ccp_data(
+    root: str | Path,
+    size: int,
+    batch_size: int,
+    labels: str = "ccp",
+    augmentation: Augmentation = NO_AUGMENTATION,
+    workers: int = 0,
+    seed: int = 0,
+    unlabelled: bool = False,
+    pseudo_labels: bool = False,
+    limit: int | None = None,
+    cache: TeacherCache | None = None,
+) -> ParsingDataModule:
+    """Clothing Co-Parsing; it has no official split: a fixed tenth is for validation, another tenth for test.
+
+    Args:
+        root: folder with `photos` and `annotations`.
+        size: as in `ParsingDataModule`, like the arguments not named here.
+        unlabelled: train on the photos with image-level tags as well, for what a teacher says of them.
+        limit: train on this many photos only, a fixed choice.
+    """
+    records = ccp_records(root)
+    train, test = split_records([record for record in records if record.categories], HOLDOUT_FRACTION, seed=1)
+    train, val = split_records(train, HOLDOUT_FRACTION)
+    if unlabelled:
+        train = sorted([*train, *(record for record in records if not record.categories)], key=lambda record: record.name)
+    return ParsingDataModule(
+        limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
+        test, cache, pseudo_labels,
+    )  # fmt: skip
+
+
+def photo_data(
+    root: str | Path,
+    labels: str,
+    size: int,
+    batch_size: int,
+    augmentation: Augmentation = NO_AUGMENTATION,
+    workers: int = 0,
+    seed: int = 0,
+    val_root: str | Path | None = None,
+    pseudo_labels: bool = True,
+    limit: int | None = None,
+    cache: TeacherCache | None = None,
+) -> ParsingDataModule:
+    """A folder of unlabelled photos, for distillation.
+
+    Args:
+        root: the folder.
+        labels: the teacher's label set.
+        size: as in `ParsingDataModule`, like the arguments not named here.
+        val_root: labelled photos in M2FP's layout, whose `Validation` is used. Without it, a fixed tenth of the photos
+            is held out and the student is compared with what the teacher says of them (needs `pseudo_labels`).
+        limit: train on this many photos only, a fixed choice.
+    """
+    train = photo_records(root)
+    train, val = split_records(train, HOLDOUT_FRACTION) if val_root is None else (train, m2fp_records(val_root, "Validation"))
+    return ParsingDataModule(
+        limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
+        (), cache, pseudo_labels,
+    )  # fmt: skip
+
+
+def synthetic_data(
+    size: int,
+    batch_size: int,
+    length: int = 2000,
+    people: tuple[int, int] = (1, 4),
+    augmentation: Augmentation = NO_AUGMENTATION,
+    workers: int = 0,
+    seed: int = 0,
+    val_root: str | Path | None = None,
+    val_length: int = 100,
+) -> ParsingDataModule:
+    """Endless synthetic scenes with CIHP's parts, drawn on the fly: for training teachers.
+
+    Args:
+        size: side of scenes, crops and canvases in pixels.
+        batch_size: as in `ParsingDataModule`, like the arguments not named here.
+        length: scenes that count as an epoch; every epoch has new ones.
+        people: fewest and most persons in a scene.
+        val_root: photos in M2FP's layout, whose `Validation` is used; without it scenes are drawn for validation.
+        val_length: number of those scenes.
+    """
+    people = (people[0], people[1])
+    val = m2fp_records(val_root, "Validation") if val_root else DrawnPhotos(val_length, size, people, (seed, 1))
+    return ParsingDataModule(
+        DrawnPhotos(length, size, people, (seed, 0)), val, LABEL_SETS["cihp"], size, batch_size, augmentation, workers, seed
+    )
+
+
+def _records(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
+    return () if isinstance(photos, DrawnPhotos) else photos
+
+
+def _check_labelled(records: Sequence[Record]) -> None:
+    bare = [record.name for record in records if record.categories is None]
+    if bare:
+        raise ValueError(
+            f"{len(bare)} photos to validate on have no labels ({', '.join(bare[:5])}); give val_root, or pseudo_labels=true"
+        )

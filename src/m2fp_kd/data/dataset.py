@@ -1,0 +1,205 @@
+"""Photos -> items of training and validation batches."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from m2fp_kd.data.layouts import Record
+from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.data.synthetic import draw_scene
+from m2fp_kd.data.teacher_cache import TeacherCache, file_sha256
+from m2fp_kd.data.transforms import STRIDE, Augmentation, augment
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
+
+Target = tuple[np.ndarray, Placement]
+"""Cached log parts float32 (2, P, h, w) and where they lie."""
+
+
+class Photos(Protocol):
+    """Where photos come from."""
+
+    def __len__(self) -> int: ...
+
+    def photo(self, epoch: int, index: int) -> Photo:
+        """A photo and its maps."""
+
+    def target(self, index: int) -> Target | None:
+        """What the teacher said of it, None where there is no cache."""
+
+
+class StoredPhotos:
+    """Photos on disk, the same in every epoch."""
+
+    def __init__(self, records: Sequence[Record], labels: LabelSet, cache: TeacherCache | None = None) -> None:
+        self.records = records
+        self.labels = labels
+        self.cache = cache
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def photo(self, epoch: int, index: int) -> Photo:
+        return read_record(self.records[index], self.labels)
+
+    def target(self, index: int) -> Target | None:
+        if self.cache is None:
+            return None
+        record = self.records[index]
+        return self.cache.read(record.name, file_sha256(record.image))
+
+
+class DrawnPhotos:
+    """Synthetic scenes, new ones in every epoch.
+
+    Args:
+        length: scenes per epoch.
+        size: side of a scene in pixels.
+        people: fewest and most persons.
+        entropy: seeds that, with epoch and index, determine a scene.
+    """
+
+    def __init__(self, length: int, size: int, people: tuple[int, int], entropy: tuple[int, ...]) -> None:
+        self.length = length
+        self.size = size
+        self.people = people
+        self.entropy = entropy
+
+    def __len__(self) -> int:
+        return self.length
+
+    def photo(self, epoch: int, index: int) -> Photo:
+        state = np.random.SeedSequence((*self.entropy, epoch, index)).generate_state(1, np.uint64)
+        return draw_scene(int(state[0]), self.size, self.people)
+
+    def target(self, index: int) -> None:
+        return None
+
+
+class TrainingPhotos(Dataset):
+    """Augmented photos, indexed by (epoch, index): equal keys give equal items.
+
+    Args:
+        photos: where they come from.
+        labels: their label set.
+        size: side of the crop in pixels.
+        augmentation: what is drawn.
+        seed: with the key it determines everything that is drawn.
+        pseudo_labels: label unlabelled photos with the teacher's most probable part; otherwise they are all ignored.
+    """
+
+    def __init__(
+        self,
+        photos: Photos,
+        labels: LabelSet,
+        size: int,
+        augmentation: Augmentation,
+        seed: int,
+        pseudo_labels: bool = False,
+    ) -> None:
+        self.photos = photos
+        self.labels = labels
+        self.size = size
+        self.augmentation = augmentation
+        self.seed = seed
+        self.pseudo_labels = pseudo_labels
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        source = self.photos.photo(epoch, index)
+        target = self.photos.target(index)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        photo, warp = augment(source, self.augmentation, self.size, self.labels, rng)
+        item: dict[str, Any] = {"images": _channels_first(photo.image), "valid": warp.valid(), "names": photo.name}
+        if target is not None:
+            item["log_parts"] = warp.log_parts(torch.from_numpy(target[0]), target[1])
+        if photo.parts is not None:
+            item["parts"] = torch.from_numpy(photo.parts)
+        else:
+            unlabelled = np.full(warp.source, self.labels.ignore_index, np.uint8)
+            if self.pseudo_labels:
+                outside = warp.label_map(np.zeros_like(unlabelled), self.labels.ignore_index)
+                item["parts"] = _most_probable(item["log_parts"], outside)
+            else:
+                item["parts"] = torch.from_numpy(warp.label_map(unlabelled, self.labels.ignore_index))
+        for name, ids in (("humans", photo.humans), ("instances", photo.instances)):
+            if ids is not None:
+                item[name] = torch.from_numpy(ids)
+        return item
+
+
+class WholePhotos(Dataset):
+    """Whole photos on the network's canvas, with the truth at its own size: validation and test.
+
+    Args:
+        photos: where they come from; of synthetic ones, those of epoch 0.
+        labels: their label set.
+        geometry: how they are placed.
+        pseudo_labels: where a photo is unlabelled, the teacher's most probable part is the truth.
+    """
+
+    def __init__(self, photos: Photos, labels: LabelSet, geometry: Geometry, pseudo_labels: bool = False) -> None:
+        self.photos = photos
+        self.labels = labels
+        self.geometry = geometry
+        self.pseudo_labels = pseudo_labels
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        photo = self.photos.photo(0, index)
+        target = self.photos.target(index)
+        canvas, placement = place(photo.image, self.geometry)
+        item: dict[str, Any] = {
+            "images": _channels_first(canvas),
+            "valid": _content_mask(placement),
+            "placements": placement,
+            "truth": photo.parts,
+            "names": photo.name,
+        }
+        if target is not None:
+            log_parts, target_placement = target
+            item["log_parts"] = torch.from_numpy(log_parts[0])
+            if photo.parts is None and self.pseudo_labels:
+                item["truth"] = restore_dense(log_parts[0], target_placement).argmax(axis=0).astype(np.uint8)
+        if item["truth"] is None:
+            raise ValueError(f"{photo.name} has no labels: nothing to validate against; choose labelled photos")
+        return item
+
+
+def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Batch of items: tensors stacked, everything else in lists."""
+    return {
+        key: torch.stack([item[key] for item in items]) if isinstance(value, Tensor) else [item[key] for item in items]
+        for key, value in items[0].items()
+    }
+
+
+def _channels_first(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous()
+
+
+def _content_mask(placement: Placement) -> Tensor:
+    """Bool (h/4, w/4): the cell's centre lies on the photo."""
+    rows, columns = (
+        (torch.arange(canvas // STRIDE) + 0.5) * STRIDE < content
+        for canvas, content in zip(placement.canvas, placement.content, strict=True)
+    )
+    return rows[:, None] & columns
+
+
+def _most_probable(log_parts: Tensor, outside: np.ndarray) -> Tensor:
+    """Log parts (P, h, w) -> part map uint8 at the size of `outside`, whose values other than 0 win."""
+    dense = F.interpolate(log_parts[None], size=outside.shape, mode="bilinear", align_corners=False)
+    parts = dense[0].argmax(dim=0).to(torch.uint8)
+    mask = torch.from_numpy(outside)
+    return torch.where(mask > 0, mask, parts)

@@ -1,0 +1,186 @@
+"""What a frozen teacher said of every photo, kept in one file per cache.
+
+`targets.bin` is an append-only log: a header with the cache's key, then one checksummed entry per photo. One file is
+handy to copy and to commit, an entry costs no more than its bytes, and a build that is killed leaves at most one torn
+entry at the end, which is noticed and overwritten when the build goes on. Of entries with the same name the last counts.
+"""
+
+import hashlib
+import json
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from m2fp_kd.data.codec import decode, encode
+from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.geometry import Geometry, Placement
+
+__all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "file_sha256", "stored_key"]
+
+CODE_VERSION = 1
+"""Raised whenever the same teacher and photo would give other entries."""
+
+FILE_NAME = "targets.bin"
+MAGIC = b"M2FPKD\x01\n"
+KEY_BYTES = 32
+ENTRY_MAGIC = b"PART"
+ENTRY = struct.Struct("<4sHII")
+"""Magic, length of the name, length of the body, CRC-32 of name and body."""
+BODY = struct.Struct("<6H32s")
+"""Placement (source, content, canvas) and the photo's SHA-256; the encoded log parts follow."""
+
+
+class CacheError(RuntimeError):
+    """A cached target that is missing, stale or broken; the message says how to make it anew."""
+
+
+def cache_key(teacher_sha256: str, *geometries: Geometry, code_version: int = CODE_VERSION) -> str:
+    """What entries depend on besides the photo, as 64 hex digits.
+
+    Args:
+        teacher_sha256: of the teacher's weights.
+        geometries: how photos enter the student and, where it differs, the teacher.
+        code_version: of the code that makes entries.
+    """
+    content = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stored_key(folder: str | Path) -> str:
+    """The key of the cache in a folder.
+
+    Raises:
+        CacheError: there is no cache of this version.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        raise CacheError(f"there is no teacher cache {path}; build one")
+    with path.open("rb") as file:
+        head = file.read(len(MAGIC) + KEY_BYTES)
+    if not head.startswith(MAGIC):
+        raise CacheError(f"{path} is no teacher cache of this version; build one")
+    return head[len(MAGIC) :].hex()
+
+
+class TeacherCache:
+    """Log parts by photo name, for one teacher and geometry. Many may read; one may write.
+
+    Args:
+        folder: holds `targets.bin`; made when the first entry is written.
+        key: of `cache_key`. A file made with another key counts as empty and is replaced by the first write.
+    """
+
+    def __init__(self, folder: str | Path, key: str) -> None:
+        self.path = Path(folder) / FILE_NAME
+        self.key = key
+        self._places: dict[str, tuple[int, int]] = {}
+        self._end = 0
+        self._fault = ""
+        if self.path.exists():
+            self._scan()
+        if self._fault:
+            warnings.warn(f"teacher cache {self.path}: {self._fault}", stacklevel=2)
+
+    @property
+    def names(self) -> list[str]:
+        """Photos with an entry."""
+        return sorted(self._places)
+
+    def has(self, name: str, photo_sha256: str) -> bool:
+        """Whether there is a whole entry made from this very photo; warns of a stale or broken one."""
+        if name not in self._places:
+            return False
+        try:
+            self._body(name, photo_sha256)
+        except CacheError as error:
+            warnings.warn(f"{error} It will be computed again.", stacklevel=2)
+            return False
+        return True
+
+    def read(self, name: str, photo_sha256: str) -> tuple[np.ndarray, Placement]:
+        """Log parts float32 (2, P, h, w) of the photo and of the mirrored photo, and where they lie.
+
+        Raises:
+            CacheError: the entry is missing, broken, or was made from another photo.
+        """
+        placement, encoded = self._body(name, photo_sha256)
+        try:
+            return decode(encoded), placement
+        except ValueError as error:
+            raise CacheError(f"{self.path}: entry of '{name}' is broken ({error}); build the cache again.") from error
+
+    def write(
+        self,
+        name: str,
+        log_parts: np.ndarray,
+        placement: Placement,
+        photo_sha256: str,
+        flip_permutation: Sequence[int] | None = None,
+    ) -> None:
+        """Encodes and appends an entry; arguments as for `encode`."""
+        body = BODY.pack(*placement.source, *placement.content, *placement.canvas, bytes.fromhex(photo_sha256))
+        encoded_name, body = name.encode(), body + encode(log_parts, flip_permutation)
+        head = ENTRY.pack(ENTRY_MAGIC, len(encoded_name), len(body), zlib.crc32(encoded_name + body))
+        if not self._end:
+            with atomic_path(self.path) as temporary:
+                temporary.write_bytes(MAGIC + bytes.fromhex(self.key))
+            self._end = len(MAGIC) + KEY_BYTES
+        with open(self.path, "r+b") as file:
+            file.truncate(self._end)  # cuts off what a killed build left behind
+            file.seek(self._end)
+            file.write(head + encoded_name + body)
+        self._places[name] = (self._end, ENTRY.size + len(encoded_name) + len(body))
+        self._end += self._places[name][1]
+
+    def _scan(self) -> None:
+        """Finds the entries; stops at the first that is torn, noting it as the fault."""
+        size = os.path.getsize(self.path)
+        with open(self.path, "rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                self._fault = "is no teacher cache of this version; it counts as empty."
+                return
+            if file.read(KEY_BYTES).hex() != self.key:
+                self._fault = "was made by another teacher, geometry or code version; it counts as empty."
+                return
+            self._end = file.tell()
+            while self._end < size:
+                head = file.read(ENTRY.size)
+                magic, name_length, body_length, _ = ENTRY.unpack(head.ljust(ENTRY.size, b"\0"))
+                length = ENTRY.size + name_length + body_length
+                if magic != ENTRY_MAGIC or self._end + length > size:
+                    self._fault = f"is broken after {len(self._places)} entries; what follows counts as absent."
+                    return
+                self._places[file.read(name_length).decode(errors="replace")] = (self._end, length)
+                self._end += length
+                file.seek(self._end)
+
+    def _body(self, name: str, photo_sha256: str) -> tuple[Placement, bytes]:
+        """Checked content of an entry: placement and encoded log parts."""
+        if name not in self._places:
+            state = self._fault or f"holds {len(self._places)} other entries."
+            raise CacheError(f"{self.path}: no target of '{name}'; the file {state} Build the cache for these photos.")
+        start, length = self._places[name]
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            entry = file.read(length)
+        _, name_length, _, checksum = ENTRY.unpack_from(entry.ljust(ENTRY.size, b"\0"))
+        if zlib.crc32(entry[ENTRY.size :]) != checksum or entry[ENTRY.size :][:name_length] != name.encode():
+            raise CacheError(f"{self.path}: entry of '{name}' is broken (checksum); build the cache again.")
+        body = entry[ENTRY.size + name_length :]
+        *sizes, photo = BODY.unpack_from(body)
+        if photo.hex() != photo_sha256:
+            raise CacheError(f"{self.path}: entry of '{name}' was made from another photo; build the cache again.")
+        source, content, canvas = zip(sizes[::2], sizes[1::2], strict=True)
+        return Placement(source, content, canvas), body[BODY.size :]

@@ -1,0 +1,94 @@
+"""Gather the reports of many runs into one table: ``python -m m2fp_kd.evaluation.runs FOLDER --format md|csv``."""
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from m2fp_kd.evaluation.report import read_report
+
+# Column -> where it stands in the config.
+OVERRIDES = {
+    "backbone": "backbone.name",
+    "student": "student.name",
+    "temperature": "distill.temperature",
+    "alpha": "distill.alpha",
+    "seed": "seed",
+}
+
+# Column -> (model, quantity, factor that makes it readable, decimals).
+RESULTS = {
+    "teacher mIoU %": ("teacher", "miou", 100, 1),
+    "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
+    "INT8 mIoU %": ("student_int8", "miou", 100, 1),
+    "INT8 MB": ("student_int8", "megabytes", 1, 2),
+    "INT8 p50 ms": ("student_int8", "p50_ms", 1, 2),
+}
+
+
+def gather(folder: Path) -> list[dict[str, Any]]:
+    """One row per ``report.json`` under a folder, in the order of their paths.
+
+    Returns:
+        Rows with the keys "run" (path relative to `folder`), those of OVERRIDES and RESULTS and "gates"
+        ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
+
+    Raises:
+        FileNotFoundError: no report lies under the folder.
+        ValueError: a file named ``report.json`` is not a report.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.rglob("report.json"))
+    if not paths:
+        raise FileNotFoundError(f"no report.json under {folder}; a run writes one when it ends (make train)")
+    return [{"run": path.parent.relative_to(folder).as_posix()} | summarise(read_report(path)) for path in paths]
+
+
+def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of one report, as read from JSON."""
+    row = {column: look_up(report["config"], path) for column, path in OVERRIDES.items()}
+    for column, (model, quantity, factor, decimals) in RESULTS.items():
+        value = report["models"].get(model, {}).get(quantity)
+        row[column] = None if value is None else round(factor * value, decimals)
+    passed = all(hop["passed"] for hop in report["parity"])
+    return row | {"gates": ("passed" if passed else "FAILED") if report["parity"] else None}
+
+
+def look_up(config: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of a config; None if there is none."""
+    value: Any = config
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table; a row's missing value is a dash."""
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [["–" if value is None else str(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A CSV table with a header; a missing value is an empty field."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().rstrip("\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table of a folder of runs."""
+    command = argparse.ArgumentParser(description="Gather the reports of many runs into one table.")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--format", choices=["md", "csv"], default="md")
+    options = command.parse_args(arguments)
+    rows = gather(options.folder)
+    print(as_csv(rows) if options.format == "csv" else as_markdown(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A picture to look at: the photo, the parts laid over it, and a legend of the parts present."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from m2fp_kd.labels import LabelSet
+
+LONGEST, SHORTEST = 1024, 512
+"""The photo is shown with its longest side between these."""
+
+OPACITY = 0.65
+BACKGROUND_BRIGHTNESS = 0.6
+GAP = 12
+TEXT_SIZE = 15
+SWATCH = 14
+LINE = 24
+
+
+def colour_map(part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """The label set's colours for a part map (H, W), as uint8 (H, W, 3)."""
+    return np.array(labels.palette(), np.uint8).reshape(256, 3)[part_map]
+
+
+def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> Image.Image:
+    """Draw photo, overlay and legend.
+
+    Args:
+        photo: uint8 (H, W, 3) RGB.
+        part_map: uint8 (H, W), same size.
+        labels: what the numbers mean.
+    """
+    if photo.shape[:2] != part_map.shape:
+        raise ValueError(f"photo of size {photo.shape[:2]} with a part map of size {part_map.shape}")
+    height, width = part_map.shape
+    longest = max(height, width)
+    scale = min(max(longest, SHORTEST), LONGEST) / longest
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shown = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    small_map = np.asarray(Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST))
+    legend = _legend(part_map, labels, max(2 * size[0] + GAP, SHORTEST))
+    sheet = Image.new("RGB", (legend.width + 2 * GAP, size[1] + legend.height + 3 * GAP), "white")
+    sheet.paste(shown, (GAP, GAP))
+    sheet.paste(Image.fromarray(_overlay(np.asarray(shown), small_map, labels)), (size[0] + 2 * GAP, GAP))
+    sheet.paste(legend, (GAP, size[1] + 2 * GAP))
+    return sheet
+
+
+def _overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """Parts in colour over the photo in grey, background darkened, a light line where one part meets another."""
+    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
+    colours = OPACITY * colour_map(part_map, labels) + (1 - OPACITY) * grey
+    blend = np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, colours)
+    edges = np.zeros(part_map.shape, bool)
+    edges[:, 1:] |= part_map[:, 1:] != part_map[:, :-1]
+    edges[1:] |= part_map[1:] != part_map[:-1]
+    blend[edges] = 0.3 * blend[edges] + 0.7 * 255
+    return blend.round().astype(np.uint8)
+
+
+def _legend(part_map: np.ndarray, labels: LabelSet, width: int) -> Image.Image:
+    """Swatch, name and share of each part present, largest first, in as many lines as `width` pixels need."""
+    font = ImageFont.load_default(TEXT_SIZE)
+    entries = []
+    x, y = 0, 0
+    for index, text in _entries(part_map, labels):
+        needed = SWATCH + 6 + round(font.getlength(text)) + 2 * GAP
+        if x and x + needed - 2 * GAP > width:
+            x, y = 0, y + LINE
+        entries.append((x, y, index, text))
+        x += needed
+    picture = Image.new("RGB", (width, y + LINE), "white")
+    draw = ImageDraw.Draw(picture)
+    palette = labels.palette()
+    for x, y, index, text in entries:
+        colour = (palette[3 * index], palette[3 * index + 1], palette[3 * index + 2])
+        top = y + (LINE - SWATCH) // 2
+        draw.rounded_rectangle((x, top, x + SWATCH, top + SWATCH), radius=3, fill=colour)
+        draw.text((x + SWATCH + 6, y + LINE // 2), text, fill=(30, 30, 30), font=font, anchor="lm")
+    return picture
+
+
+def _entries(part_map: np.ndarray, labels: LabelSet) -> list[tuple[int, str]]:
+    counts = np.bincount(part_map.ravel(), minlength=256)
+    names = dict(enumerate(labels.parts)) | {labels.ignore_index: "not labelled"}
+    largest_first = sorted((int(index) for index in np.flatnonzero(counts[1:]) + 1), key=lambda index: -counts[index])
+    return [(index, f"{names[index]}  {_percent(counts[index] / part_map.size)}") for index in largest_first]
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
