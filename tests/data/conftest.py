@@ -1,0 +1,72 @@
+"""Small data sets on disk and real photos where they are at hand."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m2fp_kd.data.synthetic import draw_scene
+
+
+@pytest.fixture
+def m2fp_folder(tmp_path: Path) -> Path:
+    """Six labelled training photos and three validation photos, 48 pixels high and 64 wide, in M2FP's layout."""
+    for split, seeds in (("Training", range(6)), ("Validation", range(100, 103))):
+        for seed in seeds:
+            photo = draw_scene(seed, (48, 64), (1, 2))
+            save(tmp_path / split / "Images" / f"{photo.name}.jpg", photo.image)
+            save(tmp_path / split / "Category_ids" / f"{photo.name}.png", photo.parts)
+            save(tmp_path / split / "Human_ids" / f"{photo.name}.png", photo.humans.astype(np.uint8))
+            save(tmp_path / split / "Instance_ids" / f"{photo.name}.png", photo.instances.astype(np.uint8))
+    return tmp_path
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Folder of a real data set by name; skips the test where it is absent."""
+
+    def find(name: str) -> Path:
+        base = Path(os.environ.get("M2FP_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
+        if not (base / name).is_dir():
+            pytest.skip(f"no {base / name}: set M2FP_KD_DATA to a folder that holds {name}")
+        return base / name
+
+    return find
+
+
+def scene_log_parts(seed: int, flip_permutation: tuple[int, ...], noise: float = 0.5, size: int = 64) -> np.ndarray:
+    """Log parts (2, 20, size, size) as a good teacher might give them for a synthetic scene.
+
+    Softened labels plus smooth and white noise in the logits, drawn anew for the mirrored photo.
+    """
+    rng = np.random.default_rng(seed)
+    parts = draw_scene(seed, size, (1, 3)).parts
+    sharp = np.eye(20, dtype=np.float32)[parts].transpose(2, 0, 1)
+    shared = 9 * sharp + _smooth(rng, size, 8) * 1.5
+    logits = []
+    for _ in range(2):
+        own = _smooth(rng, size, 12) + rng.normal(size=shared.shape) * 0.2
+        logits.append(_blur(shared) + noise * own)
+    logits[1] = logits[1][list(flip_permutation)][:, :, ::-1]
+    values = np.stack(logits)
+    values -= values.max(axis=1, keepdims=True)
+    return (values - np.log(np.exp(values).sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def _smooth(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    coarse = rng.normal(size=(20, cells, cells)).astype(np.float32)
+    return np.stack([np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)) for plane in coarse])
+
+
+def _blur(planes: np.ndarray) -> np.ndarray:
+    padded = np.pad(planes, [(0, 0), (1, 1), (1, 1)], mode="edge")
+    height, width = planes.shape[1:]
+    return sum(padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)) / 9

@@ -1,0 +1,105 @@
+"""Reading: maps of every kind that the layouts use, and bad files, each with a clear answer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from m2fp_kd.data.layouts import Record, ccp_records, m2fp_records
+from m2fp_kd.data.reading import LabelError, read_map, read_record
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.geometry import PhotoError
+
+CIHP = LABEL_SETS["cihp"]
+
+
+@pytest.fixture
+def record(m2fp_folder: Path) -> Record:
+    return m2fp_records(m2fp_folder, "Training")[0]
+
+
+def test_a_labelled_photo(record: Record) -> None:
+    photo = read_record(record, CIHP)
+    assert photo.image.shape == (48, 64, 3) and photo.image.dtype == np.uint8
+    assert photo.parts.shape == (48, 64) and photo.parts.dtype == np.uint8
+    assert photo.humans.dtype == photo.instances.dtype == np.int32
+    assert np.array_equal(photo.parts > 0, photo.humans > 0)
+
+
+def test_an_unlabelled_photo(record: Record) -> None:
+    photo = read_record(Record("a", record.image), CIHP)
+    assert photo.parts is None and photo.humans is None and photo.instances is None
+
+
+def test_truncated_photo_is_named(record: Record) -> None:
+    content = record.image.read_bytes()
+    record.image.write_bytes(content[: len(content) // 2])
+    with pytest.raises(PhotoError, match=record.image.name):
+        read_record(record, CIHP)
+
+
+@pytest.mark.parametrize("kind", ["categories", "humans", "instances"])
+def test_map_of_another_size_is_named(record: Record, kind: str) -> None:
+    path = getattr(record, kind)
+    Image.new("L", (64, 47)).save(path)
+    with pytest.raises(LabelError, match=rf"{path}.*64x47 but its photo .*64x48"):
+        read_record(record, CIHP)
+
+
+def test_label_of_a_photo_turned_by_exif_must_be_upright(record: Record) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying, shown upright
+    Image.open(record.image).save(record.image, exif=exif)
+    with pytest.raises(LabelError, match=r"64x48 but .*48x64 \(upright\)"):
+        read_record(record, CIHP)
+
+
+def test_value_outside_the_label_set_is_named(record: Record) -> None:
+    parts = np.zeros((48, 64), np.uint8)
+    parts[3, 5], parts[0, 0] = 20, 255
+    Image.fromarray(parts).save(record.categories)
+    with pytest.raises(ValueError, match=rf"{record.categories}: label 20 outside 'cihp'"):
+        read_record(record, CIHP)
+
+
+def test_colour_label_and_broken_label_are_named(record: Record) -> None:
+    Image.new("RGB", (64, 48)).save(record.categories)
+    with pytest.raises(LabelError, match="one channel of indices, this file is RGB"):
+        read_record(record, CIHP)
+    record.categories.write_bytes(record.categories.read_bytes()[:60])
+    with pytest.raises(LabelError, match="not a readable label map"):
+        read_record(record, CIHP)
+
+
+def test_palette_and_16_bit_maps_are_indices(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    palette = Image.fromarray(values)
+    palette.putpalette(CIHP.palette())
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(values.astype(np.uint16) * 1000).save(tmp_path / "deep.png")
+    assert np.array_equal(read_map(tmp_path / "palette.png"), values)
+    assert np.array_equal(read_map(tmp_path / "deep.png"), values.astype(int) * 1000)
+
+
+def test_matlab_labels(record: Record, tmp_path: Path) -> None:
+    path = tmp_path / "label.mat"
+    clothing = replace(record, categories=path, humans=None, instances=None)
+    savemat(path, {"groundtruth": np.full((48, 64), 58, np.uint8)})
+    assert (read_record(clothing, LABEL_SETS["ccp"]).parts == 58).all()
+    savemat(path, {"tags": np.zeros((1, 3))})
+    with pytest.raises(LabelError, match="no variable 'groundtruth'"):
+        read_record(clothing, LABEL_SETS["ccp"])
+    path.write_bytes(b"nothing")
+    with pytest.raises(LabelError, match="not a readable MATLAB file"):
+        read_record(clothing, LABEL_SETS["ccp"])
+
+
+def test_real_photos(real_data) -> None:
+    for record in m2fp_records(real_data("cihp-mini"), "Training")[:3]:
+        photo = read_record(record, CIHP)
+        assert photo.parts.shape == photo.image.shape[:2]
+    records = ccp_records(real_data("clothing-co-parsing"))
+    assert read_record(records[0], LABEL_SETS["ccp"]).parts.max() < 59
