@@ -74,7 +74,7 @@ def read_map(path: Path) -> np.ndarray:
             if image.mode not in LABEL_MODES:
                 raise LabelError(f"{path}: a label map needs one channel of indices, this file is {image.mode}")
             return np.array(image)
-    except OSError as error:
+    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG by either
         raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from m2fp_kd.labels import LabelSet
 
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -39,3 +41,14 @@ def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """The photos in a folder and below it, sorted; hidden files and folders are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )

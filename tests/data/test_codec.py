@@ -1,0 +1,81 @@
+"""Coding part distributions: size, fidelity, the best part, and broken bytes."""
+
+import time
+
+import numpy as np
+import pytest
+
+from m2fp_kd.data.codec import decode, encode, total_variation
+from m2fp_kd.labels import LABEL_SETS
+
+from .conftest import scene_log_parts
+
+FLIP = LABEL_SETS["cihp"].flip_permutation
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.5, 1.0])
+def test_size_and_fidelity_on_scenes(noise: float) -> None:
+    sizes, distances = [], []
+    for seed in range(3):
+        log_parts = scene_log_parts(seed, FLIP, noise)
+        entry = encode(log_parts, FLIP)
+        decoded = decode(entry)
+        sizes.append(len(entry))
+        distances.append(total_variation(log_parts, decoded))
+        assert decoded.shape == log_parts.shape and decoded.dtype == np.float32
+        assert np.array_equal(decoded.argmax(axis=1), log_parts.argmax(axis=1))
+        assert np.allclose(np.exp(decoded).sum(axis=1), 1, atol=1e-5)
+        begin = time.perf_counter()
+        decode(entry)
+        print(f"decode {1000 * (time.perf_counter() - begin):.1f} ms")
+    print(f"noise {noise}: {np.mean(sizes):.0f} bytes, total variation at T=4 {np.mean(distances):.4f}")
+    assert max(sizes) <= 12_000 and max(distances) <= 0.03
+
+
+def test_the_flip_permutation_makes_entries_smaller_but_is_not_needed() -> None:
+    log_parts = scene_log_parts(7, FLIP)
+    with_swap, without = encode(log_parts, FLIP), encode(log_parts)
+    assert len(with_swap) < len(without)
+    assert total_variation(decode(without), log_parts) <= 0.03
+
+
+def test_even_noise_keeps_the_total_variation() -> None:
+    logits = np.random.default_rng(0).normal(size=(2, 7, 24, 40)).astype(np.float32) * 3
+    log_parts = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    decoded = decode(encode(log_parts))
+    assert total_variation(decoded, log_parts) <= 0.03
+    assert np.array_equal(decoded.argmax(axis=1), log_parts.argmax(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 8, 8), (2, 59, 13, 21), (2, 255, 3, 1)])
+def test_any_shape(shape: tuple[int, ...]) -> None:
+    logits = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    log_parts = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    decoded = decode(encode(log_parts))
+    assert decoded.shape == shape and np.array_equal(decoded.argmax(axis=1), log_parts.argmax(axis=1))
+    assert total_variation(decoded, log_parts) <= 0.03
+
+
+def test_certainty_survives() -> None:
+    log_parts = np.full((2, 20, 16, 16), -80.0, np.float32)
+    log_parts[:, 3] = 0
+    decoded = decode(encode(log_parts, FLIP))
+    assert (decoded[:, 3] > -1e-6).all() and np.isfinite(decoded).all() and decoded[:, 4].max() < -20
+
+
+def test_encoding_is_deterministic() -> None:
+    log_parts = scene_log_parts(3, FLIP, size=32)
+    assert encode(log_parts, FLIP) == encode(log_parts.copy(), FLIP)
+
+
+def test_what_cannot_be_encoded() -> None:
+    with pytest.raises(ValueError, match="two orientations"):
+        encode(np.zeros((1, 20, 8, 8), np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        encode(np.full((2, 3, 8, 8), -np.inf, np.float32))
+
+
+@pytest.mark.parametrize("cut", [0, 5, 20, -1, -100])
+def test_cut_bytes_are_no_entry(cut: int) -> None:
+    with pytest.raises(ValueError, match="not an encoded part distribution"):
+        decode(encode(scene_log_parts(3, FLIP, size=32), FLIP)[:cut])

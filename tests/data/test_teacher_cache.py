@@ -1,0 +1,129 @@
+"""The cache: what is written is read; nothing stale, torn or broken ever is."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, file_sha256, stored_key
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.geometry import Geometry, Placement
+
+from .conftest import scene_log_parts
+
+FLIP = LABEL_SETS["cihp"].flip_permutation
+KEY = cache_key("ab" * 32, Geometry(64))
+PHOTO = "cd" * 32
+PLACEMENT = Placement((50, 100), (32, 64), (64, 64))
+
+
+@pytest.fixture(scope="module")
+def targets() -> list[np.ndarray]:
+    return [scene_log_parts(seed, FLIP, size=16) for seed in range(3)]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, targets: list[np.ndarray]) -> TeacherCache:
+    cache = TeacherCache(tmp_path / "cache", KEY)
+    for number, target in enumerate(targets):
+        cache.write(f"photo-{number}", target, PLACEMENT, PHOTO, FLIP)
+    return cache
+
+
+def test_round_trip_in_another_process_s_eyes(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+    again = TeacherCache(cache.path.parent, KEY)
+    assert again.names == ["photo-0", "photo-1", "photo-2"]
+    for number, target in enumerate(targets):
+        assert again.has(f"photo-{number}", PHOTO)
+        log_parts, placement = again.read(f"photo-{number}", PHOTO)
+        assert placement == PLACEMENT
+        assert np.array_equal(log_parts.argmax(axis=1), target.argmax(axis=1))
+
+
+def test_key_depends_on_all_that_entries_depend_on() -> None:
+    keys = {
+        KEY,
+        cache_key("ab" * 32, Geometry(96)),
+        cache_key("ac" * 32, Geometry(64)),
+        cache_key("ab" * 32, Geometry(64), Geometry(128)),
+        cache_key("ab" * 32, Geometry(64), code_version=0),
+    }
+    assert len(keys) == 5 and KEY == cache_key("ab" * 32, Geometry(64)) and len(KEY) == 64
+
+
+def test_missing_entry_is_named(cache: TeacherCache, tmp_path: Path) -> None:
+    assert not cache.has("photo-9", PHOTO)
+    with pytest.raises(CacheError, match="no target of 'photo-9'"):
+        cache.read("photo-9", PHOTO)
+    with pytest.raises(CacheError, match="no target"):
+        TeacherCache(tmp_path / "nowhere", KEY).read("photo-0", PHOTO)
+
+
+def test_target_of_a_changed_photo_is_stale(cache: TeacherCache) -> None:
+    with pytest.warns(UserWarning, match="another photo"):
+        assert not cache.has("photo-1", "ef" * 32)
+    with pytest.raises(CacheError, match="another photo"):
+        cache.read("photo-1", "ef" * 32)
+
+
+def test_cache_of_another_teacher_is_stale_and_replaced(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+    with pytest.warns(UserWarning, match="another teacher"):
+        other = TeacherCache(cache.path.parent, cache_key("00" * 32, Geometry(64)))
+    assert other.names == [] and not other.has("photo-0", PHOTO)
+    with pytest.raises(CacheError, match="another teacher"):
+        other.read("photo-0", PHOTO)
+    other.write("photo-0", targets[0], PLACEMENT, PHOTO)
+    assert TeacherCache(cache.path.parent, other.key).names == ["photo-0"]
+
+
+def test_a_rewritten_entry_wins(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+    cache.write("photo-0", targets[2], PLACEMENT, "ef" * 32)
+    again = TeacherCache(cache.path.parent, KEY)
+    assert np.array_equal(again.read("photo-0", "ef" * 32)[0].argmax(axis=1), targets[2].argmax(axis=1))
+    assert len(again.names) == 3
+
+
+@pytest.mark.parametrize("lost", [1, 50, 3000])
+def test_a_build_that_was_killed_goes_on(cache: TeacherCache, targets: list[np.ndarray], lost: int) -> None:
+    whole = cache.path.read_bytes()
+    cut = max(len(whole) - lost, cache._places["photo-2"][0] + 3)
+    os.truncate(cache.path, cut)
+    with pytest.warns(UserWarning, match="broken after 2 entries"):
+        torn = TeacherCache(cache.path.parent, KEY)
+    assert torn.names == ["photo-0", "photo-1"]
+    with pytest.raises(CacheError, match="no target of 'photo-2'"):
+        torn.read("photo-2", PHOTO)
+    torn.write("photo-2", targets[2], PLACEMENT, PHOTO, FLIP)
+    assert cache.path.read_bytes() == whole
+
+
+def test_a_flipped_bit_is_noticed(cache: TeacherCache) -> None:
+    content = bytearray(cache.path.read_bytes())
+    start, length = cache._places["photo-1"]
+    content[start + length // 2] ^= 4
+    cache.path.write_bytes(content)
+    again = TeacherCache(cache.path.parent, KEY)
+    with pytest.raises(CacheError, match=r"'photo-1' is broken \(checksum\)"):
+        again.read("photo-1", PHOTO)
+    with pytest.warns(UserWarning, match="computed again"):
+        assert not again.has("photo-1", PHOTO)
+    assert again.has("photo-0", PHOTO) and again.has("photo-2", PHOTO)
+
+
+def test_another_file_is_no_cache(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+    assert stored_key(cache.path.parent) == KEY
+    cache.path.write_bytes(b"something else altogether")
+    with pytest.raises(CacheError, match="no teacher cache of this version"):
+        stored_key(cache.path.parent)
+    with pytest.warns(UserWarning, match="no teacher cache of this version"):
+        other = TeacherCache(cache.path.parent, KEY)
+    other.write("photo-0", targets[0], PLACEMENT, PHOTO)
+    assert TeacherCache(cache.path.parent, KEY).names == ["photo-0"]
+    with pytest.raises(CacheError, match="no teacher cache"):
+        stored_key(cache.path.parent / "nowhere")
+
+
+def test_sha256_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "a").startswith("ba7816bf8f01cfea")

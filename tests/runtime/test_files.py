@@ -1,0 +1,52 @@
+"""Files appear whole or not at all."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.files import atomic_path, file_sha256, find_photos, write_index_png
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    target = tmp_path / "new" / "file.npz"
+    with atomic_path(target) as temporary:
+        np.savez(temporary, x=np.arange(3))
+        assert temporary.name == target.name and not target.exists()
+    assert np.load(target)["x"].tolist() == [0, 1, 2]
+    assert list(target.parent.iterdir()) == [target], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
+def test_after_a_failure_the_old_file_stands(tmp_path, failure):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(type(failure)), atomic_path(target) as temporary:
+        temporary.write_text("half of the ne")
+        raise failure
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_index_png_holds_the_indices_and_the_palette(tmp_path):
+    labels = LABEL_SETS["cihp"]
+    part_map = np.array([[0, 1, 19], [255, 5, 0]], np.uint8)
+    write_index_png(tmp_path / "map.png", part_map, labels)
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), part_map)
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB"))[0, 2], labels.colours[19])
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_photos_are_found_below_a_folder_without_hidden_ones(tmp_path):
+    for name in ("b.JPG", "sub/a.png", ".writing-x/c.jpg", "sub/.d.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(path.relative_to(tmp_path)) for path in find_photos(tmp_path)] == ["b.JPG", "sub/a.png"]
