@@ -42,7 +42,13 @@ def real_data() -> Callable[[str], Path]:
     return find
 
 
-def scene_log_parts(seed: int, flip_permutation: tuple[int, ...], noise: float = 0.5, size: int = 64) -> np.ndarray:
+@pytest.fixture(scope="session")
+def scene_log_parts() -> Callable[..., np.ndarray]:
+    """Function of (seed, flip_permutation, noise, size) that makes up what a teacher says of a synthetic scene."""
+    return _scene_log_parts
+
+
+def _scene_log_parts(seed: int, flip_permutation: tuple[int, ...], noise: float = 0.5, size: int = 64) -> np.ndarray:
     """Log parts (2, 20, size, size) as a good teacher might give them for a synthetic scene.
 
     Softened labels plus smooth and white noise in the logits, drawn anew for the mirrored photo.
@@ -63,7 +69,9 @@ def scene_log_parts(seed: int, flip_permutation: tuple[int, ...], noise: float =
 
 def _smooth(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
     coarse = rng.normal(size=(20, cells, cells)).astype(np.float32)
-    return np.stack([np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)) for plane in coarse])
+    return np.stack(
+        [np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BICUBIC)) for plane in coarse]
+    )
 
 
 def _blur(planes: np.ndarray) -> np.ndarray:

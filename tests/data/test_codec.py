@@ -1,6 +1,7 @@
 """Coding part distributions: size, fidelity, the best part, and broken bytes."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,13 +9,11 @@ import pytest
 from m2fp_kd.data.codec import decode, encode, total_variation
 from m2fp_kd.labels import LABEL_SETS
 
-from .conftest import scene_log_parts
-
 FLIP = LABEL_SETS["cihp"].flip_permutation
 
 
 @pytest.mark.parametrize("noise", [0.2, 0.5, 1.0])
-def test_size_and_fidelity_on_scenes(noise: float) -> None:
+def test_size_and_fidelity_on_scenes(noise: float, scene_log_parts: Callable[..., np.ndarray]) -> None:
     sizes, distances = [], []
     for seed in range(3):
         log_parts = scene_log_parts(seed, FLIP, noise)
@@ -32,7 +31,9 @@ def test_size_and_fidelity_on_scenes(noise: float) -> None:
     assert max(sizes) <= 12_000 and max(distances) <= 0.03
 
 
-def test_the_flip_permutation_makes_entries_smaller_but_is_not_needed() -> None:
+def test_the_flip_permutation_makes_entries_smaller_but_is_not_needed(
+    scene_log_parts: Callable[..., np.ndarray],
+) -> None:
     log_parts = scene_log_parts(7, FLIP)
     with_swap, without = encode(log_parts, FLIP), encode(log_parts)
     assert len(with_swap) < len(without)
@@ -63,7 +64,7 @@ def test_certainty_survives() -> None:
     assert (decoded[:, 3] > -1e-6).all() and np.isfinite(decoded).all() and decoded[:, 4].max() < -20
 
 
-def test_encoding_is_deterministic() -> None:
+def test_encoding_is_deterministic(scene_log_parts: Callable[..., np.ndarray]) -> None:
     log_parts = scene_log_parts(3, FLIP, size=32)
     assert encode(log_parts, FLIP) == encode(log_parts.copy(), FLIP)
 
@@ -76,6 +77,6 @@ def test_what_cannot_be_encoded() -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 5, 20, -1, -100])
-def test_cut_bytes_are_no_entry(cut: int) -> None:
+def test_cut_bytes_are_no_entry(cut: int, scene_log_parts: Callable[..., np.ndarray]) -> None:
     with pytest.raises(ValueError, match="not an encoded part distribution"):
         decode(encode(scene_log_parts(3, FLIP, size=32), FLIP)[:cut])

@@ -139,4 +139,3 @@ def test_real_layouts(real_data) -> None:
     assert len(m2fp_records(real_data("cihp-mini"), "Training")) == 69
     clothing = ccp_records(real_data("clothing-co-parsing"))
     assert len(clothing) == 1200 and sum(record.categories is not None for record in clothing) == 900
-

@@ -1,6 +1,8 @@
 """The cache: what is written is read; nothing stale, torn or broken ever is."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,6 @@ from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, file
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.geometry import Geometry, Placement
 
-from .conftest import scene_log_parts
-
 FLIP = LABEL_SETS["cihp"].flip_permutation
 KEY = cache_key("ab" * 32, Geometry(64))
 PHOTO = "cd" * 32
@@ -19,16 +19,22 @@ PLACEMENT = Placement((50, 100), (32, 64), (64, 64))
 
 
 @pytest.fixture(scope="module")
-def targets() -> list[np.ndarray]:
-    return [scene_log_parts(seed, FLIP, size=16) for seed in range(3)]
+def targets(scene_log_parts: Callable[..., np.ndarray]) -> list[np.ndarray]:
+    return [scene_log_parts(seed, FLIP, size=32) for seed in range(3)]
 
 
-@pytest.fixture
-def cache(tmp_path: Path, targets: list[np.ndarray]) -> TeacherCache:
-    cache = TeacherCache(tmp_path / "cache", KEY)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, targets: list[np.ndarray]) -> TeacherCache:
+    cache = TeacherCache(tmp_path_factory.mktemp("cache"), KEY)
     for number, target in enumerate(targets):
         cache.write(f"photo-{number}", target, PLACEMENT, PHOTO, FLIP)
     return cache
+
+
+@pytest.fixture
+def cache(tmp_path: Path, built: TeacherCache) -> TeacherCache:
+    shutil.copy(built.path, tmp_path)
+    return TeacherCache(tmp_path, KEY)
 
 
 def test_round_trip_in_another_process_s_eyes(cache: TeacherCache, targets: list[np.ndarray]) -> None:
@@ -49,7 +55,7 @@ def test_key_depends_on_all_that_entries_depend_on() -> None:
         cache_key("ab" * 32, Geometry(64), Geometry(128)),
         cache_key("ab" * 32, Geometry(64), code_version=0),
     }
-    assert len(keys) == 5 and KEY == cache_key("ab" * 32, Geometry(64)) and len(KEY) == 64
+    assert len(keys) == 5 and cache_key("ab" * 32, Geometry(64)) == KEY and len(KEY) == 64
 
 
 def test_missing_entry_is_named(cache: TeacherCache, tmp_path: Path) -> None:

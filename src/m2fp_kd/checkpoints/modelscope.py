@@ -1,7 +1,7 @@
 """Published M2FP weights (ModelScope's `pytorch_model.pt`, the M2FP repository's `.pth`) to our modules and back.
 
-Both name their tensors alike. Ours differ in the backbone (timm's names) and keep query, key and value projections apart,
-where the published files pack them into one `in_proj` tensor.
+Both name their tensors alike. Ours have timm's names in the backbone, and keep query, key and value projections apart,
+which the published files pack into one `in_proj` tensor.
 """
 
 import pickle
@@ -111,7 +111,7 @@ def load_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
         if name.endswith(".num_batches_tracked"):
             found.setdefault(name, torch.zeros_like(tensor))
     check_tensors(wanted, found, path)
-    state = {}
+    state: dict[str, Tensor] = {}
     for source, names in _sources(own).items():
         parts = found[source].chunk(len(names)) if len(names) > 1 else [found[source]]
         state.update(zip(names, parts, strict=True))
@@ -138,7 +138,9 @@ def _published_name(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"no M2FP checkpoint at {path}; download the published pytorch_model.pt and name it here")
+        raise FileNotFoundError(
+            f"no M2FP checkpoint at {path}; download the published pytorch_model.pt and name it here"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:

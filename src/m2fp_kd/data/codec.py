@@ -31,7 +31,9 @@ LEAD, RAISE = 1e-4, 2e-3
 """A best part leads by `LEAD` at least, so that rounding on another machine changes nothing; `RAISE` puts it right."""
 
 HEADER = struct.Struct("<3Hf")
-FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
+FILTERS = [
+    {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}
+]
 
 
 def encode(log_parts: np.ndarray, flip_permutation: Sequence[int] | None = None) -> bytes:
@@ -125,9 +127,9 @@ def _find_repairs(values: np.ndarray, best: np.ndarray) -> np.ndarray:
 
 def _repair(values: np.ndarray, repairs: np.ndarray) -> np.ndarray:
     orientation, row, column = np.nonzero(repairs)
-    values[orientation, repairs[orientation, row, column] - 1, row, column] = (
-        values[orientation, :, row, column].max(axis=1) + np.float32(RAISE)
-    )
+    values[orientation, repairs[orientation, row, column] - 1, row, column] = values[orientation, :, row, column].max(
+        axis=1
+    ) + np.float32(RAISE)
     return values
 
 
@@ -182,7 +184,7 @@ def _frequency_order() -> np.ndarray:
 
 
 def _pack(levels: np.ndarray) -> bytes:
-    """Integers -> low bytes, then high bytes, each frequency by frequency; small of either sign become small unsigned."""
+    """Integers -> all low bytes, then all high bytes, frequency by frequency; the sign goes into the lowest bit."""
     planes = levels.reshape(*levels.shape[:4], -1)[..., _frequency_order()]
     planes = np.moveaxis(planes, -1, 0)
     unsigned = ((planes << 1) ^ (planes >> 15)).astype("<u2")

@@ -85,11 +85,11 @@ class ParsingDataModule(pl.LightningDataModule):
 
     def _check_cache(self, cache: TeacherCache) -> None:
         if isinstance(self.train, DrawnPhotos):
-            raise CacheError("scenes drawn on the fly are new in every epoch and have no cached targets; use teacher=live")
+            raise CacheError("scenes drawn on the fly have no cached targets; use teacher=live")
         needed = [record.name for record in [*self.train, *_records(self.val)]]
         if len(set(needed)) < len(needed):
             twice = sorted({name for name in needed if needed.count(name) > 1})[:5]
-            raise CacheError(f"photos of the same name in training and validation: {', '.join(twice)}; rename one of each")
+            raise CacheError(f"training and validation photos of one name: {', '.join(twice)}; rename one of each")
         missing = sorted(set(needed) - set(cache.names))
         if missing:
             raise CacheError(
@@ -115,7 +115,9 @@ class ParsingDataModule(pl.LightningDataModule):
         """Like validation, without cached targets."""
         return self._whole(self._photos(self.test, None)) if self.test else []
 
-    def transfer_batch_to_device(self, batch: dict[str, Any], device: torch.device, dataloader_idx: int) -> dict[str, Any]:
+    def transfer_batch_to_device(
+        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
+    ) -> dict[str, Any]:
         """Moves the tensors; placements, truth and names stay."""
         return {
             key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
@@ -126,9 +128,13 @@ class ParsingDataModule(pl.LightningDataModule):
         """Where training goes on: the epoch, and how many of its batches have been seen."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
-        epoch = loop.epoch_progress.current.started
+        epoch = loop.epoch_progress.current.started  # type: ignore[attr-defined]
         batches = loop.epoch_loop.batch_progress
-        return {"epoch": epoch, "batches": 0} if batches.is_last_batch else {"epoch": epoch - 1, "batches": batches.current.processed}
+        return (
+            {"epoch": epoch, "batches": 0}
+            if batches.is_last_batch
+            else {"epoch": epoch - 1, "batches": batches.current.processed}  # type: ignore[attr-defined]
+        )
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Takes effect in the next `train_dataloader`."""
@@ -208,7 +214,7 @@ def ccp_data(
     train, test = split_records([record for record in records if record.categories], HOLDOUT_FRACTION, seed=1)
     train, val = split_records(train, HOLDOUT_FRACTION)
     if unlabelled:
-        train = sorted([*train, *(record for record in records if not record.categories)], key=lambda record: record.name)
+        train += [record for record in records if not record.categories]
     return ParsingDataModule(
         limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
         test, cache, pseudo_labels,
@@ -234,12 +240,15 @@ def photo_data(
         root: the folder.
         labels: the teacher's label set.
         size: as in `ParsingDataModule`, like the arguments not named here.
-        val_root: labelled photos in M2FP's layout, whose `Validation` is used. Without it, a fixed tenth of the photos
-            is held out and the student is compared with what the teacher says of them (needs `pseudo_labels`).
+        val_root: labelled photos in M2FP's layout, whose `Validation` is used. Without it, and with
+            `pseudo_labels`, a fixed tenth of the photos is held out and scored against what the teacher says of them.
         limit: train on this many photos only, a fixed choice.
     """
-    train = photo_records(root)
-    train, val = split_records(train, HOLDOUT_FRACTION) if val_root is None else (train, m2fp_records(val_root, "Validation"))
+    train, val = photo_records(root), []
+    if val_root:
+        val = m2fp_records(val_root, "Validation")
+    elif pseudo_labels:
+        train, val = split_records(train, HOLDOUT_FRACTION)
     return ParsingDataModule(
         limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
         (), cache, pseudo_labels,
@@ -270,7 +279,14 @@ def synthetic_data(
     people = (people[0], people[1])
     val = m2fp_records(val_root, "Validation") if val_root else DrawnPhotos(val_length, size, people, (seed, 1))
     return ParsingDataModule(
-        DrawnPhotos(length, size, people, (seed, 0)), val, LABEL_SETS["cihp"], size, batch_size, augmentation, workers, seed
+        DrawnPhotos(length, size, people, (seed, 0)),
+        val,
+        LABEL_SETS["cihp"],
+        size,
+        batch_size,
+        augmentation,
+        workers,
+        seed,
     )
 
 
@@ -282,5 +298,6 @@ def _check_labelled(records: Sequence[Record]) -> None:
     bare = [record.name for record in records if record.categories is None]
     if bare:
         raise ValueError(
-            f"{len(bare)} photos to validate on have no labels ({', '.join(bare[:5])}); give val_root, or pseudo_labels=true"
+            f"{len(bare)} photos to validate on have no labels ({', '.join(bare[:5])}); "
+            "validate on labelled ones, or set pseudo_labels=true"
         )

@@ -50,7 +50,9 @@ def m2fp_records(root: str | Path, split: str) -> list[Record]:
         if field == "categories" or (folder / name).is_dir():
             maps[field] = _files(folder / name, {".png"})
             _match(images, maps[field], folder / "Images", folder / name)
-    return [Record(stem, path, **{field: found[stem] for field, found in maps.items()}) for stem, path in images.items()]
+    return [
+        Record(stem, path, **{field: found[stem] for field, found in maps.items()}) for stem, path in images.items()
+    ]
 
 
 def ccp_records(root: str | Path) -> list[Record]:

@@ -23,7 +23,7 @@ class EpochSampler(DistributedSampler):
     def __init__(self, length: int, seed: int, epoch: int = 0, done: int = 0) -> None:
         spread = torch.distributed.is_available() and torch.distributed.is_initialized()
         super().__init__(
-            range(length),
+            range(length),  # type: ignore[arg-type]  # only its length is used
             num_replicas=torch.distributed.get_world_size() if spread else 1,
             rank=torch.distributed.get_rank() if spread else 0,
             seed=int(np.random.SeedSequence(seed).generate_state(1)[0]),

@@ -2,12 +2,11 @@
 
 `targets.bin` is an append-only log: a header with the cache's key, then one checksummed entry per photo. One file is
 handy to copy and to commit, an entry costs no more than its bytes, and a build that is killed leaves at most one torn
-entry at the end, which is noticed and overwritten when the build goes on. Of entries with the same name the last counts.
+entry at the end, which is noticed and overwritten when the build goes on. Of entries of one name the last counts.
 """
 
 import hashlib
 import json
-import os
 import struct
 import warnings
 import zlib
@@ -54,7 +53,7 @@ def cache_key(teacher_sha256: str, *geometries: Geometry, code_version: int = CO
 
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file as 64 hex digits."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -137,7 +136,7 @@ class TeacherCache:
             with atomic_path(self.path) as temporary:
                 temporary.write_bytes(MAGIC + bytes.fromhex(self.key))
             self._end = len(MAGIC) + KEY_BYTES
-        with open(self.path, "r+b") as file:
+        with self.path.open("r+b") as file:
             file.truncate(self._end)  # cuts off what a killed build left behind
             file.seek(self._end)
             file.write(head + encoded_name + body)
@@ -146,8 +145,8 @@ class TeacherCache:
 
     def _scan(self) -> None:
         """Finds the entries; stops at the first that is torn, noting it as the fault."""
-        size = os.path.getsize(self.path)
-        with open(self.path, "rb") as file:
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 self._fault = "is no teacher cache of this version; it counts as empty."
                 return
@@ -172,7 +171,7 @@ class TeacherCache:
             state = self._fault or f"holds {len(self._places)} other entries."
             raise CacheError(f"{self.path}: no target of '{name}'; the file {state} Build the cache for these photos.")
         start, length = self._places[name]
-        with open(self.path, "rb") as file:
+        with self.path.open("rb") as file:
             file.seek(start)
             entry = file.read(length)
         _, name_length, _, checksum = ENTRY.unpack_from(entry.ljust(ENTRY.size, b"\0"))

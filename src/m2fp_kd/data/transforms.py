@@ -85,15 +85,13 @@ class Warp:
     angle: float = 0.0
 
     @classmethod
-    def draw(
-        cls, augmentation: Augmentation, source: tuple[int, int], size: int, rng: np.random.Generator
-    ) -> "Warp":
+    def draw(cls, augmentation: Augmentation, source: tuple[int, int], size: int, rng: np.random.Generator) -> "Warp":
         """Draws scale, flip, angle and a random place, for the crop in the content or the content in the crop."""
         low, high = np.log(augmentation.scale)
         scale = math.exp(rng.uniform(low, high)) * size / max(source)
-        content = tuple(max(1, round(side * scale)) for side in source)
+        content = max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
         places = rng.random(2)
-        offset = tuple(round(place * (side - size)) for place, side in zip(places, content, strict=True))
+        offset = round(places[0] * (content[0] - size)), round(places[1] * (content[1] - size))
         flip = bool(rng.random() < augmentation.flip)
         rotated = rng.random() < augmentation.rotation_probability
         angle = math.radians(rng.uniform(-1, 1) * augmentation.rotation) if rotated else 0.0
@@ -133,7 +131,11 @@ class Warp:
             matrix[0] = -matrix[0]
             matrix[0, 2] += self.source[1]
         warped = Image.fromarray(label_map).transform(
-            (self.size, self.size), Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.NEAREST, fillcolor=fill
+            (self.size, self.size),
+            Image.Transform.AFFINE,
+            tuple(matrix.ravel()),
+            Image.Resampling.NEAREST,
+            fillcolor=fill,
         )
         return np.array(warped)
 

@@ -59,10 +59,12 @@ def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
     raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state")
 
 
-def load_best(module: pl.LightningModule, folder: Path) -> None:
-    """Load the weights of the epoch with the best ``val/mIoU``."""
-    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
+def load_best(module: pl.LightningModule, folder: Path) -> float:
+    """Load the weights of the epoch with the best ``val/mIoU``; return that mIoU."""
+    content = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+    module.load_state_dict(content["state_dict"])
+    scores = [state["best_model_score"] for name, state in content["callbacks"].items() if "val/mIoU" in name]
+    return float(scores[0])
 
 
 def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:

@@ -110,14 +110,18 @@ class DeformableAttention(nn.Module):
         return self.out(attended.view(batch, width, tokens).transpose(1, 2))
 
 
-def sine_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
+def sine_positions(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
     """Sine position embedding of a feature map (Carion et al. 2020, DETR), normalised to the map's size.
+
+    Args:
+        size: (height, width).
 
     Returns:
         (height * width, channels) float32: the first half of the channels tells y, the second half x.
     """
     if channels % 4:
         raise ValueError(f"sine positions need a multiple of 4 channels, got {channels}")
+    height, width = size
     quarter = channels // 4
     frequencies = 10000 ** -(torch.arange(quarter, dtype=torch.float32, device=device) / quarter)
 

@@ -35,7 +35,7 @@ class FPNDecoder(nn.Module):
         level = self.refinements[-1](laterals[-1] + self.context(laterals[-1]))
         refined = [level]
         for lateral, refine in zip(laterals[-2::-1], self.refinements[-2::-1], strict=True):
-            level = refine(lateral + F.interpolate(level, scale_factor=2.0, mode="nearest"))
+            level = refine(lateral + F.interpolate(level, scale_factor=2.0, mode="bilinear"))
             refined.append(level)
         return refined[::-1]
 

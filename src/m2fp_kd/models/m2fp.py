@@ -1,5 +1,6 @@
 """M2FP (Mask2Former for Parsing, Yang et al. 2023): the teacher."""
 
+import torch
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbones import Backbone
@@ -12,7 +13,9 @@ from m2fp_kd.models.transformer_decoder import TransformerDecoder
 class M2FP(nn.Module):
     """Backbone, pixel decoder and transformer decoder in a row."""
 
-    def __init__(self, backbone: Backbone, pixel_decoder: PixelDecoder, transformer_decoder: TransformerDecoder) -> None:
+    def __init__(
+        self, backbone: Backbone, pixel_decoder: PixelDecoder, transformer_decoder: TransformerDecoder
+    ) -> None:
         super().__init__()
         self.normalise = Normalise()
         self.backbone = backbone
@@ -52,10 +55,11 @@ def build_m2fp(
         num_classes: C, the parts and, where the label set has it, `Human`; without "no object".
         exact_order: see `TransformerDecoder`.
     """
-    return M2FP(
+    network = M2FP(
         backbone,
         PixelDecoder(backbone.channels, width, mask_width, encoder_layers, heads, encoder_feedforward),
         TransformerDecoder(
             num_classes, width, mask_width, queries, decoder_layers, heads, decoder_feedforward, exact_order
         ),
     )
+    return network.to(memory_format=torch.channels_last)  # as the images after `Normalise`: spares reordering weights

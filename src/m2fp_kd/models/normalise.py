@@ -8,7 +8,13 @@ IMAGE_STD = (58.395, 57.12, 57.375)
 
 
 class Normalise(nn.Module):
-    """RGB images of range 0..255 to zero mean and unit variance, with the statistics of ImageNet."""
+    """RGB images of range 0..255 to zero mean and unit variance, with the statistics of ImageNet.
+
+    The result lies in memory channels last, and so does all that convolutions make of it: several times faster on CPUs.
+    """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,4 +23,4 @@ class Normalise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 or float RGB 0..255 -> float32 of the same shape."""
-        return (images.float() - self.mean) / self.std
+        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

@@ -45,24 +45,15 @@ class PixelDecoder(nn.Module):
         if width % _GROUPS:
             raise ValueError(f"the pixel decoder's width must be a multiple of {_GROUPS} (GroupNorm), got {width}")
         self.projections = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inputs, width, 1), nn.GroupNorm(_GROUPS, width)) for inputs in channels[:0:-1]
+            nn.Sequential(_convolution(inputs, width), nn.GroupNorm(_GROUPS, width)) for inputs in channels[:0:-1]
         )
         self.level_embed = nn.Parameter(torch.randn(LEVELS, width))
         self.layers = nn.ModuleList(EncoderLayer(width, heads, feedforward) for _ in range(layers))
-        self.lateral = nn.Sequential(nn.Conv2d(channels[0], width, 1, bias=False), nn.GroupNorm(_GROUPS, width))
+        self.lateral = nn.Sequential(_convolution(channels[0], width, bias=False), nn.GroupNorm(_GROUPS, width))
         self.smooth = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(_GROUPS, width), nn.ReLU()
+            _convolution(width, width, kernel=3, bias=False), nn.GroupNorm(_GROUPS, width), nn.ReLU()
         )
-        self.mask_features = nn.Conv2d(width, mask_width, 1)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for projection in self.projections:
-            nn.init.xavier_uniform_(projection[0].weight)
-            nn.init.zeros_(projection[0].bias)
-        for conv in (self.lateral[0], self.smooth[0], self.mask_features):
-            nn.init.kaiming_uniform_(conv.weight, a=1)
-        nn.init.zeros_(self.mask_features.bias)
+        self.mask_features = _convolution(width, mask_width)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Decode the backbone's features.
@@ -78,8 +69,8 @@ class PixelDecoder(nn.Module):
         tokens = torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2)
         positions = torch.cat(
             [
-                sine_positions(height, width, tokens.shape[-1], tokens.device) + embed
-                for (height, width), embed in zip(sizes, self.level_embed, strict=True)
+                sine_positions(size, tokens.shape[-1], tokens.device) + embed
+                for size, embed in zip(sizes, self.level_embed, strict=True)
             ]
         )
         reference = torch.cat([_pixel_centres(height, width, tokens.device) for height, width in sizes])
@@ -90,6 +81,14 @@ class PixelDecoder(nn.Module):
         lateral = self.lateral(features[0])
         upsampled = F.interpolate(maps[-1], size=lateral.shape[-2:], mode="bilinear", align_corners=False)
         return maps, self.mask_features(self.smooth(lateral + upsampled))
+
+
+def _convolution(inputs: int, outputs: int, kernel: int = 1, bias: bool = True) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    nn.init.kaiming_uniform_(conv.weight, a=1)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
 
 
 def _pixel_centres(height: int, width: int, device: torch.device) -> Tensor:

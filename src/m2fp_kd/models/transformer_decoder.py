@@ -86,9 +86,14 @@ class TransformerDecoder(nn.Module):
             mask_features: (B, mask_width, H/4, W/4).
             auxiliary: also return the predictions before the first and after every layer but the last.
         """
-        sizes = [level.shape[-2:] for level in levels]
-        values = [level.flatten(2).transpose(1, 2) + embed for level, embed in zip(levels, self.level_embed, strict=True)]
-        keys = [value + sine_positions(*size, value.shape[-1], value.device) for value, size in zip(values, sizes, strict=True)]
+        sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
+        values = [
+            level.flatten(2).transpose(1, 2) + embed for level, embed in zip(levels, self.level_embed, strict=True)
+        ]
+        keys = [
+            value + sine_positions(size, value.shape[-1], value.device)
+            for value, size in zip(values, sizes, strict=True)
+        ]
         small = [] if self.exact_order else [_resize(mask_features.detach(), size) for size in sizes]
         queries = self.query_features.expand(len(mask_features), -1, -1)
         predictions = []
@@ -126,5 +131,5 @@ def _masks(embedding: Tensor, mask_features: Tensor) -> Tensor:
     return (embedding @ mask_features.flatten(2)).unflatten(2, mask_features.shape[-2:])
 
 
-def _resize(maps: Tensor, size: torch.Size) -> Tensor:
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -2,7 +2,7 @@
 
 Works on one photo's `class_logits` (Q, C + 1), whose last class is "no object", and `mask_logits` (Q, h', w') at any
 stride of the canvas. Classes 0..P-1 are parts; P, where C > P, is `Human`. Described in "Deep Learning Technique for
-Human Parsing: A Survey and Outlook" (https://arxiv.org/abs/2301.00394), section 5, and in Mask2Former
+Human Parsing: A Survey and Outlook" (https://arxiv.org/abs/2301.00394) and, for instances, in Mask2Former
 (https://arxiv.org/abs/2112.01527).
 """
 
@@ -15,7 +15,7 @@ from m2fp_kd.runtime.geometry import Placement, restore_taps
 from m2fp_kd.runtime.resize import bilinear
 
 MAX_INSTANCES = 100
-"""Of all (query, class) pairs at most this many, the most probable ones, become instances, as in M2FP."""
+"""Of all (query, class) pairs at most this many, the most probable ones, become instances, as in Mask2Former."""
 
 PASTE_THRESHOLD = 0.5
 """A pixel is pasted where its score, instance score x mask probability, is above this."""

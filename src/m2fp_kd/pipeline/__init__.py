@@ -1,0 +1,32 @@
+"""The chain of stages behind `train.py`: each reuses what is finished and leaves whole files only."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.pipeline.student import cache_targets, compress_student_file, train_student
+from m2fp_kd.pipeline.teacher import train_teacher
+from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.versions import check_versions
+
+STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
+    "train": train_student,
+    "teacher": train_teacher,
+    "cache": cache_targets,
+    "compress": compress_student_file,
+}
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Run the stage that ``cfg.stage`` names; return its metrics.
+
+    Raises:
+        ValueError: an unknown stage, or settings that contradict each other.
+    """
+    if cfg.stage not in STAGES:
+        raise ValueError(f"stage={cfg.stage} is not one of {', '.join(STAGES)}")
+    check_versions()
+    with atomic_path(Path(cfg.run_dir) / "config.yaml") as temporary:
+        OmegaConf.save(cfg, temporary, resolve=True)
+    return STAGES[cfg.stage](cfg)

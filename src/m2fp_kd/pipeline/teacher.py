@@ -1,0 +1,136 @@
+"""The teacher: trained here, or loaded from a file, then asked live or through its cache."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
+from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
+from m2fp_kd.distill.fit import fit, load_best
+from m2fp_kd.distill.module import Distillation
+from m2fp_kd.distill.objective import build_objective
+from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
+from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
+from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.runtime.geometry import Geometry
+
+log = logging.getLogger(__name__)
+
+M2FP_LICENCE = "CC BY-NC 4.0 (M2FP's published weights: no commercial use)"
+
+
+@dataclass
+class Teacher:
+    """A teacher as the student's stages use it.
+
+    Attributes:
+        source: gives the targets of a batch; None trains on labels alone.
+        card: name, licence, hash and figures of the weights, for cards and reports; empty without a teacher.
+        whole: asks the network about whole photos, where its weights are at hand.
+    """
+
+    source: CachedTeacher | LiveTeacher | None
+    card: dict[str, Any]
+    whole: WholePhotoTeacher | None = None
+
+
+def build_module(
+    cfg: DictConfig, network: Any, terms: Any, datamodule: ParsingDataModule, teacher: CachedTeacher | LiveTeacher | None
+) -> Distillation:
+    """The training recipe around a network."""
+    return Distillation(
+        student=network,
+        objective=build_objective(instantiate(terms), datamodule.labels),
+        labels=datamodule.labels,
+        geometry=datamodule.geometry,
+        optimizer=instantiate(cfg.optimizer),
+        schedule=instantiate(cfg.schedule),
+        teacher=teacher,
+        lr=cfg.lr,
+        weight_decay=cfg.weight_decay,
+        backbone_lr_scale=cfg.backbone_lr_scale,
+        seed=cfg.seed,
+    )
+
+
+def train_teacher(cfg: DictConfig) -> dict[str, float]:
+    """Train an M2FP by matched mask classification and save it as ``teacher.json`` + ``teacher.safetensors``."""
+    labels = load_label_set(cfg.data.labels)
+    datamodule = instantiate(cfg.data.module)
+    if cfg.teacher.checkpoint is None:
+        network = instantiate(cfg.teacher.network)
+    else:
+        network, _ = load_teacher_network(cfg, labels)
+        network.requires_grad_(True)
+    module = build_module(cfg, network, cfg.teacher.terms, datamodule, teacher=None)
+    trainer = fit(cfg, module, datamodule)
+    score = load_best(module, Path(cfg.run_dir) / "checkpoints")
+    recipe = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    lineage = {"name": cfg.teacher.name, "licence": cfg.teacher.licence, "data": cfg.data.name, "val/mIoU": score}
+    path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
+    log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}
+
+
+def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[str, Any]]:
+    """The network in ``teacher.checkpoint`` and its card: one of our own .json files, or a published M2FP checkpoint.
+
+    Raises:
+        CheckpointError: the tensors do not fit, or the teacher knows other parts than the data.
+        FileNotFoundError: no such file.
+    """
+    path = Path(cfg.teacher.checkpoint)
+    if not path.is_file():
+        raise FileNotFoundError(f"teacher.checkpoint={path} does not exist")
+    if path.suffix in (".json", ".safetensors"):
+        saved = load_network(path)
+        if saved.labels.parts != labels.parts:
+            raise CheckpointError(
+                f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', the data has the "
+                f"{labels.num_parts} of '{labels.name}'; use a teacher of the data's label set, or data.labels of the teacher"
+            )
+        card = {"sha256": saved.sha256, "trained_on": saved.lineage.get("data"), "licence": saved.lineage.get("licence")}
+        network, name = saved.module, saved.lineage.get("name", path.stem)
+    else:
+        network = instantiate(cfg.teacher.network)
+        load_m2fp_checkpoint(network, path)
+        card, name = {"sha256": file_sha256(path), "licence": M2FP_LICENCE}, path.stem
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    figures = {"parameters": parameters, "megabytes": 4e-6 * parameters, "size": cfg.teacher.size}
+    return network, {"name": name} | card | figures
+
+
+def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
+    """What ``cfg.teacher`` asks for; a cache is completed first, where the teacher's weights are at hand.
+
+    Raises:
+        ValueError: an unknown mode.
+        CacheError: a cache without weights lacks targets.
+    """
+    labels, mode = datamodule.labels, cfg.teacher.mode
+    if mode == "none":
+        return Teacher(None, {})
+    if mode not in ("live", "cached"):
+        raise ValueError(f"teacher.mode={mode} is not one of none, live, cached")
+    network, card = load_teacher_network(cfg, labels) if cfg.teacher.checkpoint else (None, {})
+    whole = None
+    if network is not None:
+        whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
+        if mode == "live":
+            return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size / cfg.data.size), card, whole)
+    folder = Path(cfg.teacher.cache)
+    if whole is None:
+        datamodule.cache = TeacherCache(folder, stored_key(folder))
+        return Teacher(CachedTeacher(), read_teacher_card(folder))
+    datamodule.cache = TeacherCache(folder, cache_key(card["sha256"], datamodule.geometry, whole.geometry))
+    made = fill_cache(datamodule.cache, whole, [*datamodule.train, *datamodule.val])
+    log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
+    write_teacher_card(folder, card)
+    return Teacher(CachedTeacher(), card, whole)

@@ -1,0 +1,204 @@
+"""The data module: every batch a function of (seed, epoch, index), whatever the workers and interruptions."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from scipy.io import savemat
+from torch import nn
+
+from m2fp_kd.data.datamodule import ParsingDataModule, ccp_data, m2fp_data, photo_data, synthetic_data
+from m2fp_kd.data.layouts import LayoutError
+from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, file_sha256
+from m2fp_kd.data.transforms import Augmentation
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.geometry import Geometry, place, read_photo
+
+
+def data(root: Path, **options: Any) -> ParsingDataModule:
+    options = {"val": "Validation", "augmentation": Augmentation(), "batch_size": 2, **options}
+    return m2fp_data(root, "cihp", 32, **options)
+
+
+def epoch_of(module: ParsingDataModule, epoch: int) -> list[dict[str, Any]]:
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def test_batches(m2fp_folder: Path) -> None:
+    module = data(m2fp_folder)
+    module.setup("fit")
+    batches = epoch_of(module, 0)
+    assert len(batches) == 3 and batches[0]["images"].shape == (2, 3, 32, 32)
+    assert sorted(name for batch in batches for name in batch["names"]) == [f"{seed:08d}" for seed in range(6)]
+    (first, second) = module.val_dataloader()
+    assert [len(batch["truth"]) for batch in (first, second)] == [2, 1] and first["placements"][0].canvas == (32, 32)
+    assert module.test_dataloader() == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_depend_on_seed_and_epoch_only(m2fp_folder: Path, workers: int) -> None:
+    reference, other = data(m2fp_folder), data(m2fp_folder, workers=workers)
+    loader = other.train_dataloader()  # kept: persistent workers must notice the epoch as well
+    orders = []
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        for expected, batch in zip(epoch_of(reference, epoch), loader, strict=True):
+            assert batch["names"] == expected["names"] and torch.equal(batch["images"], expected["images"])
+            orders.append(batch["names"])
+    assert orders[:3] != orders[3:]
+    assert [batch["names"] for batch in epoch_of(data(m2fp_folder, seed=1), 0)] != orders[:3]
+
+
+def test_fewer_photos_than_a_batch_still_train(m2fp_folder: Path) -> None:
+    (batch,) = epoch_of(data(m2fp_folder, batch_size=16), 0)
+    assert len(batch["names"]) == 6
+
+
+def test_sampler_goes_on_within_an_epoch() -> None:
+    whole, rest = EpochSampler(10, 0, epoch=4), EpochSampler(10, 0, epoch=4, done=6)
+    assert list(rest) == list(whole)[6:] and {epoch for epoch, _ in whole} == {4}
+    rest.set_epoch(5)
+    whole.set_epoch(5)
+    assert list(rest) == list(whole) and len(rest) == 10
+
+
+class Recorder(pl.LightningModule):
+    """Trains one number and notes what it was given."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.stop_at = stop_at
+        self.seen: list[list[str]] = []
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> torch.Tensor:
+        if self.global_step == self.stop_at:
+            raise RuntimeError("power cut")
+        self.seen.append(batch["names"])
+        return (self.weight - batch["images"].float().mean() / 255).square()
+
+    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        assert batch["truth"][0].shape == (48, 64)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(root: Path, folder: Path, workers: int, every: dict[str, int], stop_at: int | None, resume: bool) -> Recorder:
+    module = Recorder(stop_at)
+    checkpoint = pl.callbacks.ModelCheckpoint(folder, save_last=True, save_top_k=-1, **every)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=3, callbacks=[checkpoint], logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    path = str(folder / "last.ckpt") if resume else None
+    trainer.fit(module, datamodule=data(root, workers=workers), ckpt_path=path, weights_only=True)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("workers", "every", "stop_at"),
+    [(0, {"every_n_train_steps": 1}, 4), (1, {"every_n_train_steps": 1}, 5), (1, {"every_n_epochs": 1}, 7)],
+)
+def test_a_resumed_run_sees_the_same_batches_and_ends_in_the_same_weights(
+    m2fp_folder: Path, tmp_path: Path, workers: int, every: dict[str, int], stop_at: int
+) -> None:
+    whole = fit(m2fp_folder, tmp_path / "whole", 0, every, None, resume=False)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(m2fp_folder, tmp_path / "cut", workers, every, stop_at, resume=False)
+    resumed = fit(m2fp_folder, tmp_path / "cut", workers, every, None, resume=True)
+    begin = stop_at if "every_n_train_steps" in every else stop_at // 3 * 3
+    assert resumed.seen == whole.seen[begin:] and len(whole.seen) == 9
+    assert torch.equal(resumed.weight, whole.weight)
+
+
+def fill(cache: TeacherCache, module: ParsingDataModule, target: np.ndarray) -> None:
+    for record in [*module.train, *module.val]:
+        _, placement = place(read_photo(record.image), Geometry(32))
+        cache.write(record.name, target, placement, file_sha256(record.image))
+
+
+def test_cached_targets_reach_both_loaders(
+    m2fp_folder: Path, tmp_path: Path, scene_log_parts: Callable[..., np.ndarray]
+) -> None:
+    module = data(m2fp_folder)
+    module.cache = TeacherCache(tmp_path / "cache", "00" * 32)
+    with pytest.raises(CacheError, match=r"no target of 9 of 9 photos \(00000000, .*\.\.\.\); build the cache"):
+        module.setup("fit")
+    fill(module.cache, module, scene_log_parts(0, tuple(range(20)), 0.1, 32)[:, :, :8, :8])
+    module.setup("fit")
+    assert epoch_of(module, 0)[0]["log_parts"].shape == (2, 20, 8, 8)
+    assert next(iter(module.val_dataloader()))["log_parts"].shape == (2, 20, 8, 8)
+
+
+def test_holdout_and_limit(m2fp_folder: Path) -> None:
+    held = data(m2fp_folder, val="holdout")
+    assert {record.name for record in [*held.train, *held.val]} == {f"{seed:08d}" for seed in range(6)}
+    assert held.val == data(m2fp_folder, val="holdout", seed=9).val and 0 < len(held.val) < 6
+    module = data(m2fp_folder, limit=4, test="Validation")
+    assert len(module.train) == 4 and len(module.test) == 3 and module.labels is LABEL_SETS["cihp"]
+
+
+def test_ccp(tmp_path: Path, m2fp_folder: Path) -> None:
+    photo = next((m2fp_folder / "Training" / "Images").iterdir()).read_bytes()
+    for kind in ("photos", "annotations/pixel-level", "annotations/image-level"):
+        (tmp_path / kind).mkdir(parents=True)
+    for number in range(60):
+        (tmp_path / "photos" / f"{number:04d}.jpg").write_bytes(photo)
+        level = "pixel-level" if number < 50 else "image-level"
+        savemat(tmp_path / "annotations" / level / f"{number:04d}.mat", {"groundtruth": np.ones((48, 64), np.uint8)})
+    module, more = ccp_data(tmp_path, 32, 4), ccp_data(tmp_path, 32, 4, unlabelled=True)
+    names = [{record.name for record in part} for part in (module.train, module.val, module.test)]
+    assert sum(map(len, names)) == 50 == len(set.union(*names)) and min(map(len, names)) > 0
+    assert len(more.train) == len(module.train) + 10 and more.val == module.val
+    more.setup("fit")
+    parts = torch.cat([batch["parts"] for batch in epoch_of(more, 0)])
+    assert set(parts.unique().tolist()) == {1, 255}
+
+
+def test_unlabelled_photos(m2fp_folder: Path) -> None:
+    folder = m2fp_folder / "Training" / "Images"
+    soft = photo_data(folder, "cihp", 32, 2, pseudo_labels=False)
+    soft.setup("fit")
+    assert soft.val_dataloader() == [] and (epoch_of(soft, 0)[0]["parts"] == 255).all()
+    hard = photo_data(folder, "cihp", 32, 2, val_root=m2fp_folder)
+    assert len(hard.val) == 3
+    with pytest.raises(ValueError, match="pseudo_labels=true takes labels from a teacher's cache"):
+        hard.setup("fit")
+    with pytest.raises(LayoutError, match="does not exist"):
+        photo_data(folder / "nowhere", "cihp", 32, 2)
+
+
+def test_validation_needs_labels(m2fp_folder: Path) -> None:
+    module = photo_data(m2fp_folder / "Training" / "Images", "cihp", 32, 2, pseudo_labels=False)
+    module.val = module.train[:1]
+    with pytest.raises(ValueError, match=r"1 photos to validate on have no labels \(00000000\)"):
+        module.setup("fit")
+
+
+def test_synthetic_scenes(m2fp_folder: Path) -> None:
+    module = synthetic_data(32, 2, length=4, people=[1, 2], val_length=3)
+    module.setup("fit")
+    first, later = epoch_of(module, 0), epoch_of(module, 1)
+    assert len(first) == 2 and {"humans", "instances"} <= first[0].keys()
+    assert not {name for batch in first for name in batch["names"]} & {
+        name for batch in later for name in batch["names"]
+    }
+    assert sum(len(batch["names"]) for batch in module.val_dataloader()) == 3
+    assert len(synthetic_data(32, 2, val_root=m2fp_folder).val) == 3
+    module.cache = TeacherCache(m2fp_folder / "cache", "00" * 32)
+    with pytest.raises(CacheError, match="use teacher=live"):
+        module.setup("fit")
+
+
+def test_size_must_fit_the_network(m2fp_folder: Path) -> None:
+    with pytest.raises(ValueError, match="multiple of 32"):
+        m2fp_data(m2fp_folder, "cihp", 40, 2, val="Validation")

@@ -1,0 +1,149 @@
+import pytest
+import torch
+from torch import nn
+
+from m2fp_kd.models.backbones import Backbone, build_backbone
+from m2fp_kd.models.fpn import FPNDecoder, FPNStudent
+from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.models.normalise import IMAGE_MEAN
+
+PARTS = 7
+
+
+def _backbone() -> Backbone:
+    torch.manual_seed(0)
+    return build_backbone("mobilenetv3_small")
+
+
+def _images(batch: int = 2, height: int = 64, width: int = 96) -> torch.Tensor:
+    return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
+
+
+def test_decoder_keeps_sizes_and_brings_every_level_to_one_width() -> None:
+    sizes = [(16, 24), (8, 12), (4, 6), (2, 3)]
+    decoder = FPNDecoder((5, 6, 7, 8), width=12)
+    out = decoder([torch.randn(2, c, *size) for c, size in zip((5, 6, 7, 8), sizes, strict=True)])
+    assert [tuple(level.shape) for level in out] == [(2, 12, *size) for size in sizes]
+
+
+def test_the_finest_level_sees_every_level_and_the_coarsest_only_itself() -> None:
+    decoder = FPNDecoder((4, 4, 4, 4), width=8).eval()
+    levels = [torch.randn(1, 4, 64 // s, 64 // s, requires_grad=True) for s in (4, 8, 16, 32)]
+    out = decoder(levels)
+    fine = torch.autograd.grad(out[0].sum(), levels, retain_graph=True)
+    assert all(gradient.abs().sum() > 0 for gradient in fine)
+    coarse = torch.autograd.grad(out[3].sum(), levels, allow_unused=True)
+    assert coarse[:3] == (None, None, None)
+
+
+def test_context_reaches_the_whole_photo() -> None:
+    decoder = FPNDecoder((4, 4, 4, 4), width=8).eval()
+    coarsest = torch.randn(1, 4, 16, 16, requires_grad=True)
+    levels = [torch.randn(1, 4, 512 // s, 512 // s) for s in (4, 8, 16)]
+    corner = decoder([*levels, coarsest])[3][..., 0, 0].sum()
+    (gradient,) = torch.autograd.grad(corner, coarsest)
+    assert gradient[..., -1, -1].abs().sum() > 0
+
+
+def test_fpn_student_gives_stride_4_logits_and_features() -> None:
+    output = FPNStudent(_backbone(), PARTS, width=16)(_images())
+    assert output.part_logits.shape == (2, PARTS, 16, 24)
+    assert output.features is not None and output.features.shape == (2, 16, 16, 24)
+    assert output.queries is None
+
+
+@pytest.mark.parametrize("has_human", [False, True])
+def test_m2fp_student_gives_queries_and_the_distribution_they_stand_for(has_human: bool) -> None:
+    student = M2FPStudent(_backbone(), PARTS, has_human, width=16, queries=9, layers=3, heads=2)
+    output = student(_images())
+    assert output.queries is not None
+    assert output.queries.class_logits.shape == (2, 9, PARTS + has_human + 1)
+    assert output.queries.mask_logits.shape == (2, 9, 16, 24)
+    assert output.features is output.queries.mask_features
+    torch.testing.assert_close(output.part_logits.exp().sum(1), torch.ones(2, 16, 24))
+    assert len(output.queries.auxiliary) == 3
+    assert student.eval()(_images()).queries.auxiliary == []
+
+
+STUDENTS = {
+    "fpn": lambda: FPNStudent(_backbone(), PARTS, width=16),
+    "m2fp": lambda: M2FPStudent(_backbone(), PARTS, True, width=16, queries=9, heads=2),
+}
+students = pytest.mark.parametrize("student", STUDENTS)
+
+
+@students
+def test_gradient_reaches_the_stem_and_every_layer(student: str) -> None:
+    model = STUDENTS[student]()
+    output = model(_images())
+    loss = -output.part_logits.log_softmax(1)[:, 1].mean()
+    for classes, masks in output.queries.auxiliary if output.queries else []:
+        loss = loss + classes.square().mean() + masks.square().mean()
+    loss.backward()
+    assert [key for key, p in model.named_parameters() if p.grad is None] == []
+    assert model.backbone.body.conv_stem.weight.grad.abs().sum() > 0
+
+
+@students
+def test_uint8_and_float_images_give_the_same(student: str) -> None:
+    model, images = STUDENTS[student]().eval(), _images()
+    with torch.no_grad():
+        torch.testing.assert_close(model(images).part_logits, model(images.float()).part_logits)
+
+
+@students
+def test_a_photo_does_not_depend_on_its_batch(student: str) -> None:
+    model, images = STUDENTS[student]().eval(), _images(3)
+    with torch.no_grad():
+        together, alone = model(images).part_logits, model(images[1:2]).part_logits
+    torch.testing.assert_close(together[1:2], alone, atol=1e-4, rtol=1e-4)
+
+
+@students
+def test_a_batch_of_one_trains(student: str) -> None:
+    model = STUDENTS[student]()
+    model(_images(1, 64, 64)).part_logits.sum().backward()
+
+
+@students
+def test_channels_last_changes_nothing(student: str) -> None:
+    model, images = STUDENTS[student]().eval(), _images()
+    with torch.no_grad():
+        plain = model(images).part_logits
+        model.to(memory_format=torch.channels_last)
+        fast = model(images.contiguous(memory_format=torch.channels_last)).part_logits
+    torch.testing.assert_close(plain, fast, atol=1e-4, rtol=1e-4)
+
+
+@students
+def test_weights_travel_by_state_dict(student: str) -> None:
+    one, other = STUDENTS[student]().eval(), STUDENTS[student]().eval()
+    nn.init.normal_(one.backbone.body.conv_stem.weight)
+    other.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        images = _images()
+        assert torch.equal(one(images).part_logits, other(images).part_logits)
+
+
+def test_the_normalisation_is_inside_the_network() -> None:
+    student, seen = FPNStudent(_backbone(), PARTS, width=16).eval(), []
+    student.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    student(torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1).expand(1, 3, 64, 64))
+    torch.testing.assert_close(seen[0], torch.zeros(1, 3, 64, 64), atol=1e-5, rtol=0)
+
+
+def test_fpn_student_learns_one_photo() -> None:
+    torch.manual_seed(0)
+    student = FPNStudent(_backbone(), PARTS, width=16)
+    images, truth = _images(2, 64, 64), torch.zeros(2, 16, 16, dtype=torch.long)
+    images[:, :, :, 32:] //= 4
+    truth[:, :, 8:] = 3
+    optimiser = torch.optim.AdamW(student.parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        loss = nn.functional.cross_entropy(student(images).part_logits, truth)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
