@@ -5,6 +5,7 @@ import json
 
 from omegaconf import DictConfig, OmegaConf
 
+from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
 
 # What may differ between two calls that continue the same run.
@@ -19,13 +20,20 @@ def digest(*, _root_: DictConfig) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
+def cpu_precision() -> str:
+    """Lightning's precision for training here: bfloat16 where the CPU computes in it, which halves the time."""
+    features = describe_cpu().features
+    return "bf16-mixed" if {"AVX-512 BF16", "AMX BF16"} & set(features or ()) else "32-true"
+
+
 def register_resolvers() -> None:
-    """Make ``${num_parts:…}``, ``${num_classes:…}``, ``${has_human:…}``, ``${one_minus:…}`` and ``${digest:}`` known."""
+    """Make ``${num_parts:…}``, ``${num_classes:…}``, ``${has_human:…}``, ``${one_minus:…}``, ``${cpu_precision:}``, ``${digest:}`` known."""
     resolvers = {
         "num_parts": lambda labels: load_label_set(labels).num_parts,
         "num_classes": lambda labels: load_label_set(labels).num_classes,
         "has_human": lambda labels: load_label_set(labels).has_human,
         "one_minus": lambda value: round(1 - value, 10),
+        "cpu_precision": cpu_precision,
         "digest": digest,
     }
     for name, resolver in resolvers.items():

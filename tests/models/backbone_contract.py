@@ -1,8 +1,16 @@
 """What every backbone promises; a test module inherits the class and names its backbone."""
 
+from functools import cache
+
 import torch
 
-from m2fp_kd.models.backbones import STRIDES, build_backbone
+from m2fp_kd.models.backbones import STRIDES, Backbone, build_backbone
+
+
+@cache
+def _built(name: str) -> Backbone:
+    torch.manual_seed(1)
+    return build_backbone(name).eval()
 
 
 class BackboneContract:
@@ -12,7 +20,7 @@ class BackboneContract:
     parameters: int
 
     def test_gives_the_four_strides_of_any_multiple_of_32(self) -> None:
-        backbone = build_backbone(self.name).eval()
+        backbone = _built(self.name)
         with torch.no_grad():
             levels = backbone(torch.randn(2, 3, 64, 96))
         assert [tuple(level.shape) for level in levels] == [
@@ -21,24 +29,21 @@ class BackboneContract:
         ]
 
     def test_has_the_parameters_of_its_feature_layers_and_no_more(self) -> None:
-        assert sum(p.numel() for p in build_backbone(self.name).parameters()) == self.parameters
+        assert sum(p.numel() for p in _built(self.name).parameters()) == self.parameters
 
     def test_every_parameter_gets_a_gradient(self) -> None:
-        backbone = build_backbone(self.name).eval()
+        backbone = _built(self.name)
         images = torch.randn(1, 3, 64, 64, requires_grad=True)
         sum(level.square().mean() for level in backbone(images)).backward()
         assert [key for key, p in backbone.named_parameters() if p.grad is None] == []
         assert images.grad is not None and images.grad.abs().sum() > 0
 
-    def test_starts_in_training_mode_with_untouched_statistics(self) -> None:
+    def test_starts_in_training_mode_with_untouched_statistics_and_the_same_for_a_seed(self) -> None:
+        expected = _built(self.name).state_dict()
+        torch.manual_seed(1)
         backbone = build_backbone(self.name)
         assert all(module.training for module in backbone.modules())
-        counts = [v for k, v in backbone.state_dict().items() if k.endswith("num_batches_tracked")]
+        state = backbone.state_dict()
+        counts = [value for key, value in state.items() if key.endswith("num_batches_tracked")]
         assert counts and not any(counts)
-
-    def test_same_seed_same_weights(self) -> None:
-        states = []
-        for _ in range(2):
-            torch.manual_seed(1)
-            states.append(build_backbone(self.name).state_dict())
-        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        assert all(torch.equal(state[key], expected[key]) for key in expected)

@@ -46,6 +46,7 @@ _RENAMES: list[tuple[str, str, list[tuple[str, str]]]] = [
             (r"^lateral\.1\.", "adapter_1.norm."),
             (r"^smooth\.0\.", "layer_1."),
             (r"^smooth\.1\.", "layer_1.norm."),
+            (r"^mask_features\.", "mask_features."),
             (r"^level_embed$", "transformer.level_embed"),
             (r"^layers\.(\d+)\.norm\.", r"layers.\1.norm2."),
             (r"\.attention_norm\.", ".norm1."),
@@ -60,6 +61,7 @@ _RENAMES: list[tuple[str, str, list[tuple[str, str]]]] = [
         "sem_seg_head.predictor.",
         [
             (r"^norm\.", "decoder_norm."),
+            (r"^class_embed\.", "class_embed."),
             (r"^query_features$", "query_feat.weight"),
             (r"^query_places$", "query_embed.weight"),
             (r"^level_embed$", "level_embed.weight"),
@@ -128,12 +130,13 @@ def _sources(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _published_name(name: str) -> str:
     for prefix, published, substitutions in _RENAMES:
-        if name.startswith(prefix):
-            rest = name.removeprefix(prefix)
-            for pattern, replacement in substitutions:
-                rest = re.sub(pattern, replacement, rest)
+        rest, changes = name.removeprefix(prefix), 0
+        for pattern, replacement in substitutions if name.startswith(prefix) else []:
+            rest, count = re.subn(pattern, replacement, rest)
+            changes += count
+        if changes:
             return published + rest
-    raise CheckpointError(f"tensor {name!r} of the model has no name in published M2FP checkpoints")
+    raise CheckpointError(f"published M2FP checkpoints have no tensor like {name!r}; their backbone is resnet101")
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ OUTPUT_STRIDE = 4
 class Deployable(nn.Module):
     """A student with all that surrounds it at run time.
 
-    Part logits are upsampled to the canvas before the argmax. That is the accurate order, and it costs: with 20 parts at
-    512x512 and a MobileNetV3, 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16
+    Part logits are upsampled to the canvas before the argmax. That is the accurate order, and it costs: with 20 parts
+    at 512x512 and a MobileNetV3, 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16
     arithmetic. The normalisation stays the student's own layer: folded into a zero-padded first convolution it would
     change the borders.
 

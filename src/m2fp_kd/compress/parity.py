@@ -52,11 +52,13 @@ class Parity(Hop):
 
     def __str__(self) -> str:
         limits = self.thresholds
-        facts = [f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"]
+        facts = [
+            f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"
+        ]
         if self.miou_before is not None and self.miou_after is not None and self.miou_change is not None:
             facts.append(
-                f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, {100 * self.miou_change:+.2f} points "
-                f"(at most {limits['max_miou_drop']:g} lost)"
+                f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, "
+                f"{100 * self.miou_change:+.2f} points (at most {limits['max_miou_drop']:g} lost)"
             )
         if self.worst_part is not None and self.worst_part_change is not None:
             limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
@@ -105,7 +107,8 @@ def raise_failed(parities: Iterable[Parity]) -> None:
     failed = [str(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; limits are compress.gates):\n" + "\n".join(f"  {line}" for line in failed)
+            "parity gate failed (all files are saved; limits are compress.gates):\n"
+            + "\n".join(f"  {line}" for line in failed)
         )
 
 

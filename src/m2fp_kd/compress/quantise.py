@@ -19,9 +19,9 @@ QUERY_OUTPUTS = ("class_logits", "mask_logits")
 def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card) -> None:
     """Quantise an exported network with NNCF's post-training quantisation.
 
-    Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), activations asymmetric uint8
-    with one scale per tensor: ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused
-    convolutions with one activation scale per channel. The same canvases give the same file.
+    Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), activations asymmetric
+    uint8 with one scale per tensor: ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused
+    convolutions with one activation scale per channel. The same canvases give the same graph.
 
     Args:
         fp32: file written by `export_onnx`.
@@ -41,15 +41,18 @@ def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int
 
 
 def float_nodes(model: ModelProto) -> list[str]:
-    """Names of the nodes that stay float: normalisation, final resize and argmax, all that follows the queries.
+    """Names of the nodes that stay float.
 
-    These cost little and decide much: eight bits of a logit are ties at a part's border.
+    They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
+    that follows the queries, and attention masks up to the softmax (their minus infinity has no scale).
     """
-    graph = model.graph
-    normalisation = _reached(graph.node, {value.name for value in graph.input}, until=("Conv",))
-    queries = {value.name for value in graph.output} & set(QUERY_OUTPUTS)
-    tail = _reached(graph.node, queries) if queries else _chain_to(graph.node, "part_map", ("Cast", "ArgMax", "Resize"))
-    return sorted({node.name for node in [*normalisation, *tail]})
+    nodes = model.graph.node
+    normalisation = _reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
+    comparisons = {output for node in nodes if node.op_type in ("GreaterOrEqual", "Less") for output in node.output}
+    masks = _reached(nodes, comparisons, until=("MatMul",))
+    queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
+    tail = _reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
+    return sorted({node.name for node in [*normalisation, *masks, *tail]})
 
 
 def activations_to_uint8(model: ModelProto) -> None:
@@ -59,7 +62,9 @@ def activations_to_uint8(model: ModelProto) -> None:
     intermediate tensors are dropped, as they would now be wrong.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    quantisers = [node for node in model.graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in constants]
+    quantisers = [
+        node for node in model.graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in constants
+    ]
     for name in {node.input[2] for node in quantisers}:
         zero_point = numpy_helper.to_array(constants[name])
         if zero_point.dtype == np.int8:

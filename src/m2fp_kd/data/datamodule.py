@@ -69,6 +69,11 @@ class ParsingDataModule(pl.LightningDataModule):
         self.pseudo_labels = pseudo_labels
         self._resume = (0, 0)
 
+    @property
+    def has_persons(self) -> bool:
+        """Whether training photos carry person ids."""
+        return isinstance(self.train, DrawnPhotos) or any(record.humans for record in self.train)
+
     def setup(self, stage: str | None = None) -> None:
         """Checks that cache and labels are there for the photos that need them.
 

@@ -87,7 +87,7 @@ class Warp:
     @classmethod
     def draw(cls, augmentation: Augmentation, source: tuple[int, int], size: int, rng: np.random.Generator) -> "Warp":
         """Draws scale, flip, angle and a random place, for the crop in the content or the content in the crop."""
-        low, high = np.log(augmentation.scale)
+        low, high = (math.log(bound) for bound in augmentation.scale)
         scale = math.exp(rng.uniform(low, high)) * size / max(source)
         content = max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
         places = rng.random(2)

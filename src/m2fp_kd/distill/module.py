@@ -62,7 +62,8 @@ class Distillation(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.student = student
+        # On CPUs and GPUs alike convolutions are up to twice as fast with channels innermost.
+        self.student = student.to(memory_format=torch.channels_last)
         self.objective = objective
         self.labels = labels
         self.geometry = geometry
@@ -77,6 +78,7 @@ class Distillation(pl.LightningModule):
 
     def forward(self, images: Tensor) -> StudentOutput:
         """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
+        images = images.float().contiguous(memory_format=torch.channels_last)
         return as_student_output(self.student(images), self.labels.num_parts)
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
@@ -109,8 +111,8 @@ class Distillation(pl.LightningModule):
         for part_map, placement, truth in zip(
             maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], strict=True
         ):
-            restored = torch.from_numpy(restore_map(part_map, placement)).to(self.device)
-            self.confusion.update(restored, torch.from_numpy(truth).to(self.device))
+            restored = torch.tensor(restore_map(part_map, placement), device=self.device)
+            self.confusion.update(restored, torch.tensor(truth, device=self.device))
 
     def on_validation_epoch_end(self) -> None:
         confusion = self.confusion.compute().cpu().numpy()

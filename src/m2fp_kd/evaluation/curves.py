@@ -4,6 +4,7 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def line_chart(curve: Curve, name: str) -> str:
     end_x, end_y = x(steps[-1]), y(values[-1])
     base = HEIGHT - BOTTOM
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name} from {short(values[0])} '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)} from {short(values[0])} '
         f'to {short(values[-1])}">{"".join(marks)}'
         f'<polygon class="area" points="{x(steps[0]):.1f},{base} {path} {end_x:.1f},{base}"/>'
         f'<polyline class="line" points="{path}"/>'

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 import m2fp_kd
 from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.runtime.artefact import find_model, model_files
 from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.parser import Parser
 
 WARM_UP = 5
 MOST_PHOTOS = 16
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-NOT_THE_MODEL = (".json",)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Measurement:
         photos: which photos, in words.
         threads: CPU threads asked for; None leaves it to the engine.
         engine: what ran the network.
-        arithmetic: "f32", or "auto" where the engine chooses (bf16 on CPUs that have it).
+        arithmetic: what the engine's floating-point part ran in: "f32", "bf16", ...
         cpu: description of the CPU.
         megabytes: size of the model's file(s), 10^6 bytes.
         load_ms: from the path to a parser that is ready.
@@ -79,12 +79,13 @@ def measure(
         runs: timed calls.
         threads: CPU threads; None leaves it to the engine.
         engine: "openvino" or "onnxruntime"; None for the runtime's choice.
-        arithmetic: "f32" or "auto".
+        arithmetic: "f32", or "auto" for what the engine finds fastest.
 
     Raises:
         RuntimeError: the process failed; the message holds the end of what it said.
     """
-    command = [sys.executable, "-m", __spec__.name, str(artefact), f"--runs={runs}", f"--arithmetic={arithmetic}"]
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.measure", str(artefact)]
+    command += [f"--runs={runs}", f"--arithmetic={arithmetic}"]
     command += [f"--threads={threads}"] if threads else []
     command += [f"--engine={engine}"] if engine else []
     command += ["--photos", *map(str, photos)] if photos else []
@@ -133,16 +134,8 @@ def measure_callable(
 
 
 def artefact_megabytes(artefact: Path) -> float:
-    """Size of an artefact's model file(s), without its card, in 10^6 bytes.
-
-    Args:
-        artefact: a folder, or one file of it: OpenVINO's ``.xml`` counts its ``.bin`` as well.
-    """
-    if artefact.is_dir():
-        files = [path for path in artefact.iterdir() if path.is_file() and path.suffix not in NOT_THE_MODEL]
-    else:
-        files = [artefact, *(path for path in [artefact.with_suffix(".bin")] if artefact.suffix == ".xml")]
-    return sum(path.stat().st_size for path in files) / 1e6
+    """Size of an artefact's model file(s), without its card, in 10^6 bytes; it is a folder or the model file."""
+    return sum(path.stat().st_size for path in model_files(find_model(artefact))) / 1e6
 
 
 def memory_mb(field: str) -> float | None:
@@ -158,8 +151,10 @@ def memory_mb(field: str) -> float | None:
 def _read_photos(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
     files: list[Path] = []
     for path in paths:
-        inside = (file for file in sorted(path.iterdir()) if file.suffix.lower() in PHOTO_SUFFIXES)
-        files += inside if path.is_dir() else [path]
+        if path.is_dir():
+            files += [file for file in sorted(path.iterdir()) if file.suffix.lower() in PHOTO_SUFFIXES]
+        else:
+            files.append(path)
     if not files:
         raise FileNotFoundError(f"no photos ({', '.join(PHOTO_SUFFIXES)}) under {', '.join(map(str, paths))}")
     return [read_photo(path) for path in files[:MOST_PHOTOS]]
@@ -185,7 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load_ms = 1000 * (time.perf_counter() - start)
     size = parser.geometry.size
     photos = photos or [np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)]
-    timed = measure_callable(parser, photos, options.runs, options.threads, options.engine, options.arithmetic)
+    engine = parser.engine
+    timed = measure_callable(parser, photos, options.runs, options.threads, engine.name, engine.arithmetic)
     extra = {
         "megabytes": artefact_megabytes(options.artefact),
         "load_ms": load_ms,

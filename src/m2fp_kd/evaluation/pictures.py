@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.mosaic import colour_map
 
 PART_OPACITY = 0.75
 BACKGROUND_BRIGHTNESS = 0.45
@@ -59,8 +60,7 @@ def overlay(photo: NDArray[np.uint8], part_map: NDArray[np.uint8], labels: Label
         uint8 (H, W, 3).
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
-    colours = np.array(labels.palette(), np.float32).reshape(256, 3)[part_map]
-    parts = PART_OPACITY * colours + (1 - PART_OPACITY) * grey
+    parts = PART_OPACITY * colour_map(part_map, labels) + (1 - PART_OPACITY) * grey
     return np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, parts).round().astype(np.uint8)
 
 

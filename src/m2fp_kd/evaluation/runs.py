@@ -67,8 +67,8 @@ def look_up(config: Mapping[str, Any], path: str) -> Any:
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table; a row's missing value is a dash."""
     lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [["–" if value is None else str(value) for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    lines += [["–" if value is None else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -53,9 +53,7 @@ def summary_table(report: RunReport) -> str:
         lines.append([f"{row.quantity} [{row.unit}]", *cells])
     lines.append(["Measured with", *(how_measured(model) or MISSING for model in report.models.values())])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = [
-        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
+    text = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text.insert(1, "─" * len(max(text, key=len)))
     return "\n".join([*text, "", *map(_verdict, report.parity)]).rstrip()
 

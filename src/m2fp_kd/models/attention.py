@@ -94,19 +94,22 @@ class DeformableAttention(nn.Module):
             (B, S, D).
         """
         batch, tokens, width = query.shape
-        offsets = self.sampling_offsets(query).view(batch, tokens, self.heads, self.levels, self.points, 2)
-        weights = self.attention_weights(query).view(batch, tokens, self.heads, self.levels * self.points).softmax(-1)
-        offsets = offsets.permute(3, 0, 2, 1, 4, 5).flatten(1, 2)  # levels, B * heads, S, points, 2
-        weights = weights.transpose(1, 2).reshape(batch * self.heads, 1, tokens, -1).split(self.points, dim=-1)
-        maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, width // self.heads, tokens)
+        shape = batch, tokens, self.heads, self.levels, self.points
+        offsets = (
+            self.sampling_offsets(query).view(*shape, 2).permute(3, 4, 0, 2, 1, 5)
+        )  # levels, points, B, heads, S, 2
+        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape).permute(3, 4, 0, 2, 1)
+        maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, -1, tokens)
         levels = maps.split([height * width for height, width in sizes], dim=-1)
         attended = torch.zeros_like(maps)
-        for level, offset, weight, (height, width_) in zip(levels, offsets, weights, sizes, strict=True):
+        for level, level_offsets, level_weights, (rows, columns) in zip(levels, offsets, weights, sizes, strict=True):
+            level = level.unflatten(-1, (rows, columns))
             # grid_sample counts -1..1 from edge to edge; an offset of one is one pixel of the level
-            pixel = offset.new_tensor([2 / width_, 2 / height])
-            grid = (2 * reference - 1).view(1, tokens, 1, 2) + offset * pixel
-            samples = F.grid_sample(level.unflatten(-1, (height, width_)), grid, align_corners=False)
-            attended = attended + (samples * weight).sum(-1)
+            grids = (2 * reference - 1) + level_offsets * query.new_tensor([2 / columns, 2 / rows])
+            # point by point: all points' samples together would leave the processor's cache, at half the speed
+            for grid, weight in zip(grids.flatten(1, 2), level_weights.flatten(1, 2), strict=True):
+                samples = F.grid_sample(level, grid.unsqueeze(1), align_corners=False).squeeze(2)
+                attended = torch.addcmul(attended, samples, weight.unsqueeze(1))
         return self.out(attended.view(batch, width, tokens).transpose(1, 2))
 
 

@@ -62,12 +62,12 @@ def fold_normalisation(
     old, new = torch.tensor([list(mean), list(std)]), torch.tensor([list(new_mean), list(new_std)])
     if torch.allclose(old, new):
         return
-    weight = body.conv_stem.weight
+    weight = body.get_parameter("conv_stem.weight")
     with torch.no_grad():
         # (x - mean) / std = n * new_std / std + (new_mean - mean) / std, for n = (x - new_mean) / new_std
         shift = torch.einsum("oihw,i->o", weight, (new[0] - old[0]) / old[1])
-        weight *= (new[1] / old[1])[:, None, None]
-        body.bn1.running_mean -= shift
+        weight.mul_((new[1] / old[1])[:, None, None])
+        body.get_buffer("bn1.running_mean").sub_(shift)
 
 
 @contextmanager

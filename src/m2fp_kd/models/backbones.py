@@ -4,10 +4,13 @@ All come from timm, but ShuffleNetV2, which timm does not have and torchvision h
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import timm
 import torch
 import torchvision
+from timm.data import resolve_model_data_config
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
@@ -115,20 +118,19 @@ def build_backbone(
     if weights:
         load_backbone_weights(body, _full_shapes(name), weights)
     if (pretrained or weights) and name in TIMM_NAMES:
-        expected = timm.get_pretrained_cfg(TIMM_NAMES[name])
-        fold_normalisation(
-            body, [255 * v for v in expected.mean], [255 * v for v in expected.std], IMAGE_MEAN, IMAGE_STD
-        )
+        expected = resolve_model_data_config(body)
+        mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
+        fold_normalisation(body, mean, std, IMAGE_MEAN, IMAGE_STD)
     return Backbone(body, channels)
 
 
 def _timm(name: str, pretrained: bool, zero_init_last: bool) -> tuple[nn.Module, Sequence[int]]:
-    options = {"zero_init_last": zero_init_last} if name.startswith("resnet") else {}
+    options: dict[str, Any] = {"zero_init_last": zero_init_last} if name.startswith("resnet") else {}
     # timm numbers the levels from stride 2.
     body = timm.create_model(
         TIMM_NAMES[name], pretrained=pretrained, features_only=True, out_indices=(1, 2, 3, 4), **options
     )
-    return body, body.feature_info.channels()
+    return body, cast(FeatureInfo, body.feature_info).channels()
 
 
 def _shufflenet(pretrained: bool) -> tuple[nn.Module, Sequence[int]]:

@@ -66,7 +66,7 @@ class PixelDecoder(nn.Module):
         """
         maps = [project(feature) for project, feature in zip(self.projections, features[:0:-1], strict=True)]
         sizes = [(m.shape[-2], m.shape[-1]) for m in maps]
-        tokens = torch.cat([m.flatten(2) for m in maps], dim=2).transpose(1, 2)
+        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
         positions = torch.cat(
             [
                 sine_positions(size, tokens.shape[-1], tokens.device) + embed

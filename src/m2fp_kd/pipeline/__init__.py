@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.pipeline.student import cache_targets, compress_student_file, train_student
+from m2fp_kd.pipeline.student import cache_targets, compress_saved, train_student
 from m2fp_kd.pipeline.teacher import train_teacher
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.versions import check_versions
@@ -14,7 +14,7 @@ STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
     "train": train_student,
     "teacher": train_teacher,
     "cache": cache_targets,
-    "compress": compress_student_file,
+    "compress": compress_saved,
 }
 
 

@@ -1,12 +1,14 @@
 """The teacher: trained here, or loaded from a file, then asked live or through its cache."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
@@ -42,12 +44,16 @@ class Teacher:
 
 
 def build_module(
-    cfg: DictConfig, network: Any, terms: Any, datamodule: ParsingDataModule, teacher: CachedTeacher | LiveTeacher | None
+    cfg: DictConfig,
+    network: nn.Module,
+    terms: Mapping[str, Any],
+    datamodule: ParsingDataModule,
+    teacher: CachedTeacher | LiveTeacher | None,
 ) -> Distillation:
-    """The training recipe around a network."""
+    """The training recipe around a network; ``terms`` as for `build_objective`."""
     return Distillation(
         student=network,
-        objective=build_objective(instantiate(terms), datamodule.labels),
+        objective=build_objective(terms, datamodule.labels),
         labels=datamodule.labels,
         geometry=datamodule.geometry,
         optimizer=instantiate(cfg.optimizer),
@@ -69,7 +75,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     else:
         network, _ = load_teacher_network(cfg, labels)
         network.requires_grad_(True)
-    module = build_module(cfg, network, cfg.teacher.terms, datamodule, teacher=None)
+    module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     trainer = fit(cfg, module, datamodule)
     score = load_best(module, Path(cfg.run_dir) / "checkpoints")
     recipe = OmegaConf.to_container(cfg.teacher.network, resolve=True)

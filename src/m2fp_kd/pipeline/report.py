@@ -1,0 +1,181 @@
+"""Scores, times and pictures of a finished run, gathered into its report."""
+
+import datetime
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from m2fp_kd.compress.parity import Parity
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.layouts import Record
+from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.distill.targets import part_map
+from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.curves import read_curves
+from m2fp_kd.evaluation.evaluate import Scores, scores_of
+from m2fp_kd.evaluation.measure import measure, measure_callable
+from m2fp_kd.evaluation.miou import confusion
+from m2fp_kd.evaluation.pictures import Picture
+from m2fp_kd.evaluation.results import ModelResult, RunReport
+from m2fp_kd.pipeline.teacher import Teacher
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.versions import installed_versions
+
+PICTURES = 12
+
+ParsePhoto = Callable[[Photo], np.ndarray]
+
+
+def build_report(
+    cfg: DictConfig,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    artefacts: dict[str, Path],
+    parity: list[Parity],
+    lineage: dict[str, Any],
+) -> RunReport:
+    """Score every model on the test photos (the validation photos where there are none) through its own inference path.
+
+    Args:
+        cfg: of the run.
+        datamodule: its validation and test records.
+        teacher: what it learnt from.
+        artefacts: "student_fp32" and "student_int8" -> exported model.
+        parity: of every hop.
+        lineage: of the student.
+    """
+    records = list(datamodule.test or datamodule.val)
+    parsers = {name: Parser.load(path, threads=cfg.compress.threads) for name, path in artefacts.items()}
+    parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
+    models = {}
+    if (teacher_parse := _teacher_parse(teacher, datamodule, records)) is not None:
+        parse = {"teacher": teacher_parse} | parse
+        models["teacher"] = _teacher_result(teacher, _score(teacher_parse, records, datamodule), records, cfg)
+    for name, path in artefacts.items():
+        models[name] = _artefact_result(path, _score(parse[name], records, datamodule), records, cfg, lineage)
+    return RunReport(
+        name=cfg.name,
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        labels=datamodule.labels,
+        models=models,
+        parity=list(parity),
+        curves=_curves(Path(cfg.run_dir)),
+        data={
+            "name": cfg.data.name,
+            "training_photos": len(datamodule.train),
+            "validation_photos": len(datamodule.val),
+            "scored_on": "test photos" if datamodule.test else "validation photos",
+            "scored_photos": len(records),
+            "sha256": data_sha256([*datamodule.train, *datamodule.val]),
+        },
+        lineage=lineage,
+        config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
+        versions=installed_versions(),
+        cpu=asdict(describe_cpu()),
+        pictures=[_picture(record, parse, datamodule) for record in _spread(list(datamodule.val), PICTURES)],
+    )
+
+
+def data_sha256(records: list[Record]) -> str:
+    """One hash of all photos' and part maps' bytes, so that a run says exactly which data it saw."""
+    total = hashlib.sha256()
+    for record in records:
+        for path in (record.image, record.categories):
+            if path is not None:
+                total.update(file_sha256(path).encode())
+    return total.hexdigest()
+
+
+def _artefact_parse(parser: Parser) -> ParsePhoto:
+    return lambda photo: parser(photo.image).part_map
+
+
+def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
+    """The live network where its weights are at hand, else the cache where it knows all these photos."""
+    if teacher.whole is not None:
+        whole = teacher.whole
+        return lambda photo: whole.parse(photo.image)
+    cache = datamodule.cache
+    if cache is None or not {record.name for record in records} <= set(cache.names):
+        return None
+    hashes = {record.name: file_sha256(record.image) for record in records}
+
+    def parse(photo: Photo) -> np.ndarray:
+        log_parts, placement = cache.read(photo.name, hashes[photo.name])
+        return part_map(log_parts[0], placement)
+
+    return parse
+
+
+def _score(parse: ParsePhoto, records: list[Record], datamodule: ParsingDataModule) -> Scores:
+    labels = datamodule.labels
+    total = np.zeros((labels.num_parts, labels.num_parts), np.int64)
+    for record in tqdm(records, desc="scoring", unit="photo", leave=False):
+        photo = read_record(record, labels)
+        assert photo.parts is not None  # the data module has seen to it
+        total += confusion(photo.parts, parse(photo), labels.num_parts, labels.ignore_index)
+    return scores_of(total, labels)
+
+
+def _scored(scores: Scores) -> dict[str, Any]:
+    return {"miou": scores.miou, "miou_absent_zero": scores.miou_absent_zero, "iou": scores.iou}
+
+
+def _teacher_result(teacher: Teacher, scores: Scores, records: list[Record], cfg: DictConfig) -> ModelResult:
+    card = teacher.card
+    known = {key: card.get(key) for key in ("megabytes", "parameters", "p50_ms", "p95_ms", "threads")}
+    note = "size and time from the teacher's card"
+    if teacher.whole is not None:
+        photos = [read_record(record, teacher.whole.labels).image for record in _spread(records, 4)]
+        timed = measure_callable(teacher.whole.parse, photos, runs=8)
+        known |= {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": cfg.compress.threads}
+        note = "timed in the training process"
+    return ModelResult(**_scored(scores), **known, engine="pytorch", arithmetic="f32", note=note)
+
+
+def _artefact_result(
+    path: Path, scores: Scores, records: list[Record], cfg: DictConfig, lineage: dict[str, Any]
+) -> ModelResult:
+    timed = measure(path, [record.image for record in _spread(records, 16)], threads=cfg.compress.threads)
+    return ModelResult(
+        **_scored(scores),
+        megabytes=timed.megabytes,
+        p50_ms=timed.p50_ms,
+        p95_ms=timed.p95_ms,
+        peak_mb=timed.peak_mb,
+        parameters=lineage.get("parameters"),
+        threads=timed.threads,
+        engine=timed.engine,
+        arithmetic=timed.arithmetic,
+    )
+
+
+def _picture(record: Record, parse: dict[str, ParsePhoto], datamodule: ParsingDataModule) -> Picture:
+    photo = read_record(record, datamodule.labels)
+    maps = {"truth": photo.parts} if photo.parts is not None else {}
+    maps |= {name: parser(photo) for name, parser in parse.items()}
+    return Picture(photo.name, photo.image, maps)
+
+
+def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Learning curves of all of the run's logs: a resumed run has several, in order."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("metrics/version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
+        for name, points in read_curves(path).items():
+            before = [point for point in curves.get(name, []) if point[0] < points[0][0]]
+            curves[name] = before + points
+    return curves
+
+
+def _spread(records: list[Record], count: int) -> list[Record]:
+    """``count`` records evenly spread over the list; all of them where there are fewer."""
+    if len(records) <= count:
+        return records
+    return [records[index * len(records) // count] for index in range(count)]

@@ -1,0 +1,101 @@
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from colour_student import ColourStudent
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from m2fp_kd.compress.callback import CompressAfterFit, WholePhotos, best_student
+from m2fp_kd.compress.parity import Gate
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.dataset import DrawnPhotos
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.parser import Parser
+
+CIHP = LABEL_SETS["cihp"]
+ANY = Gate(0.0, 100.0)
+
+
+class _Training(pl.LightningModule):
+    """Shifts the classifier's bias at every step; the validation figure gets worse from epoch to epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = ColourStudent()
+
+    def training_step(self, batch: dict, index: int) -> Tensor:
+        return self.student(batch["images"]).part_logits[:, 1].mean()
+
+    def validation_step(self, batch: dict, index: int) -> None:
+        self.log("figure", float(self.current_epoch), batch_size=1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.student.classifier.parameters(), lr=5.0)
+
+
+@pytest.fixture
+def data() -> ParsingDataModule:
+    return ParsingDataModule(DrawnPhotos(8, 64, (1, 1), (0,)), DrawnPhotos(3, 64, (1, 1), (1,)), CIHP, 64, 4)
+
+
+def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataModule, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    compress = CompressAfterFit(
+        tmp_path / "artefacts",
+        Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
+        {"fp32": ANY, "int8": ANY},
+        calibration_photos=2,
+        threads=1,
+    )
+    best = ModelCheckpoint(tmp_path, monitor="figure", mode="min")
+    module = _Training()
+    trainer = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        callbacks=[ModelCheckpoint(tmp_path / "last"), compress, best],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, datamodule=data)
+    assert compress.results is not None
+    compress.raise_failed()
+    assert "epoch=0" in best.best_model_path
+    weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    assert not torch.equal(weights["student.classifier.bias"], module.student.classifier.bias)
+    exported = _constants(compress.results.paths["fp32"])
+    assert any(np.array_equal(weights["student.classifier.bias"], values) for values in exported)
+    assert Parser.load(compress.results.paths["int8"]).labels == CIHP
+
+
+def test_without_a_checkpoint_the_student_itself_is_taken() -> None:
+    student = ColourStudent().train()
+    copied = best_student(student, None)
+    assert not copied.training
+    assert student.training
+    assert all(torch.equal(a, b) for a, b in zip(copied.parameters(), student.parameters(), strict=True))
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"student.head.weight": torch.zeros(1)}}, tmp_path / "best.ckpt")
+    with pytest.raises(RuntimeError, match=r"classifier\.weight[\s\S]*head\.weight"):
+        best_student(ColourStudent(), tmp_path / "best.ckpt")
+
+
+def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:
+    assert WholePhotos(data.train, CIHP, 3).indices == [0, 4, 7]
+    assert len(WholePhotos(data.train, CIHP, 100)) == len(WholePhotos(data.train, CIHP)) == 8
+    photos = WholePhotos(data.train, CIHP, 2)
+    assert [photo.name for photo in photos] == [photo.name for photo in photos]
+
+
+def _constants(path: Path) -> list[np.ndarray]:
+    import onnx
+
+    return [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from colour_student import COLOURS
+
+from m2fp_kd.compress.chain import artefact_parse, torch_parse
+from m2fp_kd.compress.parity import Gate, ParityError, compare, raise_failed
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.runtime.parser import Parser
+
+STRICT = Gate(min_pixel_agreement=0.999, max_miou_drop=0.1)
+
+
+def _photo(parts: np.ndarray | None, name: str = "photo") -> Photo:
+    """A photo whose first channel is what the models below read."""
+    seen = np.array([[0, 0, 1, 1], [2, 2, 3, 3]], np.uint8)
+    return Photo(name, np.stack([seen] * 3, axis=2), parts)
+
+
+def _right(image: np.ndarray) -> np.ndarray:
+    return image[..., 0]
+
+
+def _blue_becomes_green(image: np.ndarray) -> np.ndarray:
+    part_map = image[..., 0].copy()
+    part_map[1, 3] = 2
+    return part_map
+
+
+TRUTH = _right(_photo(None).image)
+
+
+def test_equal_models_agree_in_everything() -> None:
+    parity = compare("hop", _right, _right, [_photo(TRUTH)], COLOURS, STRICT)
+    assert parity.passed
+    assert (parity.pixel_agreement, parity.miou_before, parity.miou_after, parity.miou_change) == (1, 1, 1, 0)
+
+
+def test_figures_in_closed_form() -> None:
+    parity = compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, STRICT)
+    assert parity.pixel_agreement == 7 / 8
+    assert parity.miou_before == 1
+    assert parity.miou_after == pytest.approx((1 + 1 + 2 / 3 + 1 / 2) / 4)
+    assert parity.miou_change == pytest.approx(parity.miou_after - 1)
+    assert (parity.worst_part, parity.worst_part_change) == ("blue", pytest.approx(-1 / 2))
+    assert not parity.passed
+
+
+def test_ignored_pixels_count_for_agreement_only() -> None:
+    truth = TRUTH.copy()
+    truth[1, 3] = COLOURS.ignore_index
+    parity = compare("hop", _right, _blue_becomes_green, [_photo(truth)], COLOURS, STRICT)
+    assert parity.pixel_agreement == 7 / 8
+    assert parity.miou_change == 0
+
+
+def test_without_labels_the_model_before_is_the_truth_of_the_worst_part() -> None:
+    parity = compare("hop", _right, _blue_becomes_green, [_photo(None)], COLOURS, Gate(0.8, 0.0))
+    assert (parity.miou_before, parity.miou_after, parity.miou_change) == (None, None, None)
+    assert (parity.worst_part, parity.worst_part_change) == ("blue", pytest.approx(-1 / 2))
+    assert parity.passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed"),
+    [
+        (Gate(0.875, 21.0), True),
+        (Gate(0.876, 21.0), False),
+        (Gate(0.875, 20.0), False),
+        (Gate(0.875, 21.0, max_part_drop=51.0), True),
+        (Gate(0.875, 21.0, max_part_drop=49.0), False),
+    ],
+)
+def test_every_limit_counts(gate: Gate, passed: bool) -> None:
+    assert compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, gate).passed is passed
+
+
+def test_a_gain_is_no_loss() -> None:
+    assert compare("hop", _blue_becomes_green, _right, [_photo(TRUTH)], COLOURS, Gate(0.5, 0.0)).passed
+
+
+def test_failure_names_hop_figures_and_the_part_that_lost_most() -> None:
+    good = compare("first hop", _right, _right, [_photo(TRUTH)], COLOURS, STRICT)
+    bad = compare("second hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, STRICT)
+    raise_failed([good])
+    with pytest.raises(ParityError) as failure:
+        raise_failed([good, bad])
+    message = str(failure.value)
+    assert "first hop" not in message
+    for fact in ("second hop", "87.50 %", "99.9 %", "100.00 -> 79.17", "blue lost most", "-50.00 points"):
+        assert fact in message
+
+
+def test_no_photos_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no photos"):
+        compare("hop", _right, _right, [], COLOURS, STRICT)
+
+
+def test_a_map_of_another_size_is_an_error_that_names_the_photo() -> None:
+    with pytest.raises(ValueError, match="small"):
+        compare("hop", _right, lambda image: image[:1, :, 0], [_photo(TRUTH, "small")], COLOURS, STRICT)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [lambda image: image[..., ::-1], lambda image: (255 * (image / 255) ** 2).astype(np.uint8)],
+    ids=["channels swapped", "another normalisation"],
+)
+def test_a_broken_hop_is_caught(broken, student, card, fp32, photos) -> None:
+    parser = Parser.load(fp32, threads=1)
+    sound = compare("export", torch_parse(student, card), artefact_parse(parser), photos, COLOURS, STRICT)
+    wrong = compare("export", torch_parse(student, card), lambda i: parser(broken(i)).part_map, photos, COLOURS, STRICT)
+    assert sound.passed
+    assert not wrong.passed
+    with pytest.raises(ParityError, match="lost most"):
+        raise_failed([wrong])

@@ -1,0 +1,146 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from colour_student import canvases, tiny_m2fp_student
+from onnx import TensorProto, helper, numpy_helper
+
+from m2fp_kd.compress.export import export_onnx
+from m2fp_kd.compress.quantise import activations_to_uint8, quantise_static
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.engines import open_engine
+from m2fp_kd.runtime.parser import Parser
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def _dequantised(model: onnx.ModelProto) -> set[str]:
+    return {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+
+
+def test_weights_are_int8_with_a_scale_per_channel(int8: Path) -> None:
+    model = onnx.load(int8)
+    constants = _constants(model)
+    weights = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(weights) == len(convolutions) == 4
+    assert all(set(node.input[:2]) <= _dequantised(model) for node in convolutions)
+    for node in weights:
+        values, scales = constants[node.input[0]], constants[node.input[1]]
+        assert values.dtype == np.int8
+        assert scales.shape == (len(values),)
+        assert len(np.unique(scales)) > 1
+
+
+def test_activations_are_uint8_with_one_scale(int8: Path) -> None:
+    model = onnx.load(int8)
+    constants = _constants(model)
+    activations = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
+    assert activations
+    for node in activations:
+        assert constants[node.input[1]].size == 1
+        assert constants[node.input[2]].dtype == np.uint8
+
+
+def test_normalisation_resize_and_argmax_stay_float(int8: Path) -> None:
+    model = onnx.load(int8)
+    dequantised = _dequantised(model)
+    floats = [node for node in model.graph.node if node.op_type in ("Sub", "Div", "Resize", "ArgMax")]
+    assert len(floats) == 4
+    assert not any(dequantised.intersection(node.input) for node in floats)
+
+
+def test_both_engines_say_what_the_fp32_model_says(fp32: Path, int8: Path, photos) -> None:
+    parsers = [
+        Parser.load(fp32, threads=1),
+        Parser.load(int8, "openvino", threads=1),
+        Parser.load(int8, "onnxruntime", threads=1),
+    ]
+    maps = [np.stack([parser(photo.image).part_map for photo in photos]) for parser in parsers]
+    truth = np.stack([photo.parts for photo in photos])
+    assert (maps[0] == truth).mean() > 0.9  # the student has learnt something to lose
+    assert (maps[1] == maps[0]).mean() > 0.98
+    assert (maps[2] == maps[1]).mean() > 0.99
+
+
+def test_same_canvases_give_the_same_file(fp32: Path, card: Card, tmp_path: Path) -> None:
+    files = []
+    for name in ("first", "second"):
+        files.append(tmp_path / name / "model.onnx")
+        quantise_static(fp32, canvases(range(4)), files[-1], replace(card, precision="int8"))
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_batches_count_as_their_canvases(fp32: Path, card: Card, int8: Path, tmp_path: Path) -> None:
+    batched = [np.concatenate(canvases(range(200, 216)))]
+    quantise_static(fp32, batched, tmp_path / "model.onnx", replace(card, precision="int8"))
+    assert (tmp_path / "model.onnx").read_bytes() == int8.read_bytes()
+
+
+def test_interrupted_quantisation_leaves_no_file(fp32, card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(model: onnx.ModelProto, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(onnx, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        quantise_static(fp32, canvases(range(2)), tmp_path / "model.onnx", replace(card, precision="int8"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_calibrate_on_is_an_error(fp32: Path, card: Card, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="training photos"):
+        quantise_static(fp32, [], tmp_path / "model.onnx", card)
+
+
+def test_attention_masks_and_what_follows_the_queries_stay_float(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    labels = LABEL_SETS["pascal_person_part"]
+    student = tiny_m2fp_student(labels)
+    card = Card(labels.to_dict(), {"size": 64}, "fp32", "m2fp")
+    export_onnx(student, tmp_path / "fp32" / "model.onnx", card)
+    batches = canvases(range(6))
+    quantise_static(
+        tmp_path / "fp32" / "model.onnx", batches, tmp_path / "int8" / "model.onnx", replace(card, precision="int8")
+    )
+    model = onnx.load(tmp_path / "int8" / "model.onnx")
+    assert all(np.isfinite(values).all() for values in _constants(model).values())
+    dequantised = _dequantised(model)
+    floats = [node for node in model.graph.node if node.op_type in ("Softmax", "LogSoftmax", "Exp", "Log", "Einsum")]
+    assert floats
+    assert not any(dequantised.intersection(node.input) for node in floats)
+    fp32, int8 = (open_engine(tmp_path / name / "model.onnx", threads=1)(batches[0]) for name in ("fp32", "int8"))
+    for name in ("class_logits", "mask_logits"):
+        assert np.abs(int8[name] - fp32[name]).mean() < 0.1 * np.abs(fp32[name]).mean()
+
+
+@pytest.mark.parametrize("zero_point", [-128, -7, 0, 127])
+def test_shifting_a_quantiser_to_uint8_changes_no_value(zero_point: int) -> None:
+    constants = [
+        numpy_helper.from_array(np.float32(0.037), "scale"),
+        numpy_helper.from_array(np.int8(zero_point), "zero"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1001]) for name in "xy"]
+    graph = helper.make_graph(nodes, "pair", values[:1], values[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    x = np.linspace(-12, 12, 1001, dtype=np.float32)
+
+    def run() -> np.ndarray:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return session.run(None, {"x": x})[0]
+
+    before = run()
+    activations_to_uint8(model)
+    assert _constants(model)["zero"].dtype == np.uint8
+    np.testing.assert_array_equal(run(), before)

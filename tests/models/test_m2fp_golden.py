@@ -1,0 +1,93 @@
+"""The port against values of the reference implementation (see tests/golden)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint, to_m2fp_names
+from m2fp_kd.models import transformer_decoder
+from m2fp_kd.models.backbones import build_backbone
+from m2fp_kd.models.m2fp import M2FP, build_m2fp
+from tests.golden.formula import formula_tensor
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Tensor]:
+    with np.load(GOLDEN / "m2fp_r101_forward.npz") as values:
+        return {name: torch.from_numpy(values[name]) for name in values}
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    shapes = json.loads((GOLDEN / "m2fp_r101_state_dict.json").read_text())
+    return {name: torch.from_numpy(np.asarray(formula_tensor(name, tuple(shape)))) for name, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def network(published: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> M2FP:
+    path = tmp_path_factory.mktemp("m2fp") / "pytorch_model.pt"
+    torch.save({"model": published}, path)
+    network = build_m2fp(build_backbone("resnet101"), num_classes=21)
+    load_m2fp_checkpoint(network, path)
+    path.unlink()  # 253 MB
+    return network.eval()
+
+
+def _assert_close(got: Tensor, expected: Tensor) -> None:
+    """Within 1e-4 of the value, or of the tensor's largest where the value is small."""
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+@torch.no_grad()
+def _forward(network: M2FP, image: Tensor, exact_order: bool) -> dict[str, Tensor]:
+    network.transformer_decoder.exact_order = exact_order
+    features = network.backbone(network.normalise(image[None]))
+    output = network(image[None], auxiliary=True)
+    return {
+        "pred_logits": output.class_logits,
+        "pred_masks": output.mask_logits,
+        "aux0_logits": output.auxiliary[0][0],
+        "mask_features": output.mask_features[:, :32],
+        "res5": features[3][:, :256],
+        "res2_mean": features[0].mean((2, 3)),
+    }
+
+
+def test_the_reference_order_gives_the_reference_values(network: M2FP, golden: dict[str, Tensor]) -> None:
+    outputs = _forward(network, golden["image"], exact_order=True)
+    for name, got in outputs.items():
+        _assert_close(got, golden[name].view_as(got))
+
+
+def test_the_fast_order_agrees_on_nearly_every_element(network: M2FP, golden: dict[str, Tensor]) -> None:
+    outputs = _forward(network, golden["image"], exact_order=False)
+    for name in ("pred_logits", "pred_masks"):
+        expected = golden[name].view_as(outputs[name])
+        tolerance = 1e-4 * float(expected.abs().max())
+        assert torch.isclose(outputs[name], expected, rtol=1e-4, atol=tolerance).float().mean() >= 0.999
+
+
+def test_the_golden_values_depend_on_the_attention_masks(
+    network: M2FP, golden: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformer_decoder, "attended", lambda logits: torch.ones_like(logits, dtype=torch.bool))
+    got = _forward(network, golden["image"], exact_order=True)["pred_masks"]
+    expected = golden["pred_masks"].view_as(got)
+    assert (got - expected).abs().max() > 1e-2 * expected.abs().max()
+
+
+def test_export_gives_the_published_names_and_values_back(network: M2FP, published: dict[str, Tensor]) -> None:
+    exported = to_m2fp_names(network.state_dict())
+    assert exported.keys() == published.keys()
+    assert all(torch.equal(exported[name], tensor) for name, tensor in published.items())
+
+
+def test_the_published_network_has_its_published_size(network: M2FP) -> None:
+    assert sum(p.numel() for p in network.parameters()) == 63_124_118
+    assert sum(p.numel() for p in network.backbone.parameters()) == 42_623_936
