@@ -1,5 +1,11 @@
-"""The port against values of the reference implementation (see tests/golden)."""
+"""The port against values of the reference implementation (see tests/golden).
 
+The decoder's attention masks cut at probability one half, and some of these logits are within 1e-5 of that edge: in
+float32 it depends on the processor and the number of threads which side they fall on, and one flipped pixel moves other
+outputs by about 1e-3. Computed in float64 they fall where the reference has them, everywhere.
+"""
+
+import copy
 import json
 from pathlib import Path
 
@@ -39,9 +45,9 @@ def network(published: dict[str, Tensor], tmp_path_factory: pytest.TempPathFacto
     return network.eval()
 
 
-def _assert_close(got: Tensor, expected: Tensor) -> None:
-    """Within 1e-4 of the value, or of the tensor's largest where the value is small."""
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+def _share_close(got: Tensor, expected: Tensor, tolerance: float) -> float:
+    """Share of the elements that are within `tolerance` times the tensor's largest."""
+    return float(((got - expected.view_as(got)).abs() <= tolerance * expected.abs().max()).float().mean())
 
 
 @torch.no_grad()
@@ -59,18 +65,25 @@ def _forward(network: M2FP, image: Tensor, exact_order: bool) -> dict[str, Tenso
     }
 
 
-def test_the_reference_order_gives_the_reference_values(network: M2FP, golden: dict[str, Tensor]) -> None:
-    outputs = _forward(network, golden["image"], exact_order=True)
+@pytest.mark.parametrize("exact_order", [True, False], ids=["exact order", "fast order"])
+def test_every_value_is_the_reference_value(network: M2FP, golden: dict[str, Tensor], exact_order: bool) -> None:
+    outputs = _forward(copy.deepcopy(network).double(), golden["image"], exact_order)
     for name, got in outputs.items():
-        _assert_close(got, golden[name].view_as(got))
+        assert _share_close(got, golden[name], 1e-4) == 1, name
 
 
-def test_the_fast_order_agrees_on_nearly_every_element(network: M2FP, golden: dict[str, Tensor]) -> None:
-    outputs = _forward(network, golden["image"], exact_order=False)
+@pytest.mark.parametrize("exact_order", [True, False], ids=["exact order", "fast order"])
+def test_single_precision_agrees_on_nearly_every_element(
+    network: M2FP, golden: dict[str, Tensor], exact_order: bool
+) -> None:
+    outputs = _forward(network, golden["image"], exact_order)
+    for name in ("aux0_logits", "mask_features", "res5", "res2_mean"):  # before any attention mask
+        assert _share_close(outputs[name], golden[name], 1e-4) == 1, name
     for name in ("pred_logits", "pred_masks"):
-        expected = golden[name].view_as(outputs[name])
-        tolerance = 1e-4 * float(expected.abs().max())
-        assert torch.isclose(outputs[name], expected, rtol=1e-4, atol=tolerance).float().mean() >= 0.999
+        assert _share_close(outputs[name], golden[name], 2e-3) >= 0.999, name
+    assert (
+        (outputs["pred_masks"] > 0) == (golden["pred_masks"].view_as(outputs["pred_masks"]) > 0)
+    ).float().mean() >= 0.999
 
 
 def test_the_golden_values_depend_on_the_attention_masks(
@@ -78,8 +91,7 @@ def test_the_golden_values_depend_on_the_attention_masks(
 ) -> None:
     monkeypatch.setattr(transformer_decoder, "attended", lambda logits: torch.ones_like(logits, dtype=torch.bool))
     got = _forward(network, golden["image"], exact_order=True)["pred_masks"]
-    expected = golden["pred_masks"].view_as(got)
-    assert (got - expected).abs().max() > 1e-2 * expected.abs().max()
+    assert _share_close(got, golden["pred_masks"], 1e-2) < 0.5
 
 
 def test_export_gives_the_published_names_and_values_back(network: M2FP, published: dict[str, Tensor]) -> None:

@@ -95,9 +95,8 @@ class DeformableAttention(nn.Module):
         """
         batch, tokens, width = query.shape
         shape = batch, tokens, self.heads, self.levels, self.points
-        offsets = (
-            self.sampling_offsets(query).view(*shape, 2).permute(3, 4, 0, 2, 1, 5)
-        )  # levels, points, B, heads, S, 2
+        # both to (levels, points, B, heads, S, ...)
+        offsets = self.sampling_offsets(query).view(*shape, 2).permute(3, 4, 0, 2, 1, 5)
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape).permute(3, 4, 0, 2, 1)
         maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, -1, tokens)
         levels = maps.split([height * width for height, width in sizes], dim=-1)

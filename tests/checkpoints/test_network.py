@@ -1,0 +1,100 @@
+"""A network's safetensors and recipe: round trip, and every way in which the pair can be wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
+from m2fp_kd.labels import load_label_set
+from m2fp_kd.models.backbones import build_backbone
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.runtime.geometry import Geometry
+
+LABELS = load_label_set("pascal_person_part")
+
+
+def recipe(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[str, Any]:
+    backbone = {
+        "_target_": "m2fp_kd.models.backbones.build_backbone", "name": name, "pretrained": False, "weights": weights
+    }  # fmt: skip
+    return {"_target_": "m2fp_kd.models.fpn.FPNStudent", "backbone": backbone, "num_parts": 7, "width": 16}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[FPNStudent, Path]:
+    student = FPNStudent(build_backbone("resnet18"), 7, width=16).eval()
+    return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), recipe(), {"teacher": "none"})
+
+
+def edit(card: Path, **changes: Any) -> None:
+    card.write_text(json.dumps(json.loads(card.read_text()) | changes))
+
+
+def test_round_trip_without_the_downloads_that_started_it(saved: tuple[FPNStudent, Path]) -> None:
+    student, card = saved
+    network = load_network(card)
+    images = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    assert torch.equal(network.module(images).part_logits, student(images).part_logits)
+    assert (network.labels, network.geometry, network.lineage) == (LABELS, Geometry(64), {"teacher": "none"})
+
+
+def test_changed_weights_are_refused(saved: tuple[FPNStudent, Path]) -> None:
+    weights = saved[1].with_suffix(".safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(CheckpointError, match="is not the file"):
+        load_network(saved[1])
+
+
+def test_missing_halves_are_named(saved: tuple[FPNStudent, Path], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"elsewhere\.json"):
+        load_network(tmp_path / "elsewhere.json")
+    saved[1].with_suffix(".safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"student\.safetensors"):
+        load_network(saved[1])
+
+
+def test_another_architecture_is_listed_tensor_by_tensor(saved: tuple[FPNStudent, Path]) -> None:
+    edit(saved[1], recipe=recipe("mobilenetv3_small", weights=None))
+    with pytest.raises(CheckpointError, match=r"missing.*surplus.*misshapen"):
+        load_network(saved[1])
+
+
+def test_a_misshapen_tensor_is_named_with_both_shapes(saved: tuple[FPNStudent, Path]) -> None:
+    weights = saved[1].with_suffix(".safetensors")
+    state = load_file(weights)
+    name = next(name for name in state if name.startswith("classifier") and state[name].ndim == 4)
+    state[name] = state[name][:5].contiguous()
+    save_file(state, weights)
+    edit(saved[1], weights={"file": weights.name, "sha256": file_sha256(weights)})
+    with pytest.raises(CheckpointError, match=r"misshapen: classifier.*\(5, 16, 1, 1\) instead of \(7, 16, 1, 1\)"):
+        load_network(saved[1])
+
+
+def test_a_recipe_may_build_our_networks_only(saved: tuple[FPNStudent, Path]) -> None:
+    edit(saved[1], recipe={"_target_": "os.system", "command": "true"})
+    with pytest.raises(CheckpointError, match=r"os\.system"):
+        load_network(saved[1])
+
+
+def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> None:
+    edit(saved[1], format="something else")
+    with pytest.raises(CheckpointError, match="not a network recipe"):
+        load_network(saved[1])
+
+
+def test_a_full_disk_leaves_the_old_pair_whole(
+    saved: tuple[FPNStudent, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, card = saved
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("m2fp_kd.checkpoints.network.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_network(card.with_suffix(""), student, LABELS, Geometry(64), recipe(), {})
+    assert load_network(card).lineage == {"teacher": "none"}

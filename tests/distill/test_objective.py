@@ -1,0 +1,90 @@
+"""The weighted sum, and what it refuses."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from m2fp_kd.distill.objective import Objective, TeacherTarget, Term, build_objective
+from m2fp_kd.distill.terms import HardParts, MatchedMasks, PixelParts, SoftJaccard, SoftParts
+from m2fp_kd.labels import load_label_set
+from m2fp_kd.models.outputs import StudentOutput
+
+LABELS = load_label_set("pascal_person_part")
+
+
+def batch() -> dict[str, torch.Tensor]:
+    return {"parts": torch.randint(0, 7, (2, 16, 16), generator=torch.Generator().manual_seed(0))}
+
+
+def output() -> StudentOutput:
+    return StudentOutput(torch.randn(2, 7, 4, 4, generator=torch.Generator().manual_seed(1)))
+
+
+def target() -> TeacherTarget:
+    log_parts = torch.randn(2, 7, 4, 4, generator=torch.Generator().manual_seed(2)).log_softmax(1)
+    return TeacherTarget(log_parts, torch.ones(2, 4, 4, dtype=torch.bool))
+
+
+def classic(alpha: float) -> Objective:
+    terms = {
+        "kl": {"weight": alpha, "term": partial(SoftParts, temperature=4.0)},
+        "ce": {"weight": 1 - alpha, "term": HardParts},
+    }
+    return build_objective(terms, LABELS)
+
+
+def test_the_sum_is_weighted_and_the_terms_are_not() -> None:
+    total, terms = classic(0.7)(output(), batch(), target())
+    assert total.item() == pytest.approx(0.7 * terms["kl"].item() + 0.3 * terms["ce"].item(), rel=1e-6)
+
+
+def test_alpha_zero_needs_no_teacher() -> None:
+    objective = classic(0.0)
+    objective.check(frozenset(), frozenset())
+    total, terms = objective(output(), batch(), None)
+    assert set(terms) == {"ce"} and total == terms["ce"]
+
+
+def test_a_weight_without_its_term_is_an_error() -> None:
+    with pytest.raises(ValueError, match="weights are for"):
+        Objective({"ce": HardParts(LABELS)}, {"ce": 1.0, "kl": 1.0})
+
+
+def test_no_terms_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no terms"):
+        build_objective({}, LABELS)
+
+
+def test_a_term_that_the_teacher_cannot_feed_names_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"'kl' needs \['log_parts'\].*teacher=live"):
+        classic(0.7).check(frozenset(), frozenset())
+
+
+def test_a_term_that_the_student_cannot_feed_names_the_way_out() -> None:
+    objective = Objective({"mask": MatchedMasks(LABELS)}, {"mask": 1.0})
+    with pytest.raises(ValueError, match="student=m2fp"):
+        objective.check(frozenset({"log_parts"}), frozenset({"features"}))
+
+
+def test_temperature_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="temperature"):
+        SoftParts(LABELS, temperature=0)
+
+
+def test_a_read_out_trains_with_the_objective() -> None:
+    objective = Objective({"pixel": PixelParts(LABELS, width=8)}, {"pixel": 1.0})
+    features = torch.randn(2, 8, 4, 4, requires_grad=True)
+    total, _ = objective(StudentOutput(output().part_logits, features=features), batch(), None)
+    total.backward()
+    assert all(parameter.grad is not None for parameter in objective.parameters()) and features.grad is not None
+
+
+@pytest.mark.parametrize("term", [HardParts(LABELS), SoftJaccard(LABELS), SoftParts(LABELS)])
+def test_every_term_falls_when_it_is_followed(term: Term) -> None:
+    student = output()
+    student.part_logits.requires_grad_()
+    before = term(student, batch(), target())
+    (gradient,) = torch.autograd.grad(before, student.part_logits)
+    after = term(StudentOutput(student.part_logits - 0.1 * gradient), batch(), target())
+    assert after < before

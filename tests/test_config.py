@@ -1,0 +1,74 @@
+"""Every choice of every group composes, and the settings that a user types reach what they mean."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from m2fp_kd.config import register_resolvers
+from m2fp_kd.distill.objective import build_objective
+from m2fp_kd.labels import load_label_set
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[*overrides, "run_dir=somewhere"])
+
+
+GROUPS = ("backbone", "student", "teacher", "data", "distill", "trainer", "logger", "compress")
+CHOICES = [
+    f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml")) if path.stem != "base"
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_resolves(choice: str) -> None:
+    cfg = composed(choice, *(["teacher.checkpoint=x.json"] if choice.startswith("teacher=") else []))
+    instantiate(cfg.distill.terms)  # resolves the whole tree that it hangs in
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_composes(experiment: str) -> None:
+    assert composed(f"experiment={experiment}").stage in ("train", "teacher")
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv3", "resnet18"])
+def test_the_students_backbone_is_the_one_that_is_typed(backbone: str) -> None:
+    cfg = composed(f"backbone={backbone}")
+    assert cfg.student.network.backbone.name == backbone
+    assert cfg.teacher.network.backbone.name == "resnet101"
+
+
+def test_the_teachers_backbone_has_its_own_override() -> None:
+    cfg = composed("backbone@teacher.backbone=resnet50")
+    assert (cfg.backbone.name, cfg.teacher.network.backbone.name) == ("mobilenetv3", "resnet50")
+
+
+def test_the_data_owns_the_number_of_parts() -> None:
+    cfg = composed("data=pascal_person_part")
+    assert (cfg.student.network.num_parts, cfg.teacher.network.num_classes) == (7, 8)
+
+
+def test_alpha_and_temperature_reach_the_terms() -> None:
+    cfg = composed("distill.alpha=0.25", "distill.temperature=2")
+    objective = build_objective(instantiate(cfg.distill.terms), load_label_set("cihp"))
+    assert objective.weights == {"kl": 0.25, "ce": 0.75}
+    assert objective.terms["kl"].temperature == 2
+
+
+def test_terms_add_up_by_list() -> None:
+    assert set(composed("distill/term@distill.terms=[kl,ce,jaccard]").distill.terms) == {"kl", "ce", "jaccard"}
+
+
+def test_an_m2fp_student_always_matches_its_masks() -> None:
+    assert set(composed("student=m2fp").student.terms) == {"mask"}
+
+
+def test_the_run_is_named_by_its_settings() -> None:
+    first, again, other = composed("seed=1"), composed("seed=1", "ckpt_path=null"), composed("seed=2")
+    assert first.name == again.name != other.name
