@@ -28,7 +28,8 @@ CHOICES = [
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_resolves(choice: str) -> None:
-    cfg = composed(choice, *(["teacher.checkpoint=x.json"] if choice.startswith("teacher=") else []))
+    mandatory = {"teacher": ["teacher.checkpoint=x.json"], "data": ["data.root=somewhere"]}
+    cfg = composed(choice, *mandatory.get(choice.split("=")[0], []) if choice != "data=synthetic" else [])
     instantiate(cfg.distill.terms)  # resolves the whole tree that it hangs in
 
 

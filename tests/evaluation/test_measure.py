@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.runtime.conftest import COLOURS, write_model
 
 from m2fp_kd.evaluation.measure import artefact_megabytes, measure, measure_callable
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.geometry import Geometry
+from tests.runtime.conftest import COLOURS, write_model
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ class TransformerDecoder(nn.Module):
             for value, size in zip(values, sizes, strict=True)
         ]
         small = [] if self.exact_order else [_resize(mask_features.detach(), size) for size in sizes]
-        queries = self.query_features.expand(len(mask_features), -1, -1)
+        queries = self.query_features.expand(mask_features.shape[0], -1, -1)
         predictions = []
         for index, layer in enumerate(self.layers):
             level = index % LEVELS

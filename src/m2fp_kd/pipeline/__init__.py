@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.pipeline.student import cache_targets, compress_saved, train_student
@@ -27,6 +28,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if cfg.stage not in STAGES:
         raise ValueError(f"stage={cfg.stage} is not one of {', '.join(STAGES)}")
     check_versions()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
     with atomic_path(Path(cfg.run_dir) / "config.yaml") as temporary:
         OmegaConf.save(cfg, temporary, resolve=True)
     return STAGES[cfg.stage](cfg)

@@ -1,0 +1,52 @@
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from m2fp_kd.evaluation.report import write_report
+from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.runs import as_csv, as_markdown, gather, main
+from tests.evaluation.reports import tiny_report
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    config = {"backbone": {"name": "resnet18"}, "distill": {"temperature": 4.0, "alpha": 0.7}, "seed": 3}
+    write_report(tmp_path / "b" / "T4", tiny_report(**config))
+    write_report(tmp_path / "a", tiny_report(passed=False, backbone=None))
+    labels_only = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4567)}, parity=[])
+    write_report(tmp_path / "c", labels_only)
+    return tmp_path
+
+
+def test_gathers_overrides_and_results(runs: Path) -> None:
+    first, second, third = gather(runs)
+    assert [first["run"], second["run"], third["run"]] == ["a", "b/T4", "c"]
+    assert (second["backbone"], second["temperature"], second["alpha"], second["seed"]) == ("resnet18", 4.0, 0.7, 3)
+    assert second["INT8 MB"] == 8.0 and second["INT8 p50 ms"] == 6.0
+    assert 0 < second["INT8 mIoU %"] < second["teacher mIoU %"] < 100
+    assert [row["gates"] for row in (first, second, third)] == ["FAILED", "passed", None]
+    assert first["backbone"] is first["temperature"] is None
+    assert third["fp32 mIoU %"] == 45.7 and third["teacher mIoU %"] is None
+
+
+def test_markdown_and_csv_hold_the_same_cells(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = gather(runs)
+    lines = as_markdown(rows).splitlines()
+    assert len(lines) == 2 + 3
+    assert lines[3].startswith("| b/T4 | resnet18 |")
+    assert {line.count("|") for line in lines} == {len(rows[0]) + 1}
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert read[1]["temperature"] == "4.0" and read[2]["teacher mIoU %"] == ""
+    main([str(runs), "--format", "csv"])
+    assert capsys.readouterr().out == as_csv(rows) + "\n"
+
+
+def test_an_empty_folder_and_a_broken_report_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no report\.json under .*make train"):
+        gather(tmp_path)
+    (tmp_path / "report.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        gather(tmp_path)

@@ -1,0 +1,70 @@
+"""A data set, a teacher and settings so small that a whole run takes seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from m2fp_kd.checkpoints.network import save_network
+from m2fp_kd.config import register_resolvers
+from m2fp_kd.data.synthetic import write_dataset
+from m2fp_kd.labels import load_label_set
+from m2fp_kd.models.backbones import build_backbone
+from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.runtime.geometry import Geometry
+
+CONF = Path(__file__).parents[2] / "conf"
+
+TINY_M2FP = {
+    "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
+    "encoder_feedforward": 16, "decoder_feedforward": 16,
+}  # fmt: skip
+
+Composer = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six training and two validation scenes of 64 x 64 pixels."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_dataset(folder, "Training", range(6), 64)
+    write_dataset(folder, "Validation", range(100, 102), 64)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained M2FP for CIHP, saved as `stage=teacher` saves one."""
+    labels = load_label_set("cihp")
+    backbone = build_backbone("resnet18")
+    recipe = {
+        "_target_": "m2fp_kd.models.m2fp.build_m2fp",
+        "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "resnet18"},
+        "num_classes": labels.num_classes,
+    }
+    network = build_m2fp(backbone, labels.num_classes, **TINY_M2FP)
+    lineage = {"name": "tiny", "licence": "Apache-2.0"}
+    return save_network(
+        tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), recipe | TINY_M2FP, lineage
+    )
+
+
+@pytest.fixture
+def composed(scenes: Path, tmp_path: Path) -> Composer:
+    """Compose the project's configuration with small settings; further overrides as on the command line."""
+    register_resolvers()
+
+    def compose_small(*overrides: str) -> DictConfig:
+        small = [
+            f"data.root={scenes}", "data.size=64", "data.batch_size=2", "backbone=mobilenetv3_small", "teacher=none",
+            "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
+            "student.network.width=16",
+            "compress.gates.int8.min_pixel_agreement=0", "compress.gates.int8.max_miou_drop=100",
+            f"run_dir={tmp_path / 'run'}",
+        ]  # fmt: skip
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides=[*small, *overrides])
+
+    return compose_small

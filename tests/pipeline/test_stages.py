@@ -1,0 +1,153 @@
+"""The whole way on tiny scenes: what a run leaves, what it reuses, and how it fails."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m2fp_kd.checkpoints.network import CheckpointError, load_network
+from m2fp_kd.compress.parity import ParityError
+from m2fp_kd.data.teacher_cache import CacheError
+from m2fp_kd.distill.fit import resume_from
+from m2fp_kd.distill.module import Distillation
+from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.pipeline import run
+from m2fp_kd.runtime.parser import Parser
+
+from .conftest import Composer
+
+
+def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
+    cache = teacher_file.parent / "cache"
+    cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic")
+    metrics = run(cfg)
+    folder = Path(cfg.run_dir)
+    report = read_report(folder / "report.json")
+    assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
+    assert metrics["student_int8/mIoU"] == report["models"]["student_int8"]["miou"]
+    assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> ONNX fp32", "ONNX fp32 -> INT8"]
+    assert report["parity"][0]["pixel_agreement"] >= 0.999
+    assert report["lineage"]["teacher"]["name"] == "tiny"
+    assert {"train/kl", "train/ce", "val/mIoU"} <= set(report["curves"])
+    card = Parser.load(folder / "artefacts" / "int8").card
+    assert card.teacher["licence"] == "Apache-2.0" and card.precision == "int8"
+    assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
+
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(name.startswith(("student.", "objective.", "confusion.")) for name in state)
+
+
+def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
+    """Lightning's validation and the exported file's own evaluation are two ways to one number."""
+    cfg = composed()
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    best = max(value for _, value in report["curves"]["val/mIoU"])
+    assert report["models"]["student_fp32"]["miou"] == pytest.approx(best, abs=0.001)
+
+
+def test_a_finished_student_is_reused(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    first = run(cfg)
+    written = (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns
+    assert run(cfg) == first
+    assert (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1", "compress.gates.int8.min_pixel_agreement=1.0")
+    with pytest.raises(ParityError, match=r"ONNX fp32 -> INT8.*pixels agree"):
+        run(cfg)
+    folder = Path(cfg.run_dir)
+    assert read_report(folder / "report.json")["parity"][1]["passed"] is False
+    assert (folder / "artefacts" / "int8" / "model.onnx").is_file() and load_network(folder / "student.json")
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = composed("run_dir=" + str(Path(composed().run_dir).with_name("whole")))
+    run(whole)
+
+    broken = composed()
+    step = Distillation.training_step
+
+    def interrupted(module: Distillation, *batch: object) -> torch.Tensor:
+        if module.global_step == 4:
+            raise MemoryError("killed")
+        return step(module, *batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Distillation, "training_step", interrupted)
+    with pytest.raises(MemoryError):
+        run(broken)
+    monkeypatch.undo()
+    run(broken)
+
+    expected, got = (load_network(Path(cfg.run_dir) / "student.json").module.state_dict() for cfg in (whole, broken))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> None:
+    cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1")
+    run(cfg)
+    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
+    parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
+    assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
+
+
+def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    first = run(cfg)
+    again = composed(
+        "stage=compress", f"student.checkpoint={Path(cfg.run_dir) / 'student.json'}", f"run_dir={cfg.run_dir}-again"
+    )
+    assert run(again)["student_fp32/mIoU"] == first["student_fp32/mIoU"]
+
+
+def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer) -> None:
+    small = [f"teacher.network.{name}={value}" for name, value in TINY.items()]
+    cfg = composed("stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", *small)
+    assert np.isfinite(run(cfg)["val/mIoU"])
+    saved = json.loads((Path(cfg.run_dir) / "teacher.json").read_text())
+    assert saved["recipe"]["num_classes"] == 21
+
+    live = composed(
+        "teacher=live", f"teacher.checkpoint={Path(cfg.run_dir) / 'teacher.json'}", "distill=classic",
+        "trainer.max_epochs=1", f"run_dir={cfg.run_dir}-student",
+    )  # fmt: skip
+    assert "teacher/mIoU" in run(live)
+
+
+TINY = {"width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_feedforward": 16}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["stage=fly"], ValueError, "stage=fly is not one of train, teacher, cache, compress"),
+        (["stage=compress"], ValueError, "student.checkpoint=PATH"),
+        (["stage=cache"], ValueError, "teacher=cached teacher.checkpoint=FILE"),
+        (["distill=classic"], ValueError, "teacher=live"),
+        (["teacher=live", "teacher.checkpoint=gone.pt"], FileNotFoundError, "gone.pt does not exist"),
+        (["teacher=sample", "teacher.cache=nowhere"], CacheError, "no teacher cache"),
+        (["ckpt_path=gone.ckpt"], FileNotFoundError, "gone.ckpt does not exist"),
+        (["student.checkpoint=gone.json"], FileNotFoundError, "gone.json is missing"),
+    ],
+)
+def test_wrong_settings_are_answered_early(
+    composed: Composer, overrides: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(composed(*overrides))
+
+
+def test_a_teacher_of_another_label_set_is_refused(composed: Composer, teacher_file: Path) -> None:
+    with pytest.raises(CheckpointError, match="knows the 20 parts of 'cihp'"):
+        run(composed("teacher=live", f"teacher.checkpoint={teacher_file}", "data.labels=lip"))
+
+
+def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) -> None:
+    assert resume_from("last", tmp_path) is None
+    (tmp_path / "last.ckpt").touch()
+    assert resume_from("last", tmp_path) == str(tmp_path / "last.ckpt")
+    assert resume_from(None, tmp_path) is None
