@@ -2,7 +2,18 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-REPORTED = ("torch", "torchvision", "pytorch-lightning", "timm", "nncf", "onnx", "onnxruntime", "openvino", "torchao", "numpy")
+REPORTED = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "timm",
+    "nncf",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "torchao",
+    "numpy",
+)
 
 # torch minor version -> what was built for it. A mismatch otherwise shows up late, as a missing operator.
 TORCHVISION = {"2.14": "0.29"}

@@ -86,9 +86,7 @@ def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> No
         load_network(saved[1])
 
 
-def test_a_full_disk_leaves_the_old_pair_whole(
-    saved: tuple[FPNStudent, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     student, card = saved
 
     def full(*_: Any) -> None:

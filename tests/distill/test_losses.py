@@ -17,7 +17,7 @@ def logits(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_soft_parts_is_zero_for_equal_distributions() -> None:
     student = logits(2, 5, 4, 4)
-    assert_close(soft_parts(student, student.log_softmax(1) , VALID, 4.0), torch.tensor(0.0), atol=1e-6, rtol=0)
+    assert_close(soft_parts(student, student.log_softmax(1), VALID, 4.0), torch.tensor(0.0), atol=1e-6, rtol=0)
 
 
 def test_soft_parts_ignores_a_shift_of_the_logits() -> None:

@@ -99,6 +99,25 @@ def test_training_changes_no_prediction() -> None:
     torch.testing.assert_close(network(_images()).mask_logits, network.eval()(_images()).mask_logits)
 
 
+@torch.no_grad()
+def test_the_network_exports_as_one_graph() -> None:
+    network = _network().eval()
+
+    class Predictions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            output = self.network(images)
+            return output.class_logits, output.mask_logits
+
+    images = _images(1)
+    exported = torch.export.export(Predictions(), (images,)).module()
+    for got, expected in zip(exported(images), Predictions()(images), strict=True):
+        torch.testing.assert_close(got, expected)
+
+
 def test_sides_must_be_multiples_of_32() -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
         _network()(_images(1, 64, 100))

@@ -118,7 +118,14 @@ def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer) -> None:
     assert "teacher/mIoU" in run(live)
 
 
-TINY = {"width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_feedforward": 16}
+TINY = {
+    "width": 32,
+    "mask_width": 32,
+    "queries": 8,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_feedforward": 16,
+}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def load_network(path: str | Path) -> Network:
     if not weights.is_file():
         raise FileNotFoundError(f"{weights}, the weights that {card.name} names, are missing")
     if (found := file_sha256(weights)) != content["weights"]["sha256"]:
-        raise CheckpointError(f"{weights} is not the file that {card.name} describes (sha256 {found}); restore the pair")
+        raise CheckpointError(
+            f"{weights} is not the file that {card.name} describes (sha256 {found}); restore the pair"
+        )
     _refuse_foreign_targets(content["recipe"], card)
     module = instantiate(content["recipe"])
     load_strictly(module, load_file(weights), weights)

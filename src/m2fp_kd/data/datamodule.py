@@ -157,6 +157,8 @@ class ParsingDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            # A forked copy of a process that has run an inference engine's threads crashes; a spawned one is clean.
+            multiprocessing_context="spawn" if self.workers else None,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate,
             **options,

@@ -1,6 +1,5 @@
 """Distillation and segmentation losses as pure functions: tensors in, one scalar tensor out, float32 inside."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

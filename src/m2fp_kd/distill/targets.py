@@ -76,9 +76,7 @@ def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequenc
     for record in tqdm(missing, desc="teacher", unit="photo", disable=not missing):
         photo = read_record(record, teacher.labels).image
         both = teacher.log_parts([photo, np.ascontiguousarray(photo[:, ::-1])])
-        cache.write(
-            record.name, both, teacher.placement(photo), hashes[record.name], teacher.labels.flip_permutation
-        )
+        cache.write(record.name, both, teacher.placement(photo), hashes[record.name], teacher.labels.flip_permutation)
     return len(missing)
 
 

@@ -100,7 +100,7 @@ class DeformableAttention(nn.Module):
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape).permute(3, 4, 0, 2, 1)
         maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, -1, tokens)
         levels = maps.split([height * width for height, width in sizes], dim=-1)
-        attended = torch.zeros_like(maps)
+        attended = torch.zeros_like(maps, dtype=weights.dtype)  # not bfloat16 under autocast
         for level, level_offsets, level_weights, (rows, columns) in zip(levels, offsets, weights, sizes, strict=True):
             level = level.unflatten(-1, (rows, columns))
             # grid_sample counts -1..1 from edge to edge; an offset of one is one pixel of the level
@@ -108,7 +108,7 @@ class DeformableAttention(nn.Module):
             # point by point: all points' samples together would leave the processor's cache, at half the speed
             for grid, weight in zip(grids.flatten(1, 2), level_weights.flatten(1, 2), strict=True):
                 samples = F.grid_sample(level, grid.unsqueeze(1), align_corners=False).squeeze(2)
-                attended = torch.addcmul(attended, samples, weight.unsqueeze(1))
+                attended.addcmul_(samples, weight.unsqueeze(1))
         return self.out(attended.view(batch, width, tokens).transpose(1, 2))
 
 

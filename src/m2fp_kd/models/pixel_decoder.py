@@ -26,7 +26,7 @@ class EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """(B, S, D) tokens of all levels -> the same."""
         tokens = self.attention_norm(tokens + self.attention(tokens + positions, tokens, reference, sizes))
-        return self.norm(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        return self.norm(tokens + self.linear2(F.relu(self.linear1(tokens), inplace=True)))
 
 
 class PixelDecoder(nn.Module):

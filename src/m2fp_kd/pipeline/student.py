@@ -135,7 +135,11 @@ def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, s
     return {
         "teacher": teacher.card,
         "data": {"name": cfg.data.name, "sha256": data_sha256([*datamodule.train, *datamodule.val])},
-        "recipe": {"distill": list(cfg.distill.terms), "alpha": cfg.distill.alpha, "temperature": cfg.distill.temperature},
+        "recipe": {
+            "distill": list(cfg.distill.terms),
+            "alpha": cfg.distill.alpha,
+            "temperature": cfg.distill.temperature,
+        },
         "parent": cfg.student.checkpoint,
         "backbone": cfg.backbone.name,
         "backbone_weights": cfg.backbone.weights or ("ImageNet" if cfg.backbone.pretrained else None),

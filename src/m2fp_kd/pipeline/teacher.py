@@ -102,7 +102,11 @@ def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[
                 f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', the data has the "
                 f"{labels.num_parts} of '{labels.name}'; use a teacher of the data's label set, or data.labels of the teacher"
             )
-        card = {"sha256": saved.sha256, "trained_on": saved.lineage.get("data"), "licence": saved.lineage.get("licence")}
+        card = {
+            "sha256": saved.sha256,
+            "trained_on": saved.lineage.get("data"),
+            "licence": saved.lineage.get("licence"),
+        }
         network, name = saved.module, saved.lineage.get("name", path.stem)
     else:
         network = instantiate(cfg.teacher.network)

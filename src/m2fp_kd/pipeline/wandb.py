@@ -23,9 +23,7 @@ def _log(logger: WandbLogger, report: RunReport, folder: Path) -> None:
     run = logger.experiment
     columns = ["miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters"]
     rows = [[name, *(getattr(model, column) for column in columns)] for name, model in report.models.items()]
-    parts = [
-        [part, *(model.iou.get(part) for model in report.models.values())] for part in report.labels.parts
-    ]
+    parts = [[part, *(model.iou.get(part) for model in report.models.values())] for part in report.labels.parts]
     run.log(
         {
             "results": wandb.Table(columns=["model", *columns], data=rows),

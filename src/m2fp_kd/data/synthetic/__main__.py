@@ -18,7 +18,9 @@ def main() -> None:
     command.add_argument("--size", type=int, default=160, help="side in pixels (default 160)")
     options = command.parse_args()
     write_dataset(options.folder, "Training", range(options.training), options.size)
-    write_dataset(options.folder, "Validation", range(VALIDATION_SEEDS, VALIDATION_SEEDS + options.validation), options.size)
+    write_dataset(
+        options.folder, "Validation", range(VALIDATION_SEEDS, VALIDATION_SEEDS + options.validation), options.size
+    )
 
 
 if __name__ == "__main__":
