@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -27,8 +29,8 @@ def cpu_precision() -> str:
 
 
 def register_resolvers() -> None:
-    """Make ``${num_parts:…}``, ``${num_classes:…}``, ``${has_human:…}``, ``${one_minus:…}``, ``${cpu_precision:}``, ``${digest:}`` known."""
-    resolvers = {
+    """Make the resolvers of ``conf/`` known: ``${num_parts:LABELS}``, ``${one_minus:x}``, ``${digest:}`` and so on."""
+    resolvers: dict[str, Callable[..., Any]] = {
         "num_parts": lambda labels: load_label_set(labels).num_parts,
         "num_classes": lambda labels: load_label_set(labels).num_classes,
         "has_human": lambda labels: load_label_set(labels).has_human,

@@ -59,7 +59,8 @@ def composed(scenes: Path, tmp_path: Path) -> Composer:
     def compose_small(*overrides: str) -> DictConfig:
         small = [
             f"data.root={scenes}", "data.size=64", "data.batch_size=2", "backbone=mobilenetv3_small", "teacher=none",
-            "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true", "trainer.log_every_n_steps=1",
+            "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
+            "trainer.log_every_n_steps=1",
             "student.network.width=16",
             "compress.gates.int8.min_pixel_agreement=0", "compress.gates.int8.max_miou_drop=100",
             f"run_dir={tmp_path / 'run'}",

@@ -70,6 +70,11 @@ class ParsingDataModule(pl.LightningDataModule):
         self._resume = (0, 0)
 
     @property
+    def records(self) -> list[Record]:
+        """Training and validation photos that are files."""
+        return [*_records(self.train), *_records(self.val)]
+
+    @property
     def has_persons(self) -> bool:
         """Whether training photos carry person ids."""
         return isinstance(self.train, DrawnPhotos) or any(record.humans for record in self.train)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def fit(
     cfg: DictConfig, module: pl.LightningModule, datamodule: pl.LightningDataModule, callbacks: Sequence[Callback] = ()
 ) -> pl.Trainer:
-    """Train, or go on with an interrupted run, and leave ``checkpoints/best.ckpt`` and ``last.ckpt`` in the run's folder.
+    """Train, or go on with an interrupted run; leaves ``checkpoints/best.ckpt`` and ``last.ckpt`` in the run's folder.
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a file that is not there.

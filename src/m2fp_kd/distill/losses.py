@@ -17,8 +17,8 @@ def soft_parts(part_logits: Tensor, log_parts: Tensor, valid: Tensor, temperatur
     """Kullback-Leibler divergence of the student's part distribution from the teacher's, per pixel, times T².
 
     Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, applied to each pixel. T² keeps the
-    size of the gradient when the temperature changes. The teacher's ``log_parts / T``, renormalised, is its distribution
-    at temperature T, since a distribution is the softmax of its own logarithm.
+    size of the gradient when the temperature changes. The teacher's ``log_parts / T``, renormalised, is its
+    distribution at temperature T, since a distribution is the softmax of its own logarithm.
 
     Args:
         part_logits: student, ``(B, P, h, w)``.

@@ -121,7 +121,7 @@ class Distillation(pl.LightningModule):
         for part, value in zip(self.labels.parts, iou(confusion), strict=True):
             self.log(f"val/IoU/{part}", value)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         groups = parameter_groups(self, self.lr, self.weight_decay, self.backbone_lr_scale)
         optimizer = self.optimizer(groups)
         total_steps = int(self.trainer.estimated_stepping_batches)

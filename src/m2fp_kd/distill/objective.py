@@ -74,10 +74,10 @@ class Objective(nn.Module):
                 continue
             if any(item.startswith("student.") for item in missing):
                 raise ValueError(
-                    f"the term '{name}' needs {missing}, which this student does not give; choose student=m2fp or leave it out"
+                    f"the term '{name}' needs {missing}, which this student does not give; use student=m2fp"
                 )
             raise ValueError(
-                f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives) or 'nothing'}; "
+                f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives)}; "
                 "use teacher=live teacher.checkpoint=FILE (a cache holds part distributions only), "
                 "or distill=labels to train on labels alone"
             )
@@ -91,7 +91,7 @@ class Objective(nn.Module):
 
 
 def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:
-    """Build an objective from configuration: ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
+    """Build an objective from ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
 
     A term of weight 0 is left out, so that ``distill.alpha=0`` needs no teacher.
     """

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from m2fp_kd.compress.parity import Parity
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.distill.targets import part_map
@@ -51,7 +52,7 @@ def build_report(
         parity: of every hop.
         lineage: of the student.
     """
-    records = list(datamodule.test or datamodule.val)
+    records = _scored_records(datamodule)
     parsers = {name: Parser.load(path, threads=cfg.compress.threads) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
@@ -73,14 +74,20 @@ def build_report(
             "validation_photos": len(datamodule.val),
             "scored_on": "test photos" if datamodule.test else "validation photos",
             "scored_photos": len(records),
-            "sha256": data_sha256([*datamodule.train, *datamodule.val]),
+            "sha256": data_sha256(datamodule.records),
         },
         lineage=lineage,
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         versions=installed_versions(),
         cpu=asdict(describe_cpu()),
-        pictures=[_picture(record, parse, datamodule) for record in _spread(list(datamodule.val), PICTURES)],
+        pictures=[_picture(record, parse, datamodule) for record in _spread(records, PICTURES)],
     )
+
+
+def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
+    """Test photos, else validation photos."""
+    validation = [] if isinstance(datamodule.val, DrawnPhotos) else list(datamodule.val)
+    return list(datamodule.test) or validation
 
 
 def data_sha256(records: list[Record]) -> str:
@@ -130,7 +137,7 @@ def _scored(scores: Scores) -> dict[str, Any]:
 
 def _teacher_result(teacher: Teacher, scores: Scores, records: list[Record], cfg: DictConfig) -> ModelResult:
     card = teacher.card
-    known = {key: card.get(key) for key in ("megabytes", "parameters", "p50_ms", "p95_ms", "threads")}
+    known: dict[str, Any] = {key: card.get(key) for key in ("megabytes", "parameters", "p50_ms", "p95_ms", "threads")}
     note = "size and time from the teacher's card"
     if teacher.whole is not None:
         photos = [read_record(record, teacher.whole.labels).image for record in _spread(records, 4)]

@@ -36,8 +36,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     saved = Path(cfg.run_dir) / "student.json"
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
-        network = load_network(saved)
-        return _report(cfg, datamodule, teacher, network.lineage, _compress(cfg, datamodule, network))
+        finished = load_network(saved)
+        return _report(cfg, datamodule, teacher, finished.lineage, _compress(cfg, datamodule, finished))
     network = _new_student(cfg, datamodule)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
@@ -52,7 +52,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if not trainer.is_global_zero or compression.results is None:
         return {}
     load_best(module, Path(cfg.run_dir) / "checkpoints")
-    recipe = OmegaConf.to_container(cfg.student.network, resolve=True)
+    recipe: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
     save_network(saved.with_suffix(""), network, datamodule.labels, datamodule.geometry, recipe, lineage)
     return _report(cfg, datamodule, teacher, lineage, compression.results, trainer.loggers)
 
@@ -134,7 +134,7 @@ def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, s
     """Where a student comes from: it stands in its recipe, its artefacts' cards and its report."""
     return {
         "teacher": teacher.card,
-        "data": {"name": cfg.data.name, "sha256": data_sha256([*datamodule.train, *datamodule.val])},
+        "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
         "recipe": {
             "distill": list(cfg.distill.terms),
             "alpha": cfg.distill.alpha,

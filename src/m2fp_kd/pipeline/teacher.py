@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -13,12 +14,15 @@ from torch import nn
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
 from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.distill.module import Distillation
 from m2fp_kd.distill.objective import build_objective
 from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
+from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.measure import measure_callable
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.geometry import Geometry
@@ -78,7 +82,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     trainer = fit(cfg, module, datamodule)
     score = load_best(module, Path(cfg.run_dir) / "checkpoints")
-    recipe = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
     lineage = {"name": cfg.teacher.name, "licence": cfg.teacher.licence, "data": cfg.data.name, "val/mIoU": score}
     path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
     log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
@@ -100,14 +104,14 @@ def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[
         if saved.labels.parts != labels.parts:
             raise CheckpointError(
                 f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', the data has the "
-                f"{labels.num_parts} of '{labels.name}'; use a teacher of the data's label set, or data.labels of the teacher"
+                f"{labels.num_parts} of '{labels.name}'; use a teacher of the data's label set"
             )
         card = {
             "sha256": saved.sha256,
             "trained_on": saved.lineage.get("data"),
             "licence": saved.lineage.get("licence"),
         }
-        network, name = saved.module, saved.lineage.get("name", path.stem)
+        network, name = cast(M2FP, saved.module), saved.lineage.get("name", path.stem)
     else:
         network = instantiate(cfg.teacher.network)
         load_m2fp_checkpoint(network, path)
@@ -129,18 +133,26 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
         return Teacher(None, {})
     if mode not in ("live", "cached"):
         raise ValueError(f"teacher.mode={mode} is not one of none, live, cached")
-    network, card = load_teacher_network(cfg, labels) if cfg.teacher.checkpoint else (None, {})
-    whole = None
-    if network is not None:
-        whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
-        if mode == "live":
-            return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size / cfg.data.size), card, whole)
-    folder = Path(cfg.teacher.cache)
-    if whole is None:
+    if mode == "cached" and cfg.teacher.checkpoint is None:
+        folder = Path(cfg.teacher.cache)
         datamodule.cache = TeacherCache(folder, stored_key(folder))
         return Teacher(CachedTeacher(), read_teacher_card(folder))
+    network, card = load_teacher_network(cfg, labels)
+    whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
+    if mode == "live":
+        return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size / cfg.data.size), card, whole)
+    folder = Path(cfg.teacher.cache)
     datamodule.cache = TeacherCache(folder, cache_key(card["sha256"], datamodule.geometry, whole.geometry))
-    made = fill_cache(datamodule.cache, whole, [*datamodule.train, *datamodule.val])
+    made = fill_cache(datamodule.cache, whole, datamodule.records)
     log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
+    card |= _timing(whole, datamodule) if made else read_teacher_card(folder)
     write_teacher_card(folder, card)
     return Teacher(CachedTeacher(), card, whole)
+
+
+def _timing(whole: WholePhotoTeacher, datamodule: ParsingDataModule) -> dict[str, Any]:
+    """What one photo costs the teacher in PyTorch on this machine."""
+    photos = [read_record(record, whole.labels).image for record in datamodule.records[:4]]
+    timed = measure_callable(whole.parse, photos, runs=12)
+    cpu = describe_cpu().model
+    return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": torch.get_num_threads(), "cpu": cpu}
