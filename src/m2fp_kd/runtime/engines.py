@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import openvino
 
 ENGINES = ("openvino", "onnxruntime")
 """In order of preference."""
@@ -81,9 +86,7 @@ def read_metadata(path: Path, key: str) -> str | None:
     try:
         if _choose(path, None) == "onnxruntime":
             return _onnxruntime_session(path, None).get_modelmeta().custom_metadata_map.get(key)
-        import openvino
-
-        model = openvino.Core().read_model(path)
+        model = _openvino_core().read_model(path)
         where = ["framework", key]
         return str(model.get_rt_info(where).value) if model.has_rt_info(where) else None
     except EngineError:
@@ -111,10 +114,22 @@ def _wanted(path: Path, outputs: Sequence[str] | None, available: Sequence[str])
     return tuple(outputs or available)
 
 
+@cache
+def _openvino_core() -> "openvino.Core":
+    """The process's one core, kept for good.
+
+    CPU plugin gives the calling thread a signal stack. Were the plugin unloaded with the last model, the next signal
+    (a child that ends, say) would be delivered to freed memory and crash the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _open_openvino(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None) -> Engine:
     import openvino
 
-    core = openvino.Core()
+    core = _openvino_core()
     model = core.read_model(path)
     names = _wanted(path, outputs, [output.any_name for output in model.outputs])
     if outputs is not None:
