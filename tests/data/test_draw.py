@@ -8,7 +8,8 @@ from PIL import Image
 
 from m2fp_kd.data.draw import main
 from m2fp_kd.data.layouts import m2fp_records
-from m2fp_kd.data.teacher_cache import TeacherCache, file_sha256
+from m2fp_kd.data.teacher_cache import TeacherCache
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, file_sha256, stored_key
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, stored_key
 from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement
 
 FLIP = LABEL_SETS["cihp"].flip_permutation

@@ -1,6 +1,5 @@
 """Our own networks on disk: weights as safetensors beside a JSON recipe that rebuilds the module. No pickle."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
 FORMAT = "m2fp-kd network, version 1"
@@ -42,12 +41,6 @@ class Network:
     recipe: dict[str, Any]
     lineage: dict[str, Any]
     sha256: str
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_network(

@@ -12,9 +12,10 @@ from torch.utils.data import Dataset
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.data.synthetic import draw_scene
-from m2fp_kd.data.teacher_cache import TeacherCache, file_sha256
+from m2fp_kd.data.teacher_cache import TeacherCache
 from m2fp_kd.data.transforms import STRIDE, Augmentation, augment
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
 
 Target = tuple[np.ndarray, Placement]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+from m2fp_kd.runtime.files import PHOTO_SUFFIXES
+
 SPLITS = ("Training", "Validation", "Testing")
 
 

@@ -20,7 +20,7 @@ from m2fp_kd.data.codec import decode, encode
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.geometry import Geometry, Placement
 
-__all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "file_sha256", "stored_key"]
+__all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "stored_key"]
 
 CODE_VERSION = 1
 """Raised whenever the same teacher and photo would give other entries."""
@@ -49,12 +49,6 @@ def cache_key(teacher_sha256: str, *geometries: Geometry, code_version: int = CO
     """
     content = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file as 64 hex digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stored_key(folder: str | Path) -> str:

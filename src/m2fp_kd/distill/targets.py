@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.data.teacher_cache import TeacherCache, file_sha256
+from m2fp_kd.data.teacher_cache import TeacherCache
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import log_parts
-from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
 
 CARD_NAME = "teacher.json"

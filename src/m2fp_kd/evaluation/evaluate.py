@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ class LabelledPhoto(Protocol):
     def image(self) -> NDArray[np.uint8]: ...
     @property
     def parts(self) -> NDArray[np.uint8] | None: ...
+
+
+P = TypeVar("P", bound=LabelledPhoto)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
     )
 
 
-def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) -> Scores:
-    """Parse every photo and score it against its label at the label's own size.
+def evaluate(predict: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], labels: LabelSet) -> Scores:
+    """Predict every photo's part map and score it against its label at the label's own size.
 
     Raises:
         ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
@@ -69,7 +72,7 @@ def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) ->
         if photo.parts is None:
             raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
         try:
-            total += metric.confusion(photo.parts, parse(photo.image), labels.num_parts, labels.ignore_index)
+            total += metric.confusion(photo.parts, predict(photo), labels.num_parts, labels.ignore_index)
         except ValueError as error:
             raise ValueError(f"{photo.name}: {error}") from error
         count += 1

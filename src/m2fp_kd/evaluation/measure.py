@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 import m2fp_kd
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.runtime.artefact import find_model, model_files
+from m2fp_kd.runtime.files import find_photos
 from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.parser import Parser
 
 WARM_UP = 5
 MOST_PHOTOS = 16
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,9 @@ def memory_mb(field: str) -> float | None:
 def _read_photos(paths: Sequence[Path]) -> list[NDArray[np.uint8]]:
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            files += [file for file in sorted(path.iterdir()) if file.suffix.lower() in PHOTO_SUFFIXES]
-        else:
-            files.append(path)
+        files += find_photos(path) if path.is_dir() else [path]
     if not files:
-        raise FileNotFoundError(f"no photos ({', '.join(PHOTO_SUFFIXES)}) under {', '.join(map(str, paths))}")
+        raise FileNotFoundError(f"no photos under {', '.join(map(str, paths))}")
     return [read_photo(path) for path in files[:MOST_PHOTOS]]
 
 

@@ -19,9 +19,8 @@ from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.distill.targets import part_map
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
-from m2fp_kd.evaluation.evaluate import Scores, scores_of
+from m2fp_kd.evaluation.evaluate import Scores, evaluate
 from m2fp_kd.evaluation.measure import measure, measure_callable
-from m2fp_kd.evaluation.miou import confusion
 from m2fp_kd.evaluation.pictures import Picture
 from m2fp_kd.evaluation.results import ModelResult, RunReport
 from m2fp_kd.pipeline.teacher import Teacher
@@ -122,13 +121,8 @@ def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: lis
 
 
 def _score(parse: ParsePhoto, records: list[Record], datamodule: ParsingDataModule) -> Scores:
-    labels = datamodule.labels
-    total = np.zeros((labels.num_parts, labels.num_parts), np.int64)
-    for record in tqdm(records, desc="scoring", unit="photo", leave=False):
-        photo = read_record(record, labels)
-        assert photo.parts is not None  # the data module has seen to it
-        total += confusion(photo.parts, parse(photo), labels.num_parts, labels.ignore_index)
-    return scores_of(total, labels)
+    progress = tqdm(records, desc="scoring", unit="photo", leave=False)
+    return evaluate(parse, (read_record(record, datamodule.labels) for record in progress), datamodule.labels)
 
 
 def _scored(scores: Scores) -> dict[str, Any]:

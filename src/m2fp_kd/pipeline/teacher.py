@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
-from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
+from m2fp_kd.checkpoints.network import CheckpointError, load_network, save_network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
@@ -25,6 +25,7 @@ from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.measure import measure_callable
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
 log = logging.getLogger(__name__)
