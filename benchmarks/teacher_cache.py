@@ -1,0 +1,124 @@
+"""What the teacher cache costs and what it keeps.
+
+    python benchmarks/teacher_cache.py                           # epoch time with cached targets against labels alone
+    python benchmarks/teacher_cache.py --teacher teacher.json    # and fidelity: cached targets against the live teacher
+
+Epochs alternate in one process, so that the ratio holds when the machine's speed drifts.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from scipy.special import softmax
+
+from m2fp_kd.config import register_resolvers
+from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
+from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache
+from m2fp_kd.pipeline.teacher import build_module, load_teacher, load_teacher_network
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import Geometry, read_photo
+
+ROOT = Path(__file__).parents[1]
+TEMPERATURE = 4
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The project's configuration."""
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", overrides=[f"data.root={ROOT / 'data' / 'sample'}", "run_dir=unused", *overrides])
+
+
+def epoch(cfg: DictConfig) -> Callable[[], float]:
+    """A function that trains one epoch and returns its seconds."""
+    datamodule = instantiate(cfg.data.module)
+    teacher = load_teacher(cfg, datamodule)
+    terms = instantiate(cfg.distill.terms)
+    module = build_module(cfg, instantiate(cfg.student.network), terms, datamodule, teacher.source).train()
+    optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
+    datamodule.setup("fit")
+
+    def run() -> float:
+        start = time.perf_counter()
+        for batch in datamodule.train_dataloader():
+            target = module.teacher(batch) if module.teacher is not None else None
+            with torch.autocast("cpu", torch.bfloat16, enabled=cfg.trainer.precision == "bf16-mixed"):
+                loss, _ = module.objective(module(batch["images"]), batch, target)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return time.perf_counter() - start
+
+    return run
+
+
+def time_epochs(rounds: int, limit: int) -> None:
+    """Print the ratio of an epoch with cached targets to one with labels alone."""
+    cache = f"teacher.cache={ROOT / 'data' / 'sample' / 'teacher'}"
+    size = f"data.module.limit={limit}"
+    runs = {
+        "labels": epoch(composed(size, "teacher=none", "distill=labels")),
+        "cached": epoch(composed(size, cache)),
+    }
+    for run in runs.values():
+        run()  # warm-up
+    seconds = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            seconds[name].append(run())
+    ratios = np.divide(seconds["cached"], seconds["labels"])
+    for name, values in seconds.items():
+        print(
+            f"{name:>7}: {1000 * np.median(values) / limit:6.1f} ms a photo (median of {rounds} epochs, {limit} photos)"
+        )
+    print(f"cached / labels: {np.median(ratios):.3f} (from {ratios.min():.3f} to {ratios.max():.3f})")
+
+
+def compare_with_live(teacher_file: Path, photos: int) -> None:
+    """Print size, total variation and argmax agreement of cached targets against the live teacher."""
+    cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}")
+    datamodule = instantiate(cfg.data.module)
+    network, card = load_teacher_network(cfg, datamodule.labels)
+    teacher = WholePhotoTeacher(network, datamodule.labels, Geometry(cfg.teacher.size), datamodule.geometry)
+    records = datamodule.records[:photos]
+    with tempfile.TemporaryDirectory() as folder:
+        cache = TeacherCache(folder, cache_key(card["sha256"], datamodule.geometry, teacher.geometry))
+        fill_cache(cache, teacher, records)
+        variations, agreements = [], []
+        for record in records:
+            photo = read_photo(record.image)
+            live = teacher.log_parts([photo, np.ascontiguousarray(photo[:, ::-1])])
+            cached, _ = cache.read(record.name, file_sha256(record.image))
+            difference = softmax(live / TEMPERATURE, axis=1) - softmax(cached / TEMPERATURE, axis=1)
+            variations.append(np.abs(difference).sum(axis=1).mean() / 2)
+            agreements.append((live.argmax(axis=1) == cached.argmax(axis=1)).mean())
+        size = cache.path.stat().st_size / len(records)
+    print(
+        f"{len(records)} photos of {cfg.data.size} x {cfg.data.size}, both orientations: {size / 1000:.1f} kB a photo, "
+        f"total variation at T = {TEMPERATURE} {np.mean(variations):.4f} (worst {max(variations):.4f}), "
+        f"argmax equal on {100 * np.mean(agreements):.3f} % of cells"
+    )
+
+
+def main() -> None:
+    """Run what was asked for."""
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--teacher", type=Path, help="a teacher's .json: compare its cache with the live network")
+    command.add_argument("--rounds", type=int, default=3)
+    command.add_argument("--photos", type=int, default=160, help="photos per epoch, and photos compared")
+    options = command.parse_args()
+    time_epochs(options.rounds, options.photos)
+    if options.teacher:
+        compare_with_live(options.teacher, options.photos)
+
+
+if __name__ == "__main__":
+    main()
