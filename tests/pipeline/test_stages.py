@@ -1,11 +1,13 @@
 """The whole way on tiny scenes: what a run leaves, what it reuses, and how it fails."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import wandb
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
@@ -81,6 +83,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(composed: Composer, monkeypatc
     with pytest.raises(MemoryError):
         run(broken)
     monkeypatch.undo()
+    assert (Path(broken.run_dir) / "checkpoints" / "interrupted.ckpt").is_file()
     run(broken)
 
     expected, got = (load_network(Path(cfg.run_dir) / "student.json").module.state_dict() for cfg in (whole, broken))
@@ -93,6 +96,16 @@ def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> 
     parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
     parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
     assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
+
+
+def test_wandb_records_the_run_offline(composed: Composer) -> None:
+    cfg = composed("logger=wandb", "trainer.max_epochs=1")
+    run(cfg)
+    wandb.finish()
+    (record,) = Path(cfg.run_dir).glob("wandb/offline-run-*/run-*.wandb")
+    content = record.read_bytes()
+    for name in (b"val/mIoU", b"val/IoU/left-shoe", b"train/ce", b"student_int8/mIoU", b"predictions", b"results"):
+        assert name in content, name
 
 
 def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
@@ -157,4 +170,7 @@ def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) ->
     assert resume_from("last", tmp_path) is None
     (tmp_path / "last.ckpt").touch()
     assert resume_from("last", tmp_path) == str(tmp_path / "last.ckpt")
+    os.utime(tmp_path / "last.ckpt", (1, 1))
+    (tmp_path / "interrupted.ckpt").touch()
+    assert resume_from("last", tmp_path) == str(tmp_path / "interrupted.ckpt")
     assert resume_from(None, tmp_path) is None

@@ -1,6 +1,7 @@
 """One call of Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from pytorch_lightning.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    OnExceptionCheckpoint,
     TQDMProgressBar,
 )
 
 log = logging.getLogger(__name__)
+
+INTERRUPTED = "interrupted"
 
 
 def fit(
@@ -26,7 +30,7 @@ def fit(
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a file that is not there.
-        KeyboardInterrupt: Ctrl-C; the last finished epoch is on disk.
+        KeyboardInterrupt: Ctrl-C; the state of the last finished batch is on disk.
     """
     folder = Path(cfg.run_dir) / "checkpoints"
     trainer: pl.Trainer = instantiate(
@@ -38,24 +42,26 @@ def fit(
     checkpoint = resume_from(cfg.ckpt_path, folder)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
+    # Lightning looks for a resumable loader; here the data module is.
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     except BaseException:
-        if (folder / "last.ckpt").exists():
-            log.warning("interrupted; the same command goes on from %s", folder / "last.ckpt")
+        if state := resume_from("last", folder):
+            log.warning("interrupted; the same command goes on from %s", state)
         raise
     return trainer
 
 
 def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
-    """The checkpoint to go on from: None starts from scratch, ``last`` means the folder's last one if there is one."""
+    """The checkpoint to go on from: None starts from scratch, ``last`` means the folder's newest, if there is one."""
     if ckpt_path is None:
         return None
-    path = folder / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path)
-    if path.is_file():
-        return str(path)
     if ckpt_path == "last":
-        return None
+        states = [path for name in ("last", INTERRUPTED) if (path := folder / f"{name}.ckpt").is_file()]
+        return str(max(states, key=lambda path: path.stat().st_mtime_ns)) if states else None
+    if Path(ckpt_path).is_file():
+        return ckpt_path
     raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state")
 
 
@@ -72,6 +78,8 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         ModelCheckpoint(
             folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
         ),
+        # Ctrl-C in the middle of an epoch: the data module goes on with that epoch's next batch.
+        OnExceptionCheckpoint(folder, filename=INTERRUPTED),
         LearningRateMonitor(),
         TQDMProgressBar(),
     ]
