@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -11,12 +11,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import (
     Callback,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     OnExceptionCheckpoint,
     TQDMProgressBar,
+    WeightAveraging,
 )
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,19 @@ def load_best(module: pl.LightningModule, folder: Path) -> float:
     return float(scores[0])
 
 
+def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Exponential moving average whose decay rises with the number n of updates: ``min(decay, (1 + n) / (10 + n))``.
+
+    At a constant decay the average of a short run would still hold a good part of the random start.
+    """
+
+    def average(averaged: Tensor, current: Tensor, updates: Tensor) -> Tensor:
+        weight = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        return torch.lerp(current, averaged, weight)
+
+    return average
+
+
 def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [
         ModelCheckpoint(
@@ -84,5 +98,5 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         TQDMProgressBar(),
     ]
     if cfg.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=cfg.ema))
+        callbacks.append(WeightAveraging(avg_fn=warmed_average(cfg.ema)))
     return callbacks
