@@ -81,6 +81,8 @@ def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """
 
     def average(averaged: Tensor, current: Tensor, updates: Tensor) -> Tensor:
+        if not averaged.is_floating_point():  # counters are taken as they are
+            return current
         weight = min(decay, (1 + int(updates)) / (10 + int(updates)))
         return torch.lerp(current, averaged, weight)
 
