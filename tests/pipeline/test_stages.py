@@ -50,8 +50,20 @@ def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
     assert report["models"]["student_fp32"]["miou"] == pytest.approx(best, abs=0.001)
 
 
+def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file: Path, scenes: Path) -> None:
+    photos = scenes / "Training" / "Images"
+    cfg = composed(
+        "data=photos", f"data.root={photos}", "teacher=cached", f"teacher.checkpoint={teacher_file}",
+        f"teacher.cache={teacher_file.parent / 'photos'}", "distill=classic", "trainer.max_epochs=1",
+    )  # fmt: skip
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    assert report["data"]["scored_on"].startswith("what the teacher says")
+    assert report["models"]["teacher"]["miou"] == 1
+
+
 def test_a_finished_student_is_reused(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1")
+    cfg = composed("trainer.max_epochs=1", "ema=0.9")
     first = run(cfg)
     written = (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns
     assert run(cfg) == first

@@ -55,11 +55,24 @@ def build_report(
     parsers = {name: Parser.load(path, threads=cfg.compress.threads) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
-    if (teacher_parse := _teacher_parse(teacher, datamodule, records)) is not None:
+    teacher_parse = _teacher_parse(teacher, datamodule, records)
+
+    def read(record: Record) -> Photo:
+        """A photo; where it is unlabelled, what the teacher says is the truth."""
+        photo = read_record(record, datamodule.labels)
+        if photo.parts is None and teacher_parse is not None:
+            photo.parts = teacher_parse(photo)
+        return photo
+
+    def score(parse_photo: ParsePhoto) -> Scores:
+        progress = tqdm(records, desc="scoring", unit="photo", leave=False)
+        return evaluate(parse_photo, map(read, progress), datamodule.labels)
+
+    if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
-        models["teacher"] = _teacher_result(teacher, _score(teacher_parse, records, datamodule), records, cfg)
+        models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg)
     for name, path in artefacts.items():
-        models[name] = _artefact_result(path, _score(parse[name], records, datamodule), records, cfg, lineage)
+        models[name] = _artefact_result(path, score(parse[name]), records, cfg, lineage)
     return RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -71,7 +84,7 @@ def build_report(
             "name": cfg.data.name,
             "training_photos": len(datamodule.train),
             "validation_photos": len(datamodule.val),
-            "scored_on": "test photos" if datamodule.test else "validation photos",
+            "scored_on": _scored_on(datamodule, records),
             "scored_photos": len(records),
             "sha256": data_sha256(datamodule.records),
         },
@@ -79,7 +92,7 @@ def build_report(
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         versions=installed_versions(),
         cpu=asdict(describe_cpu()),
-        pictures=[_picture(record, parse, datamodule) for record in _spread(records, PICTURES)],
+        pictures=[_picture(read(record), parse) for record in _spread(records, PICTURES)],
     )
 
 
@@ -87,6 +100,12 @@ def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
     """Test photos, else validation photos."""
     validation = [] if isinstance(datamodule.val, DrawnPhotos) else list(datamodule.val)
     return list(datamodule.test) or validation
+
+
+def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
+    photos = "test photos" if datamodule.test else "validation photos"
+    labelled = all(record.categories for record in records)
+    return photos if labelled else f"what the teacher says of the {photos}"
 
 
 def data_sha256(records: list[Record]) -> str:
@@ -118,11 +137,6 @@ def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: lis
         return part_map(log_parts[0], placement)
 
     return parse
-
-
-def _score(parse: ParsePhoto, records: list[Record], datamodule: ParsingDataModule) -> Scores:
-    progress = tqdm(records, desc="scoring", unit="photo", leave=False)
-    return evaluate(parse, (read_record(record, datamodule.labels) for record in progress), datamodule.labels)
 
 
 def _scored(scores: Scores) -> dict[str, Any]:
@@ -158,11 +172,9 @@ def _artefact_result(
     )
 
 
-def _picture(record: Record, parse: dict[str, ParsePhoto], datamodule: ParsingDataModule) -> Picture:
-    photo = read_record(record, datamodule.labels)
+def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:
     maps = {"truth": photo.parts} if photo.parts is not None else {}
-    maps |= {name: parser(photo) for name, parser in parse.items()}
-    return Picture(photo.name, photo.image, maps)
+    return Picture(photo.name, photo.image, maps | {name: parser(photo) for name, parser in parse.items()})
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
