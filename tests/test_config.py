@@ -40,7 +40,7 @@ def test_every_experiment_composes(experiment: str) -> None:
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3", "resnet18"])
 def test_the_students_backbone_is_the_one_that_is_typed(backbone: str) -> None:
-    cfg = composed(f"backbone={backbone}")
+    cfg = composed(f"backbone={backbone}", "teacher=none")
     assert cfg.student.network.backbone.name == backbone
     assert cfg.teacher.network.backbone.name == "resnet101"
 

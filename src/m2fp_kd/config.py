@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
@@ -20,6 +20,27 @@ def digest(*, _root_: DictConfig) -> str:
     assert isinstance(content, dict)
     kept = {key: value for key, value in content.items() if key not in VOLATILE}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def differences(before: DictConfig, after: DictConfig) -> list[str]:
+    """Settings that two configurations give other values, as ``key: before -> after``; VOLATILE ones do not count."""
+    flat = [_leaves({key: config[key] for key in config if key not in VOLATILE}) for config in (before, after)]
+    keys = sorted(flat[0].keys() | flat[1].keys())
+    return [f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}" for key in keys if flat[0].get(key) != flat[1].get(key)]
+
+
+def _leaves(node: Any, path: str = "") -> dict[str, Any]:
+    """Dotted path -> resolved value."""
+    if not isinstance(node, Mapping | DictConfig):
+        return {path: list(node) if isinstance(node, ListConfig) else node}
+    return {
+        leaf: value for key in node for leaf, value in _leaves(node[key], f"{path}.{key}" if path else str(key)).items()
+    }
+
+
+def subject(*, _root_: DictConfig) -> str:
+    """What a run makes, in a word: the teacher, or the student and its backbone."""
+    return _root_.teacher.name if _root_.stage == "teacher" else f"{_root_.student.name}-{_root_.backbone.name}"
 
 
 def cpu_precision() -> str:
@@ -37,6 +58,7 @@ def register_resolvers() -> None:
         "one_minus": lambda value: round(1 - value, 10),
         "cpu_precision": cpu_precision,
         "digest": digest,
+        "subject": subject,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -13,9 +13,8 @@ from tests.evaluation.reports import tiny_report
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    config = {"backbone": {"name": "resnet18"}, "distill": {"temperature": 4.0, "alpha": 0.7}, "seed": 3}
-    write_report(tmp_path / "b" / "T4", tiny_report(**config))
-    write_report(tmp_path / "a", tiny_report(passed=False, backbone=None))
+    write_report(tmp_path / "b" / "T4", tiny_report())
+    write_report(tmp_path / "a", replace(tiny_report(passed=False), lineage={}))
     labels_only = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4567)}, parity=[])
     write_report(tmp_path / "c", labels_only)
     return tmp_path
@@ -28,7 +27,8 @@ def test_gathers_overrides_and_results(runs: Path) -> None:
     assert second["INT8 MB"] == 8.0 and second["INT8 p50 ms"] == 6.0
     assert 0 < second["INT8 mIoU %"] < second["teacher mIoU %"] < 100
     assert [row["gates"] for row in (first, second, third)] == ["FAILED", "passed", None]
-    assert first["backbone"] is first["temperature"] is None
+    assert second["val mIoU %"] == 43.2 and second["scored on"] == "validation photos"
+    assert first["backbone"] is first["temperature"] is first["val mIoU %"] is None
     assert third["fp32 mIoU %"] == 45.7 and third["teacher mIoU %"] is None
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from m2fp_kd.runtime.artefact import load_card, save_card
 from m2fp_kd.runtime.engines import EngineError
-from m2fp_kd.runtime.geometry import PhotoError, place
+from m2fp_kd.runtime.geometry import PhotoError
 from m2fp_kd.runtime.parser import Parser
 
 
@@ -35,17 +35,6 @@ def test_a_list_gives_a_list_of_the_same(artefact, stripes):
     for parsing in parser([stripes, Image.fromarray(stripes)]):
         np.testing.assert_array_equal(parsing.part_map, one.part_map)
     assert parser([]) == []
-
-
-def test_canvases_go_straight_through(artefact, stripes):
-    parser = Parser.load(artefact())
-    canvas, _ = place(stripes, parser.geometry)
-    part_maps = parser.predict_canvas(np.stack([canvas, canvas[:, ::-1]]))
-    np.testing.assert_array_equal(part_maps[0], canvas.argmax(axis=2))
-    np.testing.assert_array_equal(part_maps[1], part_maps[0][:, ::-1])
-    for wrong in (canvas, canvas[None].astype(np.float32), canvas[None, ..., :2]):
-        with pytest.raises(ValueError, match="uint8"):
-            parser.predict_canvas(wrong)
 
 
 def test_the_persons_of_a_mask_classification_artefact(people_artefact):

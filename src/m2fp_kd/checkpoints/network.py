@@ -15,7 +15,12 @@ from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
 FORMAT = "m2fp-kd network, version 1"
-BUILDERS = "m2fp_kd.models."
+BUILDERS = (
+    "m2fp_kd.models.backbones.build_backbone",
+    "m2fp_kd.models.fpn.FPNStudent",
+    "m2fp_kd.models.m2fp.build_m2fp",
+    "m2fp_kd.models.m2fp_student.M2FPStudent",
+)
 
 
 class CheckpointError(ValueError):
@@ -82,7 +87,10 @@ def load_network(path: str | Path) -> Network:
     card = Path(path).with_suffix(".json")
     if not card.is_file():
         raise FileNotFoundError(f"{card} is missing: a network is a .safetensors file and the .json recipe beside it")
-    content = json.loads(card.read_text())
+    try:
+        content = json.loads(card.read_text())
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{card} is not valid JSON ({error}); restore the file") from error
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{card} is not a network recipe of this project (format {content.get('format')!r})")
     weights = card.parent / content["weights"]["file"]
@@ -154,7 +162,9 @@ def _refuse_foreign_targets(recipe: Any, card: Path) -> None:
     """A recipe is data: it may build this project's networks and nothing else."""
     if isinstance(recipe, Mapping):
         target = recipe.get("_target_")
-        if target is not None and not str(target).startswith(BUILDERS):
-            raise CheckpointError(f"{card} wants to call {target}; a recipe may only build {BUILDERS}*")
-        for value in recipe.values():
+        if target is not None and target not in BUILDERS:
+            raise CheckpointError(f"{card} wants to call {target}; a recipe may only call {', '.join(BUILDERS)}")
+        recipe = list(recipe.values())
+    if isinstance(recipe, list):
+        for value in recipe:
             _refuse_foreign_targets(value, card)

@@ -76,7 +76,7 @@ def compress_student(
     int8_card = replace(
         card,
         precision="int8",
-        parents={"fp32 graph": graph_sha256(paths["fp32"])},
+        parents=card.parents | {"fp32 graph": graph_sha256(paths["fp32"])},
         versions=card.versions | _versions("nncf", "onnxruntime"),
     )
     quantise_static(paths["fp32"], calibration, paths["int8"], int8_card)

@@ -86,6 +86,8 @@ class ParsingDataModule(pl.LightningDataModule):
             raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
         if self.cache is not None:
             self._check_cache(self.cache)
+        if not len(self.val):
+            raise ValueError("there are no photos to validate on; give data.module.val_root=FOLDER of labelled photos")
         if not self.pseudo_labels:
             _check_labelled([*_records(self.val), *self.test])
 
@@ -114,7 +116,7 @@ class ParsingDataModule(pl.LightningDataModule):
         return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader | list:
-        """Batches of `images, valid, placements, truth, names[, log_parts]`; no loader where nothing is held out."""
+        """Batches of `images, placements, truth, names`; no loader where nothing is held out."""
         return self._whole(self._photos(self.val, self.cache)) if len(self.val) else []
 
     def test_dataloader(self) -> DataLoader | list:

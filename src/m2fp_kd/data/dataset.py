@@ -13,7 +13,7 @@ from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.data.teacher_cache import TeacherCache
-from m2fp_kd.data.transforms import STRIDE, Augmentation, augment
+from m2fp_kd.data.transforms import Augmentation, augment
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
@@ -158,23 +158,18 @@ class WholePhotos(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         photo = self.photos.photo(0, index)
-        target = self.photos.target(index)
         canvas, placement = place(photo.image, self.geometry)
-        item: dict[str, Any] = {
-            "images": _channels_first(canvas),
-            "valid": _content_mask(placement),
-            "placements": placement,
-            "truth": photo.parts,
-            "names": photo.name,
-        }
-        if target is not None:
-            log_parts, target_placement = target
-            item["log_parts"] = torch.from_numpy(log_parts[0])
-            if photo.parts is None and self.pseudo_labels:
-                item["truth"] = restore_dense(log_parts[0], target_placement).argmax(axis=0).astype(np.uint8)
-        if item["truth"] is None:
+        truth = self._truth(photo, index)
+        return {"images": _channels_first(canvas), "placements": placement, "truth": truth, "names": photo.name}
+
+    def _truth(self, photo: Photo, index: int) -> np.ndarray:
+        if photo.parts is not None:
+            return photo.parts
+        target = self.photos.target(index) if self.pseudo_labels else None
+        if target is None:
             raise ValueError(f"{photo.name} has no labels: nothing to validate against; choose labelled photos")
-        return item
+        log_parts, placement = target
+        return restore_dense(log_parts[0], placement).argmax(axis=0).astype(np.uint8)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
@@ -187,15 +182,6 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _channels_first(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1).contiguous()
-
-
-def _content_mask(placement: Placement) -> Tensor:
-    """Bool (h/4, w/4): the cell's centre lies on the photo."""
-    rows, columns = (
-        (torch.arange(canvas // STRIDE) + 0.5) * STRIDE < content
-        for canvas, content in zip(placement.canvas, placement.content, strict=True)
-    )
-    return rows[:, None] & columns
 
 
 def _most_probable(log_parts: Tensor, outside: np.ndarray) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from m2fp_kd.runtime.files import PHOTO_SUFFIXES
+from m2fp_kd.runtime.files import PHOTO_SUFFIXES, file_sha256
 
 SPLITS = ("Training", "Validation", "Testing")
 
@@ -80,6 +80,16 @@ def photo_records(root: str | Path) -> list[Record]:
         LayoutError: the folder is missing or holds no photo.
     """
     return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES).items()]
+
+
+def data_sha256(records: Sequence[Record]) -> str:
+    """One hash of all photos' and part maps' bytes, so that a run says exactly which data it saw."""
+    total = hashlib.sha256()
+    for record in records:
+        for path in (record.image, record.categories):
+            if path is not None:
+                total.update(file_sha256(path).encode())
+    return total.hexdigest()
 
 
 def split_records(records: Sequence[Record], fraction: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:

@@ -78,13 +78,17 @@ class TeacherCache:
     def __init__(self, folder: str | Path, key: str) -> None:
         self.path = Path(folder) / FILE_NAME
         self.key = key
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read anew which entries the file has, as another process may have added some."""
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
         self._fault = ""
         if self.path.exists():
             self._scan()
         if self._fault:
-            warnings.warn(f"teacher cache {self.path}: {self._fault}", stacklevel=2)
+            warnings.warn(f"teacher cache {self.path}: {self._fault}", stacklevel=3)
 
     @property
     def names(self) -> list[str]:

@@ -1,9 +1,11 @@
 """One call of Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
 
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,7 +19,10 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
+
+from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +36,17 @@ def fit(
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a file that is not there.
-        KeyboardInterrupt: Ctrl-C; the state of the last finished batch is on disk.
+        SystemExit: Ctrl-C; the state of the last finished batch is on disk.
     """
     folder = Path(cfg.run_dir) / "checkpoints"
+    if cfg.ckpt_path is None:
+        shutil.rmtree(folder, ignore_errors=True)
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=cfg.run_dir,
         logger=[instantiate(logger) for logger in cfg.logger.values()],
         callbacks=[*_callbacks(cfg, folder), *callbacks],
+        plugins=[AtomicCheckpointIO()],
     )
     checkpoint = resume_from(cfg.ckpt_path, folder)
     if checkpoint:
@@ -74,6 +82,27 @@ def load_best(module: pl.LightningModule, folder: Path) -> float:
     return float(scores[0])
 
 
+class SaveInterrupted(OnExceptionCheckpoint):
+    """Saves where an epoch was interrupted; the data module then goes on with that epoch's next batch.
+
+    Not after a number that is not finite, which would only happen again, and not during validation, when the weights
+    may be the moving average's: there the last epoch's state is what a run goes on from.
+    """
+
+    def on_exception(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        exception = args[-1] if args else kwargs["exception"]
+        if not isinstance(exception, FloatingPointError) and not trainer.validating:
+            super().on_exception(trainer, *args, **kwargs)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the file and renames: a full disk or a kill never leaves half a checkpoint."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        with atomic_path(path) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
+
+
 def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Exponential moving average whose decay rises with the number n of updates: ``min(decay, (1 + n) / (10 + n))``.
 
@@ -94,8 +123,7 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         ModelCheckpoint(
             folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
         ),
-        # Ctrl-C in the middle of an epoch: the data module goes on with that epoch's next batch.
-        OnExceptionCheckpoint(folder, filename=INTERRUPTED),
+        SaveInterrupted(folder, filename=INTERRUPTED),
         LearningRateMonitor(),
         TQDMProgressBar(),
     ]

@@ -32,17 +32,16 @@ def soft_parts(part_logits: Tensor, log_parts: Tensor, valid: Tensor, temperatur
     return temperature**2 * masked_mean(divergence, valid)
 
 
-def hard_parts(part_logits: Tensor, parts: Tensor, ignore_index: int, class_weights: Tensor | None = None) -> Tensor:
+def hard_parts(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
     """Cross-entropy at the label's size, mean over the pixels that carry a label (0 where none does).
 
     Args:
         part_logits: ``(B, P, h, w)`` at stride 4; resized to the label's size, bilinear.
         parts: integer ``(B, H, W)``.
         ignore_index: label of the pixels that are left out.
-        class_weights: ``(P,)``; None weighs every part alike.
     """
     logits = F.interpolate(part_logits.float(), size=parts.shape[-2:], mode="bilinear", align_corners=False)
-    values = F.cross_entropy(logits, parts.long(), class_weights, ignore_index=ignore_index, reduction="none")
+    values = F.cross_entropy(logits, parts.long(), ignore_index=ignore_index, reduction="none")
     return masked_mean(values, parts != ignore_index)
 
 

@@ -91,15 +91,18 @@ class Distillation(pl.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=size)
         return loss
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop at once, with the cause, where a loss has become NaN: no checkpoint may hold such weights."""
-        if self.trainer.global_step % 50 == 0:
-            for name, parameter in self.named_parameters():
-                if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-                    raise FloatingPointError(
-                        f"the gradient of {name} is not finite at step {self.global_step}; lower optimizer.lr "
-                        "or use trainer.precision=32-true, then resume with ckpt_path=last"
-                    )
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """No checkpoint ever holds weights that are not finite.
+
+        Raises:
+            FloatingPointError: naming the first such tensor.
+        """
+        for name, parameter in self.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise FloatingPointError(
+                    f"{name} is no longer finite at step {self.global_step}: training diverged. Lower lr, or use "
+                    "trainer.precision=32-true; the last good epoch is in checkpoints/last.ckpt"
+                )
 
     def on_train_start(self) -> None:
         self.confusion.reset()  # the sanity check has counted photos

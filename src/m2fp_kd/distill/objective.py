@@ -94,7 +94,12 @@ def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) ->
     """Build an objective from ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
 
     A term of weight 0 is left out, so that ``distill.alpha=0`` needs no teacher.
+
+    Raises:
+        ValueError: a negative weight.
     """
+    if negative := [name for name, spec in terms.items() if spec["weight"] < 0]:
+        raise ValueError(f"terms of negative weight: {', '.join(negative)}; distill.alpha lies between 0 and 1")
     active = {name: spec for name, spec in terms.items() if spec["weight"] != 0}
     return Objective(
         {name: spec["term"](labels=labels) for name, spec in active.items()},

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
+from torch import Tensor
 from tqdm import tqdm
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.data.teacher_cache import TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import log_parts
@@ -42,10 +44,7 @@ class WholePhotoTeacher:
     @torch.inference_mode()
     def log_parts(self, photos: Sequence[np.ndarray]) -> np.ndarray:
         """Photos uint8 (H, W, 3) of one size -> log-probabilities float32 (N, P, h, w)."""
-        device = next(self.network.parameters()).device
-        canvases = np.stack([place(photo, self.geometry)[0] for photo in photos])
-        images = torch.from_numpy(canvases).to(device).permute(0, 3, 1, 2).float()
-        parts = log_parts(self.network(images), self.labels.num_parts)
+        parts = self._ask(photos)
         if self.geometry != self.student_geometry:
             side = self.student_geometry.size // 4
             resized = F.interpolate(parts.exp(), size=(side, side), mode="bilinear", antialias=True)
@@ -56,9 +55,16 @@ class WholePhotoTeacher:
         """Where a photo lies on the student's canvas."""
         return place(photo, self.student_geometry)[1]
 
+    @torch.inference_mode()
     def parse(self, photo: np.ndarray) -> np.ndarray:
-        """Photo -> part map at its own size."""
-        return part_map(self.log_parts([photo])[0], self.placement(photo))
+        """Photo -> part map at its own size, from the teacher's own grid."""
+        return part_map(self._ask([photo])[0].cpu().numpy(), place(photo, self.geometry)[1])
+
+    def _ask(self, photos: Sequence[np.ndarray]) -> Tensor:
+        device = next(self.network.parameters()).device
+        canvases = np.stack([place(photo, self.geometry)[0] for photo in photos])
+        images = torch.from_numpy(canvases).to(device).permute(0, 3, 1, 2).float()
+        return log_parts(self.network(images), self.labels.num_parts)
 
 
 def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:
@@ -69,8 +75,15 @@ def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:
 def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
     """Compute what the cache lacks of these photos, both orientations; return how many entries were made.
 
-    Interrupted at any moment, it goes on where it was.
+    Interrupted at any moment, it goes on where it was. One process fills a cache at a time; others wait.
     """
+    cache.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache.path.with_suffix(".lock")):
+        cache.refresh()
+        return _fill(cache, teacher, records)
+
+
+def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
     hashes = {record.name: file_sha256(record.image) for record in records}
     missing = [record for record in records if not cache.has(record.name, hashes[record.name])]
     for record in tqdm(missing, desc="teacher", unit="photo", disable=not missing):
@@ -81,12 +94,24 @@ def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequenc
 
 
 def write_teacher_card(folder: Path, card: dict[str, Any]) -> None:
-    """Say beside a cache which teacher filled it: name, licence, weights' hash, size, time, score."""
+    """Say beside a cache which teacher filled it: name, licence, weights' hash, size, parts."""
     with atomic_path(folder / CARD_NAME) as temporary:
         temporary.write_text(json.dumps(card, indent=1) + "\n")
 
 
-def read_teacher_card(folder: Path) -> dict[str, Any]:
-    """The card beside a cache; empty where there is none."""
+def read_teacher_card(folder: Path, labels: LabelSet) -> dict[str, Any]:
+    """The card beside a cache, for data of this label set.
+
+    Raises:
+        CacheError: there is none, or the teacher knows other parts.
+    """
     path = folder / CARD_NAME
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        raise CacheError(f"{path} is missing: it says whose targets these are and under which licence; restore it")
+    card = json.loads(path.read_text())
+    if card.get("parts") != list(labels.parts):
+        raise CacheError(
+            f"the teacher of {folder} knows other parts ({card.get('parts')}) than the data's '{labels.name}' "
+            f"({list(labels.parts)}); use a teacher of the data's label set"
+        )
+    return card

@@ -30,23 +30,24 @@ class LiveTeacher:
     Args:
         network: an M2FP; it is put in evaluation mode and its gradients are switched off.
         num_parts: P of the label set, without ``Human``.
-        scale: the teacher's input size over the student's; its output is resampled to the student's stride-4 grid.
+        size: side of the teacher's input in pixels, a multiple of 32. The student's crops are enlarged to it, where a
+            cache shows the teacher whole photos; the answer is resampled to the student's stride-4 grid.
     """
 
     gives = frozenset({"log_parts", "queries", "features"})
 
-    def __init__(self, network: M2FP, num_parts: int, scale: float = 1.0) -> None:
+    def __init__(self, network: M2FP, num_parts: int, size: int) -> None:
         self.network = network.eval().requires_grad_(False)
         self.num_parts = num_parts
-        self.scale = scale
+        self.size = size
 
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
         images: Tensor = batch["images"].float()
         self.network.to(images.device)
         grid = images.shape[-2] // 4, images.shape[-1] // 4
-        if self.scale != 1:
-            images = F.interpolate(images, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        if images.shape[-1] != self.size:
+            images = F.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=False)
         output = self.network(images)
         parts = log_parts(output, self.num_parts)
         if parts.shape[-2:] != grid:

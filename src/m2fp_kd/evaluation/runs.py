@@ -9,12 +9,12 @@ from typing import Any
 
 from m2fp_kd.evaluation.report import read_report
 
-# Column -> where it stands in the config.
-OVERRIDES = {
-    "backbone": "backbone.name",
-    "student": "student.name",
-    "temperature": "distill.temperature",
-    "alpha": "distill.alpha",
+# Column -> where it stands in the report's lineage, which a student keeps when it is compressed again.
+LINEAGE = {
+    "backbone": "backbone",
+    "student": "student",
+    "temperature": "recipe.temperature",
+    "alpha": "recipe.alpha",
     "seed": "seed",
 }
 
@@ -32,8 +32,8 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     """One row per ``report.json`` under a folder, in the order of their paths.
 
     Returns:
-        Rows with the keys "run" (path relative to `folder`), those of OVERRIDES and RESULTS and "gates"
-        ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
+        Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (best epoch, to choose by), "scored on" (which photos the mIoU after it are of), those of RESULTS, and "gates" ("passed",
+        "FAILED" or None for a run without gates); None is what a run does not have.
 
     Raises:
         FileNotFoundError: no report lies under the folder.
@@ -48,7 +48,12 @@ def gather(folder: Path) -> list[dict[str, Any]]:
 
 def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of one report, as read from JSON."""
-    row = {column: look_up(report["config"], path) for column, path in OVERRIDES.items()}
+    row = {column: look_up(report["lineage"], path) for column, path in LINEAGE.items()}
+    validation = report["lineage"].get("val/mIoU")
+    row |= {
+        "val mIoU %": None if validation is None else round(100 * validation, 1),
+        "scored on": report["data"].get("scored_on"),
+    }
     for column, (model, quantity, factor, decimals) in RESULTS.items():
         value = report["models"].get(model, {}).get(quantity)
         row[column] = None if value is None else round(factor * value, decimals)
@@ -56,9 +61,9 @@ def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
     return row | {"gates": ("passed" if passed else "FAILED") if report["parity"] else None}
 
 
-def look_up(config: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of a config; None if there is none."""
-    value: Any = config
+def look_up(tree: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path; None if there is none."""
+    value: Any = tree
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

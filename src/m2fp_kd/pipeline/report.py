@@ -1,22 +1,23 @@
 """Scores, times and pictures of a finished run, gathered into its report."""
 
 import datetime
-import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from m2fp_kd.compress.parity import Parity
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
-from m2fp_kd.data.layouts import Record
+from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo, read_record
-from m2fp_kd.distill.targets import part_map
+from m2fp_kd.distill.targets import WholePhotoTeacher, part_map
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
 from m2fp_kd.evaluation.evaluate import Scores, evaluate
@@ -24,7 +25,9 @@ from m2fp_kd.evaluation.measure import measure, measure_callable
 from m2fp_kd.evaluation.pictures import Picture
 from m2fp_kd.evaluation.results import ModelResult, RunReport
 from m2fp_kd.pipeline.teacher import Teacher
+from m2fp_kd.runtime.artefact import load_card, save_card
 from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.versions import installed_versions
 
@@ -70,7 +73,7 @@ def build_report(
 
     if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
-        models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg)
+        models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg, datamodule)
     for name, path in artefacts.items():
         models[name] = _artefact_result(path, score(parse[name]), records, cfg, lineage)
     return RunReport(
@@ -87,6 +90,7 @@ def build_report(
             "scored_on": _scored_on(datamodule, records),
             "scored_photos": len(records),
             "sha256": data_sha256(datamodule.records),
+            "scored_sha256": data_sha256(records),
         },
         lineage=lineage,
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
@@ -106,16 +110,6 @@ def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
     photos = "test photos" if datamodule.test else "validation photos"
     labelled = all(record.categories for record in records)
     return photos if labelled else f"what the teacher says of the {photos}"
-
-
-def data_sha256(records: list[Record]) -> str:
-    """One hash of all photos' and part maps' bytes, so that a run says exactly which data it saw."""
-    total = hashlib.sha256()
-    for record in records:
-        for path in (record.image, record.categories):
-            if path is not None:
-                total.update(file_sha256(path).encode())
-    return total.hexdigest()
 
 
 def _artefact_parse(parser: Parser) -> ParsePhoto:
@@ -143,22 +137,44 @@ def _scored(scores: Scores) -> dict[str, Any]:
     return {"miou": scores.miou, "miou_absent_zero": scores.miou_absent_zero, "iou": scores.iou}
 
 
-def _teacher_result(teacher: Teacher, scores: Scores, records: list[Record], cfg: DictConfig) -> ModelResult:
-    card = teacher.card
-    known: dict[str, Any] = {key: card.get(key) for key in ("megabytes", "parameters", "p50_ms", "p95_ms", "threads")}
-    note = "size and time from the teacher's card"
-    if teacher.whole is not None:
-        photos = [read_record(record, teacher.whole.labels).image for record in _spread(records, 4)]
-        timed = measure_callable(teacher.whole.parse, photos, runs=8)
-        known |= {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": cfg.compress.threads}
-        note = "timed in the training process"
-    return ModelResult(**_scored(scores), **known, engine="pytorch", arithmetic="f32", note=note)
+def _teacher_result(
+    teacher: Teacher, scores: Scores, records: list[Record], cfg: DictConfig, datamodule: ParsingDataModule
+) -> ModelResult:
+    whole, note = teacher.whole, "timed in the training process"
+    if whole is None:
+        whole, note = _stand_in(teacher, cfg, datamodule), "timed in the training process, with random weights"
+    times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
+    known: dict[str, Any] = {key: teacher.card.get(key) for key in ("megabytes", "parameters")}
+    return ModelResult(
+        **_scored(scores), **known, **times, engine="pytorch", arithmetic="f32", note=note if times else None
+    )
+
+
+def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
+    """The network behind a cache whose weights are not here, to be timed; None where it is not the configured one."""
+    network = instantiate(cfg.teacher.network)
+    if sum(weight.numel() for weight in network.parameters()) != teacher.card.get("parameters"):
+        return None
+    return WholePhotoTeacher(network, datamodule.labels, Geometry(teacher.card["size"]), datamodule.geometry)
+
+
+def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
+    """What one photo costs the teacher in PyTorch on this CPU, with the students' number of threads."""
+    photos = [read_record(record, whole.labels).image for record in _spread(records, 4)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    timed = measure_callable(whole.parse, photos, runs=8)
+    torch.set_num_threads(before)
+    return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
 
 
 def _artefact_result(
     path: Path, scores: Scores, records: list[Record], cfg: DictConfig, lineage: dict[str, Any]
 ) -> ModelResult:
+    """The artefact's figures; its times go into its card as well."""
     timed = measure(path, [record.image for record in _spread(records, 16)], threads=cfg.compress.threads)
+    latency = {key: getattr(timed, key) for key in ("p50_ms", "p95_ms", "threads", "arithmetic")}
+    save_card(path, replace(load_card(path), latency={str(timed.engine): latency | {"cpu": timed.cpu["model"]}}))
     return ModelResult(
         **_scored(scores),
         megabytes=timed.megabytes,

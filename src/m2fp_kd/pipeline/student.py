@@ -14,10 +14,13 @@ from m2fp_kd.compress.callback import CompressAfterFit, WholePhotos, calibration
 from m2fp_kd.compress.chain import CompressionResult, compress_student
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.callbacks import PredictionPictures
 from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.evaluation.report import RunReport, summary_table, write_report
-from m2fp_kd.pipeline.report import build_report, data_sha256
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.pipeline.report import build_report
 from m2fp_kd.pipeline.teacher import Teacher, build_module, load_teacher
 from m2fp_kd.pipeline.wandb import log_report
 from m2fp_kd.runtime.artefact import Card
@@ -37,21 +40,23 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
         finished = load_network(saved)
+        _require_same_sources(finished, datamodule, teacher, saved)
         return _report(cfg, datamodule, teacher, finished.lineage, _compress(cfg, datamodule, finished))
-    network = _new_student(cfg, datamodule)
+    saved.unlink(missing_ok=True)  # until the new one is whole
+    network, parent = _new_student(cfg, datamodule)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
     module.objective.check(teacher_gives, frozenset(cfg.student.gives))
-    lineage = _lineage(cfg, datamodule, teacher, network)
+    lineage = _lineage(cfg, datamodule, teacher, network) | {"parent": parent}
     compression = CompressAfterFit(
-        Path(cfg.run_dir) / "artefacts", _card(cfg, datamodule, lineage), _gates(cfg), cfg.compress.calibration_photos,
-        cfg.compress.threads,
+        Path(cfg.run_dir) / "artefacts", _card(datamodule, network, lineage), _gates(cfg),
+        cfg.compress.calibration_photos, cfg.compress.threads,
     )  # fmt: skip
     trainer = fit(cfg, module, datamodule, [PredictionPictures(), compression])
     if not trainer.is_global_zero or compression.results is None:
         return {}
-    load_best(module, Path(cfg.run_dir) / "checkpoints")
+    lineage["val/mIoU"] = load_best(module, Path(cfg.run_dir) / "checkpoints")
     recipe: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
     save_network(saved.with_suffix(""), network, datamodule.labels, datamodule.geometry, recipe, lineage)
     return _report(cfg, datamodule, teacher, lineage, compression.results, trainer.loggers)
@@ -73,20 +78,43 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     network = load_network(cfg.student.checkpoint)
     datamodule = instantiate(cfg.data.module)
     _require_same_parts(network, datamodule, cfg.student.checkpoint)
+    if network.geometry != datamodule.geometry:
+        raise ValueError(
+            f"{cfg.student.checkpoint} was trained at {network.geometry.size} pixels, not {datamodule.geometry.size}; "
+            f"add data.size={network.geometry.size}"
+        )
     return _report(cfg, datamodule, load_teacher(cfg, datamodule), network.lineage, _compress(cfg, datamodule, network))
 
 
-def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> nn.Module:
-    """A fresh student, or one that starts from ``student.checkpoint``."""
+def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
+    """A fresh student, or one that starts from ``student.checkpoint``, and where that comes from."""
     student = instantiate(cfg.student.network)
-    if cfg.student.checkpoint is not None:
-        saved = load_network(cfg.student.checkpoint)
-        _require_same_parts(saved, datamodule, cfg.student.checkpoint)
-        load_strictly(student, saved.module.state_dict(), cfg.student.checkpoint)
-    return student
+    if cfg.student.checkpoint is None:
+        return student, None
+    saved = load_network(cfg.student.checkpoint)
+    _require_same_parts(saved, datamodule, cfg.student.checkpoint)
+    load_strictly(student, saved.module.state_dict(), cfg.student.checkpoint)
+    return student, {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
+
+
+def _require_same_sources(finished: Network, datamodule: ParsingDataModule, teacher: Teacher, path: Path) -> None:
+    """A finished student is only taken as it is where photos, labels and teacher are still those that made it."""
+    lineage = finished.lineage
+    changed = {
+        "data": lineage["data"]["sha256"] != data_sha256(datamodule.records),
+        "teacher": lineage["teacher"].get("sha256") != teacher.card.get("sha256"),
+    }
+    if any(changed.values()):
+        which = " and ".join(name for name, differs in changed.items() if differs)
+        raise ValueError(
+            f"{path} was trained with another {which} than there is now; "
+            "train it anew with ckpt_path=null, or choose another name=NAME"
+        )
 
 
 def _require_same_parts(network: Network, datamodule: ParsingDataModule, path: str) -> None:
+    if isinstance(network.module, M2FP):
+        raise CheckpointError(f"{path} holds a teacher; student.checkpoint wants the student.json of a run")
     if network.labels.parts != datamodule.labels.parts:
         raise CheckpointError(
             f"{path} knows the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
@@ -99,7 +127,7 @@ def _compress(cfg: DictConfig, datamodule: ParsingDataModule, network: Network) 
     return compress_student(
         network.module,
         Path(cfg.run_dir) / "artefacts",
-        _card(cfg, datamodule, network.lineage),
+        _card(datamodule, network.module, network.lineage),
         calibration_canvases(photos, datamodule.geometry),
         WholePhotos(datamodule.val, datamodule.labels),
         _gates(cfg),
@@ -126,8 +154,9 @@ def _report(
 
 
 def _metrics(report: RunReport) -> dict[str, float]:
+    """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
     scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
-    return scores | {"val/mIoU": scores["student_int8/mIoU"]}
+    return scores | {"val/mIoU": report.lineage["val/mIoU"]}
 
 
 def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, student: nn.Module) -> dict[str, Any]:
@@ -140,7 +169,7 @@ def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, s
             "alpha": cfg.distill.alpha,
             "temperature": cfg.distill.temperature,
         },
-        "parent": cfg.student.checkpoint,
+        "student": cfg.student.name,
         "backbone": cfg.backbone.name,
         "backbone_weights": cfg.backbone.weights or ("ImageNet" if cfg.backbone.pretrained else None),
         "parameters": sum(parameter.numel() for parameter in student.parameters()),
@@ -149,8 +178,8 @@ def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, s
     }
 
 
-def _card(cfg: DictConfig, datamodule: ParsingDataModule, lineage: dict[str, Any]) -> Card:
-    head = cfg.student.name
+def _card(datamodule: ParsingDataModule, student: nn.Module, lineage: dict[str, Any]) -> Card:
+    head = "m2fp" if isinstance(student, M2FPStudent) else "fpn"
     persons = head == "m2fp" and datamodule.labels.has_human and datamodule.has_persons
     return Card(
         label_set=datamodule.labels.to_dict(),
@@ -158,10 +187,18 @@ def _card(cfg: DictConfig, datamodule: ParsingDataModule, lineage: dict[str, Any
         precision="fp32",
         head=head,
         people="persons" if persons else "none",
-        teacher=lineage["teacher"],
+        teacher=lineage["teacher"] | ({"licence": licence} if (licence := "; ".join(_licences(lineage))) else {}),
         data=lineage["data"],
         git_commit=lineage["git_commit"],
+        parents={"student": lineage["parent"]["sha256"]} if lineage["parent"] else {},
     )
+
+
+def _licences(lineage: dict[str, Any]) -> list[str]:
+    """Of the teacher, and of the teachers of the student that this one started from."""
+    own = lineage["teacher"].get("licence")
+    earlier = _licences(lineage["parent"]["lineage"]) if lineage["parent"] else []
+    return list(dict.fromkeys(([own] if own else []) + earlier))
 
 
 def _gates(cfg: DictConfig) -> dict[str, Gate]:

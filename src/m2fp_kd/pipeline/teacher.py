@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -14,15 +14,13 @@ from torch import nn
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, load_network, save_network
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.reading import read_record
+from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
 from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.distill.module import Distillation
 from m2fp_kd.distill.objective import build_objective
 from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
-from m2fp_kd.evaluation.cpu import describe_cpu
-from m2fp_kd.evaluation.measure import measure_callable
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.files import file_sha256
@@ -75,16 +73,24 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     """Train an M2FP by matched mask classification and save it as ``teacher.json`` + ``teacher.safetensors``."""
     labels = load_label_set(cfg.data.labels)
     datamodule = instantiate(cfg.data.module)
+    parent: dict[str, Any] | None = None
     if cfg.teacher.checkpoint is None:
         network = instantiate(cfg.teacher.network)
     else:
-        network, _ = load_teacher_network(cfg, labels)
+        network, parent = load_teacher_network(cfg, labels)
         network.requires_grad_(True)
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     trainer = fit(cfg, module, datamodule)
     score = load_best(module, Path(cfg.run_dir) / "checkpoints")
     recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
-    lineage = {"name": cfg.teacher.name, "licence": cfg.teacher.licence, "data": cfg.data.name, "val/mIoU": score}
+    lineage = {
+        "name": cfg.teacher.name,
+        # What starts from others' weights stays under their licence.
+        "licence": parent["licence"] if parent else cfg.teacher.licence,
+        "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
+        "parent": parent,
+        "val/mIoU": score,
+    }
     path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
     log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
     return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}
@@ -94,7 +100,7 @@ def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[
     """The network in ``teacher.checkpoint`` and its card: one of our own .json files, or a published M2FP checkpoint.
 
     Raises:
-        CheckpointError: the tensors do not fit, or the teacher knows other parts than the data.
+        CheckpointError: not an M2FP, the tensors do not fit, or the teacher knows other parts than the data.
         FileNotFoundError: no such file.
     """
     path = Path(cfg.teacher.checkpoint)
@@ -102,6 +108,8 @@ def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[
         raise FileNotFoundError(f"teacher.checkpoint={path} does not exist")
     if path.suffix in (".json", ".safetensors"):
         saved = load_network(path)
+        if not isinstance(saved.module, M2FP):
+            raise CheckpointError(f"{path} holds a {type(saved.module).__name__}; a teacher is an M2FP")
         if saved.labels.parts != labels.parts:
             raise CheckpointError(
                 f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', the data has the "
@@ -112,14 +120,14 @@ def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[
             "trained_on": saved.lineage.get("data"),
             "licence": saved.lineage.get("licence"),
         }
-        network, name = cast(M2FP, saved.module), saved.lineage.get("name", path.stem)
+        network, name = saved.module, saved.lineage.get("name", path.stem)
     else:
         network = instantiate(cfg.teacher.network)
         load_m2fp_checkpoint(network, path)
         card, name = {"sha256": file_sha256(path), "licence": M2FP_LICENCE}, path.stem
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = sum(weight.numel() for weight in network.parameters())
     figures = {"parameters": parameters, "megabytes": 4e-6 * parameters, "size": cfg.teacher.size}
-    return network, {"name": name} | card | figures
+    return network, {"name": name} | card | figures | {"parts": list(labels.parts)}
 
 
 def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
@@ -127,7 +135,7 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
 
     Raises:
         ValueError: an unknown mode.
-        CacheError: a cache without weights lacks targets.
+        CacheError: a cache without weights lacks targets or its card, or is of another label set.
     """
     labels, mode = datamodule.labels, cfg.teacher.mode
     if mode == "none":
@@ -137,23 +145,23 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     if mode == "cached" and cfg.teacher.checkpoint is None:
         folder = Path(cfg.teacher.cache)
         datamodule.cache = TeacherCache(folder, stored_key(folder))
-        return Teacher(CachedTeacher(), read_teacher_card(folder))
+        return Teacher(CachedTeacher(), read_teacher_card(folder, labels))
     network, card = load_teacher_network(cfg, labels)
     whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
     if mode == "live":
-        return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size / cfg.data.size), card, whole)
-    folder = Path(cfg.teacher.cache)
-    datamodule.cache = TeacherCache(folder, cache_key(card["sha256"], datamodule.geometry, whole.geometry))
-    made = fill_cache(datamodule.cache, whole, datamodule.records)
-    log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
-    card |= _timing(whole, datamodule) if made else read_teacher_card(folder)
+        return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size), card, whole)
+    key = cache_key(card["sha256"], datamodule.geometry, whole.geometry)
+    folder = Path(cfg.teacher.cache) / key[:12]
+    datamodule.cache = TeacherCache(folder, key)
     write_teacher_card(folder, card)
+    network.to(_device(cfg))
+    made = fill_cache(datamodule.cache, whole, datamodule.records)
+    network.cpu()  # where reports ask it
+    log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
     return Teacher(CachedTeacher(), card, whole)
 
 
-def _timing(whole: WholePhotoTeacher, datamodule: ParsingDataModule) -> dict[str, Any]:
-    """What one photo costs the teacher in PyTorch on this machine."""
-    photos = [read_record(record, whole.labels).image for record in datamodule.records[:4]]
-    timed = measure_callable(whole.parse, photos, runs=12)
-    cpu = describe_cpu().model
-    return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": torch.get_num_threads(), "cpu": cpu}
+def _device(cfg: DictConfig) -> torch.device:
+    """Where training runs."""
+    accelerator = torch.accelerator.current_accelerator() if cfg.trainer.accelerator != "cpu" else None
+    return accelerator or torch.device("cpu")

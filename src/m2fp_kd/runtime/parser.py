@@ -104,12 +104,6 @@ class Parser:
         """
         return [self._parse(photo) for photo in photos] if isinstance(photos, list | tuple) else self._parse(photos)
 
-    def predict_canvas(self, canvases: np.ndarray) -> np.ndarray:
-        """Part maps uint8 (N, h, w) of canvases that are placed already, uint8 (N, h, w, 3)."""
-        if canvases.dtype != np.uint8 or canvases.ndim != 4 or canvases.shape[3] != 3:
-            raise ValueError(f"canvases are uint8 (N, h, w, 3), not {canvases.dtype} {canvases.shape}")
-        return self.engine(canvases)["part_map"]
-
     def _parse(self, source: PhotoSource) -> Parsing:
         ticks = [time.perf_counter()]
         photo = read_photo(source)
