@@ -9,7 +9,7 @@ from colour_student import ColourStudent
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from m2fp_kd.compress.callback import CompressAfterFit, WholePhotos, best_student
+from m2fp_kd.compress.callback import CompressAfterFit, SpreadPhotos, best_student
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
@@ -89,9 +89,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:
-    assert WholePhotos(data.train, CIHP, 3).indices == [0, 4, 7]
-    assert len(WholePhotos(data.train, CIHP, 100)) == len(WholePhotos(data.train, CIHP)) == 8
-    photos = WholePhotos(data.train, CIHP, 2)
+    assert SpreadPhotos(data.train, CIHP, 3).indices == [0, 4, 7]
+    assert len(SpreadPhotos(data.train, CIHP, 100)) == len(SpreadPhotos(data.train, CIHP)) == 8
+    photos = SpreadPhotos(data.train, CIHP, 2)
     assert [photo.name for photo in photos] == [photo.name for photo in photos]
 
 

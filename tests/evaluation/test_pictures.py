@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.evaluation.pictures import Picture, data_uri, overlay, panels, strip
+from m2fp_kd.evaluation.pictures import Picture, data_uri, panels, strip
+from m2fp_kd.runtime.mosaic import overlay
 from tests.evaluation.reports import LABELS, picture
 
 

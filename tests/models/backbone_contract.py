@@ -1,10 +1,13 @@
 """What every backbone promises; a test module inherits the class and names its backbone."""
 
+import copy
 from functools import cache
 
 import torch
+from torch import nn
 
 from m2fp_kd.models.backbones import STRIDES, Backbone, build_backbone
+from m2fp_kd.models.fold import fold_batch_norm
 
 
 @cache
@@ -30,6 +33,24 @@ class BackboneContract:
 
     def test_has_the_parameters_of_its_feature_layers_and_no_more(self) -> None:
         assert sum(p.numel() for p in _built(self.name).parameters()) == self.parameters
+
+    def test_folding_batch_norm_leaves_none_and_changes_nothing(self) -> None:
+        backbone = copy.deepcopy(_built(self.name))
+        generator = torch.Generator().manual_seed(2)
+        for module in backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):  # as if trained
+                for tensor in (module.weight.data, module.running_var):
+                    tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+                for tensor in (module.bias.data, module.running_mean):
+                    tensor.copy_(0.2 * torch.randn(tensor.shape, generator=generator))
+        images = torch.randn(1, 3, 64, 64, generator=generator)
+        with torch.no_grad():
+            expected = backbone(images)
+            fold_batch_norm(backbone)
+            got = backbone(images)
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+        for one, other in zip(got, expected, strict=True):
+            assert (one - other).norm() <= 1e-4 * other.norm()
 
     def test_every_parameter_gets_a_gradient(self) -> None:
         backbone = _built(self.name)

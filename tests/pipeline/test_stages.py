@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import wandb
+from PIL import Image
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
@@ -186,3 +187,53 @@ def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) ->
     (tmp_path / "interrupted.ckpt").touch()
     assert resume_from("last", tmp_path) == str(tmp_path / "interrupted.ckpt")
     assert resume_from(None, tmp_path) is None
+
+
+def test_a_run_folder_is_only_taken_up_with_its_own_settings(composed: Composer) -> None:
+    run(composed("trainer.max_epochs=1"))
+    with pytest.raises(ValueError, match=r"begun with other settings \(lr: 0\.002 -> 0\.01\); choose another name"):
+        run(composed("trainer.max_epochs=1", "lr=0.01"))
+    anew = composed("trainer.max_epochs=1", "lr=0.01", "ckpt_path=null")
+    before = load_network(Path(anew.run_dir) / "student.json").sha256
+    run(anew)
+    assert load_network(Path(anew.run_dir) / "student.json").sha256 != before
+
+
+def test_a_finished_student_of_other_photos_is_not_taken_for_this_one(composed: Composer, scenes: Path) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    run(cfg)
+    photo = next((scenes / "Training" / "Images").iterdir())
+    content = photo.read_bytes()
+    try:
+        Image.open(photo).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(photo)
+        with pytest.raises(ValueError, match=r"trained with another data than there is now.*ckpt_path=null"):
+            run(cfg)
+    finally:
+        photo.write_bytes(content)
+
+
+def test_a_student_that_starts_from_another_inherits_its_licence(composed: Composer, teacher_file: Path) -> None:
+    first = composed("teacher=live", f"teacher.checkpoint={teacher_file}", "distill=classic", "trainer.max_epochs=1")
+    run(first)
+    start = Path(first.run_dir) / "student.json"
+    second = composed(f"student.checkpoint={start}", "trainer.max_epochs=1", f"run_dir={first.run_dir}-2")
+    run(second)
+    card = Parser.load(Path(second.run_dir) / "artefacts" / "int8").card
+    assert card.teacher == {"licence": "Apache-2.0"}
+    assert card.parents["student"] == load_network(start).sha256
+    assert card.latency["openvino"]["p50_ms"] > 0
+
+
+def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    run(cfg)
+    start = Path(cfg.run_dir) / "student.json"
+    with pytest.raises(ValueError, match=r"trained at 64 pixels, not 96; add data\.size=64"):
+        run(composed("stage=compress", f"student.checkpoint={start}", "data.size=96", f"run_dir={cfg.run_dir}-2"))
+    with pytest.raises(CheckpointError, match="holds a FPNStudent; a teacher is an M2FP"):
+        run(composed("teacher=live", f"teacher.checkpoint={start}", f"run_dir={cfg.run_dir}-3"))
+
+
+def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint wants the student\.json"):
+        run(composed("stage=compress", f"student.checkpoint={teacher_file}"))

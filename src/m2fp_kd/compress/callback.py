@@ -63,8 +63,8 @@ class CompressAfterFit(pl.Callback):
             best_student(pl_module.get_submodule("student"), best_checkpoint(trainer)),
             self.folder,
             self.card,
-            calibration_canvases(WholePhotos(data.train, data.labels, self.calibration_photos), data.geometry),
-            WholePhotos(data.val, data.labels),
+            calibration_canvases(SpreadPhotos(data.train, data.labels, self.calibration_photos), data.geometry),
+            SpreadPhotos(data.val, data.labels),
             self.gates,
             self.threads,
         )
@@ -75,7 +75,7 @@ class CompressAfterFit(pl.Callback):
             self.results.raise_failed()
 
 
-class WholePhotos:
+class SpreadPhotos:
     """One side of a datamodule, read anew whenever it is gone through; of synthetic scenes, those of epoch 0.
 
     Args:

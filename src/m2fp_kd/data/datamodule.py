@@ -25,7 +25,7 @@ class ParsingDataModule(pl.LightningDataModule):
 
     Args:
         train: records, or scenes drawn on the fly.
-        val: records or scenes; empty for none.
+        val: records or scenes.
         test: records; empty for none.
         labels: label set of them all.
         size: side of crops and canvases in pixels, a multiple of 32.
@@ -80,7 +80,7 @@ class ParsingDataModule(pl.LightningDataModule):
 
         Raises:
             CacheError: photos without a cached target (named).
-            ValueError: pseudo labels without a cache, or validation photos without labels.
+            ValueError: pseudo labels without a cache, no validation photos, or some without labels.
         """
         if self.cache is None and self.pseudo_labels:
             raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
@@ -115,9 +115,9 @@ class ParsingDataModule(pl.LightningDataModule):
         sampler = EpochSampler(len(dataset), self.seed, epoch, done=batches * self.batch_size)
         return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
-    def val_dataloader(self) -> DataLoader | list:
-        """Batches of `images, placements, truth, names`; no loader where nothing is held out."""
-        return self._whole(self._photos(self.val, self.cache)) if len(self.val) else []
+    def val_dataloader(self) -> DataLoader:
+        """Batches of `images, placements, truth, names`."""
+        return self._whole(self._photos(self.val, self.cache))
 
     def test_dataloader(self) -> DataLoader | list:
         """Like validation, without cached targets."""

@@ -12,6 +12,7 @@ from m2fp_kd.data.teacher_cache import TeacherCache, stored_key
 from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.mosaic import overlay
 
 LAYOUTS = {
     "m2fp": lambda root: m2fp_records(root, "Training"),
@@ -36,17 +37,12 @@ def contact_sheet(photos: TrainingPhotos, draws: int = 3, columns: int = 2) -> I
 
 def _cell(item: dict, labels: LabelSet) -> np.ndarray:
     image = item["images"].permute(1, 2, 0).numpy()
-    pictures = [image, _overlay(image, item["parts"].numpy(), labels)]
+    pictures = [image, overlay(image, item["parts"].numpy(), labels)]
     if "log_parts" in item:
         best = item["log_parts"].argmax(dim=0).to(item["parts"].dtype).masked_fill(~item["valid"], labels.ignore_index)
         stride = image.shape[0] // best.shape[0]
-        pictures.append(_overlay(image, best.numpy().repeat(stride, axis=0).repeat(stride, axis=1), labels))
+        pictures.append(overlay(image, best.numpy().repeat(stride, axis=0).repeat(stride, axis=1), labels))
     return np.concatenate(pictures, axis=1)
-
-
-def _overlay(image: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
-    colours = np.array(labels.palette(), np.uint8).reshape(256, 3)[part_map]
-    return (0.4 * image + 0.6 * colours).astype(np.uint8)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,7 +15,6 @@ from pytorch_lightning.callbacks import (
     Callback,
     LearningRateMonitor,
     ModelCheckpoint,
-    OnExceptionCheckpoint,
     TQDMProgressBar,
     WeightAveraging,
 )
@@ -38,6 +37,8 @@ def fit(
         FileNotFoundError: ``ckpt_path`` names a file that is not there.
         SystemExit: Ctrl-C; the state of the last finished batch is on disk.
     """
+    # Without what hardware is not there, and advertisements.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     folder = Path(cfg.run_dir) / "checkpoints"
     if cfg.ckpt_path is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,17 +83,20 @@ def load_best(module: pl.LightningModule, folder: Path) -> float:
     return float(scores[0])
 
 
-class SaveInterrupted(OnExceptionCheckpoint):
+class SaveInterrupted(Callback):
     """Saves where an epoch was interrupted; the data module then goes on with that epoch's next batch.
 
     Not after a number that is not finite, which would only happen again, and not during validation, when the weights
     may be the moving average's: there the last epoch's state is what a run goes on from.
+    (Lightning's own OnExceptionCheckpoint does not tell these apart, and turns ``ckpt_path=None`` into "last".)
     """
 
-    def on_exception(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        exception = args[-1] if args else kwargs["exception"]
-        if not isinstance(exception, FloatingPointError) and not trainer.validating:
-            super().on_exception(trainer, *args, **kwargs)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if not isinstance(exception, FloatingPointError) and not trainer.validating and not trainer.sanity_checking:
+            trainer.save_checkpoint(self.path)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -123,7 +127,7 @@ def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         ModelCheckpoint(
             folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
         ),
-        SaveInterrupted(folder, filename=INTERRUPTED),
+        SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),
         LearningRateMonitor(),
         TQDMProgressBar(),
     ]

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.mosaic import colour_map
+from m2fp_kd.runtime.mosaic import overlay
 
-PART_OPACITY = 0.75
-BACKGROUND_BRIGHTNESS = 0.45
 GAP = 6
 
 
@@ -47,21 +45,6 @@ def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, 
         small = Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST)
         shown[key] = Image.fromarray(overlay(np.asarray(photo), np.asarray(small), labels))
     return shown
-
-
-def overlay(photo: NDArray[np.uint8], part_map: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
-    """Lay the parts' colours over the photo in grey; background stays darkened grey, ignored pixels light grey.
-
-    Args:
-        photo: uint8 (H, W, 3) RGB.
-        part_map: uint8 (H, W).
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
-    parts = PART_OPACITY * colour_map(part_map, labels) + (1 - PART_OPACITY) * grey
-    return np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, parts).round().astype(np.uint8)
 
 
 def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image:

@@ -32,8 +32,9 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     """One row per ``report.json`` under a folder, in the order of their paths.
 
     Returns:
-        Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (best epoch, to choose by), "scored on" (which photos the mIoU after it are of), those of RESULTS, and "gates" ("passed",
-        "FAILED" or None for a run without gates); None is what a run does not have.
+        Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (the best epoch's: what to
+        choose a recipe by), "scored on" (which photos the mIoU after it are of), those of RESULTS, and "gates"
+        ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
 
     Raises:
         FileNotFoundError: no report lies under the folder.

@@ -24,6 +24,7 @@ from m2fp_kd.evaluation.evaluate import Scores, evaluate
 from m2fp_kd.evaluation.measure import measure, measure_callable
 from m2fp_kd.evaluation.pictures import Picture
 from m2fp_kd.evaluation.results import ModelResult, RunReport
+from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.pipeline.teacher import Teacher
 from m2fp_kd.runtime.artefact import load_card, save_card
 from m2fp_kd.runtime.files import file_sha256
@@ -155,6 +156,7 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
     network = instantiate(cfg.teacher.network)
     if sum(weight.numel() for weight in network.parameters()) != teacher.card.get("parameters"):
         return None
+    fold_batch_norm(network.eval())
     return WholePhotoTeacher(network, datamodule.labels, Geometry(teacher.card["size"]), datamodule.geometry)
 
 

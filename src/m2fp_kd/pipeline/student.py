@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, load_strictly, save_network
-from m2fp_kd.compress.callback import CompressAfterFit, WholePhotos, calibration_canvases
+from m2fp_kd.compress.callback import CompressAfterFit, SpreadPhotos, calibration_canvases
 from m2fp_kd.compress.chain import CompressionResult, compress_student
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
@@ -123,13 +123,13 @@ def _require_same_parts(network: Network, datamodule: ParsingDataModule, path: s
 
 
 def _compress(cfg: DictConfig, datamodule: ParsingDataModule, network: Network) -> CompressionResult:
-    photos = WholePhotos(datamodule.train, datamodule.labels, cfg.compress.calibration_photos)
+    photos = SpreadPhotos(datamodule.train, datamodule.labels, cfg.compress.calibration_photos)
     return compress_student(
         network.module,
         Path(cfg.run_dir) / "artefacts",
         _card(datamodule, network.module, network.lineage),
         calibration_canvases(photos, datamodule.geometry),
-        WholePhotos(datamodule.val, datamodule.labels),
+        SpreadPhotos(datamodule.val, datamodule.labels),
         _gates(cfg),
         cfg.compress.threads,
     )

@@ -22,6 +22,7 @@ from m2fp_kd.distill.objective import build_objective
 from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
 from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
@@ -147,6 +148,7 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
         datamodule.cache = TeacherCache(folder, stored_key(folder))
         return Teacher(CachedTeacher(), read_teacher_card(folder, labels))
     network, card = load_teacher_network(cfg, labels)
+    fold_batch_norm(network.eval())
     whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
     if mode == "live":
         return Teacher(LiveTeacher(network, labels.num_parts, cfg.teacher.size), card, whole)

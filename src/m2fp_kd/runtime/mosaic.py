@@ -8,8 +8,8 @@ from m2fp_kd.labels import LabelSet
 LONGEST, SHORTEST = 1024, 512
 """The photo is shown with its longest side between these."""
 
-OPACITY = 0.65
-BACKGROUND_BRIGHTNESS = 0.6
+OPACITY = 0.75
+BACKGROUND_BRIGHTNESS = 0.45
 GAP = 12
 TEXT_SIZE = 15
 SWATCH = 14
@@ -40,21 +40,34 @@ def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> Image.I
     legend = _legend(part_map, labels, max(2 * size[0] + GAP, SHORTEST))
     sheet = Image.new("RGB", (legend.width + 2 * GAP, size[1] + legend.height + 3 * GAP), "white")
     sheet.paste(shown, (GAP, GAP))
-    sheet.paste(Image.fromarray(_overlay(np.asarray(shown), small_map, labels)), (size[0] + 2 * GAP, GAP))
+    sheet.paste(
+        Image.fromarray(_outline(overlay(np.asarray(shown), small_map, labels), small_map)), (size[0] + 2 * GAP, GAP)
+    )
     sheet.paste(legend, (GAP, size[1] + 2 * GAP))
     return sheet
 
 
-def _overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Parts in colour over the photo in grey, background darkened, a light line where one part meets another."""
+def overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
+    """Lay the parts' colours over the photo in grey; background stays darkened grey, ignored pixels light grey.
+
+    Args:
+        photo: uint8 (H, W, 3) RGB.
+        part_map: uint8 (H, W).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
     grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
-    colours = OPACITY * colour_map(part_map, labels) + (1 - OPACITY) * grey
-    blend = np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, colours)
+    parts = OPACITY * colour_map(part_map, labels) + (1 - OPACITY) * grey
+    return np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, parts).round().astype(np.uint8)
+
+
+def _outline(picture: np.ndarray, part_map: np.ndarray) -> np.ndarray:
+    """A light line where one part meets another."""
     edges = np.zeros(part_map.shape, bool)
     edges[:, 1:] |= part_map[:, 1:] != part_map[:, :-1]
     edges[1:] |= part_map[1:] != part_map[:-1]
-    blend[edges] = 0.3 * blend[edges] + 0.7 * 255
-    return blend.round().astype(np.uint8)
+    return np.where(edges[..., None], 0.3 * picture + 0.7 * 255, picture).round().astype(np.uint8)
 
 
 def _legend(part_map: np.ndarray, labels: LabelSet, width: int) -> Image.Image:
