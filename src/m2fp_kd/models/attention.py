@@ -95,21 +95,50 @@ class DeformableAttention(nn.Module):
         """
         batch, tokens, width = query.shape
         shape = batch, tokens, self.heads, self.levels, self.points
-        # both to (levels, points, B, heads, S, ...)
-        offsets = self.sampling_offsets(query).view(*shape, 2).permute(3, 4, 0, 2, 1, 5)
-        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape).permute(3, 4, 0, 2, 1)
-        maps = self.value(value).transpose(1, 2).reshape(batch * self.heads, -1, tokens)
-        levels = maps.split([height * width for height, width in sizes], dim=-1)
-        attended = torch.zeros_like(maps, dtype=weights.dtype)  # not bfloat16 under autocast
-        for level, level_offsets, level_weights, (rows, columns) in zip(levels, offsets, weights, sizes, strict=True):
-            level = level.unflatten(-1, (rows, columns))
-            # grid_sample counts -1..1 from edge to edge; an offset of one is one pixel of the level
-            grids = (2 * reference - 1) + level_offsets * query.new_tensor([2 / columns, 2 / rows])
-            # point by point: all points' samples together would leave the processor's cache, at half the speed
-            for grid, weight in zip(grids.flatten(1, 2), level_weights.flatten(1, 2), strict=True):
-                samples = F.grid_sample(level, grid.unsqueeze(1), align_corners=False).squeeze(2)
-                attended.addcmul_(samples, weight.unsqueeze(1))
-        return self.out(attended.view(batch, width, tokens).transpose(1, 2))
+        offsets = self.sampling_offsets(query).view(*shape, 2)
+        weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape)
+        # Places in pixels of their level; all that lie outside a map come to lie on its border of zeros.
+        extent = query.new_tensor([[columns, rows] for rows, columns in sizes])[:, None]
+        places = (reference[:, None, None, None] * extent - 0.5 + offsets).clamp_(min=-1).minimum(extent)
+        corner = places.detach().floor()
+        x, y = (places - corner).unbind(-1)
+        lower = weights * y
+        upper = weights - lower
+        bilinear = torch.stack([upper - upper * x, upper * x, lower - lower * x, lower * x], dim=-1)
+        vectors, index = self._table(self.value(value), corner.int(), sizes)
+        # A bag is what one head of one token sees: the weighted sum of four corners of `levels * points` places.
+        bags = index.view(batch * tokens * self.heads, -1), bilinear.view(batch * tokens * self.heads, -1)
+        attended = F.embedding_bag(bags[0], vectors.to(weights.dtype), per_sample_weights=bags[1], mode="sum")
+        return self.out(attended.view(batch, tokens, width))
+
+    def _table(self, values: Tensor, corner: Tensor, sizes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Values as a table to look vectors up in, and where in it the four corners around every place stand.
+
+        Args:
+            values: (B, S, D).
+            corner: int32 (B, S, heads, levels, points, 2), upper left neighbours (x, y) in -1..size.
+            sizes: of the levels.
+
+        Returns:
+            The table (rows, D / heads), every map with a border of zeros (one pixel, two at the right and below), and
+            int32 (B, S, heads, levels, points, 4): upper left, upper right, lower left, lower right.
+        """
+        levels = values.split([rows * columns for rows, columns in sizes], dim=1)
+        maps = [
+            F.pad(level.unflatten(1, size), (0, 0, 1, 2, 1, 2)).flatten(1, 2)
+            for level, size in zip(levels, sizes, strict=True)
+        ]
+        table = torch.cat(maps, dim=1)
+        batch, length, _ = table.shape
+        starts = [sum(level.shape[1] for level in maps[:number]) for number in range(len(maps))]
+        # In steps of one pixel of one head.
+        down = corner.new_tensor([columns + 3 for _, columns in sizes])[:, None]
+        first = corner[..., 1] * down + corner[..., 0] + (corner.new_tensor(starts)[:, None] + down + 1)
+        first = first + length * torch.arange(batch, dtype=torch.int32, device=first.device).view(-1, 1, 1, 1, 1)
+        first = first * self.heads + torch.arange(self.heads, dtype=torch.int32, device=first.device).view(-1, 1, 1)
+        down = down * self.heads
+        corners = torch.stack([first, first + self.heads, first + down, first + down + self.heads], dim=-1)
+        return table.view(batch * length * self.heads, -1), corners
 
 
 def sine_positions(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
