@@ -1,0 +1,51 @@
+"""What a live and a cached teacher say of a batch."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
+from m2fp_kd.models.outputs import log_parts
+from tests.distill.tiny import tiny_m2fp
+
+
+def batch() -> dict[str, torch.Tensor]:
+    images = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return {"images": images, "valid": torch.ones(2, 16, 16, dtype=torch.bool)}
+
+
+def test_a_live_teacher_is_its_network_frozen() -> None:
+    network = tiny_m2fp()
+    teacher = LiveTeacher(network, num_parts=20, size=64)
+    assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    target = teacher(batch())
+    with torch.no_grad():
+        expected = log_parts(network(batch()["images"].float()), 20)
+    assert torch.equal(target.log_parts, expected) and not target.log_parts.requires_grad
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert target.queries is not None and target.features is not None
+    assert {"log_parts", "queries", "features"} <= teacher.gives
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_whatever_the_teachers_size_it_answers_on_the_students_grid(size: int) -> None:
+    target = LiveTeacher(tiny_m2fp(), num_parts=20, size=size)(batch())
+    assert target.log_parts.shape == (2, 20, 16, 16)
+    assert torch.allclose(target.log_parts.exp().sum(dim=1), torch.ones(2, 16, 16), atol=1e-4)
+
+
+def test_a_larger_teacher_sees_the_enlarged_photo() -> None:
+    network = tiny_m2fp()
+    target = LiveTeacher(network, num_parts=20, size=128)(batch())
+    enlarged = F.interpolate(batch()["images"].float(), size=(128, 128), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        fine = log_parts(network(enlarged), 20).exp()
+    assert torch.allclose(target.log_parts.exp(), F.avg_pool2d(fine, 2), atol=1e-4)
+
+
+def test_a_cached_teacher_repeats_the_batch() -> None:
+    cached = batch() | {"log_parts": torch.randn(2, 20, 16, 16).log_softmax(dim=1)}
+    target = CachedTeacher()(cached)
+    assert target.log_parts is cached["log_parts"] and target.valid is cached["valid"]
+    assert CachedTeacher.gives == {"log_parts"} and target.queries is None and target.features is None
