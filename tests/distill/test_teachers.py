@@ -1,11 +1,20 @@
 """What a live and a cached teacher say of a batch."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from m2fp_kd.distill.module import Distillation
+from m2fp_kd.distill.objective import Objective
+from m2fp_kd.distill.schedule import warmup_polynomial
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.terms import SoftParts
+from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.outputs import log_parts
+from m2fp_kd.runtime.geometry import Geometry
 from tests.distill.tiny import tiny_m2fp
 
 
@@ -26,6 +35,18 @@ def test_a_live_teacher_is_its_network_frozen() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert target.queries is not None and target.features is not None
     assert {"log_parts", "queries", "features"} <= teacher.gives
+
+
+def test_a_teacher_is_no_part_of_the_module_that_trains() -> None:
+    teacher = LiveTeacher(tiny_m2fp(), num_parts=20, size=64)
+    labels = LABEL_SETS["cihp"]
+    objective = Objective({"kl": SoftParts(labels)}, {"kl": 1.0})
+    student, optimizer = nn.Conv2d(3, 20, 4, stride=4), partial(torch.optim.SGD, lr=0.1)
+    module = Distillation(student, objective, labels, Geometry(64), optimizer, warmup_polynomial, teacher)
+    module.train()
+    assert student.training and not any(part.training for part in teacher.network.modules())
+    assert {name for name, _ in module.named_parameters()} == {"student.weight", "student.bias"}
+    assert not set(teacher.network.state_dict()) & {name.split(".", 1)[1] for name in module.state_dict()}
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])

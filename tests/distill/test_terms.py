@@ -1,14 +1,17 @@
 """Terms of the objective: closed-form values, what they say they need, and where their gradient goes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from m2fp_kd.distill.objective import TeacherTarget
+from m2fp_kd.distill.mask_loss import MatchedMaskLoss
+from m2fp_kd.distill.mask_targets import mask_targets
+from m2fp_kd.distill.objective import TeacherTarget, Term
 from m2fp_kd.distill.terms import HardParts, MatchedMasks, PixelParts, SoftJaccard, SoftParts
 from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.models.outputs import StudentOutput
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
 from tests.distill.tiny import tiny_m2fp
 
 PPP = LABEL_SETS["pascal_person_part"]
@@ -27,6 +30,17 @@ def test_a_student_that_says_what_its_teacher_says_has_no_soft_loss() -> None:
     loss = term(StudentOutput(logits[:, [1, 0, 2, 3, 4, 5, 6]]), {}, target)
     loss.backward()
     assert loss > 0 and logits.grad is not None and logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_soft_loss_of_ignorance_is_what_the_teacher_knows_where_there_is_a_photo(temperature: float) -> None:
+    """KL(p || uniform) = ln P - H(p), with the teacher's p at this temperature, times T squared."""
+    teacher = torch.randn(1, 7, 2, 2, generator=torch.Generator().manual_seed(0)).mul(3).log_softmax(dim=1)
+    valid = torch.tensor([[[True, False], [False, False]]])
+    raised = teacher[0, :, 0, 0].exp() ** (1 / temperature)
+    entropy = -sum(p * math.log(p) for p in (raised / raised.sum()).tolist())
+    loss = SoftParts(PPP, temperature)(StudentOutput(torch.zeros(1, 7, 2, 2)), {}, TeacherTarget(teacher, valid))
+    assert loss.item() == pytest.approx(temperature**2 * (math.log(7) - entropy), rel=1e-4)
 
 
 def test_a_temperature_of_zero_is_refused() -> None:
@@ -68,3 +82,64 @@ def test_matched_masks_reach_queries_and_pixels_reach_features() -> None:
         touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
         assert reached in touched and "backbone" in touched
     assert MatchedMasks.needs == {"student.queries"} and PixelParts.needs == {"student.features"}
+
+
+def random_queries() -> M2FPOutput:
+    torch.manual_seed(0)
+    return M2FPOutput(torch.randn(1, 8, 9), torch.randn(1, 8, 4, 4))  # seven parts, persons, no object
+
+
+@pytest.mark.parametrize("ids", [(), ("humans",), ("instances",), ("humans", "instances")])
+def test_matched_masks_take_the_ids_that_the_batch_has(ids: tuple[str, ...]) -> None:
+    parts = torch.zeros(1, 16, 16, dtype=torch.long)
+    parts[:, 4:12, 2:14] = 3
+    humans, instances = parts.clone(), parts.clone()
+    humans[:, 4:12, 8:14] = 1  # two persons with one part each, which is in three pieces
+    instances[:, 4:12, 4:8], instances[:, 4:12, 8:12] = 5, 9
+    given = {name: label_map for name, label_map in (("humans", humans), ("instances", instances)) if name in ids}
+    target = mask_targets(
+        parts[0], *(given[name][0] if name in given else None for name in ("humans", "instances")), PPP
+    )
+    loss, queries = MatchedMaskLoss(32), random_queries()
+    torch.manual_seed(1)
+    expected = loss.total(loss(queries, [target]))
+    torch.manual_seed(1)
+    found = MatchedMasks(PPP, num_points=32)(
+        StudentOutput(torch.zeros(1, 7, 4, 4), queries), labels_of(parts) | given, None
+    )
+    assert found.item() == expected.item()
+
+
+TERMS = [
+    SoftParts(PPP), HardParts(PPP), SoftJaccard(PPP), MatchedMasks(PPP, num_points=32), PixelParts(PPP, width=6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
+def test_a_term_needs_what_it_says_and_no_more(term: Term) -> None:
+    logits, queries, features = torch.zeros(1, 7, 4, 4), random_queries(), torch.ones(1, 6, 4, 4)
+    parts = labels_of(torch.arange(16).expand(1, 16, 16) // 3)
+    teacher = TeacherTarget(torch.randn(1, 7, 4, 4).log_softmax(dim=1), torch.ones(1, 4, 4, dtype=torch.bool))
+
+    def loss(given: frozenset[str]) -> torch.Tensor:
+        of_queries = queries if "student.queries" in given else None
+        of_features = features if "student.features" in given else None
+        return term(StudentOutput(logits, of_queries, of_features), parts, teacher if "log_parts" in given else None)
+
+    assert loss(term.needs) > 0
+    for name in term.needs:
+        with pytest.raises((AssertionError, AttributeError)):
+            loss(term.needs - {name})
+
+
+@pytest.mark.parametrize("kind", [HardParts, SoftJaccard, PixelParts])
+def test_the_label_sets_own_ignored_value_is_left_out(kind: type[Term]) -> None:
+    torch.manual_seed(0)
+    term = kind(replace(PPP, ignore_index=99), **({"width": 7} if kind is PixelParts else {}))
+    logits, parts = torch.randn(1, 7, 16, 16, requires_grad=True), torch.randint(0, 7, (1, 16, 16))
+    parts[:, 8:] = 99
+    loss = term(StudentOutput(logits, features=logits), labels_of(parts), None)
+    above = term(StudentOutput(logits[:, :, :8], features=logits[:, :, :8]), labels_of(parts[:, :8]), None)
+    assert loss.item() == pytest.approx(above.item(), rel=1e-5)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient[:, :, :8].abs().sum() > 0 and gradient[:, :, 8:].abs().sum() == 0
