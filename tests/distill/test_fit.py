@@ -1,4 +1,4 @@
-"""Around Lightning's Trainer: the moving average of weights, and which states are written."""
+"""Around Lightning's Trainer: the moving average of weights, which states are written, and from which one goes on."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from m2fp_kd.distill.fit import AtomicCheckpointIO, SaveInterrupted, warmed_average
+from m2fp_kd.distill.fit import AtomicCheckpointIO, SaveInterrupted, fit, load_best, warmed_average
 from m2fp_kd.distill.module import Distillation
 
 
@@ -24,6 +26,12 @@ def test_a_short_run_forgets_its_start() -> None:
 def test_a_long_run_averages_at_the_decay_asked_for() -> None:
     average = warmed_average(0.9)
     assert average(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(10_000)).item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("updates", "decay"), [(0, 0.1), (2, 0.25), (8, 0.5), (26, 0.75), (27, 0.75), (10_000, 0.75)])
+def test_the_decay_rises_to_the_one_asked_for(updates: int, decay: float) -> None:
+    found = warmed_average(0.75)(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(updates))
+    assert found.item() == pytest.approx(decay)
 
 
 def test_counters_are_not_averaged() -> None:
@@ -75,3 +83,114 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
         Distillation.on_save_checkpoint(module, {})
     nn.init.zeros_(diverged.bias)
     Distillation.on_save_checkpoint(module, {})
+
+
+STEPS = 3
+"""Per epoch."""
+
+
+class Counter(pl.LightningModule):
+    """Its one weight grows by 1 with every step; validation gives the scores that it is told."""
+
+    on_save_checkpoint = Distillation.on_save_checkpoint  # type: ignore[assignment]
+
+    def __init__(self, scores: tuple[float, ...] = (0.2, 0.6, 0.4), diverges_at: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.scores = scores
+        self.diverges_at = diverges_at
+        self.steps: list[int] = []
+
+    def training_step(self, batch: Tensor) -> Tensor:
+        self.steps.append(self.global_step)
+        return -self.weight.sum() * (float("inf") if self.global_step == self.diverges_at else 1)
+
+    def validation_step(self, batch: Tensor) -> None:
+        self.log("val/mIoU", self.scores[self.current_epoch])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+class Nothing(pl.LightningDataModule):
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(list(range(STEPS)))
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([0])
+
+
+def train(
+    folder: Path, module: Counter, epochs: int = 3, ckpt_path: str | None = "last", ema: float | None = None
+) -> Any:
+    trainer = {
+        "_target_": "pytorch_lightning.Trainer",
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_epochs": epochs,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        "enable_model_summary": False,
+    }
+    logger = {"csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": str(folder)}}
+    settings = {"run_dir": str(folder), "ckpt_path": ckpt_path, "ema": ema, "trainer": trainer, "logger": logger}
+    return fit(OmegaConf.create(settings), module, Nothing())
+
+
+def test_last_goes_on_and_null_starts_anew(tmp_path: Path) -> None:
+    first, again, anew = Counter(), Counter(), Counter()
+    trainer = train(tmp_path, first, epochs=1)
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+    train(tmp_path, again, epochs=2)
+    assert (first.steps, again.steps, again.weight.item()) == ([0, 1, 2], [3, 4, 5], 6)
+    (tmp_path / "checkpoints" / "interrupted.ckpt").write_bytes(b"of the run before")
+    train(tmp_path, anew, epochs=1, ckpt_path=None)
+    assert (anew.steps, anew.weight.item()) == ([0, 1, 2], 3)
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_the_best_epochs_weights_are_loaded_with_their_score(tmp_path: Path) -> None:
+    module = Counter(scores=(0.2, 0.6, 0.4))
+    train(tmp_path, module)
+    assert module.weight.item() == 3 * STEPS
+    assert load_best(module, tmp_path / "checkpoints") == pytest.approx(0.6)
+    assert module.weight.item() == 2 * STEPS
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tmp_path: Path) -> None:
+    module = Counter()
+    train(tmp_path, module, epochs=1, ema=0.3)
+    load_best(module, tmp_path / "checkpoints")
+    average = 1.0
+    for updates, weight in enumerate(range(2, STEPS + 1), start=1):
+        decay = min(0.3, (1 + updates) / (10 + updates))
+        average = decay * average + (1 - decay) * weight
+    assert module.weight.item() == pytest.approx(average)
+
+
+def test_training_that_diverges_ends_with_the_last_good_epoch_on_disk(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="weight is no longer finite"):
+        train(tmp_path, Counter(diverges_at=STEPS + 1))
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for name in ("best.ckpt", "last.ckpt"):
+        saved = torch.load(tmp_path / "checkpoints" / name, weights_only=True)
+        assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS, STEPS)
+
+
+def test_ctrl_c_within_an_epoch_goes_on_after_the_last_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Counter.training_step
+
+    def interrupted(self: Counter, batch: Tensor) -> Tensor:
+        if self.global_step == STEPS + 2:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(Counter, "training_step", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path, Counter())
+    saved = torch.load(tmp_path / "checkpoints" / "interrupted.ckpt", weights_only=True)
+    assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS + 2, STEPS + 2)
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again)
+    assert again.steps[0] == STEPS + 2 and again.weight.item() == STEPS + 2 + len(again.steps)

@@ -23,10 +23,11 @@ from m2fp_kd.distill.targets import (
     read_teacher_card,
     write_teacher_card,
 )
+from m2fp_kd.distill.teachers import LiveTeacher
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.outputs import M2FPOutput
 from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry, Placement
+from m2fp_kd.runtime.geometry import Geometry, Placement, place
 from tests.distill.tiny import tiny_m2fp
 
 CIHP = LABEL_SETS["cihp"]
@@ -75,6 +76,14 @@ def test_the_cache_holds_what_the_teacher_says_of_both_orientations(
     assert stored.shape == (2, 20, 16, 16) and distance.mean() < 0.05
     assert placement == teacher.placement(photo)
     assert not np.allclose(live[0], live[1][..., ::-1], atol=1e-3)  # else the second orientation would prove nothing
+
+
+def test_a_whole_photo_is_answered_as_by_a_live_teacher_that_sees_the_same_canvas(teacher: WholePhotoTeacher) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    canvas = torch.from_numpy(place(photo, Geometry(64))[0]).permute(2, 0, 1)[None]
+    live = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size=64)
+    said = live({"images": canvas, "valid": torch.ones(1, 16, 16, dtype=torch.bool)}).log_parts
+    assert np.allclose(teacher.log_parts([photo]), said.numpy(), atol=1e-4)
 
 
 def test_left_and_right_parts_are_paired_when_they_are_encoded(

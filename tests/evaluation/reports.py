@@ -58,6 +58,7 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
             "backbone": "resnet18",
             "seed": 3,
             "parent": None,
+            "licences": ["CC BY-NC 4.0"],
             "val/mIoU": 0.4321,
         },
         config=config,

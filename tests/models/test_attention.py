@@ -95,6 +95,18 @@ def test_deformable_attention_equals_its_equation() -> None:
         torch.testing.assert_close(got[item], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_deformable_attention_learns_where_to_look() -> None:
+    module = DeformableAttention(4, heads=2, levels=2, points=2).double()
+    _randomise(module)
+    sizes = [(2, 2), (3, 4)]
+    generator = torch.Generator().manual_seed(5)
+    query, value, reference = (
+        torch.rand(*shape, generator=generator, dtype=torch.float64) for shape in ((2, 16, 4), (2, 16, 4), (16, 2))
+    )
+    inputs = query.requires_grad_(), value.requires_grad_()
+    assert torch.autograd.gradcheck(lambda q, v: module(q, v, reference, sizes), inputs)
+
+
 @torch.no_grad()
 def test_deformable_attention_starts_by_looking_around_in_all_directions() -> None:
     module = DeformableAttention(32, heads=8, levels=3, points=4)

@@ -82,14 +82,13 @@ def photo_records(root: str | Path) -> list[Record]:
     return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES).items()]
 
 
-def data_sha256(records: Sequence[Record]) -> str:
-    """One hash of all photos' and part maps' bytes, so that a run says exactly which data it saw."""
+def data_sha256(records: Sequence[Record]) -> str | None:
+    """One hash of all files' bytes, so that a run says exactly which data it saw; None without records."""
     total = hashlib.sha256()
     for record in records:
-        for path in (record.image, record.categories):
-            if path is not None:
-                total.update(file_sha256(path).encode())
-    return total.hexdigest()
+        for path in (record.image, record.categories, record.humans, record.instances):
+            total.update(file_sha256(path).encode() if path else b"-")
+    return total.hexdigest() if records else None
 
 
 def split_records(records: Sequence[Record], fraction: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:

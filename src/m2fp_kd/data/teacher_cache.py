@@ -59,7 +59,9 @@ def stored_key(folder: str | Path) -> str:
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
-        raise CacheError(f"there is no teacher cache {path}; build one")
+        others = sorted(str(found.parent) for found in Path(folder).glob(f"*/{FILE_NAME}"))
+        hint = f"teacher.cache is one of {', '.join(others)}" if others else "build one"
+        raise CacheError(f"there is no teacher cache {path}; {hint}")
     with path.open("rb") as file:
         head = file.read(len(MAGIC) + KEY_BYTES)
     if not head.startswith(MAGIC):

@@ -1,7 +1,6 @@
 """One call of Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
 
 import logging
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,8 +39,6 @@ def fit(
     # Without what hardware is not there, and advertisements.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     folder = Path(cfg.run_dir) / "checkpoints"
-    if cfg.ckpt_path is None:
-        shutil.rmtree(folder, ignore_errors=True)
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=cfg.run_dir,
@@ -56,9 +53,11 @@ def fit(
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-    except BaseException:
-        if state := resume_from("last", folder):
-            log.warning("interrupted; the same command goes on from %s", state)
+    except BaseException as error:
+        # What is no longer finite would only be so again.
+        if not isinstance(error, FloatingPointError) and (state := resume_from("last", folder)):
+            again = "the same command" if cfg.ckpt_path == "last" else "the same command with ckpt_path=last"
+            log.warning("stopped; %s goes on from %s", again, state)
         raise
     return trainer
 
@@ -86,16 +85,21 @@ def load_best(module: pl.LightningModule, folder: Path) -> float:
 class SaveInterrupted(Callback):
     """Saves where an epoch was interrupted; the data module then goes on with that epoch's next batch.
 
-    Not after a number that is not finite, which would only happen again, and not during validation, when the weights
-    may be the moving average's: there the last epoch's state is what a run goes on from.
-    (Lightning's own OnExceptionCheckpoint does not tell these apart, and turns ``ckpt_path=None`` into "last".)
+    Not before training has begun, when a checkpoint to resume from is not loaded yet; not after a number that is not
+    finite, which would only happen again; and not during validation, when the weights may be the moving average's: then
+    a run goes on from the last epoch's state. (Lightning's OnExceptionCheckpoint does not tell these apart, and turns
+    ``ckpt_path=None`` into "last".)
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.begun = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begun = True
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if not isinstance(exception, FloatingPointError) and not trainer.validating and not trainer.sanity_checking:
+        if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
             trainer.save_checkpoint(self.path)
 
 
@@ -124,9 +128,9 @@ def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
 def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [
-        ModelCheckpoint(
-            folder, filename="best", monitor="val/mIoU", mode="max", save_last=True, enable_version_counter=False
-        ),
+        ModelCheckpoint(folder, filename="best", monitor="val/mIoU", mode="max", enable_version_counter=False),
+        # Not save_last of the one above, which copies the best epochs only.
+        ModelCheckpoint(folder, filename="last", enable_version_counter=False),
         SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),
         LearningRateMonitor(),
         TQDMProgressBar(),

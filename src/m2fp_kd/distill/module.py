@@ -100,8 +100,8 @@ class Distillation(pl.LightningModule):
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise FloatingPointError(
-                    f"{name} is no longer finite at step {self.global_step}: training diverged. Lower lr, or use "
-                    "trainer.precision=32-true; the last good epoch is in checkpoints/last.ckpt"
+                    f"{name} is no longer finite at step {self.global_step}: training diverged. Train anew with a "
+                    "lower lr, or with trainer.precision=32-true; checkpoints/last.ckpt holds the last good epoch"
                 )
 
     def on_train_start(self) -> None:

@@ -165,8 +165,11 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
     photos = [read_record(record, whole.labels).image for record in _spread(records, 4)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    timed = measure_callable(whole.parse, photos, runs=8)
-    torch.set_num_threads(before)
+    whole.network.cpu()
+    try:
+        timed = measure_callable(whole.parse, photos, runs=8)
+    finally:
+        torch.set_num_threads(before)
     return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.evaluation.report import RunReport, summary_table, write_report
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.pipeline.identity import claim_sources
 from m2fp_kd.pipeline.report import build_report
 from m2fp_kd.pipeline.teacher import Teacher, build_module, load_teacher
 from m2fp_kd.pipeline.wandb import log_report
@@ -36,19 +38,25 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     """
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)
+    network, parent = _new_student(cfg, datamodule)
+    lineage = _lineage(cfg, datamodule, teacher, network, parent)
+    claim_sources(
+        cfg,
+        {
+            "data": lineage["data"]["sha256"],
+            "teacher": teacher.card.get("sha256"),
+            "student.checkpoint": parent["sha256"] if parent else None,
+        },
+    )
     saved = Path(cfg.run_dir) / "student.json"
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
         finished = load_network(saved)
-        _require_same_sources(finished, datamodule, teacher, saved)
         return _report(cfg, datamodule, teacher, finished.lineage, _compress(cfg, datamodule, finished))
-    saved.unlink(missing_ok=True)  # until the new one is whole
-    network, parent = _new_student(cfg, datamodule)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
     module.objective.check(teacher_gives, frozenset(cfg.student.gives))
-    lineage = _lineage(cfg, datamodule, teacher, network) | {"parent": parent}
     compression = CompressAfterFit(
         Path(cfg.run_dir) / "artefacts", _card(datamodule, network, lineage), _gates(cfg),
         cfg.compress.calibration_photos, cfg.compress.threads,
@@ -97,21 +105,6 @@ def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> tuple[nn.Mod
     return student, {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
 
 
-def _require_same_sources(finished: Network, datamodule: ParsingDataModule, teacher: Teacher, path: Path) -> None:
-    """A finished student is only taken as it is where photos, labels and teacher are still those that made it."""
-    lineage = finished.lineage
-    changed = {
-        "data": lineage["data"]["sha256"] != data_sha256(datamodule.records),
-        "teacher": lineage["teacher"].get("sha256") != teacher.card.get("sha256"),
-    }
-    if any(changed.values()):
-        which = " and ".join(name for name, differs in changed.items() if differs)
-        raise ValueError(
-            f"{path} was trained with another {which} than there is now; "
-            "train it anew with ckpt_path=null, or choose another name=NAME"
-        )
-
-
 def _require_same_parts(network: Network, datamodule: ParsingDataModule, path: str) -> None:
     if isinstance(network.module, M2FP):
         raise CheckpointError(f"{path} holds a teacher; student.checkpoint wants the student.json of a run")
@@ -124,10 +117,11 @@ def _require_same_parts(network: Network, datamodule: ParsingDataModule, path: s
 
 def _compress(cfg: DictConfig, datamodule: ParsingDataModule, network: Network) -> CompressionResult:
     photos = SpreadPhotos(datamodule.train, datamodule.labels, cfg.compress.calibration_photos)
+    card = _card(datamodule, network.module, network.lineage)
     return compress_student(
         network.module,
         Path(cfg.run_dir) / "artefacts",
-        _card(datamodule, network.module, network.lineage),
+        replace(card, parents=card.parents | {"student": network.sha256}),
         calibration_canvases(photos, datamodule.geometry),
         SpreadPhotos(datamodule.val, datamodule.labels),
         _gates(cfg),
@@ -159,10 +153,16 @@ def _metrics(report: RunReport) -> dict[str, float]:
     return scores | {"val/mIoU": report.lineage["val/mIoU"]}
 
 
-def _lineage(cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, student: nn.Module) -> dict[str, Any]:
+def _lineage(
+    cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, student: nn.Module, parent: dict[str, Any] | None
+) -> dict[str, Any]:
     """Where a student comes from: it stands in its recipe, its artefacts' cards and its report."""
+    earlier = parent["lineage"]["licences"] if parent else []
     return {
         "teacher": teacher.card,
+        # Of the teacher, and of the teachers of the student that this one started from.
+        "licences": list(dict.fromkeys(filter(None, [teacher.card.get("licence"), *earlier]))),
+        "parent": parent,
         "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
         "recipe": {
             "distill": list(cfg.distill.terms),
@@ -187,18 +187,11 @@ def _card(datamodule: ParsingDataModule, student: nn.Module, lineage: dict[str, 
         precision="fp32",
         head=head,
         people="persons" if persons else "none",
-        teacher=lineage["teacher"] | ({"licence": licence} if (licence := "; ".join(_licences(lineage))) else {}),
+        teacher=lineage["teacher"] | ({"licence": "; ".join(lineage["licences"])} if lineage["licences"] else {}),
         data=lineage["data"],
         git_commit=lineage["git_commit"],
-        parents={"student": lineage["parent"]["sha256"]} if lineage["parent"] else {},
+        parents={"started from": lineage["parent"]["sha256"]} if lineage["parent"] else {},
     )
-
-
-def _licences(lineage: dict[str, Any]) -> list[str]:
-    """Of the teacher, and of the teachers of the student that this one started from."""
-    own = lineage["teacher"].get("licence")
-    earlier = _licences(lineage["parent"]["lineage"]) if lineage["parent"] else []
-    return list(dict.fromkeys(([own] if own else []) + earlier))
 
 
 def _gates(cfg: DictConfig) -> dict[str, Gate]:

@@ -24,6 +24,7 @@ from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.identity import claim_sources
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
@@ -80,6 +81,8 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     else:
         network, parent = load_teacher_network(cfg, labels)
         network.requires_grad_(True)
+    data = data_sha256(datamodule.records)
+    claim_sources(cfg, {"data": data, "teacher.checkpoint": parent["sha256"] if parent else None})
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     trainer = fit(cfg, module, datamodule)
     score = load_best(module, Path(cfg.run_dir) / "checkpoints")
@@ -88,7 +91,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
         "name": cfg.teacher.name,
         # What starts from others' weights stays under their licence.
         "licence": parent["licence"] if parent else cfg.teacher.licence,
-        "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
+        "data": {"name": cfg.data.name, "sha256": data},
         "parent": parent,
         "val/mIoU": score,
     }
@@ -165,5 +168,6 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
 
 def _device(cfg: DictConfig) -> torch.device:
     """Where training runs."""
-    accelerator = torch.accelerator.current_accelerator() if cfg.trainer.accelerator != "cpu" else None
-    return accelerator or torch.device("cpu")
+    if cfg.trainer.accelerator == "cpu":
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
