@@ -39,22 +39,24 @@ def test_counters_are_not_averaged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exception", "stage", "saved"),
+    ("exception", "begun", "validating", "saved"),
     [
-        (KeyboardInterrupt(), "training", True),
-        (MemoryError(), "training", True),
-        (FloatingPointError(), "training", False),  # would only happen again
-        (KeyboardInterrupt(), "validating", False),  # the weights may be the average's
-        (KeyboardInterrupt(), "sanity_checking", False),
+        (KeyboardInterrupt(), True, False, True),
+        (MemoryError(), True, False, True),
+        (FloatingPointError(), True, False, False),  # would only happen again
+        (KeyboardInterrupt(), True, True, False),  # the weights may be the average's
+        (KeyboardInterrupt(), False, False, False),  # the weights are still those of the start
     ],
 )
 def test_an_interruption_is_saved_where_one_can_go_on_from_it(
-    exception: BaseException, stage: str, saved: bool, tmp_path: Path
+    exception: BaseException, begun: bool, validating: bool, saved: bool, tmp_path: Path
 ) -> None:
     written: list[Path] = []
-    trainer: Any = SimpleNamespace(validating=False, sanity_checking=False, save_checkpoint=written.append)
-    setattr(trainer, stage, True)
-    SaveInterrupted(tmp_path / "interrupted.ckpt").on_exception(trainer, pl.LightningModule(), exception)
+    trainer: Any = SimpleNamespace(validating=validating, save_checkpoint=written.append)
+    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
+    if begun:
+        callback.on_train_start(trainer, pl.LightningModule())
+    callback.on_exception(trainer, pl.LightningModule(), exception)
     assert written == ([tmp_path / "interrupted.ckpt"] if saved else [])
 
 
@@ -143,10 +145,32 @@ def test_last_goes_on_and_null_starts_anew(tmp_path: Path) -> None:
     assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
     train(tmp_path, again, epochs=2)
     assert (first.steps, again.steps, again.weight.item()) == ([0, 1, 2], [3, 4, 5], 6)
-    (tmp_path / "checkpoints" / "interrupted.ckpt").write_bytes(b"of the run before")
     train(tmp_path, anew, epochs=1, ckpt_path=None)
     assert (anew.steps, anew.weight.item()) == ([0, 1, 2], 3)
-    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_every_epoch_can_be_gone_on_from_even_where_the_score_no_longer_rises(tmp_path: Path) -> None:
+    train(tmp_path, Counter(scores=(0.6, 0.4, 0.2)))
+    states = {path.stem: torch.load(path, weights_only=True) for path in (tmp_path / "checkpoints").iterdir()}
+    assert {name: state["global_step"] for name, state in states.items()} == {"best": STEPS, "last": 3 * STEPS}
+    finished = Counter()
+    train(tmp_path, finished)
+    assert finished.steps == []
+
+
+def test_ctrl_c_before_a_resumed_run_has_begun_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path, Counter(), epochs=1)
+
+    def interrupted(self: Nothing, stage: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Nothing, "setup", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path, Counter(), epochs=2)
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again, epochs=2)
+    assert again.steps == [3, 4, 5]
 
 
 def test_the_best_epochs_weights_are_loaded_with_their_score(tmp_path: Path) -> None:
