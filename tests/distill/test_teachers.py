@@ -37,6 +37,13 @@ def test_a_live_teacher_is_its_network_frozen() -> None:
     assert {"log_parts", "queries", "features"} <= teacher.gives
 
 
+def test_no_gradient_flows_through_a_live_teacher() -> None:
+    images = batch()["images"].float().requires_grad_()
+    target = LiveTeacher(tiny_m2fp(), num_parts=20, size=128)(batch() | {"images": images})
+    assert target.queries is not None and target.features is not None
+    assert not any(tensor.requires_grad for tensor in (target.log_parts, target.features, target.queries.mask_logits))
+
+
 def test_a_teacher_is_no_part_of_the_module_that_trains() -> None:
     teacher = LiveTeacher(tiny_m2fp(), num_parts=20, size=64)
     labels = LABEL_SETS["cihp"]
