@@ -20,7 +20,7 @@ def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int
     """Quantise an exported network with NNCF's post-training quantisation.
 
     Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), kept within half the range
-    (but for depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8 with one scale per tensor:
+    (but for depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8, one scale per tensor:
     ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused convolutions with one activation
     scale per channel. The same canvases give the same graph.
 
