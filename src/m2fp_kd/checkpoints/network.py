@@ -14,7 +14,7 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
-FORMAT = "m2fp-kd network, version 1"
+FORMAT = "m2fp-kd network, version 2"
 BUILDERS = (
     "m2fp_kd.models.backbones.build_backbone",
     "m2fp_kd.models.fpn.FPNStudent",
@@ -92,7 +92,7 @@ def load_network(path: str | Path) -> Network:
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{card} is not valid JSON ({error}); restore the file") from error
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"{card} is not a network recipe of this project (format {content.get('format')!r})")
+        raise CheckpointError(f"{card} is not a network recipe of this version (format {content.get('format')!r})")
     weights = card.parent / content["weights"]["file"]
     if not weights.is_file():
         raise FileNotFoundError(f"{weights}, the weights that {card.name} names, are missing")
