@@ -14,13 +14,9 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.m2fp import build_m2fp
 from m2fp_kd.runtime.geometry import Geometry
+from tests.distill.tiny import TINY
 
 CONF = Path(__file__).parents[2] / "conf"
-
-TINY_M2FP = {
-    "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
-    "encoder_feedforward": 16, "decoder_feedforward": 16,
-}  # fmt: skip
 
 Composer = Callable[..., DictConfig]
 
@@ -44,10 +40,10 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "resnet18"},
         "num_classes": labels.num_classes,
     }
-    network = build_m2fp(backbone, labels.num_classes, **TINY_M2FP)
+    network = build_m2fp(backbone, labels.num_classes, **TINY)
     lineage = {"name": "tiny", "licence": "Apache-2.0"}
     return save_network(
-        tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), recipe | TINY_M2FP, lineage
+        tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), recipe | TINY, lineage
     )
 
 

@@ -18,6 +18,7 @@ from m2fp_kd.distill.module import Distillation
 from m2fp_kd.evaluation.report import read_report
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.parser import Parser
+from tests.distill.tiny import TINY
 
 from .conftest import Composer
 
@@ -131,7 +132,7 @@ def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
 
 
 def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer) -> None:
-    small = [f"teacher.network.{name}={value}" for name, value in TINY.items()]
+    small = [f"teacher.network.{name}={value}" for name, value in TINY.items() if name != "heads"]
     cfg = composed("stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", *small)
     assert np.isfinite(run(cfg)["val/mIoU"])
     saved = json.loads((Path(cfg.run_dir) / "teacher.json").read_text())
@@ -142,16 +143,6 @@ def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer) -> None:
         "trainer.max_epochs=1", f"run_dir={cfg.run_dir}-student",
     )  # fmt: skip
     assert "teacher/mIoU" in run(live)
-
-
-TINY = {
-    "width": 32,
-    "mask_width": 32,
-    "queries": 8,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_feedforward": 16,
-}
 
 
 @pytest.mark.parametrize(
