@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.objective import build_objective
@@ -30,7 +30,10 @@ CHOICES = [
 def test_every_choice_composes_and_resolves(choice: str) -> None:
     mandatory = {"teacher": ["teacher.checkpoint=x.json"], "data": ["data.root=somewhere"]}
     cfg = composed(choice, *mandatory.get(choice.split("=")[0], []) if choice != "data=synthetic" else [])
-    instantiate(cfg.distill.terms)  # resolves the whole tree that it hangs in
+    OmegaConf.resolve(cfg)
+    group, name = choice.split("=")
+    assert {"student": cfg.student.name, "data": cfg.data.name}.get(group, name) == name
+    assert build_objective(instantiate(cfg.distill.terms), load_label_set(cfg.data.labels)).weights
 
 
 @pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))

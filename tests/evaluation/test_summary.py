@@ -26,9 +26,10 @@ def test_what_was_not_measured_is_a_dash_and_compared_with_nothing() -> None:
 
 
 def test_worse_is_said_as_worse() -> None:
-    models = {"student_fp32": ModelResult(p50_ms=4.0), "student_int8": ModelResult(p50_ms=6.0)}
-    row, *_ = summary_rows(replace(tiny_report(), models=models))
-    assert row.cells[1].compared == "1.5× slower"
+    models = {name: ModelResult(parameters=5, p50_ms=ms) for name, ms in (("fp32", 4.0), ("int8", 6.0))}
+    parameters, latency = summary_rows(replace(tiny_report(), models=models))
+    assert latency.cells[1].compared == "1.5× slower"
+    assert parameters.cells[1].compared == "the same"
 
 
 def test_table_is_aligned_and_ends_with_the_gates() -> None:

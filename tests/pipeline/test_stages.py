@@ -115,7 +115,7 @@ def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> 
 def test_wandb_records_the_run_offline(composed: Composer) -> None:
     cfg = composed("logger=wandb", "trainer.max_epochs=1")
     run(cfg)
-    wandb.finish()
+    wandb.teardown()  # waits for the file, unlike finish()
     (record,) = Path(cfg.run_dir).glob("wandb/offline-run-*/run-*.wandb")
     content = record.read_bytes()
     for name in (b"val/mIoU", b"val/IoU/left-shoe", b"train/ce", b"student_int8/mIoU", b"predictions", b"results"):

@@ -56,7 +56,7 @@ def test_a_map_of_another_size_is_refused():
         mosaic(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)
 
 
-def test_a_real_photo_with_its_label(tmp_path):
+def test_a_real_photo_with_its_label():
     folder = DATA / "pascal-person-part" / "Testing"
     if not folder.is_dir():
         pytest.skip(f"needs {folder}; set M2FP_KD_DATA to the folder of real photos")
@@ -65,4 +65,7 @@ def test_a_real_photo_with_its_label(tmp_path):
     labels = LABEL_SETS["pascal_person_part"]
     part_map = np.asarray(Image.open(label_path))
     labels.check(part_map, str(label_path))
-    mosaic(read_photo(photo_path), part_map, labels).save(tmp_path / "sheet.png")
+    sheet = mosaic(read_photo(photo_path), part_map, labels)
+    present = {labels.colours[part] for part in np.unique(part_map)}
+    drawn = {colour for _, colour in sheet.getcolors(sheet.width * sheet.height)}
+    assert present - {labels.colours[0]} <= drawn, "the legend shows every part that is present, in its colour"

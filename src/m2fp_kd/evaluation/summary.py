@@ -111,6 +111,8 @@ def _difference(value: float, first: float) -> str:
 
 def _ratio(below: str, above: str) -> Callable[[float, float], str]:
     def compare(value: float, first: float) -> str:
+        if value == first:
+            return "the same"
         factor, word = (first / value, below) if value <= first else (value / first, above)
         return f"{factor:.0f}× {word}" if factor >= 10 else f"{factor:.1f}× {word}"
 
