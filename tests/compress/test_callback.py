@@ -9,8 +9,9 @@ from colour_student import ColourStudent
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from m2fp_kd.compress.callback import CompressAfterFit, SpreadPhotos, best_student
+from m2fp_kd.compress.callback import CompressAfterFit, best_student
 from m2fp_kd.compress.parity import Gate
+from m2fp_kd.compress.steps import Export, StaticInt8
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.labels import LABEL_SETS
@@ -49,8 +50,8 @@ def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataM
     compress = CompressAfterFit(
         tmp_path / "artefacts",
         Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
-        {"fp32": ANY, "int8": ANY},
-        calibration_photos=2,
+        [Export(), StaticInt8(calibration_photos=2)],
+        {"export": ANY, "quantise": ANY},
         threads=1,
     )
     best = ModelCheckpoint(tmp_path, monitor="figure", mode="min")
@@ -86,13 +87,6 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"student.head.weight": torch.zeros(1)}}, tmp_path / "best.ckpt")
     with pytest.raises(RuntimeError, match=r"classifier\.weight[\s\S]*head\.weight"):
         best_student(ColourStudent(), tmp_path / "best.ckpt")
-
-
-def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:
-    assert SpreadPhotos(data.train, CIHP, 3).indices == [0, 4, 7]
-    assert len(SpreadPhotos(data.train, CIHP, 100)) == len(SpreadPhotos(data.train, CIHP)) == 8
-    photos = SpreadPhotos(data.train, CIHP, 2)
-    assert [photo.name for photo in photos] == [photo.name for photo in photos]
 
 
 def _constants(path: Path) -> list[np.ndarray]:

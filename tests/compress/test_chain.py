@@ -1,36 +1,71 @@
+import copy
 from pathlib import Path
 
 import pytest
+import torch
 from colour_student import canvases
 
-from m2fp_kd.compress.chain import FP32_HOP, INT8_HOP, compress_student
-from m2fp_kd.compress.export import graph_sha256
+from m2fp_kd.compress.chain import make_artefacts
+from m2fp_kd.compress.export import export_onnx, graph_sha256
 from m2fp_kd.compress.parity import Gate, ParityError
+from m2fp_kd.compress.steps import Export, Source, StaticInt8
 from m2fp_kd.runtime.artefact import load_card
 
-GATES = {"fp32": Gate(0.999, 0.1), "int8": Gate(0.97, 0.5)}
+GATES = {"export": Gate(0.999, 0.1), "quantise": Gate(0.97, 0.5)}
 
 
-def test_student_becomes_two_artefacts_that_pass_their_gates(student, card, photos, tmp_path: Path) -> None:
-    result = compress_student(student, tmp_path, card, canvases(range(20)), photos, GATES, threads=1)
+@pytest.fixture
+def source(student, card, photos) -> Source:
+    return Source(student, card, lambda count: iter(canvases(range(count))), photos)
+
+
+def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp_path: Path) -> None:
+    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=20)], GATES, threads=1)
     result.raise_failed()
     assert result.paths == {name: tmp_path / name / "model.onnx" for name in ("fp32", "int8")}
-    assert [parity.hop for parity in result.parities] == [FP32_HOP, INT8_HOP]
+    assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> int8"]
     fp32, int8 = (load_card(path) for path in result.paths.values())
     assert (fp32.precision, int8.precision) == ("fp32", "int8")
     assert (fp32.arithmetic, int8.arithmetic) == ("f32", "f32")
     assert int8.parents == {"fp32 graph": graph_sha256(result.paths["fp32"])}
-    assert fp32.sizes["parameters"] == sum(weight.numel() for weight in student.parameters())
+    assert fp32.sizes["parameters"] == sum(weight.numel() for weight in source.student.parameters())
     assert {"torch", "onnx"} <= set(fp32.versions) < set(int8.versions)
     for card_, parity in zip((fp32, int8), result.parities, strict=True):
         assert card_.parity[parity.hop]["pixel_agreement"] == parity.pixel_agreement
         assert card_.parity[parity.hop]["passed"]
 
 
-def test_a_failed_gate_raises_only_after_everything_is_saved(student, card, photos, tmp_path: Path) -> None:
-    unreachable = GATES | {"int8": Gate(0.97, -100.0)}
-    result = compress_student(student, tmp_path, card, canvases(range(4)), photos, unreachable, threads=1)
+def test_a_failed_gate_raises_only_after_everything_is_saved(source: Source, tmp_path: Path) -> None:
+    unreachable = GATES | {"quantise": Gate(0.97, -100.0)}
+    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], unreachable, threads=1)
     assert all(path.is_file() for path in result.paths.values())
-    assert load_card(result.paths["int8"]).parity[INT8_HOP]["passed"] is False
-    with pytest.raises(ParityError, match=INT8_HOP):
+    assert load_card(result.paths["int8"]).parity["fp32 -> int8"]["passed"] is False
+    with pytest.raises(ParityError, match="fp32 -> int8"):
+        result.raise_failed()
+
+
+class _WrongNormalisation(Export):
+    def __call__(self, source: Source, folder: Path) -> Path:
+        student = copy.deepcopy(source.student)
+        student.normalise.mean.mul_(0.3)
+        return _exported(student, source, folder)
+
+
+class _SwappedChannels(Export):
+    def __call__(self, source: Source, folder: Path) -> Path:
+        student = copy.deepcopy(source.student)
+        student.classifier.weight.data = student.classifier.weight.data[[0, 2, 1, 3]]
+        return _exported(student, source, folder)
+
+
+def _exported(student: torch.nn.Module, source: Source, folder: Path) -> Path:
+    export_onnx(student, folder / "model.onnx", source.card)
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("broken", [_WrongNormalisation, _SwappedChannels])
+def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: Path) -> None:
+    result = make_artefacts(source, tmp_path, [broken()], GATES, threads=1)
+    assert load_card(result.paths["fp32"]).parity["PyTorch -> fp32"]["passed"] is False
+    with pytest.raises(ParityError, match="PyTorch -> fp32"):
         result.raise_failed()

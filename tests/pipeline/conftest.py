@@ -58,7 +58,7 @@ def composed(scenes: Path, tmp_path: Path) -> Composer:
             "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
             "trainer.log_every_n_steps=1",
             "student.network.width=16",
-            "compress.gates.int8.min_pixel_agreement=0", "compress.gates.int8.max_miou_drop=100",
+            "compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100",
             f"run_dir={tmp_path / 'run'}",
         ]  # fmt: skip
         with initialize_config_dir(str(CONF), version_base="1.3"):

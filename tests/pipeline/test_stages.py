@@ -31,7 +31,7 @@ def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Compose
     report = read_report(folder / "report.json")
     assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
     assert metrics["student_int8/mIoU"] == report["models"]["student_int8"]["miou"]
-    assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> ONNX fp32", "ONNX fp32 -> INT8"]
+    assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> fp32", "fp32 -> int8"]
     assert report["parity"][0]["pixel_agreement"] >= 0.999
     assert report["lineage"]["teacher"]["name"] == "tiny"
     assert {"train/kl", "train/ce", "val/mIoU"} <= set(report["curves"])
@@ -73,8 +73,8 @@ def test_a_finished_student_is_reused(composed: Composer) -> None:
 
 
 def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1", "compress.gates.int8.min_pixel_agreement=1.0")
-    with pytest.raises(ParityError, match=r"ONNX fp32 -> INT8.*pixels agree"):
+    cfg = composed("trainer.max_epochs=1", "compress.gates.quantise.min_pixel_agreement=1.0")
+    with pytest.raises(ParityError, match=r"fp32 -> int8.*pixels agree"):
         run(cfg)
     folder = Path(cfg.run_dir)
     assert read_report(folder / "report.json")["parity"][1]["passed"] is False

@@ -81,11 +81,15 @@ class Distillation(pl.LightningModule):
         images = images.float().contiguous(memory_format=torch.channels_last)
         return as_student_output(self.student(images), self.labels.num_parts)
 
+    def loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective of a training batch, and its terms unweighted."""
+        target = self.teacher(batch) if self.teacher is not None else None
+        return self.objective(self(batch["images"]), batch, target)
+
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
         # One seed per step: what a resumed run draws does not depend on what was drawn before the interruption.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
-        target = self.teacher(batch) if self.teacher is not None else None
-        loss, terms = self.objective(self(batch["images"]), batch, target)
+        loss, terms = self.loss(batch)
         size = len(batch["images"])
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=size)

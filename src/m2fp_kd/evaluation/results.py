@@ -6,8 +6,9 @@
     name        str, the run
     created     str, ISO 8601 with time zone
     labels      LabelSet.to_dict()
-    models      {teacher, student_fp32, student_int8, ...: ModelResult}; the first is the one to compare with,
-                the last the one to ship; a run without a teacher has no "teacher"
+    models      {teacher, student_original, student_fp32, student_int8, ...: ModelResult}; the first is the one to
+                compare with, the last the one to ship; a run without a teacher has no "teacher", one without pruning
+                or quantisation-aware training no "student_original"
     parity      [Hop, ...] in the order of the hops
     curves      {metric: [[step, value], ...]}
     data        {...} which photos, how many, their hash
@@ -37,6 +38,7 @@ TITLES = {
     "photo": "Photo",
     "truth": "Truth",
     "teacher": "Teacher",
+    "student_original": "Student as trained",
     "student_fp32": "Student fp32",
     "student_int8": "Student INT8",
 }
@@ -80,7 +82,7 @@ class Hop:
     """Parity across one step that turns a model into another.
 
     Attributes:
-        hop: e.g. "PyTorch -> ONNX fp32".
+        hop: e.g. "PyTorch -> fp32".
         pixel_agreement: share of pixels on which both sides name the same part.
         miou_change: mIoU after minus before; None without labels.
         worst_part: the part whose IoU fell most; None without labels.

@@ -18,13 +18,20 @@ LINEAGE = {
     "seed": "seed",
 }
 
+# Likewise in its configuration.
+CONFIG = {"compress": "compress.name"}
+
+SHIPPED = "shipped"
+"""The last model of a run."""
+
 # Column -> (model, quantity, factor that makes it readable, decimals).
 RESULTS = {
     "teacher mIoU %": ("teacher", "miou", 100, 1),
     "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
-    "INT8 mIoU %": ("student_int8", "miou", 100, 1),
-    "INT8 MB": ("student_int8", "megabytes", 1, 2),
-    "INT8 p50 ms": ("student_int8", "p50_ms", 1, 2),
+    "mIoU %": (SHIPPED, "miou", 100, 1),
+    "M parameters": (SHIPPED, "parameters", 1e-6, 2),
+    "MB": (SHIPPED, "megabytes", 1, 2),
+    "p50 ms": (SHIPPED, "p50_ms", 1, 2),
 }
 
 
@@ -33,7 +40,8 @@ def gather(folder: Path) -> list[dict[str, Any]]:
 
     Returns:
         Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (the best epoch's: what to
-        choose a recipe by), "scored on" (which photos the mIoU after it are of), those of RESULTS, and "gates"
+        choose a recipe by), "scored on" (which photos the mIoU after it are of), "shipped" (the last model), those of
+        RESULTS, and "gates"
         ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
 
     Raises:
@@ -50,13 +58,17 @@ def gather(folder: Path) -> list[dict[str, Any]]:
 def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of one report, as read from JSON."""
     row = {column: look_up(report["lineage"], path) for column, path in LINEAGE.items()}
+    row |= {column: look_up(report["config"], path) for column, path in CONFIG.items()}
     validation = report["lineage"].get("val/mIoU")
     row |= {
         "val mIoU %": None if validation is None else round(100 * validation, 1),
         "scored on": report["data"].get("scored_on"),
     }
+    shipped = list(report["models"])[-1]
+    row["shipped"] = shipped.removeprefix("student_")
+    models = report["models"] | {SHIPPED: report["models"][shipped]}
     for column, (model, quantity, factor, decimals) in RESULTS.items():
-        value = report["models"].get(model, {}).get(quantity)
+        value = models.get(model, {}).get(quantity)
         row[column] = None if value is None else round(factor * value, decimals)
     passed = all(hop["passed"] for hop in report["parity"])
     return row | {"gates": ("passed" if passed else "FAILED") if report["parity"] else None}

@@ -51,7 +51,7 @@ def build_report(
         cfg: of the run.
         datamodule: its validation and test records.
         teacher: what it learnt from.
-        artefacts: "student_fp32" and "student_int8" -> exported model.
+        artefacts: "student_NAME" -> exported model.
         parity: of every hop.
         lineage: of the student.
     """
@@ -76,7 +76,7 @@ def build_report(
         parse = {"teacher": teacher_parse} | parse
         models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg, datamodule)
     for name, path in artefacts.items():
-        models[name] = _artefact_result(path, score(parse[name]), records, cfg, lineage)
+        models[name] = _artefact_result(path, score(parse[name]), records, cfg)
     return RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -173,20 +173,19 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
     return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
 
 
-def _artefact_result(
-    path: Path, scores: Scores, records: list[Record], cfg: DictConfig, lineage: dict[str, Any]
-) -> ModelResult:
+def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: DictConfig) -> ModelResult:
     """The artefact's figures; its times go into its card as well."""
+    card = load_card(path)
     timed = measure(path, [record.image for record in _spread(records, 16)], threads=cfg.compress.threads)
     latency = {key: getattr(timed, key) for key in ("p50_ms", "p95_ms", "threads", "arithmetic")}
-    save_card(path, replace(load_card(path), latency={str(timed.engine): latency | {"cpu": timed.cpu["model"]}}))
+    save_card(path, replace(card, latency={str(timed.engine): latency | {"cpu": timed.cpu["model"]}}))
     return ModelResult(
         **_scored(scores),
         megabytes=timed.megabytes,
         p50_ms=timed.p50_ms,
         p95_ms=timed.p95_ms,
         peak_mb=timed.peak_mb,
-        parameters=lineage.get("parameters"),
+        parameters=card.sizes.get("parameters"),
         threads=timed.threads,
         engine=timed.engine,
         arithmetic=timed.arithmetic,

@@ -1,0 +1,44 @@
+"""The photos that compression calibrates and checks on."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos
+from m2fp_kd.data.layouts import Record
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.geometry import place
+
+
+class SpreadPhotos:
+    """One side of a datamodule, read anew whenever it is gone through; of synthetic scenes, those of epoch 0.
+
+    Args:
+        source: a datamodule's `train` or `val`.
+        labels: their label set.
+        limit: take at most this many, evenly spaced; None for all.
+    """
+
+    def __init__(self, source: Sequence[Record] | DrawnPhotos, labels: LabelSet, limit: int | None = None) -> None:
+        self.photos: Photos = source if isinstance(source, DrawnPhotos) else StoredPhotos(source, labels)
+        count = len(self.photos)
+        self.indices = [round(index) for index in np.linspace(0, count - 1, min(count, limit or count))]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Photo]:
+        return (self.photos.photo(0, index) for index in self.indices)
+
+
+def training_canvases(data: ParsingDataModule) -> Callable[[int], Iterator[NDArray[np.uint8]]]:
+    """Gives so many training photos, evenly spread, as validation places them: uint8 (1, h, w, 3) each."""
+
+    def canvases(count: int) -> Iterator[NDArray[np.uint8]]:
+        photos = SpreadPhotos(data.train, data.labels, count)
+        return (place(photo.image, data.geometry)[0][None] for photo in photos)
+
+    return canvases

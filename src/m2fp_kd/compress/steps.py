@@ -1,0 +1,141 @@
+"""The steps that shrink a student, as ``conf/compress/step/`` lists them, and the only order that they may be taken in.
+
+Training steps (prune, qat) turn a network into another network and are followed by fine-tuning; artefact steps (export,
+quantise) turn a network, or its export, into a file.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from m2fp_kd.compress.export import export_onnx, graph_sha256
+from m2fp_kd.compress.quantise import quantise_static
+from m2fp_kd.evaluation.evaluate import LabelledPhoto
+from m2fp_kd.runtime.artefact import Card
+
+ORDER = {
+    "prune": "channels are removed while the network is still float and can be fine-tuned",
+    "qat": "what INT8 will do is trained against once the channels are final",
+    "export": "an exported graph is neither pruned nor trained any more",
+    "quantise": "INT8 is made from the export and is the last thing that happens",
+}
+"""Kinds of steps in their order, and why each stands where it does."""
+
+
+class OrderError(ValueError):
+    """Steps in an order that cannot work; the message gives the right one."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What artefacts are made from.
+
+    Attributes:
+        student: trained float network in eval mode, on the CPU.
+        card: of its fp32 artefact.
+        canvases: gives so many training photos as validation places them, uint8 (1, h, w, 3) each.
+        photos: validation photos.
+        fp32: its ONNX export; None before there is one.
+    """
+
+    student: nn.Module
+    card: Card
+    canvases: Callable[[int], Iterator[NDArray[np.uint8]]]
+    photos: Iterable[LabelledPhoto]
+    fp32: Path | None = None
+
+    def int8_card(self, *packages: str) -> Card:
+        """The card of an INT8 artefact made from the export by these packages."""
+        assert self.fp32 is not None, "check_order lets nothing be quantised before it is exported"
+        return replace(
+            self.card,
+            precision="int8",
+            parents=self.card.parents | {"fp32 graph": graph_sha256(self.fp32)},
+            versions=self.card.versions | {package: version(package) for package in packages},
+        )
+
+
+class Step(Protocol):
+    """Anything with a place in the order."""
+
+    kind: ClassVar[str]
+
+
+class ArtefactStep(Step, Protocol):
+    """A step that writes a file into a folder and returns it; `name` is the artefact's."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, source: Source, folder: Path) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Export:
+    """fp32 ONNX, which everything after it starts from."""
+
+    kind: ClassVar[str] = "export"
+    name: str = "fp32"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        export_onnx(source.student, path, source.card)
+        return path
+
+
+@dataclass(frozen=True)
+class StaticInt8:
+    """Static INT8 of the export.
+
+    Attributes:
+        name: of the artefact.
+        calibration_photos: how many training photos activations are observed on.
+    """
+
+    kind: ClassVar[str] = "quantise"
+    name: str = "int8"
+    calibration_photos: int = 300
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        card = source.int8_card("nncf", "onnxruntime")
+        quantise_static(source.fp32, source.canvases(self.calibration_photos), path, card)
+        return path
+
+
+def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
+    """Check that steps are in the order of `ORDER`, that something is exported and that every hop has its gate.
+
+    Raises:
+        OrderError: naming the steps that stand wrongly, why, and the right order.
+    """
+    names, kinds = list(steps), list(ORDER)
+    ranks = [kinds.index(step.kind) for step in steps.values()]
+    right = ",".join(sorted(names, key=lambda name: ranks[names.index(name)]))
+    for before, after in zip(range(len(names)), range(1, len(names)), strict=False):
+        if ranks[after] < ranks[before]:
+            raise OrderError(
+                f"{names[after]} cannot come after {names[before]}: {ORDER[kinds[ranks[after]]]}; the order is "
+                f"{' -> '.join(kinds)}, here 'compress/step@compress.steps=[{right}]'"
+            )
+    if kinds.index("export") not in ranks:
+        raise OrderError(
+            f"nothing is exported by the steps [{', '.join(names)}]: add `export` after prune and qat and before INT8"
+        )
+    if ungated := sorted({step.kind for step in steps.values()} - set(gates)):
+        raise OrderError(
+            f"no gate for {', '.join(ungated)}: nothing unverified is shipped; set compress.gates.{ungated[0]}"
+        )
+    taken: set[str] = set()
+    for key, step in steps.items():
+        name = getattr(step, "name", key)
+        if name in taken:
+            raise OrderError(f"two steps are named '{name}': give one another name with compress.steps.{key}.name=NAME")
+        taken.add(name)

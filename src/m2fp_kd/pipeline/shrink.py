@@ -1,0 +1,123 @@
+"""Compression as the configuration asks for it: training steps with their fine-tuning, then artefacts."""
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.progress import track
+from torch import nn
+
+from m2fp_kd.checkpoints.network import Network, load_network, save_network
+from m2fp_kd.compress.chain import CompressionResult, make_artefacts, parity_facts, torch_parse
+from m2fp_kd.compress.parity import Gate, Parity, compare
+from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
+from m2fp_kd.compress.steps import ArtefactStep, Export, Source, check_order
+from m2fp_kd.compress.training_steps import TrainingStep
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.pipeline.fine_tune import FineTuner
+from m2fp_kd.pipeline.teacher import Teacher
+from m2fp_kd.runtime.artefact import Card
+
+ORIGINAL = Export(name="original")
+"""Where training steps follow, the student as it was before them, to compare with."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The steps of ``cfg.compress``, checked.
+
+    Attributes:
+        training: prune, qat.
+        artefacts: export, quantise.
+        gates: limits by kind of step.
+        threads: CPU threads of the engine.
+    """
+
+    training: list[TrainingStep]
+    artefacts: list[ArtefactStep]
+    gates: dict[str, Gate]
+    threads: int | None
+
+    @property
+    def first_artefacts(self) -> list[ArtefactStep]:
+        """What is made of the student as training left it."""
+        return [ORIGINAL] if self.training else self.artefacts
+
+
+def read_recipe(cfg: DictConfig) -> Recipe:
+    """Build and check the steps of ``cfg.compress``.
+
+    Raises:
+        OrderError: the steps are in an order that cannot work, or unverified.
+    """
+    gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
+    steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
+    check_order(steps, gates)
+    is_training = {name: step.kind in ("prune", "qat") for name, step in steps.items()}
+    return Recipe(
+        [step for name, step in steps.items() if is_training[name]],
+        [step for name, step in steps.items() if not is_training[name]],
+        gates,
+        cfg.compress.threads,
+    )
+
+
+def shrink(
+    cfg: DictConfig,
+    recipe: Recipe,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    network: Network,
+    card: Card,
+) -> CompressionResult:
+    """Take a trained student through the recipe's training steps, then make its artefacts; every hop is checked.
+
+    A step that an earlier call of the same run has finished is taken from ``RUN/NAME.json``.
+
+    Args:
+        cfg: of the run.
+        recipe: its steps.
+        datamodule: its photos.
+        teacher: what fine-tuning learns from.
+        network: the student.
+        card: of its fp32 artefact.
+    """
+    photos, tuner = SpreadPhotos(datamodule.val, datamodule.labels), FineTuner(cfg, datamodule, teacher)
+    parities: list[Parity] = []
+    for step in recipe.training:
+        after = _trained(cfg, step, network, tuner)
+        hop = f"PyTorch -> {step.name}" if not parities else f"{recipe.training[0].name} -> {step.name}"
+        parses = torch_parse(network.module, card), torch_parse(after.module, card)
+        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.gates[step.kind])
+        parities.append(parity)
+        card = replace(
+            card, parity=card.parity | parity_facts(parity), parents=card.parents | {step.name: after.sha256}
+        )
+        network = after
+    return CompressionResult({}, parities) + artefacts(cfg, recipe.artefacts, recipe, datamodule, network.module, card)
+
+
+def artefacts(
+    cfg: DictConfig,
+    steps: list[ArtefactStep],
+    recipe: Recipe,
+    datamodule: ParsingDataModule,
+    student: nn.Module,
+    card: Card,
+) -> CompressionResult:
+    """Make the artefacts of some of a recipe's steps."""
+    photos = SpreadPhotos(datamodule.val, datamodule.labels)
+    source = Source(student.eval(), card, training_canvases(datamodule), photos)
+    return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.gates, recipe.threads)
+
+
+def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:
+    """The network after a training step, saved."""
+    saved = Path(cfg.run_dir) / f"{step.name}.json"
+    if not (saved.is_file() and cfg.ckpt_path == "last"):
+        module, recipe = step(copy.deepcopy(network.module), network.recipe, tuner)
+        save_network(saved, module, network.labels, network.geometry, recipe, network.lineage)
+    return load_network(saved)
