@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from m2fp_kd.compress.callback import CompressAfterFit, best_student
+from m2fp_kd.compress.chain import Checks
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.compress.steps import Export, StaticInt8
 from m2fp_kd.data.datamodule import ParsingDataModule
@@ -51,8 +52,7 @@ def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataM
         tmp_path / "artefacts",
         Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
         [Export(), StaticInt8(calibration_photos=2)],
-        {"export": ANY, "quantise": ANY},
-        threads=1,
+        Checks({"export": ANY, "quantise": ANY}, threads=1),
     )
     best = ModelCheckpoint(tmp_path, monitor="figure", mode="min")
     module = _Training()

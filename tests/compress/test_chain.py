@@ -1,15 +1,17 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from colour_student import canvases
 
-from m2fp_kd.compress.chain import make_artefacts
+from m2fp_kd.compress.chain import Checks, make_artefacts
 from m2fp_kd.compress.export import export_onnx, graph_sha256
 from m2fp_kd.compress.parity import Gate, ParityError
 from m2fp_kd.compress.steps import Export, Source, StaticInt8
 from m2fp_kd.runtime.artefact import load_card
+from m2fp_kd.runtime.parser import Parser
 
 GATES = {"export": Gate(0.999, 0.1), "quantise": Gate(0.97, 0.5)}
 
@@ -20,7 +22,7 @@ def source(student, card, photos) -> Source:
 
 
 def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp_path: Path) -> None:
-    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=20)], GATES, threads=1)
+    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=20)], Checks(GATES, 1))
     result.raise_failed()
     assert result.paths == {name: tmp_path / name / "model.onnx" for name in ("fp32", "int8")}
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> int8"]
@@ -37,7 +39,7 @@ def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp
 
 def test_a_failed_gate_raises_only_after_everything_is_saved(source: Source, tmp_path: Path) -> None:
     unreachable = GATES | {"quantise": Gate(0.97, -100.0)}
-    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], unreachable, threads=1)
+    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], Checks(unreachable, 1))
     assert all(path.is_file() for path in result.paths.values())
     assert load_card(result.paths["int8"]).parity["fp32 -> int8"]["passed"] is False
     with pytest.raises(ParityError, match="fp32 -> int8"):
@@ -65,7 +67,32 @@ def _exported(student: torch.nn.Module, source: Source, folder: Path) -> Path:
 
 @pytest.mark.parametrize("broken", [_WrongNormalisation, _SwappedChannels])
 def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: Path) -> None:
-    result = make_artefacts(source, tmp_path, [broken()], GATES, threads=1)
+    result = make_artefacts(source, tmp_path, [broken()], Checks(GATES, 1))
     assert load_card(result.paths["fp32"]).parity["PyTorch -> fp32"]["passed"] is False
     with pytest.raises(ParityError, match="PyTorch -> fp32"):
         result.raise_failed()
+
+
+def test_another_arithmetic_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
+    """On any CPU: an engine that is left to itself says bf16 here, and rounds as coarsely as that."""
+    load = Parser.load
+
+    def load_bf16(path, engine=None, threads=None, arithmetic="f32"):
+        parser = load(path, engine, threads)
+        if arithmetic == "auto":
+            run = parser.engine.run
+            parser.engine = replace(parser.engine, arithmetic="bf16", run=lambda images: run(images // 64 * 64))
+        return parser
+
+    monkeypatch.setattr(Parser, "load", load_bf16)
+    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES | {"arithmetic": Gate(1.0, 0.0)}, 1, "auto"))
+    assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 f32 -> fp32 bf16"]
+    card = load_card(result.paths["fp32"])
+    assert card.arithmetic == "f32" and card.parity["fp32 f32 -> fp32 bf16"]["passed"] is False
+
+
+def test_where_the_engine_chooses_f32_there_is_nothing_more_to_check(source: Source, tmp_path: Path) -> None:
+    if Parser.load(Export()(source, tmp_path / "probe"), arithmetic="auto").engine.arithmetic != "f32":
+        pytest.skip("this CPU computes in another arithmetic")
+    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES, 1, "auto"))
+    assert len(result.parities) == 1

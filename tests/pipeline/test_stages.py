@@ -12,11 +12,13 @@ from PIL import Image
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
+from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.data.teacher_cache import CacheError
 from m2fp_kd.distill.fit import resume_from
 from m2fp_kd.distill.module import Distillation
 from m2fp_kd.evaluation.report import read_report
 from m2fp_kd.pipeline import run
+from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.parser import Parser
 from tests.distill.tiny import TINY
 
@@ -228,3 +230,34 @@ def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
 def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint wants the student\.json"):
         run(composed("stage=compress", f"student.checkpoint={teacher_file}"))
+
+
+def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> None:
+    cfg = composed(
+        "compress=prune40_int8", "compress.gates.prune.min_pixel_agreement=0", "compress.gates.prune.max_miou_drop=100",
+        "compress.steps.prune.reduction=0.2", "compress.steps.prune.last_epochs=1", "trainer.max_epochs=1",
+    )  # fmt: skip
+    run(cfg)
+    folder = Path(cfg.run_dir)
+    report = read_report(folder / "report.json")
+    assert list(report["models"]) == ["student_original", "student_fp32", "student_int8"]
+    assert [hop["hop"] for hop in report["parity"]] == [
+        "PyTorch -> original", "PyTorch -> pruned", "PyTorch -> fp32", "fp32 -> int8",
+    ]  # fmt: skip
+    original, fp32, int8 = (report["models"][name]["parameters"] for name in report["models"])
+    assert 0.7 * original < fp32 == int8 <= 0.8 * original
+    pruned = load_network(folder / "pruned.json")
+    assert sum(weight.numel() for weight in pruned.module.parameters()) == fp32
+    card = load_card(folder / "artefacts" / "int8" / "model.onnx")
+    assert card.parents["pruned"] == pruned.sha256 and {"PyTorch -> pruned", "fp32 -> int8"} <= set(card.parity)
+
+    before = (folder / "pruned.safetensors").stat().st_mtime_ns
+    run(cfg)
+    assert (folder / "pruned.safetensors").stat().st_mtime_ns == before, "a finished step is not repeated"
+
+
+def test_steps_in_a_wrong_order_are_refused_before_anything_is_done(composed: Composer) -> None:
+    cfg = composed("compress/step@compress.steps=[export,int8_static,prune]")
+    with pytest.raises(OrderError, match="prune,export,int8_static"):
+        run(cfg)
+    assert not (Path(cfg.run_dir) / "checkpoints").exists()

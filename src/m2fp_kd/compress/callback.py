@@ -1,7 +1,7 @@
 """Compression as a Lightning callback: when training ends, its best student becomes checked artefacts."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -9,8 +9,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from m2fp_kd.compress.chain import CompressionResult, make_artefacts
-from m2fp_kd.compress.parity import Gate
+from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
 from m2fp_kd.compress.steps import ArtefactStep, Source
 from m2fp_kd.runtime.artefact import Card
@@ -27,26 +26,17 @@ class CompressAfterFit(pl.Callback):
         folder: every step writes into a folder of its own in it.
         card: of the fp32 artefact.
         steps: what to make, in order.
-        gates: limits by kind of step.
-        threads: CPU threads of the engine; None leaves it to the engine.
+        checks: how every hop is checked.
 
     Attributes:
         results: what was made; None before training has ended and on other processes.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        card: Card,
-        steps: Sequence[ArtefactStep],
-        gates: Mapping[str, Gate],
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, folder: str | Path, card: Card, steps: Sequence[ArtefactStep], checks: Checks) -> None:
         self.folder = Path(folder)
         self.card = card
         self.steps = steps
-        self.gates = gates
-        self.threads = threads
+        self.checks = checks
         self.results: CompressionResult | None = None
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -56,7 +46,7 @@ class CompressAfterFit(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         student = best_student(pl_module.get_submodule("student"), best_checkpoint(trainer))
         source = Source(student, self.card, training_canvases(data), SpreadPhotos(data.val, data.labels))
-        self.results = make_artefacts(source, self.folder, self.steps, self.gates, self.threads)
+        self.results = make_artefacts(source, self.folder, self.steps, self.checks)
 
     def raise_failed(self) -> None:
         """Raise ParityError if a gate failed."""

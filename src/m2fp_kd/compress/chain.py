@@ -1,6 +1,7 @@
 """The whole way from a trained student to its artefacts, each checked against the model before it."""
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -16,9 +17,27 @@ from m2fp_kd.compress.deploy import Deployable
 from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
 from m2fp_kd.compress.steps import ArtefactStep, Source
 from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
-from m2fp_kd.runtime.artefact import Card, save_card
+from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
 from m2fp_kd.runtime.parser import Parser
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """How hops are checked.
+
+    Attributes:
+        gates: limits by kind of step, and of "arithmetic".
+        threads: CPU threads of the engine; None leaves it to the engine.
+        arithmetic: "auto" also checks the last artefact in what the engine computes in when it is left to itself (bf16
+            on CPUs that have it); "f32" does not.
+    """
+
+    gates: Mapping[str, Gate]
+    threads: int | None = None
+    arithmetic: str = "f32"
 
 
 @dataclass(frozen=True)
@@ -43,11 +62,7 @@ class CompressionResult:
 
 
 def make_artefacts(
-    source: Source,
-    folder: str | Path,
-    steps: Iterable[ArtefactStep],
-    gates: Mapping[str, Gate],
-    threads: int | None = None,
+    source: Source, folder: str | Path, steps: Iterable[ArtefactStep], checks: Checks
 ) -> CompressionResult:
     """Export a student, quantise the export, and measure the parity of every hop in f32 arithmetic.
 
@@ -57,8 +72,7 @@ def make_artefacts(
         source: the network, its card and photos. Parity, sizes, versions and parents are filled into the cards.
         folder: every step writes into `folder/NAME/`.
         steps: in an order that `check_order` accepts.
-        gates: limits by kind of step.
-        threads: CPU threads of the engine; None leaves it to the engine.
+        checks: gates, threads and arithmetic.
     """
     parameters = sum(weight.numel() for weight in source.student.parameters())
     card = replace(
@@ -70,12 +84,16 @@ def make_artefacts(
     before, before_name, result = torch_parse(source.student, card), "PyTorch", CompressionResult({}, [])
     for step in steps:
         path = step(source, Path(folder) / step.name)
-        parser = Parser.load(path, threads=threads)
-        parity = _check(f"{before_name} -> {step.name}", before, parser, source.photos, gates[step.kind], path)
+        parser = Parser.load(path, threads=checks.threads)
+        parity = _check(f"{before_name} -> {step.name}", before, parser, source.photos, checks.gates[step.kind], path)
         result += CompressionResult({step.name: path}, [parity])
+        engine = parser.engine
+        save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.arithmetic))
         if step.kind == "export":
             source = replace(source, fp32=path)
             before, before_name = artefact_parse(parser), step.name
+    if checks.arithmetic == "auto":
+        result += _check_arithmetic(parser, path, source.photos, checks)
     return result
 
 
@@ -100,10 +118,20 @@ def artefact_parse(parser: Parser) -> Parse:
 def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhoto], gate: Gate, path: Path) -> Parity:
     """Measure a hop and write it into the card of the artefact behind it."""
     parity = compare(hop, before, artefact_parse(after), track(photos, hop), after.labels, gate)
-    engine = after.engine
-    parities = after.card.parity | parity_facts(parity)
-    save_card(path, replace(after.card, engine=engine.name, arithmetic=engine.arithmetic, parity=parities))
+    save_card(path, replace(after.card, parity=after.card.parity | parity_facts(parity)))
     return parity
+
+
+def _check_arithmetic(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
+    """Measure what an artefact loses where the engine chooses the arithmetic; nothing where it chooses f32."""
+    served = Parser.load(path, threads=checks.threads, arithmetic="auto")
+    chosen = served.engine.arithmetic
+    if chosen == "f32":
+        log.info("%s computes in f32 on this CPU; there is no other arithmetic to check", served.engine.name)
+        return CompressionResult({}, [])
+    hop = f"{path.parent.name} f32 -> {path.parent.name} {chosen}"
+    parity = _check(hop, artefact_parse(parser), served, photos, checks.gates["arithmetic"], path)
+    return CompressionResult({}, [parity])
 
 
 def parity_facts(parity: Parity) -> dict[str, dict]:

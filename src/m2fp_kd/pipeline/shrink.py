@@ -11,7 +11,7 @@ from rich.progress import track
 from torch import nn
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
-from m2fp_kd.compress.chain import CompressionResult, make_artefacts, parity_facts, torch_parse
+from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, parity_facts, torch_parse
 from m2fp_kd.compress.parity import Gate, Parity, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
 from m2fp_kd.compress.steps import ArtefactStep, Export, Source, check_order
@@ -32,14 +32,12 @@ class Recipe:
     Attributes:
         training: prune, qat.
         artefacts: export, quantise.
-        gates: limits by kind of step.
-        threads: CPU threads of the engine.
+        checks: how every hop is checked.
     """
 
     training: list[TrainingStep]
     artefacts: list[ArtefactStep]
-    gates: dict[str, Gate]
-    threads: int | None
+    checks: Checks
 
     @property
     def first_artefacts(self) -> list[ArtefactStep]:
@@ -60,8 +58,7 @@ def read_recipe(cfg: DictConfig) -> Recipe:
     return Recipe(
         [step for name, step in steps.items() if is_training[name]],
         [step for name, step in steps.items() if not is_training[name]],
-        gates,
-        cfg.compress.threads,
+        Checks(gates, cfg.compress.threads, cfg.compress.arithmetic),
     )
 
 
@@ -91,7 +88,7 @@ def shrink(
         after = _trained(cfg, step, network, tuner)
         hop = f"PyTorch -> {step.name}" if not parities else f"{recipe.training[0].name} -> {step.name}"
         parses = torch_parse(network.module, card), torch_parse(after.module, card)
-        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.gates[step.kind])
+        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.checks.gates[step.kind])
         parities.append(parity)
         card = replace(
             card, parity=card.parity | parity_facts(parity), parents=card.parents | {step.name: after.sha256}
@@ -111,7 +108,7 @@ def artefacts(
     """Make the artefacts of some of a recipe's steps."""
     photos = SpreadPhotos(datamodule.val, datamodule.labels)
     source = Source(student.eval(), card, training_canvases(datamodule), photos)
-    return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.gates, recipe.threads)
+    return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.checks)
 
 
 def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:

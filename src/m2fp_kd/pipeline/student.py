@@ -58,9 +58,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
     module.objective.check(teacher_gives, frozenset(cfg.student.gives))
     card = student_card(datamodule, network, lineage)
-    compression = CompressAfterFit(
-        Path(cfg.run_dir) / "artefacts", card, recipe.first_artefacts, recipe.gates, recipe.threads
-    )
+    compression = CompressAfterFit(Path(cfg.run_dir) / "artefacts", card, recipe.first_artefacts, recipe.checks)
     trainer = fit(cfg, module, datamodule, [PredictionPictures(), compression])
     if not trainer.is_global_zero or compression.results is None:
         return {}
