@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -229,7 +230,16 @@ def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
 
 def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint wants the student\.json"):
-        run(composed("stage=compress", f"student.checkpoint={teacher_file}"))
+        run(composed(f"student.checkpoint={teacher_file}"))
+
+
+def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, teacher_file: Path) -> None:
+    cfg = composed("stage=compress", f"student.checkpoint={teacher_file}")
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    assert list(report["models"]) == ["student_fp32", "student_int8"]
+    card = load_card(Path(cfg.run_dir) / "artefacts" / "int8" / "model.onnx")
+    assert card.head == "m2fp" and card.teacher == {"name": "tiny", "licence": "Apache-2.0", "sha256": ANY}
 
 
 def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> None:

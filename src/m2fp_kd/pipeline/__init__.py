@@ -6,7 +6,8 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from m2fp_kd.pipeline.identity import claim
-from m2fp_kd.pipeline.student import cache_targets, compress_saved, train_student
+from m2fp_kd.pipeline.saved import compress_saved
+from m2fp_kd.pipeline.student import cache_targets, train_student
 from m2fp_kd.pipeline.teacher import train_teacher
 from m2fp_kd.versions import check_versions
 

@@ -16,6 +16,7 @@ from m2fp_kd.compress.photos import training_canvases
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.distill.module import Distillation
+from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline.teacher import Teacher, build_module
 
 
@@ -76,7 +77,8 @@ class FineTuner:
         return training_canvases(self.datamodule)(count)
 
     def _module(self, student: nn.Module, cfg: DictConfig) -> Distillation:
-        terms: Mapping[str, Any] = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
+        own = cfg.teacher.terms if isinstance(student, M2FP) else cfg.student.terms
+        terms: Mapping[str, Any] = {**instantiate(cfg.distill.terms), **instantiate(own)}
         return build_module(cfg, student, terms, self.datamodule, self.teacher.source)
 
     def _data(self) -> ParsingDataModule:

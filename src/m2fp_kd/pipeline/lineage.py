@@ -11,6 +11,7 @@ from torch import nn
 from m2fp_kd.checkpoints.network import Network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
@@ -41,9 +42,29 @@ def student_lineage(
     }
 
 
+def teacher_lineage(network: M2FP, card: dict[str, Any]) -> dict[str, Any]:
+    """Of an M2FP that is compressed itself: it has no other teacher than itself.
+
+    Args:
+        network: the M2FP.
+        card: what is known of it: name, licence, hash, data, score.
+    """
+    return {
+        "teacher": {key: card.get(key) for key in ("name", "licence", "sha256")},
+        "licences": [licence] if (licence := card.get("licence")) else [],
+        "parent": card.get("parent"),
+        "data": card.get("data") or {},
+        "student": "M2FP",
+        "backbone": card.get("name"),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "val/mIoU": card.get("val/mIoU"),
+        "git_commit": git_commit(),
+    }
+
+
 def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: dict[str, Any]) -> Card:
     """Of a student's fp32 artefact."""
-    head = "m2fp" if isinstance(student, M2FPStudent) else "fpn"
+    head = "m2fp" if isinstance(student, M2FPStudent | M2FP) else "fpn"
     persons = head == "m2fp" and datamodule.labels.has_human and datamodule.has_persons
     return Card(
         label_set=datamodule.labels.to_dict(),

@@ -18,6 +18,7 @@ from m2fp_kd.compress.steps import ArtefactStep, Export, Source, check_order
 from m2fp_kd.compress.training_steps import TrainingStep
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.pipeline.fine_tune import FineTuner
+from m2fp_kd.pipeline.lineage import saved_card
 from m2fp_kd.pipeline.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 
@@ -60,6 +61,17 @@ def read_recipe(cfg: DictConfig) -> Recipe:
         [step for name, step in steps.items() if not is_training[name]],
         Checks(gates, cfg.compress.threads, cfg.compress.arithmetic),
     )
+
+
+def compress(
+    cfg: DictConfig, recipe: Recipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
+) -> CompressionResult:
+    """Take a saved student through the whole recipe."""
+    card = saved_card(datamodule, network)
+    result = artefacts(cfg, recipe.first_artefacts, recipe, datamodule, network.module, card)
+    if recipe.training:
+        result += shrink(cfg, recipe, datamodule, teacher, network, card)
+    return result
 
 
 def shrink(

@@ -8,21 +8,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, load_strictly, save_network
+from m2fp_kd.checkpoints.network import CheckpointError, load_network, load_strictly, save_network
 from m2fp_kd.compress.callback import CompressAfterFit
-from m2fp_kd.compress.chain import CompressionResult
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.callbacks import PredictionPictures
 from m2fp_kd.distill.fit import fit, load_best
-from m2fp_kd.evaluation.report import RunReport, summary_table, write_report
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.finish import finish
 from m2fp_kd.pipeline.identity import claim_sources
 from m2fp_kd.pipeline.lineage import saved_card, student_card, student_lineage
-from m2fp_kd.pipeline.report import build_report
-from m2fp_kd.pipeline.shrink import Recipe, artefacts, read_recipe, shrink
-from m2fp_kd.pipeline.teacher import Teacher, build_module, load_teacher
-from m2fp_kd.pipeline.wandb import log_report
+from m2fp_kd.pipeline.shrink import compress, read_recipe, shrink
+from m2fp_kd.pipeline.teacher import build_module, load_teacher
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +47,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
         finished = load_network(saved)
-        result = _compress(cfg, recipe, datamodule, teacher, finished)
-        return _report(cfg, datamodule, teacher, finished.lineage, result)
+        result = compress(cfg, recipe, datamodule, teacher, finished)
+        return finish(cfg, datamodule, teacher, finished.lineage, result)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
@@ -69,7 +65,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if recipe.training:
         finished = load_network(saved)
         result += shrink(cfg, recipe, datamodule, teacher, finished, saved_card(datamodule, finished))
-    return _report(cfg, datamodule, teacher, lineage, result, trainer.loggers)
+    return finish(cfg, datamodule, teacher, lineage, result, trainer.loggers)
 
 
 def cache_targets(cfg: DictConfig) -> dict[str, float]:
@@ -81,76 +77,20 @@ def cache_targets(cfg: DictConfig) -> dict[str, float]:
     return {"cached": float(len(datamodule.cache.names))}
 
 
-def compress_saved(cfg: DictConfig) -> dict[str, float]:
-    """Export, quantise, check and report a student that was trained before: ``student.checkpoint=PATH.json``."""
-    if cfg.student.checkpoint is None:
-        raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
-    recipe = read_recipe(cfg)
-    network = load_network(cfg.student.checkpoint)
-    datamodule = instantiate(cfg.data.module)
-    _require_same_parts(network, datamodule, cfg.student.checkpoint)
-    if network.geometry != datamodule.geometry:
-        raise ValueError(
-            f"{cfg.student.checkpoint} was trained at {network.geometry.size} pixels, not {datamodule.geometry.size}; "
-            f"add data.size={network.geometry.size}"
-        )
-    teacher = load_teacher(cfg, datamodule)
-    claim_sources(cfg, {"student.checkpoint": network.sha256, "data": data_sha256(datamodule.records)})
-    result = _compress(cfg, recipe, datamodule, teacher, network)
-    return _report(cfg, datamodule, teacher, network.lineage, result)
-
-
 def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
     """A fresh student, or one that starts from ``student.checkpoint``, and where that comes from."""
     student = instantiate(cfg.student.network)
     if cfg.student.checkpoint is None:
         return student, None
     saved = load_network(cfg.student.checkpoint)
-    _require_same_parts(saved, datamodule, cfg.student.checkpoint)
+    if isinstance(saved.module, M2FP):
+        raise CheckpointError(
+            f"{cfg.student.checkpoint} holds a teacher; student.checkpoint wants the student.json of a run"
+        )
+    if saved.labels.parts != datamodule.labels.parts:
+        raise CheckpointError(
+            f"{cfg.student.checkpoint} knows the parts of '{saved.labels.name}', the data those of "
+            f"'{datamodule.labels.name}'; choose data of the student's label set"
+        )
     load_strictly(student, saved.module.state_dict(), cfg.student.checkpoint)
     return student, {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
-
-
-def _require_same_parts(network: Network, datamodule: ParsingDataModule, path: str) -> None:
-    if isinstance(network.module, M2FP):
-        raise CheckpointError(f"{path} holds a teacher; student.checkpoint wants the student.json of a run")
-    if network.labels.parts != datamodule.labels.parts:
-        raise CheckpointError(
-            f"{path} knows the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
-            "choose data of the student's label set"
-        )
-
-
-def _compress(
-    cfg: DictConfig, recipe: Recipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
-) -> CompressionResult:
-    """The whole recipe for a saved student."""
-    card = saved_card(datamodule, network)
-    result = artefacts(cfg, recipe.first_artefacts, recipe, datamodule, network.module, card)
-    if recipe.training:
-        result += shrink(cfg, recipe, datamodule, teacher, network, card)
-    return result
-
-
-def _report(
-    cfg: DictConfig,
-    datamodule: ParsingDataModule,
-    teacher: Teacher,
-    lineage: dict[str, Any],
-    compression: CompressionResult,
-    loggers: list[Any] | None = None,
-) -> dict[str, float]:
-    """Write the report, print its table, and only then let a failed gate fail the run."""
-    artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
-    report = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
-    _, page = write_report(Path(cfg.run_dir), report)
-    log_report(loggers or [], report, Path(cfg.run_dir))
-    print(f"\n{summary_table(report)}\n\nreport: {page}")
-    compression.raise_failed()
-    return _metrics(report)
-
-
-def _metrics(report: RunReport) -> dict[str, float]:
-    """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
-    scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
-    return scores | {"val/mIoU": report.lineage["val/mIoU"]}

@@ -79,7 +79,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     if cfg.teacher.checkpoint is None:
         network = instantiate(cfg.teacher.network)
     else:
-        network, parent = load_teacher_network(cfg, labels)
+        network, parent = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
         network.requires_grad_(True)
     data = data_sha256(datamodule.records)
     claim_sources(cfg, {"data": data, "teacher.checkpoint": parent["sha256"] if parent else None})
@@ -100,16 +100,21 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}
 
 
-def load_teacher_network(cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[str, Any]]:
-    """The network in ``teacher.checkpoint`` and its card: one of our own .json files, or a published M2FP checkpoint.
+def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[str, Any]]:
+    """The M2FP in a checkpoint and its card: one of our own .json files, or a published checkpoint.
+
+    Args:
+        path: the checkpoint.
+        cfg: a published checkpoint is loaded into ``cfg.teacher.network``.
+        labels: the data's.
 
     Raises:
         CheckpointError: not an M2FP, the tensors do not fit, or the teacher knows other parts than the data.
         FileNotFoundError: no such file.
     """
-    path = Path(cfg.teacher.checkpoint)
+    path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"teacher.checkpoint={path} does not exist")
+        raise FileNotFoundError(f"the checkpoint {path} does not exist")
     if path.suffix in (".json", ".safetensors"):
         saved = load_network(path)
         if not isinstance(saved.module, M2FP):
@@ -150,7 +155,7 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
         folder = Path(cfg.teacher.cache)
         datamodule.cache = TeacherCache(folder, stored_key(folder))
         return Teacher(CachedTeacher(), read_teacher_card(folder, labels))
-    network, card = load_teacher_network(cfg, labels)
+    network, card = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
     fold_batch_norm(network.eval())
     whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry)
     if mode == "live":

@@ -1,0 +1,42 @@
+"""The end of every run: its report is written and its table printed before a failed gate may fail it."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from m2fp_kd.compress.chain import CompressionResult
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.evaluation.report import RunReport, summary_table, write_report
+from m2fp_kd.pipeline.report import build_report
+from m2fp_kd.pipeline.teacher import Teacher
+from m2fp_kd.pipeline.wandb import log_report
+
+
+def finish(
+    cfg: DictConfig,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    lineage: dict[str, Any],
+    compression: CompressionResult,
+    loggers: list[Any] | None = None,
+) -> dict[str, float]:
+    """Write the report, print its table, and only then let a failed gate fail the run; return the scores.
+
+    Raises:
+        ParityError: a gate failed.
+    """
+    artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
+    report = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
+    _, page = write_report(Path(cfg.run_dir), report)
+    log_report(loggers or [], report, Path(cfg.run_dir))
+    print(f"\n{summary_table(report)}\n\nreport: {page}")
+    compression.raise_failed()
+    return _metrics(report)
+
+
+def _metrics(report: RunReport) -> dict[str, float]:
+    """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
+    scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
+    validation = report.lineage["val/mIoU"]  # unknown of a published checkpoint
+    return scores if validation is None else scores | {"val/mIoU": validation}

@@ -1,0 +1,62 @@
+"""Compression of a network that was trained before."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.finish import finish
+from m2fp_kd.pipeline.identity import claim_sources
+from m2fp_kd.pipeline.lineage import teacher_lineage
+from m2fp_kd.pipeline.shrink import compress, read_recipe
+from m2fp_kd.pipeline.teacher import load_m2fp, load_teacher
+
+
+def compress_saved(cfg: DictConfig) -> dict[str, float]:
+    """Take ``student.checkpoint`` through the recipe of ``cfg.compress``, and report.
+
+    It is the student.json or the teacher.json of a run, or a published M2FP checkpoint: an M2FP is exported, pruned and
+    quantised as students are.
+
+    Raises:
+        ParityError: a gate failed; everything is saved by then.
+        OrderError: the steps are in an order that cannot work; nothing was done.
+        CheckpointError: the network knows other parts than the data.
+    """
+    if cfg.student.checkpoint is None:
+        raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
+    recipe = read_recipe(cfg)
+    datamodule = instantiate(cfg.data.module)
+    network = _load(cfg, datamodule)
+    if network.geometry != datamodule.geometry:
+        raise ValueError(
+            f"{cfg.student.checkpoint} was trained at {network.geometry.size} pixels, not {datamodule.geometry.size}; "
+            f"add data.size={network.geometry.size}"
+        )
+    teacher = load_teacher(cfg, datamodule)
+    claim_sources(cfg, {"student.checkpoint": network.sha256, "data": data_sha256(datamodule.records)})
+    result = compress(cfg, recipe, datamodule, teacher, network)
+    return finish(cfg, datamodule, teacher, network.lineage, result)
+
+
+def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
+    path = Path(cfg.student.checkpoint)
+    if path.suffix in (".json", ".safetensors"):
+        network = load_network(path)
+        if network.labels.parts != datamodule.labels.parts:
+            raise CheckpointError(
+                f"{path} knows the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
+                "choose data of the network's label set"
+            )
+        if isinstance(network.module, M2FP):
+            network.lineage = teacher_lineage(network.module, network.lineage | {"sha256": network.sha256})
+        return network
+    module, card = load_m2fp(path, cfg, datamodule.labels)
+    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    lineage = teacher_lineage(module, card)
+    return Network(module, datamodule.labels, datamodule.geometry, recipe, lineage, card["sha256"])
