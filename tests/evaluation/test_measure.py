@@ -8,18 +8,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.evaluation.measure import artefact_megabytes, measure, measure_callable
-from m2fp_kd.runtime.artefact import Card, save_card
-from m2fp_kd.runtime.geometry import Geometry
-from tests.runtime.conftest import COLOURS, write_model
+from m2fp_kd.evaluation.child import ChildError
+from m2fp_kd.evaluation.measure import (
+    Loaded,
+    artefact_megabytes,
+    main,
+    measure,
+    measure_callable,
+    measure_command,
+    measure_here,
+    measuring_options,
+    parse_copies,
+)
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.engines import Engine
+from m2fp_kd.runtime.geometry import Geometry, Placement
+from m2fp_kd.runtime.parser import Parser
+from tests.evaluation.tiny import write_artefact
 
 
 @pytest.fixture
 def artefact(tmp_path: Path) -> Path:
-    model = tmp_path / "artefact" / "model.onnx"
-    write_model(model)
-    save_card(model, Card(COLOURS.to_dict(), asdict(Geometry(64)), "fp32", "fpn"))
-    return model.parent
+    return write_artefact(tmp_path / "artefact")
 
 
 def test_measures_in_a_process_of_its_own(artefact: Path, tmp_path: Path) -> None:
@@ -30,7 +41,10 @@ def test_measures_in_a_process_of_its_own(artefact: Path, tmp_path: Path) -> Non
     assert measured.photos == "2 photos (30x40)"
     assert (measured.runs, measured.threads, measured.engine, measured.arithmetic) == (4, 1, "onnxruntime", "f32")
     assert measured.megabytes == (artefact / "model.onnx").stat().st_size / 1e6
-    assert measured.load_ms is not None and measured.load_ms > 0
+    assert measured.load_ms is not None and measured.first_ms is not None
+    assert 0 < measured.load_ms < measured.first_ms
+    assert len(measured.times_ms) == 4 and measured.p50_ms == pytest.approx(np.median(measured.times_ms))
+    assert (measured.batch, measured.network) == (1, [64, 64])
     if Path("/proc/self/status").exists():
         assert measured.empty_mb is not None and measured.peak_mb is not None
         # This process holds a test suite; the measured one starts from nothing.
@@ -40,6 +54,50 @@ def test_measures_in_a_process_of_its_own(artefact: Path, tmp_path: Path) -> Non
 def test_without_photos_one_of_the_artefacts_size_is_made(artefact: Path) -> None:
     measured = measure(artefact / "model.onnx", runs=1, engine="onnxruntime")
     assert measured.photos == "1 photo (64x64)"
+
+
+def test_a_batch_goes_through_the_network_at_once(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+    run = Engine.__call__
+
+    def spy(engine: Engine, images: np.ndarray) -> dict[str, np.ndarray]:
+        shapes.append(images.shape)
+        return run(engine, images)
+
+    monkeypatch.setattr(Engine, "__call__", spy)
+    main([str(artefact), "--batch=3", "--runs=1", "--engine=onnxruntime"])
+    assert set(shapes) == {(3, 64, 64, 3)}
+    shapes.clear()
+    main([str(artefact), "--runs=1", "--engine=onnxruntime"])
+    assert set(shapes) == {(1, 64, 64, 3)}
+
+
+def test_anything_that_prints_a_measurement_is_measured(tmp_path: Path) -> None:
+    program = tmp_path / "other.py"
+    program.write_text(
+        "import json\n"
+        "from dataclasses import asdict\n"
+        "from m2fp_kd.evaluation.measure import Loaded, measure_here, measuring_options\n"
+        "options = measuring_options('Other.').parse_args()\n"
+        "load = lambda: Loaded(lambda photo: None, lambda photo: photo.shape[:2], 32, 'none', 'f16', 1.5)\n"
+        "print(json.dumps(asdict(measure_here(load, options))))\n"
+    )
+    measured = measure_command([sys.executable, str(program)], "other", [], 7, 2, 4, 10)
+    assert (measured.runs, measured.threads, measured.batch, measured.network) == (7, 2, 4, [32, 32])
+    assert (measured.engine, measured.arithmetic, measured.megabytes) == ("none", "f16", 1.5)
+    program.write_text("print('{\"speed\": 3}')")
+    with pytest.raises(ChildError, match=r"measuring other failed \(what it printed is no measurement\)"):
+        measure_command([sys.executable, str(program)], "other", [], 7, 2, 4, 10)
+
+
+def test_photos_count_as_empty_whenever_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(3):
+        Image.new("RGB", (1000, 500)).save(tmp_path / f"{index}.png")
+    monkeypatch.setattr("m2fp_kd.evaluation.measure.memory_mb", {"VmRSS": 40.0, "VmHWM": 50.0}.get)
+    options = measuring_options("").parse_args(["--photos", str(tmp_path), "--runs=1"])
+    measured = measure_here(lambda: Loaded(np.sum, lambda photo: photo.shape[:2], 1, "none", "f32", 1.0), options)
+    assert measured.peak_mb == 50 and measured.empty_mb == pytest.approx(40 + 2 * 1.5)
+    assert measured.first_ms is None and measured.network == [500, 1000]
 
 
 def test_a_failing_process_says_why(tmp_path: Path) -> None:
@@ -76,7 +134,31 @@ def test_callable_gives_median_and_tail() -> None:
         measure_callable(parse, [])
 
 
+def test_slow_calls_are_few() -> None:
+    calls = []
+
+    def parse(photo: np.ndarray) -> None:
+        calls.append(photo)
+        time.sleep(0.02)
+
+    measured = measure_callable(parse, [np.zeros((4, 6, 3), np.uint8)], runs=10, seconds=0.01)
+    assert measured.runs == 1 and len(calls) == 2
+
+
 def test_openvino_size_counts_the_weights_but_not_the_card(tmp_path: Path) -> None:
     for name, size in (("model.xml", 1000), ("model.bin", 500_000), ("card.json", 7000)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert artefact_megabytes(tmp_path) == artefact_megabytes(tmp_path / "model.xml") == 0.501
+
+
+def test_every_photo_of_a_batch_gets_its_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    cihp = LABEL_SETS["cihp"]
+    card = Card(cihp.to_dict(), asdict(Geometry(64)), "fp32", "m2fp", people="persons")
+    numbers = np.arange(3, dtype=np.float32)
+    outputs = {"part_map": np.zeros((3, 64, 64), np.uint8), "class_logits": numbers, "mask_logits": 10 * numbers}
+    parser = Parser(Engine("none", "f32", tuple(outputs), lambda images: outputs), card)
+    seen = []
+    monkeypatch.setattr("m2fp_kd.evaluation.measure.people", lambda *logits_and_more: seen.append(logits_and_more))
+    parse_copies(parser, 3)(np.zeros((32, 64, 3), np.uint8))
+    placement = Placement((32, 64), (32, 64), (64, 64))
+    assert seen == [(index, 10 * index, placement, cihp.num_parts) for index in range(3)]

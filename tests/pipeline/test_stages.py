@@ -271,3 +271,21 @@ def test_steps_in_a_wrong_order_are_refused_before_anything_is_done(composed: Co
     with pytest.raises(OrderError, match="prune,export,int8_static"):
         run(cfg)
     assert not (Path(cfg.run_dir) / "checkpoints").exists()
+
+
+def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) -> None:
+    any_qat = ["compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100"]
+    cfg = composed("compress=int8_qat", *any_qat, "compress.steps.qat.epochs=1", "trainer.max_epochs=1")
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    assert [hop["hop"] for hop in report["parity"]] == [
+        "PyTorch -> original", "PyTorch -> qat", "PyTorch -> fp32", "fp32 -> int8",
+    ]  # fmt: skip
+    trained = load_network(Path(cfg.run_dir) / "qat.json").module
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in trained.modules())
+
+
+def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
+    cfg = composed("compress=int8_accurate", "trainer.max_epochs=1", "compress.steps.int8_accurate.max_evaluations=30")
+    run(cfg)
+    assert list(read_report(Path(cfg.run_dir) / "report.json")["models"]) == ["student_fp32", "student_int8"]

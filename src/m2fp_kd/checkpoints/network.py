@@ -17,9 +17,11 @@ from m2fp_kd.runtime.geometry import Geometry
 FORMAT = "m2fp-kd network, version 2"
 BUILDERS = (
     "m2fp_kd.models.backbones.build_backbone",
+    "m2fp_kd.models.fold.build_folded",
     "m2fp_kd.models.fpn.FPNStudent",
     "m2fp_kd.models.m2fp.build_m2fp",
     "m2fp_kd.models.m2fp_student.M2FPStudent",
+    "m2fp_kd.models.pruned.build_pruned",
 )
 
 

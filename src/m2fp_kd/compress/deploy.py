@@ -1,11 +1,19 @@
 """The network as it is shipped: a uint8 canvas in, a part map out, everything between in one graph."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from m2fp_kd.models.attention import DeformableAttention
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.outputs import StudentOutput, log_parts
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.geometry import STRIDE, Geometry
+
 OUTPUTS = {"fpn": ("part_map",), "m2fp": ("part_map", "class_logits", "mask_logits")}
-"""Names of the outputs, in order, by the student's head."""
+"""Names of the outputs, in order, by the network's head."""
 
 OUTPUT_STRIDE = 4
 
@@ -46,3 +54,79 @@ class Deployable(nn.Module):
         if len(self.outputs) == 1:
             return (part_map,)
         return part_map, output.queries.class_logits, output.queries.mask_logits
+
+
+class M2FPAsStudent(nn.Module):
+    """An M2FP that answers as a mask-classification student does, so that it can be exported as one.
+
+    Args:
+        network: the M2FP.
+        num_parts: P; the first P of its classes are the parts.
+    """
+
+    def __init__(self, network: M2FP, num_parts: int) -> None:
+        super().__init__()
+        self.network = network
+        self.num_parts = num_parts
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """RGB images 0..255 (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
+        output = self.network(images, auxiliary=False)
+        return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)
+
+
+class GridSampledAttention(nn.Module):
+    """`DeformableAttention`, with the same weights, in operations that every format has: one `grid_sample` a level.
+
+    The original looks its samples up with `embedding_bag`, which is faster in PyTorch, but becomes a loop in ONNX, and
+    a traced table of one size answers wrongly at another. Sums are taken in another order: results agree to 1e-5.
+    """
+
+    def __init__(self, attention: DeformableAttention) -> None:
+        super().__init__()
+        self.heads, self.levels, self.points = attention.heads, attention.levels, attention.points
+        self.sampling_offsets = attention.sampling_offsets
+        self.attention_weights = attention.attention_weights
+        self.value = attention.value
+        self.out = attention.out
+
+    def forward(self, query: Tensor, value: Tensor, reference: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+        """As `DeformableAttention.forward`."""
+        batch, tokens, _ = query.shape
+        offsets = self.sampling_offsets(query).view(batch, tokens, self.heads, self.levels, self.points, 2)
+        weights = self.attention_weights(query).view(batch, tokens, self.heads, -1).softmax(-1)
+        offsets, weights = (of_query.transpose(1, 2).flatten(0, 1) for of_query in (offsets, weights))
+        weights = weights.view(-1, 1, tokens, self.levels, self.points)
+        values = self.value(value).transpose(1, 2).unflatten(1, (self.heads, -1)).flatten(0, 1)
+        attended = torch.zeros_like(values)
+        maps = values.split([rows * columns for rows, columns in sizes], dim=2)
+        for level, (rows, columns) in enumerate(sizes):
+            x = reference[:, :1] + offsets[:, :, level, :, 0] / columns
+            y = reference[:, 1:] + offsets[:, :, level, :, 1] / rows
+            grid = 2 * torch.stack([x, y], dim=-1) - 1  # grid_sample counts places from -1 to 1
+            samples = F.grid_sample(maps[level].unflatten(2, (rows, columns)), grid, align_corners=False)
+            attended = attended + (samples * weights[:, :, :, level]).sum(-1)
+        return self.out(attended.unflatten(0, (batch, self.heads)).flatten(1, 2).transpose(1, 2))
+
+
+def deployable(network: nn.Module, card: Card) -> Deployable:
+    """A copy of a student or an M2FP as it is shipped: on the CPU, in eval mode, made of operations that export.
+
+    Args:
+        network: a student, or an M2FP whose classes begin with the card's parts.
+        card: says the head and, for an M2FP, the parts.
+    """
+    copied = copy.deepcopy(network).cpu().eval()
+    if isinstance(copied, M2FP):
+        copied = M2FPAsStudent(copied, card.labels.num_parts)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, DeformableAttention):
+                setattr(module, name, GridSampledAttention(child))
+    return Deployable(copied, card.head).eval()
+
+
+def example_canvases(geometry: Geometry) -> Tensor:
+    """Canvases to trace with, uint8 (2, h, w, 3): the fixed size, or two different sides where sizes are dynamic."""
+    height, width = (geometry.size, geometry.size) if geometry.fixed else (2 * STRIDE, 3 * STRIDE)
+    return torch.zeros(2, height, width, 3, dtype=torch.uint8)

@@ -1,6 +1,5 @@
-"""A trained student -> one ONNX file that holds everything from the uint8 canvas to the part map."""
+"""A trained network -> one ONNX file that holds everything from the uint8 canvas to the part map."""
 
-import copy
 import hashlib
 import warnings
 from pathlib import Path
@@ -11,29 +10,33 @@ import torch
 from onnx import ModelProto
 from torch import nn
 
-from m2fp_kd.compress.deploy import Deployable
+from m2fp_kd.compress.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.deploy import Deployable, M2FPAsStudent, deployable, example_canvases
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path
-from m2fp_kd.runtime.geometry import STRIDE, Geometry
+from m2fp_kd.runtime.geometry import Geometry
 
 OPSET = 17
 
 
-def export_onnx(student: nn.Module, path: str | Path, card: Card) -> None:
-    """Export a student in fp32, with its card embedded and as `card.json` beside it.
+def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
+    """Export a network in fp32, with its card embedded and as `card.json` beside it.
 
-    The batch is dynamic; height and width are as well unless the card's geometry is fixed.
+    The batch is dynamic (that of an M2FP is one photo); height and width are as well unless the card's geometry is
+    fixed.
 
     Args:
-        student: maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`.
+        network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
         path: the `.onnx` file to write.
-        card: its label set, geometry and head describe the student.
+        card: its label set, geometry and head describe the network.
 
     Raises:
+        Unsupported: this network cannot be exported so.
         onnx.checker.ValidationError: the exporter made a broken graph; nothing is written.
     """
-    deployable = Deployable(copy.deepcopy(student), card.head).cpu().eval()
-    write_artefact(to_onnx(deployable, Geometry(**card.geometry)), path, card)
+    geometry = Geometry(**card.geometry)
+    require(Cell("onnx", "fp32", kind_of(network, card), geometry.fixed))
+    write_artefact(to_onnx(deployable(network, card), geometry), path, card)
 
 
 def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
@@ -56,9 +59,11 @@ def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
     The tracing exporter is deprecated but gives the better graph: on these networks `dynamo=True` takes 20 times as
     long, wraps the global pooling in a loop and hides the biases from NNCF's bias correction.
     """
-    width = geometry.size if geometry.fixed else 2 * STRIDE
-    height = geometry.size if geometry.fixed else STRIDE
-    example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    example = example_canvases(geometry)
+    axes = _dynamic_axes(deployable.outputs, geometry.fixed)
+    if isinstance(deployable.student, M2FPAsStudent):
+        # The exporter takes what M2FP's pixel decoder reads from its tensors' shapes for constants, the batch included.
+        example, axes = example[:1], {}
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # see above
@@ -70,7 +75,7 @@ def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
             opset_version=OPSET,
             input_names=["images"],
             output_names=list(deployable.outputs),
-            dynamic_axes=_dynamic_axes(deployable.outputs, geometry.fixed),
+            dynamic_axes=axes,
             dynamo=False,
         )
         model = onnx.load(file)

@@ -8,37 +8,80 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto
 
 from m2fp_kd.compress.export import write_artefact
+from m2fp_kd.compress.onnx_passes import (
+    activations_to_uint8,
+    inline_identities,
+    reached,
+    shorten_names,
+    weights_to_int8,
+)
 from m2fp_kd.runtime.artefact import Card
 
 QUERY_OUTPUTS = ("class_logits", "mask_logits")
 
 
-def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card) -> None:
+def quantise_static(
+    fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card, correct_biases: bool = True
+) -> None:
     """Quantise an exported network with NNCF's post-training quantisation.
 
     Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), kept within half the range
     (but for depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8, one scale per tensor:
     ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused convolutions with one activation
-    scale per channel. The same canvases give the same graph.
+    scale per channel. Layers that NNCF leaves float compute in float, from int8 weights. The same canvases give the
+    same graph.
 
     Args:
         fp32: file written by `export_onnx`.
         canvases: uint8 (N, h, w, 3) batches of placed training photos, 300 or so in all.
         int8: file to write.
         card: of the INT8 artefact.
+        correct_biases: shift biases so that every layer's mean output is that of the float network (Finkelstein et al.
+            2019, "Fighting Quantization Bias With Bias"); False for a network whose biases were trained under
+            quantisation.
 
     Raises:
         ValueError: no canvases.
     """
+    model = post_training_int8(load_for_int8(fp32), single_images(canvases), correct_biases)
+    shorten_names(model)
+    write_artefact(model, int8, card)
+
+
+def load_for_int8(fp32: str | Path) -> ModelProto:
+    """An exported network in which every node reads its weights directly."""
+    model = onnx.load(fp32)
+    inline_identities(model)
+    return model
+
+
+def single_images(canvases: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Batches of canvases, uint8 (N, h, w, 3), as canvases of one photo each.
+
+    Raises:
+        ValueError: there are none.
+    """
     images = [canvas[None] for batch in canvases for canvas in batch]
     if not images:
         raise ValueError("INT8 needs training photos to calibrate on; there are none")
-    model = _post_training_quantisation(onnx.load(fp32), images)
-    activations_to_uint8(model)
-    write_artefact(model, int8, card)
+    return images
+
+
+def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]], correct_biases: bool = True) -> ModelProto:
+    """The quantised network as a graph whose nodes and tensors still have the float one's names.
+
+    Args:
+        model: from `load_for_int8`; it is not changed.
+        images: canvases of one photo each.
+        correct_biases: see `quantise_static`.
+    """
+    quantised = _nncf_quantise(model, images, correct_biases)
+    activations_to_uint8(quantised)
+    weights_to_int8(quantised)
+    return quantised
 
 
 def float_nodes(model: ModelProto) -> list[str]:
@@ -48,33 +91,15 @@ def float_nodes(model: ModelProto) -> list[str]:
     that follows the queries, and attention masks up to the softmax (their minus infinity has no scale).
     """
     nodes = model.graph.node
-    normalisation = _reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
+    normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
     comparisons = {output for node in nodes if node.op_type in ("GreaterOrEqual", "Less") for output in node.output}
-    masks = _reached(nodes, comparisons, until=("MatMul",))
+    masks = reached(nodes, comparisons, until=("MatMul",))
     queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
-    tail = _reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
+    tail = reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
     return sorted({node.name for node in [*normalisation, *masks, *tail]})
 
 
-def activations_to_uint8(model: ModelProto) -> None:
-    """Shift int8 activation quantisers by 128, to the uint8 that engines are fastest with; the values stay the same.
-
-    NNCF writes an activation that has negative values as int8 whatever it is asked for. Inferred shapes and types of
-    intermediate tensors are dropped, as they would now be wrong.
-    """
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    quantisers = [
-        node for node in model.graph.node if node.op_type == "QuantizeLinear" and node.input[0] not in constants
-    ]
-    for name in {node.input[2] for node in quantisers}:
-        zero_point = numpy_helper.to_array(constants[name])
-        if zero_point.dtype == np.int8:
-            shifted = (zero_point.astype(np.int16) + 128).astype(np.uint8)
-            constants[name].CopyFrom(numpy_helper.from_array(shifted, name))
-    del model.graph.value_info[:]
-
-
-def _post_training_quantisation(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
+def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]], correct_biases: bool) -> ModelProto:
     os.environ.setdefault("NNCF_CI", "1")  # NNCF reports its use to its maker unless this is set before the import
     import nncf
     from nncf.quantization.advanced_parameters import (
@@ -95,18 +120,9 @@ def _post_training_quantisation(model: ModelProto, images: list[NDArray[np.uint8
             # answers differently there.
             overflow_fix=OverflowFix.ENABLE,
             activations_quantization_params=QuantizationParameters(per_channel=False),
+            disable_bias_correction=not correct_biases,
         ),
     )
-
-
-def _reached(nodes: Iterable[NodeProto], tensors: set[str], until: tuple[str, ...] = ()) -> list[NodeProto]:
-    """Nodes that depend on `tensors`, not looking past the operations in `until`; `nodes` are in topological order."""
-    known, found = set(tensors), []
-    for node in nodes:
-        if node.op_type not in until and known.intersection(node.input):
-            found.append(node)
-            known.update(node.output)
-    return found
 
 
 def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ...]) -> list[NodeProto]:

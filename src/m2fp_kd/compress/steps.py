@@ -4,7 +4,8 @@ Training steps (prune, qat) turn a network into another network and are followed
 quantise) turn a network, or its export, into a file.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +17,12 @@ from torch import nn
 
 from m2fp_kd.compress.export import export_onnx, graph_sha256
 from m2fp_kd.compress.quantise import quantise_static
+from m2fp_kd.compress.quantise_accuracy import Bounds, quantise_with_accuracy_control
+from m2fp_kd.compress.quantise_dynamic import quantise_dynamic
 from m2fp_kd.evaluation.evaluate import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
+
+log = logging.getLogger(__name__)
 
 ORDER = {
     "prune": "channels are removed while the network is still float and can be fine-tuned",
@@ -107,6 +112,60 @@ class StaticInt8:
         assert source.fp32 is not None
         card = source.int8_card("nncf", "onnxruntime")
         quantise_static(source.fp32, source.canvases(self.calibration_photos), path, card)
+        return path
+
+
+@dataclass(frozen=True)
+class DynamicInt8:
+    """Dynamic INT8 of the export's matrix products: for mask-classification students in ONNX Runtime."""
+
+    kind: ClassVar[str] = "quantise"
+    name: str = "int8_dynamic"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        quantise_dynamic(source.fp32, path, source.int8_card("onnxruntime"))
+        return path
+
+
+@dataclass(frozen=True)
+class AccurateInt8:
+    """Static INT8 of the export that leaves the layers that hurt in fp32, until the bounds hold.
+
+    Attributes:
+        name: of the artefact.
+        max_miou_drop: points of mIoU that INT8 may lose.
+        max_part_drop: points that each of `parts` may lose; null for any.
+        parts: names of parts; null for all.
+        calibration_photos: how many training photos activations are observed on.
+        max_evaluations: networks that may be run to find these layers.
+        threads: CPU threads of the engine that runs them.
+    """
+
+    kind: ClassVar[str] = "quantise"
+    name: str = "int8"
+    max_miou_drop: float = 0.1
+    max_part_drop: float | None = 1.0
+    parts: Sequence[str] | None = None
+    calibration_photos: int = 300
+    max_evaluations: int = 250
+    threads: int | None = None
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        control = quantise_with_accuracy_control(
+            source.fp32,
+            source.canvases(self.calibration_photos),
+            path,
+            source.int8_card("nncf", "onnxruntime"),
+            source.photos,
+            Bounds(self.max_miou_drop, self.max_part_drop, tuple(self.parts) if self.parts else None),
+            self.max_evaluations,
+            threads=self.threads,
+        )
+        log.info("%s: %s", self.name, control)
         return path
 
 

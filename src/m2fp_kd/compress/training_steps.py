@@ -15,6 +15,7 @@ from m2fp_kd.compress.latency import open_table
 from m2fp_kd.compress.prune import Goal, Quantity, measure, prune_towards
 from m2fp_kd.compress.prune_graph import Prunable
 from m2fp_kd.compress.prune_importance import Importance, ScaleSparsity
+from m2fp_kd.compress.qat import finish, prepare
 from m2fp_kd.models.pruned import pruned_recipe
 
 log = logging.getLogger(__name__)
@@ -99,3 +100,30 @@ class Prune:
             if result.done:
                 break
         return student, pruned_recipe(recipe, student)
+
+
+@dataclass(frozen=True)
+class QuantisationAware:
+    """Training with the rounding that static INT8 will do; INT8 is made after it from the same kind of calibration.
+
+    Attributes:
+        calibration_photos: how many training photos activations are observed on.
+        epochs: of training.
+        lr_scale: factor on the run's learning rate.
+        name: of the trained network's file.
+    """
+
+    kind: ClassVar[str] = "qat"
+    calibration_photos: int = 300
+    epochs: int = 4
+    lr_scale: float = 0.1
+    name: str = "qat"
+
+    def __call__(
+        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+    ) -> tuple[nn.Module, dict[str, Any]]:
+        """Train a copy of ``student``; return it in plain float, its BatchNorms folded, with the recipe for it."""
+        rounded = prepare(student, tuner.canvases(self.calibration_photos))
+        score = tuner(rounded, self.name, self.epochs, self.lr_scale)
+        log.info("quantisation-aware training: val/mIoU %.4f as INT8 will compute", score)
+        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": recipe}

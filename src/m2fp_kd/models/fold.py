@@ -27,3 +27,9 @@ def fold_batch_norm(network: nn.Module) -> None:
         setattr(network, following, getattr(norm, "act", nn.Identity()))
     for child in network.children():
         fold_batch_norm(child)
+
+
+def build_folded(network: nn.Module) -> nn.Module:
+    """A network with its BatchNorms folded, in evaluation mode: what quantisation-aware training leaves."""
+    fold_batch_norm(network.eval())
+    return network

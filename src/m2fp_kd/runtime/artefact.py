@@ -1,6 +1,7 @@
 """An artefact's card: what the exported file is, how to feed it, where it comes from and how well it was checked.
 
 The card lies beside the model as `card.json`, with the SHA-256 of the model's files, and is embedded in ONNX files too.
+A folder holds one model, since it holds one card.
 """
 
 import json
@@ -19,6 +20,9 @@ CARD_KEY = "m2fp_kd.card"
 """Where ONNX metadata hold the card."""
 
 CARD_NAME = "card.json"
+
+MODEL_SUFFIXES = (".onnx", ".xml", ".pt2", ".pt")
+"""Endings of model files; in a folder that holds several kinds the first is taken."""
 
 CHOICES = {"precision": ("fp32", "int8"), "head": ("fpn", "m2fp"), "people": ("none", "persons")}
 
@@ -109,10 +113,13 @@ def find_model(path: str | Path) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such artefact")
         return path
-    models = sorted(path.glob("*.onnx")) or sorted(path.glob("*.xml"))
+    kinds = [sorted(path.glob(f"*{suffix}")) for suffix in MODEL_SUFFIXES]
+    models = next((files for files in kinds if files), [])
     if len(models) != 1:
         found = ", ".join(model.name for model in models) or "none"
-        raise ArtefactError(f"{path}: should hold one .onnx or .xml model, found {found}; name the file itself")
+        raise ArtefactError(
+            f"{path}: should hold one {', '.join(MODEL_SUFFIXES)} model, found {found}; name the file itself"
+        )
     return models[0]
 
 

@@ -54,10 +54,17 @@ def _arguments() -> argparse.ArgumentParser:
     commands = command.add_subparsers(required=True, metavar="COMMAND")
 
     parse = commands.add_parser("parse", help="part maps and mosaics of photos", **style)
-    parse.add_argument("artefact", metavar="ARTEFACT", type=Path, help="model file (.onnx, .xml) or its folder")
+    parse.add_argument(
+        "artefact", metavar="ARTEFACT", type=Path, help="model file (.onnx, .xml, .pt, .pt2) or its folder"
+    )
     parse.add_argument("photos", metavar="PHOTO|FOLDER", type=Path, nargs="+")
     parse.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write to")
-    parse.add_argument("--engine", choices=["openvino", "onnxruntime"], help="default: OpenVINO if it is installed")
+    parse.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), program (.pt2); "
+        "default: the first that is installed",
+    )
     parse.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
     parse.add_argument(
         "--arithmetic", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"

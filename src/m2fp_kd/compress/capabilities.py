@@ -1,0 +1,116 @@
+"""What can be exported how: every combination either works, with parity, or is refused with a reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import product
+
+from torch import nn
+
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.runtime.artefact import Card
+
+FORMATS = {
+    "onnx": "ONNX; INT8 by NNCF",
+    "openvino": "OpenVINO IR; INT8 from the INT8 ONNX file",
+    "torchscript": "traced TorchScript; INT8 by FX graph mode",
+    "program": "torch.export; INT8 by torchao PT2E, compiled when loaded",
+}
+"""Formats, and how each comes by INT8."""
+
+PRECISIONS = ("fp32", "int8")
+
+NETWORKS = ("fpn", "m2fp", "teacher")
+"""A student by its head, or an M2FP."""
+
+
+class Unsupported(ValueError):
+    """A network that cannot be exported as asked; the message says why and what works instead."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination; every backbone can do what this says.
+
+    Attributes:
+        format: one of `FORMATS`.
+        precision: one of `PRECISIONS`.
+        network: one of `NETWORKS`.
+        fixed: fixed canvas size, else any multiples of 32. The batch is dynamic (a teacher's in ONNX and OpenVINO: 1).
+    """
+
+    format: str
+    precision: str
+    network: str
+    fixed: bool
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.precision}, {self.network}, {'fixed' if self.fixed else 'dynamic'} size"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Cells that do not work, and why. A field that is None stands for any value."""
+
+    reason: str
+    format: str | None = None
+    precision: str | None = None
+    network: str | None = None
+    fixed: bool | None = None
+
+    def covers(self, cell: Cell) -> bool:
+        """Whether the cell is one of them."""
+        wanted = {field.name: getattr(self, field.name) for field in fields(cell)}
+        return all(value is None or value == getattr(cell, name) for name, value in wanted.items())
+
+
+_FX = "FX graph mode does not trace {}: {}; use INT8 in ONNX or OpenVINO"
+
+REFUSALS = (
+    Refusal(
+        _FX.format("a transformer decoder", "the sizes of its levels are read from tensors"),
+        "torchscript", "int8", "m2fp",
+    ),
+    Refusal(
+        _FX.format("M2FP", "it checks the canvas and reads the sizes of its levels from tensors"),
+        "torchscript", "int8", "teacher",
+    ),
+    Refusal(
+        "Inductor compiles an INT8 program anew, for a minute, for every canvas size; use a fixed size, or INT8 ONNX",
+        "program", "int8", None, False,
+    ),
+    Refusal(
+        "the ONNX exporter takes the sizes of the pixel decoder's levels for constants, so another canvas would be "
+        "parsed wrongly; use a fixed size, or TorchScript or torch.export in fp32",
+        "onnx", None, "teacher", False,
+    ),
+    Refusal(
+        "it is made from an ONNX file, and M2FP has none of dynamic size; use a fixed size",
+        "openvino", None, "teacher", False,
+    ),
+)  # fmt: skip
+
+
+def cells() -> Iterator[Cell]:
+    """Every combination."""
+    for values in product(FORMATS, PRECISIONS, NETWORKS, (True, False)):
+        yield Cell(*values)
+
+
+def refusal(cell: Cell) -> str | None:
+    """Why a cell does not work; None if it does."""
+    return next((entry.reason for entry in REFUSALS if entry.covers(cell)), None)
+
+
+def require(cell: Cell) -> None:
+    """Check that a cell works; every exporter does so before anything else.
+
+    Raises:
+        Unsupported: it does not; with the reason.
+    """
+    if reason := refusal(cell):
+        raise Unsupported(f"{cell}: {reason}")
+
+
+def kind_of(network: nn.Module, card: Card) -> str:
+    """Which of `NETWORKS` a network is."""
+    return "teacher" if isinstance(network, M2FP) else card.head

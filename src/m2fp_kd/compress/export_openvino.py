@@ -1,0 +1,30 @@
+"""An ONNX artefact, fp32 or INT8 -> OpenVINO IR: `.xml` and `.bin`, which OpenVINO loads without converting."""
+
+from pathlib import Path
+
+import onnx
+import openvino
+
+from m2fp_kd.runtime.artefact import Card, save_card
+from m2fp_kd.runtime.files import atomic_path
+
+
+def export_openvino(source: str | Path, path: str | Path, card: Card) -> None:
+    """Convert an ONNX artefact, with `card.json` beside the result.
+
+    Weights stay what they are: fp32 is not halved to fp16, int8 stays int8. Sizes are dynamic where the source's are.
+
+    Args:
+        source: an `.onnx` file that `export_onnx` or `quantise_static` wrote.
+        path: the `.xml` file to write; the weights come to lie in a `.bin` beside it.
+        card: of the new artefact.
+    """
+    path = Path(path)
+    model = onnx.load(source)
+    del model.metadata_props[:]  # the source's card
+    converted = openvino.Core().read_model(model.SerializeToString())
+    with atomic_path(path) as temporary:
+        openvino.save_model(converted, temporary, compress_to_fp16=False)
+        # First the weights, then the .xml that needs them: a break between the two is found out by the card's hashes.
+        temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
+    save_card(path, card)

@@ -1,0 +1,138 @@
+"""What a benchmark measures: artefacts and baselines in every engine, arithmetic, number of threads and batch."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from m2fp_kd.evaluation.measure import Measurement, measure, measure_command
+from m2fp_kd.runtime.artefact import ArtefactError, find_model
+from m2fp_kd.runtime.engines import ENGINES
+
+MOST_RUNS = 50
+"""Timed calls in one round."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One thing to measure.
+
+    Attributes:
+        name: of the artefact or command.
+        source: an artefact, as `Parser.load` takes it, or the words of a command that measures something else.
+        baseline: whether the others are compared with it.
+        engine: None for the runtime's choice.
+        arithmetic: "f32" or "auto".
+        threads: CPU threads.
+        batch: photos in one call.
+    """
+
+    name: str
+    source: Path | tuple[str, ...]
+    baseline: bool
+    engine: str | None
+    arithmetic: str
+    threads: int
+    batch: int
+
+    @property
+    def artefact(self) -> Path | None:
+        """The artefact, None of a command."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def onnx(self) -> Path | None:
+        """The artefact's ONNX file, None where it is something else or missing."""
+        model = self.artefact and _model(self.artefact)
+        return model if model and model.suffix == ".onnx" else None
+
+    def __str__(self) -> str:
+        engine = f"{self.engine or 'default engine'} {self.arithmetic}"
+        return f"{self.name}, {engine}, {self.threads} threads, batch {self.batch}"
+
+    def measure(self, photos: Path, seconds: float) -> Measurement:
+        """Measure it once, in a process of its own.
+
+        Args:
+            photos: folder of photos.
+            seconds: most time for timed calls.
+
+        Raises:
+            ChildError: the process failed.
+        """
+        if isinstance(self.source, tuple):
+            return measure_command(self.source, self.name, [photos], MOST_RUNS, self.threads, self.batch, seconds)
+        how = (self.engine, self.arithmetic, self.batch, seconds)
+        return measure(self.source, [photos], MOST_RUNS, self.threads, *how)
+
+
+def candidates(
+    artefacts: Sequence[Path],
+    baselines: Sequence[str],
+    engines: Sequence[str | None],
+    arithmetics: Sequence[str],
+    threads: Sequence[int],
+    batches: Sequence[int],
+) -> list[Candidate]:
+    """Every combination, baselines first; an engine that does not run such files is left out if another does.
+
+    Args:
+        baselines: paths of artefacts, or commands, which are measured once for every number of threads.
+    """
+    commands = [baseline for baseline in baselines if not _is_artefact(baseline)]
+    models = [Path(baseline) for baseline in baselines if _is_artefact(baseline)]
+    paths = list(dict.fromkeys([*models, *artefacts]))
+    names = dict(zip(paths, short_names(paths), strict=True))
+    return [
+        *(
+            Candidate(_command_name(command), _words(command), True, None, "f32", number, 1)
+            for command, number in product(commands, threads)
+        ),
+        *(
+            Candidate(names[path], path, path in models, engine, arithmetic, number, batch)
+            for path in paths
+            for engine, arithmetic, number, batch in product(_able(path, engines), arithmetics, threads, batches)
+        ),
+    ]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Names that tell paths apart: what is left without the parts that all of them share."""
+    parts = [path.absolute().parts for path in paths]
+    shared = set.intersection(*map(set, parts)) if parts else set()
+    names = ["/".join(part for part in one if part not in shared) or one[-1] for one in parts]
+    return names if len(set(names)) == len(names) else list(map(str, paths))
+
+
+def _able(path: Path, engines: Sequence[str | None]) -> Sequence[str | None]:
+    """The engines that run such a file, and unknown ones; all of them where none does, so that each says why."""
+    model = _model(path)
+    able = [
+        engine for engine in engines if model is None or engine not in ENGINES or model.suffix in ENGINES[str(engine)]
+    ]
+    return able or engines
+
+
+def _model(artefact: Path) -> Path | None:
+    """An artefact's model file; None where it cannot be told, which whoever loads it will report."""
+    try:
+        return find_model(artefact)
+    except (FileNotFoundError, ArtefactError):
+        return None
+
+
+def _is_artefact(baseline: str) -> bool:
+    return Path(baseline).exists() and not baseline.endswith(".py")
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """A command's words; a script alone is run by this Python."""
+    words = tuple(shlex.split(command))
+    return (sys.executable, *words) if words[0].endswith(".py") else words
+
+
+def _command_name(command: str) -> str:
+    scripts = [Path(word).stem for word in shlex.split(command) if word.endswith(".py")]
+    return scripts[0] if scripts else command

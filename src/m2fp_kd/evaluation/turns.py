@@ -1,0 +1,36 @@
+"""Tasks that take turns: one at a time, several rounds, so that a machine whose speed drifts is fair to all."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from m2fp_kd.evaluation.child import ChildError
+
+
+def rounds_of(count: int, rounds: int) -> list[list[int]]:
+    """The order of `count` tasks in every round: each once, every round beginning with the next one."""
+    return [[(start + step) % count for step in range(count)] for start in range(rounds)]
+
+
+def take_turns(
+    tasks: Mapping[str, Callable[[], Any]], rounds: int = 1, verb: str = "measuring"
+) -> dict[str, list[Any] | ChildError]:
+    """Do every task once a round, with a progress bar; a task that fails is not tried again.
+
+    Returns:
+        Task -> its results, one a round, or its error.
+    """
+    names = list(tasks)
+    results: dict[str, list[Any]] = {name: [] for name in names}
+    failed: dict[str, ChildError] = {}
+    with tqdm(total=rounds * len(names), desc=verb, unit="turn", disable=None) as bar:
+        for name in (names[index] for order in rounds_of(len(names), rounds) for index in order):
+            bar.set_postfix_str(name)
+            if name not in failed:
+                try:
+                    results[name].append(tasks[name]())
+                except ChildError as error:
+                    failed[name] = error
+            bar.update()
+    return results | failed

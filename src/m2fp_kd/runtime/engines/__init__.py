@@ -1,0 +1,90 @@
+"""The inference engines that run an artefact on a CPU, each imported only when it is used."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from m2fp_kd.runtime.engines.engine import INPUT, Engine, EngineError
+
+__all__ = ["ARITHMETICS", "ENGINES", "INPUT", "Engine", "EngineError", "open_engine", "read_metadata"]
+
+ENGINES = {
+    "openvino": (".onnx", ".xml"),
+    "onnxruntime": (".onnx",),
+    "torchscript": (".pt",),
+    "program": (".pt2",),
+}
+"""Name -> endings of the files that it runs; in order of preference."""
+
+ARITHMETICS = ("f32", "auto")
+
+INSTALL = {
+    "openvino": ("openvino", "pip install 'm2fp-kd[serve]'"),
+    "onnxruntime": ("onnxruntime", "pip install 'm2fp-kd[serve]'"),
+    "torchscript": ("torch", "pip install 'm2fp-kd[train]'"),
+    "program": ("torch", "pip install 'm2fp-kd[train]'"),
+}
+"""Name -> the package that it needs, and how to get it."""
+
+
+def open_engine(
+    path: str | Path,
+    engine: str | None = None,
+    threads: int | None = None,
+    arithmetic: str = "f32",
+    outputs: Sequence[str] | None = None,
+) -> Engine:
+    """Load a model into an engine.
+
+    Args:
+        path: an `.onnx` file, OpenVINO's `.xml`, a TorchScript `.pt` or an exported program `.pt2`.
+        engine: one of `ENGINES`; None for the first that runs such files and is installed.
+        threads: CPU threads; None leaves it to the engine.
+        arithmetic: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
+        outputs: names of the outputs to compute; None for all.
+
+    Raises:
+        EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.
+    """
+    path = Path(path)
+    if arithmetic not in ARITHMETICS:
+        raise EngineError(f"unknown arithmetic '{arithmetic}'; choose from {', '.join(ARITHMETICS)}")
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads must be at least 1, not {threads}")
+    name = _choose(path, engine)
+    opener = import_module(f"m2fp_kd.runtime.engines.{name}")
+    try:
+        return opener.load(path, threads, arithmetic, outputs)
+    except EngineError:
+        raise
+    except Exception as error:  # each engine has its own kinds of error
+        raise EngineError(f"{path}: {name} cannot load it ({error})") from error
+
+
+def read_metadata(path: Path, key: str) -> str | None:
+    """The text under `key` in an ONNX file's metadata, read by whichever engine is installed; None if there is none."""
+    try:
+        return import_module(f"m2fp_kd.runtime.engines.{_choose(path, None)}").metadata(path, key)
+    except EngineError:
+        raise
+    except Exception as error:
+        raise EngineError(f"{path}: cannot be read ({error})") from error
+
+
+def _choose(path: Path, engine: str | None) -> str:
+    if engine is not None and engine not in ENGINES:
+        raise EngineError(f"unknown engine '{engine}'; choose from {', '.join(ENGINES)}")
+    able = [name for name, suffixes in ENGINES.items() if path.suffix in suffixes]
+    if not able:
+        known = ", ".join(dict.fromkeys(suffix for suffixes in ENGINES.values() for suffix in suffixes))
+        raise EngineError(f"{path}: no engine runs such files; export one of {known}")
+    if engine is not None and engine not in able:
+        runs = " and ".join(ENGINES[engine])
+        raise EngineError(f"{engine} runs {runs} files, not {path.name}; use the {' or '.join(able)} engine")
+    wanted = [engine] if engine else able
+    for name in wanted:
+        if find_spec(INSTALL[name][0]):
+            return name
+    packages = " or ".join(dict.fromkeys(INSTALL[name][0] for name in wanted))
+    raise EngineError(f"{packages} is not installed: {INSTALL[wanted[0]][1]}")

@@ -1,0 +1,44 @@
+"""The zip archives that PyTorch writes, read without PyTorch."""
+
+import json
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from m2fp_kd.runtime.engines.engine import EngineError
+
+OUTPUTS_FILE = "outputs"
+"""Extra file in an archive: a JSON list of the outputs' names, in order."""
+
+
+def output_names(path: Path) -> list[str]:
+    """Names of the outputs that an archive's network returns.
+
+    Raises:
+        EngineError: it is no archive, or does not say.
+    """
+    try:
+        with ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{OUTPUTS_FILE}")]
+            if names:
+                return json.loads(archive.read(names[0]))
+    except BadZipFile as error:
+        raise EngineError(f"{path}: is broken ({error}); copy it again") from error
+    raise EngineError(f"{path}: does not name its outputs; was it exported by m2fp-kd?")
+
+
+def is_quantised(path: Path) -> bool:
+    """Whether an exported program holds operations of PT2E's INT8."""
+    with ZipFile(path) as archive:
+        graphs = [name for name in archive.namelist() if "/models/" in name and name.endswith(".json")]
+        return any(b"quantized_decomposed" in archive.read(graph) for graph in graphs)
+
+
+def refuse_pickle(path: Path) -> None:
+    """Refuse an exported program with sample inputs: PyTorch would unpickle them, and so run code from the file.
+
+    Raises:
+        EngineError: it has some.
+    """
+    with ZipFile(path) as archive:
+        if any("/sample_inputs/" in entry.filename and entry.file_size for entry in archive.infolist()):
+            raise EngineError(f"{path}: holds pickled sample inputs, which can run code; export it with m2fp-kd")

@@ -1,0 +1,46 @@
+"""What every engine is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+INPUT = "images"
+
+Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+class EngineError(ValueError):
+    """An engine that is missing or cannot run a model; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A loaded model, callable from any thread.
+
+    Attributes:
+        name: "openvino", "onnxruntime", "torchscript" or "program".
+        arithmetic: what its floating-point part really runs in: "f32", or "bf16" / "f16" where the engine chose so.
+        outputs: names of the outputs it computes.
+    """
+
+    name: str
+    arithmetic: str
+    outputs: tuple[str, ...]
+    run: Run
+
+    def __call__(self, images: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the model on canvases, uint8 (N, h, w, 3), given as such or as `{"images": canvases}`."""
+        return self.run(np.ascontiguousarray(images[INPUT] if isinstance(images, Mapping) else images))
+
+
+def wanted_outputs(path: Path, outputs: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:
+    """The outputs asked for, or all.
+
+    Raises:
+        EngineError: the model has no such output.
+    """
+    if missing := sorted(set(outputs or ()) - set(available)):
+        raise EngineError(f"{path}: has no output {', '.join(missing)}, only {', '.join(available)}")
+    return tuple(outputs or available)

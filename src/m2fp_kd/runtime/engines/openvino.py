@@ -1,0 +1,52 @@
+"""OpenVINO runs `.onnx` files and its own `.xml` with `.bin`."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import openvino
+
+from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
+
+
+def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None) -> Engine:
+    """Load a model; see `open_engine`."""
+    model = _core().read_model(path)
+    names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
+    if outputs is not None:
+        results = [openvino.opset13.result(model.output(name).node.input_value(0)) for name in names]
+        model = openvino.Model(results, model.get_parameters())
+    settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    if arithmetic == "f32":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    compiled = _core().compile_model(model, "CPU", settings)
+    request, lock = compiled.create_infer_request(), Lock()
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        with lock:
+            results = request.infer({0: images}, share_inputs=True)
+            return {name: results[index] for index, name in enumerate(names)}
+
+    ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    return Engine("openvino", ran_in, names, run)
+
+
+def metadata(path: Path, key: str) -> str | None:
+    """The text under `key` in an ONNX file's metadata; None if there is none."""
+    model = _core().read_model(path)
+    where = ["framework", key]
+    return str(model.get_rt_info(where).value) if model.has_rt_info(where) else None
+
+
+@cache
+def _core() -> openvino.Core:
+    """The process's one core, kept for good.
+
+    CPU plugin gives the calling thread a signal stack. Were the plugin unloaded with the last model, the next signal
+    (a child that ends, say) would be delivered to freed memory and crash the process.
+    """
+    return openvino.Core()

@@ -1,0 +1,65 @@
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from colour_student import canvases
+from torch.export import ExportedProgram
+
+from m2fp_kd.compress.capabilities import Unsupported
+from m2fp_kd.compress.deploy import deployable
+from m2fp_kd.compress.pt2e import quantise_pt2e
+from m2fp_kd.evaluation.cpu import Cpu
+from m2fp_kd.runtime.artefact import load_card
+
+AVX2 = Cpu("some", "x86_64", 2, ("AVX2",))
+VNNI = Cpu("some", "x86_64", 2, ("AVX2", "AVX-VNNI"))
+
+
+@pytest.fixture(scope="module")
+def model(student, card, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pt2e") / "model.pt2"
+    quantise_pt2e(student, canvases(range(200, 216)), path, replace(card, precision="int8"), AVX2)
+    return path
+
+
+def _load(model: Path) -> ExportedProgram:
+    import torchao.quantization.pt2e  # noqa: F401 - registers the operations
+
+    return torch.export.load(model)
+
+
+def _activation_ranges(program: ExportedProgram) -> set[tuple[int, int]]:
+    quantise = torch.ops.quantized_decomposed.quantize_per_tensor.default
+    return {node.args[3:5] for node in program.graph.nodes if node.target is quantise}
+
+
+def test_it_says_what_the_student_says(student, card, model: Path, photos) -> None:
+    network, quantised = deployable(student, card), _load(model).module()
+    images = torch.from_numpy(np.concatenate(canvases(range(300, 308))))
+    with torch.inference_mode():
+        assert (network(images)[0] == quantised(images)[0]).float().mean() > 0.98
+    assert load_card(model).precision == "int8"
+
+
+def test_weights_are_int8_and_the_float_ones_are_gone(student, model: Path) -> None:
+    program = _load(model)
+    tensors = {name: tensor for name, tensor in program.state_dict.items() if tensor.ndim == 4}
+    assert len(tensors) == 4
+    assert all(tensor.dtype == torch.int8 for tensor in tensors.values())
+
+
+def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path: Path) -> None:
+    full = tmp_path / "model.pt2"
+    quantise_pt2e(student, canvases(range(200, 204)), full, replace(card, precision="int8"), VNNI)
+    assert _activation_ranges(_load(model)) == {(0, 127)}
+    assert _activation_ranges(_load(full)) == {(0, 255)}
+
+
+def test_dynamic_sizes_are_refused_with_the_reason(student, card, tmp_path: Path) -> None:
+    dynamic = replace(card, geometry={"size": 64, "fixed": False}, precision="int8")
+    with pytest.raises(Unsupported, match="Inductor compiles an INT8 program anew"):
+        quantise_pt2e(student, canvases(range(2)), tmp_path / "model.pt2", dynamic)
+    assert not list(tmp_path.iterdir())
