@@ -9,10 +9,10 @@ from colour_student import ColourStudent
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from m2fp_kd.compress.artefact_steps import Export, StaticInt8
 from m2fp_kd.compress.callback import CompressAfterFit, best_student
 from m2fp_kd.compress.chain import Checks
 from m2fp_kd.compress.parity import Gate
-from m2fp_kd.compress.steps import Export, StaticInt8
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.labels import LABEL_SETS

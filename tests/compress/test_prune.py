@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from m2fp_kd.checkpoints.network import load_network, save_network
 from m2fp_kd.compress.latency import LatencyTable
-from m2fp_kd.compress.prune import LEAST, MULTIPLE, Goal, PruneError, measure, prune_towards
+from m2fp_kd.compress.prune import Goal, PruneError, measure, prune_towards
 from m2fp_kd.compress.prune_graph import channel_groups
+from m2fp_kd.compress.prune_plan import LEAST, MULTIPLE
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import Backbone, build_backbone
 from m2fp_kd.models.fpn import FPNStudent
@@ -207,6 +208,29 @@ def test_macs_and_milliseconds_are_goals_too(tmp_path: Path) -> None:
     assert all(map(torch.equal, networks[0].state_dict().values(), networks[1].state_dict().values()))
 
 
+def test_channels_that_save_nothing_stay(tmp_path: Path) -> None:
+    table = LatencyTable(tmp_path / "table.json", "depthwise only", lambda layer: layer.macs if layer.groups > 1 else 0)
+    network = build(recipe("fpn", "mobilenetv3_small"))
+    whole = measure(network, SIZE, "milliseconds", table)
+    squeezed = [m.out_channels for name, m in network.named_modules() if name.endswith("conv_reduce")]
+    assert prune_towards(network, SIZE, Goal("milliseconds", 0.1, whole), "l1", table=table).done
+    assert [m.out_channels for name, m in network.named_modules() if name.endswith("conv_reduce")] == squeezed
+    table = LatencyTable(tmp_path / "other.json", "all the same", lambda layer: 1.0)
+    whole = measure(network, SIZE, "milliseconds", table)
+    with pytest.raises(PruneError, match="all save nothing"):
+        prune_towards(network, SIZE, Goal("milliseconds", 0.1, whole), "l1", table=table)
+
+
+def test_of_equally_important_channels_those_go_that_save_more() -> None:
+    network = build(recipe("fpn", "resnet18"))
+    first, second = network.backbone.body.layer4
+    for block in (first, second):  # of all scales these are the smallest, and in both blocks the same
+        block.bn1.weight.data = torch.linspace(1e-3, 1, 512)
+    prune_towards(network, SIZE, Goal("parameters", 0.005, measure(network, SIZE, "parameters")), "bn_scale")
+    # The second block's hidden channels are made from 512 channels, the first one's from 256.
+    assert (first.conv1.out_channels, second.conv1.out_channels) == (512, 504)
+
+
 def test_mode_and_memory_layout_stay() -> None:
     student = small().train().to(memory_format=torch.channels_last)
     student.backbone.body.norm.eval()
@@ -229,7 +253,7 @@ def test_a_pruned_network_trains() -> None:
         (("milliseconds", 0.1), {}, ValueError, "needs a latency table"),
         (("flops", 0.1), {}, ValueError, "unknown quantity 'flops'"),
         (("parameters", 0.1), {"importance": "random"}, ValueError, "unknown importance 'random'"),
-        (("parameters", 0.1), {"most": 1e-4}, PruneError, "no block of 8 channels has at most 0.01 %"),
+        (("parameters", 0.1), {"most": 1e-4}, PruneError, "more than 0.01 % of the parameters; allow larger steps"),
         (("parameters", 1.0), {}, ValueError, "between 0 and 1"),
     ],
 )

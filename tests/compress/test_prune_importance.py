@@ -1,11 +1,25 @@
-"""Sparsity training of BatchNorm scales."""
+"""Scores of channels, and sparsity training of BatchNorm scales."""
 
 from types import SimpleNamespace
 
 import torch
 from torch import nn
 
-from m2fp_kd.compress.prune_importance import ScaleSparsity, add_scale_sparsity
+from m2fp_kd.compress.prune_graph import channel_groups
+from m2fp_kd.compress.prune_importance import ScaleSparsity, add_scale_sparsity, channel_scores
+from m2fp_kd.models.backbones import build_backbone
+from m2fp_kd.models.fpn import FPNStudent
+
+
+def test_a_score_is_the_share_of_what_the_group_would_have_left() -> None:
+    student = FPNStudent(build_backbone("resnet18"), num_parts=7, width=16)
+    norm = student.backbone.body.layer1[0].bn1
+    norm.weight.data = torch.randperm(64) + 1.0
+    groups = channel_groups(student)
+    (index,) = [number for number, group in enumerate(groups) if any(layer is norm for layer, _ in group.members)]
+    # Scale k of 1..64, with k..64 left when its turn comes.
+    expected = torch.tensor([k / sum(range(k, 65)) for k in norm.weight.int().tolist()])
+    torch.testing.assert_close(channel_scores(groups, "bn_scale")[index], expected)
 
 
 def test_the_penalty_pulls_every_scale_towards_zero() -> None:

@@ -1,4 +1,3 @@
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import torch
 from colour_student import canvases
 from torch.export import ExportedProgram
 
-from m2fp_kd.compress.capabilities import Unsupported
 from m2fp_kd.compress.deploy import deployable
 from m2fp_kd.compress.pt2e import quantise_pt2e
 from m2fp_kd.evaluation.cpu import Cpu
@@ -58,8 +56,3 @@ def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path
     assert _activation_ranges(_load(full)) == {(0, 255)}
 
 
-def test_dynamic_sizes_are_refused_with_the_reason(student, card, tmp_path: Path) -> None:
-    dynamic = replace(card, geometry={"size": 64, "fixed": False}, precision="int8")
-    with pytest.raises(Unsupported, match="Inductor compiles an INT8 program anew"):
-        quantise_pt2e(student, canvases(range(2)), tmp_path / "model.pt2", dynamic)
-    assert not list(tmp_path.iterdir())

@@ -3,7 +3,8 @@ from typing import ClassVar
 
 import pytest
 
-from m2fp_kd.compress.steps import ORDER, Export, OrderError, StaticInt8, check_order
+from m2fp_kd.compress.artefact_steps import Export, OpenVINO, StaticInt8
+from m2fp_kd.compress.steps import ORDER, OrderError, check_order
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,9 @@ def test_every_hop_needs_its_gate() -> None:
 def test_two_artefacts_of_one_name_are_refused() -> None:
     with pytest.raises(OrderError, match="named 'int8'"):
         check_order(_steps("export", "int8_static") | {"again": StaticInt8()}, ORDER)
+
+
+def test_a_conversion_needs_what_it_converts() -> None:
+    with pytest.raises(OrderError, match="converts 'int8', which no step before it makes"):
+        check_order(_steps("export") | {"openvino_int8": OpenVINO()}, ORDER)
+    check_order(_steps("export", "int8_static") | {"openvino_int8": OpenVINO()}, ORDER)

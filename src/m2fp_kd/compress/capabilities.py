@@ -75,10 +75,6 @@ REFUSALS = (
         "torchscript", "int8", "teacher",
     ),
     Refusal(
-        "Inductor compiles an INT8 program anew, for a minute, for every canvas size; use a fixed size, or INT8 ONNX",
-        "program", "int8", None, False,
-    ),
-    Refusal(
         "the ONNX exporter takes the sizes of the pixel decoder's levels for constants, so another canvas would be "
         "parsed wrongly; use a fixed size, or TorchScript or torch.export in fp32",
         "onnx", None, "teacher", False,

@@ -1,6 +1,5 @@
 """The whole way from a trained student to its artefacts, each checked against the model before it."""
 
-import copy
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import nn
 
-from m2fp_kd.compress.deploy import Deployable
+from m2fp_kd.compress.deploy import deployable
 from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
 from m2fp_kd.compress.steps import ArtefactStep, Source
 from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
@@ -81,17 +80,18 @@ def make_artefacts(
         versions=source.card.versions | {package: version(package) for package in ("torch", "onnx")},
     )
     source = replace(source, card=card)
-    before, before_name, result = torch_parse(source.student, card), "PyTorch", CompressionResult({}, [])
+    result, parses = CompressionResult({}, []), {"PyTorch": torch_parse(source.student, card)}
     for step in steps:
+        before = step.of or (source.fp32.parent.name if source.fp32 else "PyTorch")
         path = step(source, Path(folder) / step.name)
         parser = Parser.load(path, threads=checks.threads)
-        parity = _check(f"{before_name} -> {step.name}", before, parser, source.photos, checks.gates[step.kind], path)
-        result += CompressionResult({step.name: path}, [parity])
+        hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]
+        result += CompressionResult({step.name: path}, [_check(hop, parses[before], parser, source.photos, gate, path)])
+        parses[step.name] = artefact_parse(parser)
         engine = parser.engine
         save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.arithmetic))
-        if step.kind == "export":
+        if path.suffix == ".onnx" and step.kind == "export":
             source = replace(source, fp32=path)
-            before, before_name = artefact_parse(parser), step.name
     if checks.arithmetic == "auto":
         result += _check_arithmetic(parser, path, source.photos, checks)
     return result
@@ -99,13 +99,13 @@ def make_artefacts(
 
 def torch_parse(student: nn.Module, card: Card) -> Parse:
     """A copy of the student in PyTorch, on the CPU and in eval mode, from photo to part map at the photo's own size."""
-    deployable = Deployable(copy.deepcopy(student), card.head).cpu().eval()
+    network = deployable(student, card)
     geometry = Geometry(**card.geometry)
 
     @torch.inference_mode()
     def parse(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
         canvas, placement = place(photo, geometry)
-        return restore_map(deployable(torch.from_numpy(canvas[None]))[0][0].numpy(), placement)
+        return restore_map(network(torch.from_numpy(canvas[None]))[0][0].numpy(), placement)
 
     return parse
 

@@ -1,24 +1,19 @@
 """Channel pruning, one step at a time: the least important channels go until a part of the way to the goal is done."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from m2fp_kd.compress.latency import LatencyTable
-from m2fp_kd.compress.prune_cost import Cost, Weighted, Widths, cost_of_layers, parameters, total, widths_of
-from m2fp_kd.compress.prune_graph import ChannelGroup, Prunable, channel_groups, first_layers, narrowed
+from m2fp_kd.compress.prune_cost import Cost, cost_of_layers, parameters, total
+from m2fp_kd.compress.prune_graph import ChannelGroup, Prunable, channel_groups, first_layers
 from m2fp_kd.compress.prune_importance import Importance, channel_scores
+from m2fp_kd.compress.prune_plan import LEAST, MULTIPLE, plan
 
 Quantity = Literal["parameters", "macs", "milliseconds"]
-
-MULTIPLE = 8
-"""Channels that go or stay together, so that engines' vectors are full."""
-LEAST = 16
-"""No layer is left with fewer channels than this."""
 
 
 class PruneError(ValueError):
@@ -109,24 +104,14 @@ def prune_towards(
     before = measure(network, size, goal.quantity, table)
     if before <= goal.target:
         return PruneResult(before, before, goal, done=True)
-    groups = channel_groups(network)
     cost = _cost(network, size, goal.quantity, table)
-    scores = channel_scores(groups, importance)
-    removed = _choose(groups, scores, cost, before, goal.target, before * (1 - most))
+    wide = [group for group in channel_groups(network) if group.channels > LEAST]
+    removed = plan(wide, channel_scores(wide, importance), cost, before, goal.target, before * (1 - most))
     if not any(removed):
-        raise PruneError(_why_nothing(goal, before, most, exhausted=all(group.channels <= LEAST for group in groups)))
-    _remove(network, groups, removed)
+        raise PruneError(_why_nothing(goal, before, most, exhausted=not wide))
+    _remove(network, wide, removed)
     after = measure(network, size, goal.quantity, table)
     return PruneResult(before, after, goal, done=after <= goal.target)
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Channels of one group, the next to go after those of the group's blocks before it."""
-
-    score: float
-    group: int
-    channels: list[int]
 
 
 def _cost(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable | None) -> Cost:
@@ -141,66 +126,6 @@ def _cost(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable
             return cost_of_layers(network, size, table.milliseconds)
         case _:
             raise ValueError(f"unknown quantity {quantity!r}; choose one of parameters, macs, milliseconds")
-
-
-def _ranked(scores: Sequence[Tensor], savings: Sequence[float]) -> list[_Block]:
-    """Blocks of all groups in the order in which they go; those of a group that saves nothing come last.
-
-    A channel's score is divided by the square root of what it saves. By scores alone, a goal that the widest layers
-    hardly count for (macs, milliseconds) would first empty those; by scores per saving, the early layers, which hurts
-    more. On a trained EfficientNet-Lite0 student both kept fewer pixels the same than the root between them.
-    """
-    blocks = []
-    for index, (score, saving) in enumerate(zip(scores, savings, strict=True)):
-        order, first = score.argsort(stable=True).tolist(), 0
-        while len(order) - first > LEAST:
-            last = first + ((len(order) - first) % MULTIPLE or MULTIPLE)
-            channels = order[first:last]
-            value = score[channels].mean().item()
-            blocks.append(_Block(value / math.sqrt(saving) if saving > 0 else math.inf, index, channels))
-            first = last
-    return sorted(blocks, key=lambda block: block.score)
-
-
-def _narrow(group: ChannelGroup, widths: Mapping[Weighted, Widths], channels: int) -> dict[Weighted, Widths]:
-    """Widths of a group's members without so many of its channels."""
-    narrow: dict[Weighted, Widths] = {}
-    for member, axis in group.members:
-        narrow[member] = narrowed(narrow.get(member, widths[member]), axis, channels)
-    return narrow
-
-
-def _saving(cost: Cost, widths: Mapping[Weighted, Widths], narrow: Mapping[Weighted, Widths]) -> float:
-    return sum(cost(member, widths[member]) - cost(member, new) for member, new in narrow.items())
-
-
-def _choose(
-    groups: Sequence[ChannelGroup], scores: Sequence[Tensor], cost: Cost, left: float, target: float, floor: float
-) -> list[list[int]]:
-    """Channels to remove from each group: blocks in their order until no more than `target` of `left` is left.
-
-    A block that would leave less than `floor` stays, and with it those of its group that would go after it.
-    """
-    widths = {member: widths_of(member) for group in groups for member, _ in group.members}
-    savings = [
-        _saving(cost, widths, _narrow(group, widths, MULTIPLE)) if group.channels > LEAST else 0.0 for group in groups
-    ]
-    removed: list[list[int]] = [[] for _ in groups]
-    closed: set[int] = set()
-    for block in _ranked(scores, savings):
-        if left <= target:
-            break
-        if block.group in closed:
-            continue
-        narrow = _narrow(groups[block.group], widths, len(block.channels))
-        saved = _saving(cost, widths, narrow)
-        if left - saved < floor:
-            closed.add(block.group)
-            continue
-        left -= saved
-        widths |= narrow
-        removed[block.group] += block.channels
-    return removed
 
 
 def _remove(network: Prunable, groups: Sequence[ChannelGroup], removed: Sequence[list[int]]) -> None:
@@ -226,4 +151,7 @@ def _why_nothing(goal: Goal, before: float, most: float, exhausted: bool) -> str
             f"{goal.quantity} are left, {100 * (1 - before / goal.baseline):.1f} % fewer; the goal is "
             f"{100 * goal.reduction:g} %"
         )
-    return f"no block of {MULTIPLE} channels has at most {100 * most:g} % of the {goal.quantity}; allow larger steps"
+    return (
+        f"no {MULTIPLE} channels can go: all save nothing, or the least important ones more than {100 * most:g} % of "
+        f"the {goal.quantity}; allow larger steps"
+    )

@@ -59,7 +59,10 @@ def narrowed(widths: Widths, axis: Axis, channels: int) -> Widths:
 
 
 def channel_groups(network: Prunable) -> list[ChannelGroup]:
-    """All groups of channels that may be pruned, in the order in which the network runs.
+    """All groups of channels that may be pruned.
+
+    Args:
+        network: in any mode; autograd traces it, so its parameters must require gradients.
 
     Raises:
         TypeError: not a network of ours.

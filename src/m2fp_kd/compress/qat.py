@@ -16,7 +16,7 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.models.fold import build_folded
 
 HALF_RANGE, FULL_RANGE = 63.5, 127.0
 """Steps from 0 to a channel's largest weight: see `quantise_static`."""
@@ -113,9 +113,7 @@ class Rounded(nn.Module):
 
 def folded(student: nn.Module) -> nn.Module:
     """A copy of a student in eval mode with its BatchNorms folded into the convolutions, all of it trainable."""
-    student = copy.deepcopy(student).eval()
-    fold_batch_norm(student)
-    return student.requires_grad_()
+    return build_folded(copy.deepcopy(student)).requires_grad_()
 
 
 def prepare(student: nn.Module, canvases: Iterable[NDArray[np.uint8]]) -> nn.Module:

@@ -88,7 +88,8 @@ def float_nodes(model: ModelProto) -> list[str]:
     """Names of the nodes that stay float.
 
     They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
-    that follows the queries, and attention masks up to the softmax (their minus infinity has no scale).
+    that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
+    M2FP's levels to one row of tokens (each level has its own scale, and OpenVINO cannot load a row of several).
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
@@ -96,7 +97,13 @@ def float_nodes(model: ModelProto) -> list[str]:
     masks = reached(nodes, comparisons, until=("MatMul",))
     queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
     tail = reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
-    return sorted({node.name for node in [*normalisation, *masks, *tail]})
+    makers = {output: node.op_type for node in nodes for output in node.output}
+    rows = [
+        node
+        for node in nodes
+        if node.op_type == "Concat" and any(makers.get(source) in ("Transpose", "Reshape") for source in node.input)
+    ]
+    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows]})
 
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]], correct_biases: bool) -> ModelProto:

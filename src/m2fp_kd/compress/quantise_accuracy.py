@@ -27,6 +27,19 @@ Answer = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
+class Drops:
+    """Points of IoU lost against the fp32 network; negative where something was won.
+
+    Attributes:
+        miou: of the mean.
+        parts: by part; without parts that occur neither in truth nor in prediction.
+    """
+
+    miou: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Bounds:
     """How many points (hundredths) of IoU INT8 may lose against the fp32 network.
 
@@ -40,7 +53,7 @@ class Bounds:
     max_part_drop: float | None = None
     parts: tuple[str, ...] | None = None
 
-    def broken(self, drops: "Drops") -> dict[str, float]:
+    def broken(self, drops: Drops) -> dict[str, float]:
         """What is lost beyond the bounds: "mIoU" or a part -> points."""
         limits = {MEAN: self.max_miou_drop}
         if self.max_part_drop is not None:
@@ -48,22 +61,9 @@ class Bounds:
         lost = {MEAN: drops.miou} | drops.parts
         return {name: lost[name] - limit for name, limit in limits.items() if lost.get(name, -math.inf) > limit}
 
-    def excess(self, drops: "Drops") -> float:
+    def excess(self, drops: Drops) -> float:
         """The most that is lost beyond a bound; 0 if all hold."""
         return max(self.broken(drops).values(), default=0.0)
-
-
-@dataclass(frozen=True)
-class Drops:
-    """Points of IoU lost against the fp32 network; negative where something was won.
-
-    Attributes:
-        miou: of the mean.
-        parts: by part; without parts that occur neither in truth nor in prediction.
-    """
-
-    miou: float
-    parts: dict[str, float]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """The steps that shrink a student, as ``conf/compress/step/`` lists them, and the only order that they may be taken in.
 
 Training steps (prune, qat) turn a network into another network and are followed by fine-tuning; artefact steps (export,
-quantise) turn a network, or its export, into a file.
+quantise, convert) turn a network, or its export, into a file.
 """
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,20 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.compress.export import export_onnx, graph_sha256
-from m2fp_kd.compress.quantise import quantise_static
-from m2fp_kd.compress.quantise_accuracy import Bounds, quantise_with_accuracy_control
-from m2fp_kd.compress.quantise_dynamic import quantise_dynamic
+from m2fp_kd.compress.export import graph_sha256
 from m2fp_kd.evaluation.evaluate import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
-
-log = logging.getLogger(__name__)
 
 ORDER = {
     "prune": "channels are removed while the network is still float and can be fine-tuned",
     "qat": "what INT8 will do is trained against once the channels are final",
     "export": "an exported graph is neither pruned nor trained any more",
-    "quantise": "INT8 is made from the export and is the last thing that happens",
+    "quantise": "INT8 is made from what was exported",
+    "convert": "another format of a finished file is made when that file is there",
 }
 """Kinds of steps in their order, and why each stands where it does."""
 
@@ -73,100 +68,19 @@ class Step(Protocol):
 
 
 class ArtefactStep(Step, Protocol):
-    """A step that writes a file into a folder and returns it; `name` is the artefact's."""
+    """A step that writes a file into a folder and returns it.
+
+    `name` is the artefact's. `of` names the artefact that it is made from and checked against; None for the fp32 ONNX
+    export, and for the network itself before there is one.
+    """
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def of(self) -> str | None: ...
+
     def __call__(self, source: Source, folder: Path) -> Path: ...
-
-
-@dataclass(frozen=True)
-class Export:
-    """fp32 ONNX, which everything after it starts from."""
-
-    kind: ClassVar[str] = "export"
-    name: str = "fp32"
-
-    def __call__(self, source: Source, folder: Path) -> Path:
-        path = folder / "model.onnx"
-        export_onnx(source.student, path, source.card)
-        return path
-
-
-@dataclass(frozen=True)
-class StaticInt8:
-    """Static INT8 of the export.
-
-    Attributes:
-        name: of the artefact.
-        calibration_photos: how many training photos activations are observed on.
-    """
-
-    kind: ClassVar[str] = "quantise"
-    name: str = "int8"
-    calibration_photos: int = 300
-
-    def __call__(self, source: Source, folder: Path) -> Path:
-        path = folder / "model.onnx"
-        assert source.fp32 is not None
-        card = source.int8_card("nncf", "onnxruntime")
-        quantise_static(source.fp32, source.canvases(self.calibration_photos), path, card)
-        return path
-
-
-@dataclass(frozen=True)
-class DynamicInt8:
-    """Dynamic INT8 of the export's matrix products: for mask-classification students in ONNX Runtime."""
-
-    kind: ClassVar[str] = "quantise"
-    name: str = "int8_dynamic"
-
-    def __call__(self, source: Source, folder: Path) -> Path:
-        path = folder / "model.onnx"
-        assert source.fp32 is not None
-        quantise_dynamic(source.fp32, path, source.int8_card("onnxruntime"))
-        return path
-
-
-@dataclass(frozen=True)
-class AccurateInt8:
-    """Static INT8 of the export that leaves the layers that hurt in fp32, until the bounds hold.
-
-    Attributes:
-        name: of the artefact.
-        max_miou_drop: points of mIoU that INT8 may lose.
-        max_part_drop: points that each of `parts` may lose; null for any.
-        parts: names of parts; null for all.
-        calibration_photos: how many training photos activations are observed on.
-        max_evaluations: networks that may be run to find these layers.
-        threads: CPU threads of the engine that runs them.
-    """
-
-    kind: ClassVar[str] = "quantise"
-    name: str = "int8"
-    max_miou_drop: float = 0.1
-    max_part_drop: float | None = 1.0
-    parts: Sequence[str] | None = None
-    calibration_photos: int = 300
-    max_evaluations: int = 250
-    threads: int | None = None
-
-    def __call__(self, source: Source, folder: Path) -> Path:
-        path = folder / "model.onnx"
-        assert source.fp32 is not None
-        control = quantise_with_accuracy_control(
-            source.fp32,
-            source.canvases(self.calibration_photos),
-            path,
-            source.int8_card("nncf", "onnxruntime"),
-            source.photos,
-            Bounds(self.max_miou_drop, self.max_part_drop, tuple(self.parts) if self.parts else None),
-            self.max_evaluations,
-            threads=self.threads,
-        )
-        log.info("%s: %s", self.name, control)
-        return path
 
 
 def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
@@ -197,4 +111,6 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
         name = getattr(step, "name", key)
         if name in taken:
             raise OrderError(f"two steps are named '{name}': give one another name with compress.steps.{key}.name=NAME")
+        if (of := getattr(step, "of", None)) and of not in taken:
+            raise OrderError(f"{key} converts '{of}', which no step before it makes; add that step")
         taken.add(name)

@@ -69,7 +69,7 @@ class Prune:
     kind: ClassVar[str] = "prune"
     quantity: Quantity = "parameters"
     reduction: float = 0.4
-    importance: Importance = "l1"
+    importance: Importance = "taylor"
     most: float = 0.15
     epochs: int = 1
     last_epochs: int = 4

@@ -15,7 +15,7 @@
     lineage     {...} teacher with licence and SHA-256, hash of the data, parents
     config      the whole composed config
     versions    {library: version}
-    cpu         {model, architecture, cores, features}
+    cpu         {model, architecture, cores, features, outlook: what to expect of INT8 and bf16 on it}
     pictures    [{name, file}, ...] strips beside report.json
 
 IoU, mIoU and pixel agreement are shares in 0..1 and their changes differences of shares (-0.012 = 1.2 points lost);

@@ -22,6 +22,7 @@ from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
 from m2fp_kd.evaluation.evaluate import Scores, evaluate
 from m2fp_kd.evaluation.measure import measure, measure_callable
+from m2fp_kd.evaluation.outlook import outlook
 from m2fp_kd.evaluation.pictures import Picture
 from m2fp_kd.evaluation.results import ModelResult, RunReport
 from m2fp_kd.models.fold import fold_batch_norm
@@ -55,7 +56,7 @@ def build_report(
         parity: of every hop.
         lineage: of the student.
     """
-    records = _scored_records(datamodule)
+    records, cpu = _scored_records(datamodule), describe_cpu()
     parsers = {name: Parser.load(path, threads=cfg.compress.threads) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
@@ -96,7 +97,7 @@ def build_report(
         lineage=lineage,
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         versions=installed_versions(),
-        cpu=asdict(describe_cpu()),
+        cpu=asdict(cpu) | {"outlook": outlook(cpu)},
         pictures=[_picture(read(record), parse) for record in _spread(records, PICTURES)],
     )
 

@@ -1,6 +1,7 @@
 """Compression as the configuration asks for it: training steps with their fine-tuning, then artefacts."""
 
 import copy
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,21 @@ from rich.progress import track
 from torch import nn
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
+from m2fp_kd.compress.artefact_steps import Export
 from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, parity_facts, torch_parse
 from m2fp_kd.compress.parity import Gate, Parity, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
-from m2fp_kd.compress.steps import ArtefactStep, Export, Source, check_order
+from m2fp_kd.compress.steps import ArtefactStep, Source, check_order
 from m2fp_kd.compress.training_steps import TrainingStep
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.outlook import outlook
 from m2fp_kd.pipeline.fine_tune import FineTuner
 from m2fp_kd.pipeline.lineage import saved_card
 from m2fp_kd.pipeline.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
+
+log = logging.getLogger(__name__)
 
 ORIGINAL = Export(name="original")
 """Where training steps follow, the student as it was before them, to compare with."""
@@ -47,7 +53,7 @@ class Recipe:
 
 
 def read_recipe(cfg: DictConfig) -> Recipe:
-    """Build and check the steps of ``cfg.compress``.
+    """Build and check the steps of ``cfg.compress``; say what is to be expected of INT8 on this CPU.
 
     Raises:
         OrderError: the steps are in an order that cannot work, or unverified.
@@ -55,6 +61,9 @@ def read_recipe(cfg: DictConfig) -> Recipe:
     gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
     steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
     check_order(steps, gates)
+    if any(step.kind == "quantise" for step in steps.values()):
+        for line in outlook(describe_cpu()):
+            log.info("this CPU: %s", line)
     is_training = {name: step.kind in ("prune", "qat") for name, step in steps.items()}
     return Recipe(
         [step for name, step in steps.items() if is_training[name]],
