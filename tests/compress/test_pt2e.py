@@ -54,5 +54,3 @@ def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path
     quantise_pt2e(student, canvases(range(200, 204)), full, replace(card, precision="int8"), VNNI)
     assert _activation_ranges(_load(model)) == {(0, 127)}
     assert _activation_ranges(_load(full)) == {(0, 255)}
-
-

@@ -30,12 +30,12 @@ def images() -> Tensor:
     return torch.from_numpy(np.concatenate(canvases(range(2)))).permute(0, 3, 1, 2)
 
 
-def _files(student: nn.Module, card: Card, folder: Path, **options: bool) -> Path:
+def _files(student: nn.Module, card: Card, folder: Path) -> Path:
     """The student's static INT8 file."""
     export_onnx(student, folder / "fp32" / "model.onnx", card)
     int8 = folder / "int8" / "model.onnx"
     batches = canvases(CALIBRATION)
-    quantise_static(folder / "fp32" / "model.onnx", batches, int8, replace(card, precision="int8"), **options)
+    quantise_static(folder / "fp32" / "model.onnx", batches, int8, replace(card, precision="int8"))
     return int8
 
 
@@ -195,7 +195,7 @@ def test_the_file_holds_the_weights_that_training_rounded_and_no_float_copy(
 ) -> None:
     prepared = prepare(unbalanced(student, 100), canvases(CALIBRATION))
     train(prepared, steps=5, lr=1e-3)
-    path = _files(finish(prepared), card, tmp_path, correct_biases=False)
+    path = _files(finish(prepared), card, tmp_path)
     model = onnx.load(path)
     in_file = _weights(model)
     assert len(in_file) == 4
@@ -219,7 +219,7 @@ def test_training_with_rounding_beats_training_without_where_int8_hurts(
         train(network, steps=30, lr=1e-3)
     before = _accuracy(_files(hurt, card, tmp_path / "hurt"), photos)
     without = _accuracy(_files(plain, card, tmp_path / "plain"), photos)
-    trained = _accuracy(_files(finish(rounded), card, tmp_path / "rounded", correct_biases=False), photos)
+    trained = _accuracy(_files(finish(rounded), card, tmp_path / "rounded"), photos)
     assert trained > max(before, without) + 0.03
 
 

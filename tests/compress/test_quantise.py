@@ -15,7 +15,7 @@ from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.runtime.artefact import Card
-from m2fp_kd.runtime.engines import ENGINES, open_engine
+from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.parser import Parser
 
 
@@ -129,22 +129,9 @@ def test_squeeze_excite_weights_are_int8_too(tmp_path: Path) -> None:
     assert len(excite) == 18
     assert not any(node.input[0] in dequantised for node in excite)  # the arithmetic stays float
     assert int8.stat().st_size <= 0.29 * fp32.stat().st_size
-    maps = [open_engine(int8, engine, threads=1)(batches[0])["part_map"] for engine in ENGINES]
+    maps = [open_engine(int8, engine, threads=1)(batches[0])["part_map"] for engine in ("openvino", "onnxruntime")]
     assert maps[0].shape == maps[1].shape == (1, 64, 64)
     assert (maps[0] == maps[1]).mean() > 0.95
-
-
-def test_biases_that_training_under_quantisation_found_are_left_alone(fp32: Path, card: Card, tmp_path: Path) -> None:
-    biases = {}
-    for corrected in (True, False):
-        path = tmp_path / f"{corrected}" / "model.onnx"
-        quantise_static(fp32, canvases(range(4)), path, replace(card, precision="int8"), correct_biases=corrected)
-        model = onnx.load(path)
-        biases[corrected] = [_constants(model)[node.input[2]] for node in model.graph.node if node.op_type == "Conv"]
-    original = onnx.load(fp32)
-    wanted = [_constants(original)[node.input[2]] for node in original.graph.node if node.op_type == "Conv"]
-    assert all(np.array_equal(found, bias) for found, bias in zip(biases[False], wanted, strict=True))
-    assert not all(np.array_equal(found, bias) for found, bias in zip(biases[True], wanted, strict=True))
 
 
 def test_attention_masks_and_what_follows_the_queries_stay_float(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from m2fp_kd.compress.quantise import quantise_static
 from m2fp_kd.compress.quantise_accuracy import Bounds, quantise_with_accuracy_control
 from m2fp_kd.compress.quantise_dynamic import quantise_dynamic, quantise_linears
 from m2fp_kd.compress.steps import Source
-from m2fp_kd.runtime.artefact import load_card
+from m2fp_kd.runtime.artefact import load_card, save_card
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ class AccurateInt8:
             threads=self.threads,
         )
         log.info("%s: %s", self.name, control)
+        save_card(path, replace(load_card(path), float_layers=control.float_layers))
         return path
 
 

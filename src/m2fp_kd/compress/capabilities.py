@@ -64,25 +64,22 @@ class Refusal:
 
 
 _FX = "FX graph mode does not trace {}: {}; use INT8 in ONNX or OpenVINO"
+_ONNX_SIZES = (
+    "the ONNX exporter takes the sizes of M2FP's levels for constants, so another canvas would be parsed wrongly; use a "
+    "fixed size, or TorchScript or torch.export"
+)
 
 REFUSALS = (
     Refusal(
-        _FX.format("a transformer decoder", "the sizes of its levels are read from tensors"),
+        _FX.format("a transformer decoder", "it reads the sizes of its levels from tensors"),
         "torchscript", "int8", "m2fp",
     ),
     Refusal(
         _FX.format("M2FP", "it checks the canvas and reads the sizes of its levels from tensors"),
         "torchscript", "int8", "teacher",
     ),
-    Refusal(
-        "the ONNX exporter takes the sizes of the pixel decoder's levels for constants, so another canvas would be "
-        "parsed wrongly; use a fixed size, or TorchScript or torch.export in fp32",
-        "onnx", None, "teacher", False,
-    ),
-    Refusal(
-        "it is made from an ONNX file, and M2FP has none of dynamic size; use a fixed size",
-        "openvino", None, "teacher", False,
-    ),
+    Refusal(_ONNX_SIZES, "onnx", None, "teacher", False),
+    Refusal(_ONNX_SIZES, "openvino", None, "teacher", False),  # made from ONNX
 )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """INT8 by torchao's PT2E (PyTorch 2 export quantisation) -> torch.export `.pt2`.
 
-What the file holds are float convolutions and matrix products between quantise and dequantise operations, with int8
-weights. Run as they are, these are about twice as slow as fp32. The runtime's `program` engine therefore compiles the
-program with Inductor when it loads it, which takes about a minute and a C++ compiler. For services that start often,
-INT8 ONNX is the better file.
+What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it
+is, that is about twice as slow as fp32. The runtime's `program` engine therefore compiles the program with Inductor
+when it loads it, which takes about a minute and a C++ compiler. For services that start often, INT8 ONNX is the better
+file.
 """
 
 from collections.abc import Iterable
@@ -31,8 +31,9 @@ def quantise_pt2e(
 ) -> None:
     """Quantise a network to static INT8 and write it as an exported program, with `card.json` beside it.
 
-    Convolutions and linear layers take int8 weights, symmetric with one scale per channel, and uint8 activations with
-    one scale per tensor. On CPUs without VNNI activations use half their range, so that sums do not overflow.
+    Convolutions take int8 weights, symmetric with one scale per channel, and uint8 activations with one scale per
+    tensor. Linear layers stay float: Inductor lets an INT8 one add to its residual in place, and where that is a
+    constant (the queries that M2FP's decoder starts from) every call would change the next one's answer. On CPUs without VNNI activations use half their range, so that sums do not overflow.
 
     Args:
         network: a student.
@@ -55,7 +56,7 @@ def quantise_pt2e(
 
 @torch.no_grad()
 def quantised_program(module: nn.Module, images: Iterable[torch.Tensor], reduce_range: bool) -> GraphModule:
-    """An exported module with quantise and dequantise operations around its convolutions and linear layers.
+    """An exported module with quantise and dequantise operations around its convolutions.
 
     Args:
         module: from `torch.export`.
@@ -70,6 +71,7 @@ def quantised_program(module: nn.Module, images: Iterable[torch.Tensor], reduce_
 
     quantizer = X86InductorQuantizer()
     quantizer.set_global(get_default_x86_inductor_quantization_config(reduce_range=reduce_range))
+    quantizer.set_function_type_qconfig(nn.functional.linear, None)  # see `quantise_pt2e`
     observed = prepare_pt2e(module, quantizer)
     for image in images:
         observed(image)

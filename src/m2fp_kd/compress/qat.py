@@ -1,8 +1,8 @@
 """Quantisation-aware training: a student is trained with the rounding that its static INT8 file will do.
 
 After Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference":
-the forward pass rounds, the gradient passes straight through. Only what is rounded is trained: `finish` gives back a
-plain float network, and `quantise_static` makes the same weights int8 that training rounded.
+the forward pass rounds, the gradient passes straight through. `finish` gives back a plain float network, of which
+`quantise_static` makes the same int8 weights that training rounded.
 """
 
 import copy

@@ -23,9 +23,7 @@ from m2fp_kd.runtime.artefact import Card
 QUERY_OUTPUTS = ("class_logits", "mask_logits")
 
 
-def quantise_static(
-    fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card, correct_biases: bool = True
-) -> None:
+def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card) -> None:
     """Quantise an exported network with NNCF's post-training quantisation.
 
     Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), kept within half the range
@@ -39,14 +37,11 @@ def quantise_static(
         canvases: uint8 (N, h, w, 3) batches of placed training photos, 300 or so in all.
         int8: file to write.
         card: of the INT8 artefact.
-        correct_biases: shift biases so that every layer's mean output is that of the float network (Finkelstein et al.
-            2019, "Fighting Quantization Bias With Bias"); False for a network whose biases were trained under
-            quantisation.
 
     Raises:
         ValueError: no canvases.
     """
-    model = post_training_int8(load_for_int8(fp32), single_images(canvases), correct_biases)
+    model = post_training_int8(load_for_int8(fp32), single_images(canvases))
     shorten_names(model)
     write_artefact(model, int8, card)
 
@@ -70,15 +65,14 @@ def single_images(canvases: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.uint
     return images
 
 
-def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]], correct_biases: bool = True) -> ModelProto:
+def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
     """The quantised network as a graph whose nodes and tensors still have the float one's names.
 
     Args:
         model: from `load_for_int8`; it is not changed.
         images: canvases of one photo each.
-        correct_biases: see `quantise_static`.
     """
-    quantised = _nncf_quantise(model, images, correct_biases)
+    quantised = _nncf_quantise(model, images)
     activations_to_uint8(quantised)
     weights_to_int8(quantised)
     return quantised
@@ -106,7 +100,7 @@ def float_nodes(model: ModelProto) -> list[str]:
     return sorted({node.name for node in [*normalisation, *masks, *tail, *rows]})
 
 
-def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]], correct_biases: bool) -> ModelProto:
+def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
     os.environ.setdefault("NNCF_CI", "1")  # NNCF reports its use to its maker unless this is set before the import
     import nncf
     from nncf.quantization.advanced_parameters import (
@@ -127,7 +121,6 @@ def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]], correct_b
             # answers differently there.
             overflow_fix=OverflowFix.ENABLE,
             activations_quantization_params=QuantizationParameters(per_channel=False),
-            disable_bias_correction=not correct_biases,
         ),
     )
 

@@ -190,6 +190,7 @@ def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: Dic
         threads=timed.threads,
         engine=timed.engine,
         arithmetic=timed.arithmetic,
+        note=f"left in fp32: {', '.join(card.float_layers)}" if card.float_layers else None,
     )
 
 

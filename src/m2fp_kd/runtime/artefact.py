@@ -51,6 +51,8 @@ class Card:
         git_commit: of the code that exported it.
         versions: of the libraries that made it.
         parents: name -> SHA-256 of the files it was made from.
+        float_layers: layers of an INT8 artefact that were left in fp32 because INT8 hurt there -> points of IoU that it
+            cost.
     """
 
     label_set: dict[str, Any]
@@ -68,6 +70,7 @@ class Card:
     git_commit: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    float_layers: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

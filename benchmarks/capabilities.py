@@ -1,0 +1,202 @@
+"""Every cell of the capability table, on every backbone: made, run twice and compared with PyTorch, or refused.
+
+    python benchmarks/capabilities.py --backbones mobilenetv3 resnet18 --formats onnx openvino torchscript
+
+Networks are narrow and have random weights, whose answers are close calls: INT8 changes more pixels of them than of
+trained ones. Compiling takes a minute for each INT8 program. Exit code: 0 all as the table says, 1 not.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from m2fp_kd.compress.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
+from m2fp_kd.compress.deploy import deployable
+from m2fp_kd.compress.export import export_onnx
+from m2fp_kd.compress.export_openvino import export_openvino
+from m2fp_kd.compress.export_program import export_program
+from m2fp_kd.compress.export_torchscript import export_torchscript
+from m2fp_kd.compress.fx import quantise_fx
+from m2fp_kd.compress.pt2e import quantise_pt2e
+from m2fp_kd.compress.quantise import quantise_static
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.models.backbones import BACKBONES, build_backbone
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.engines import open_engine
+
+LABELS = LABEL_SETS["pascal_person_part"]
+CALIBRATION = 8
+TEACHER = {
+    "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
+    "encoder_feedforward": 16, "decoder_feedforward": 16,
+}  # fmt: skip
+LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.25)}
+"""Least pixel agreement and largest relative error of queries."""
+
+Canvases = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well an artefact agrees with PyTorch, at its worst canvas.
+
+    Attributes:
+        pixels: share with the same part, 0..1.
+        queries: mean error of class and mask logits relative to their mean size; 0 where there are none.
+    """
+
+    pixels: float
+    queries: float
+
+    def within(self, precision: str) -> bool:
+        """Whether that is parity."""
+        least, most = LIMITS[precision]
+        return self.pixels >= least and self.queries <= most
+
+
+def build(kind: str, backbone: str) -> nn.Module:
+    """One of `NETWORKS` with random weights, and BatchNorms that have seen a few images."""
+    torch.manual_seed(0)
+    body = build_backbone(backbone)
+    network: nn.Module
+    if kind == "fpn":
+        network = FPNStudent(body, LABELS.num_parts, width=32)
+    elif kind == "m2fp":
+        network = M2FPStudent(body, LABELS.num_parts, LABELS.has_human, width=32, queries=12, layers=3, heads=4)
+    else:
+        network = build_m2fp(body, LABELS.num_parts + LABELS.has_human, **TEACHER)
+    with torch.no_grad():
+        for seed in range(10):
+            network(torch.from_numpy(noise(4, 64, 64, seed)).permute(0, 3, 1, 2))
+    return network.eval()
+
+
+def noise(batch: int, height: int, width: int, seed: int) -> Canvases:
+    """Random canvases, uint8 (N, h, w, 3): coarse blocks of colour under fine noise."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 200, (batch, height // 16, width // 16, 3)).repeat(16, axis=1).repeat(16, axis=2)
+    return (blocks + rng.integers(0, 56, (batch, height, width, 3))).astype(np.uint8)
+
+
+def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: Iterable[Canvases]) -> Path:
+    """Make the artefact of a cell as a user would, through whatever files it is made from.
+
+    Args:
+        card: its geometry and head fit the cell and the network; the precision is filled in.
+
+    Raises:
+        Unsupported: the cell is refused.
+    """
+    fp32, int8 = replace(card, precision="fp32"), replace(card, precision="int8")
+    if cell.format == "torchscript":
+        path = folder / "model.pt"
+        if cell.precision == "int8":
+            quantise_fx(network, calibration, path, int8)
+        else:
+            export_torchscript(network, path, fp32)
+        return path
+    if cell.format == "program":
+        path = folder / "model.pt2"
+        if cell.precision == "int8":
+            quantise_pt2e(network, calibration, path, int8)
+        else:
+            export_program(network, path, fp32)
+        return path
+    path = folder / "onnx" / "fp32" / "model.onnx"
+    export_onnx(network, path, fp32)
+    if cell.precision == "int8":
+        source, path = path, folder / "onnx" / "int8" / "model.onnx"
+        quantise_static(source, calibration, path, int8)
+    if cell.format == "openvino":
+        source, path = path, folder / "model.xml"
+        export_openvino(source, path, replace(card, precision=cell.precision))
+    return path
+
+
+def compare(model: Path, network: nn.Module, card: Card, batches: Iterable[Canvases]) -> Agreement:
+    """Run an artefact twice on every batch and compare the second answers with PyTorch's."""
+    engine, expected = open_engine(model, threads=1), deployable(network, card)
+    pixels, queries = [], [0.0]
+    for canvases in batches:
+        with torch.inference_mode():
+            wanted = dict(zip(expected.outputs, expected(torch.from_numpy(canvases)), strict=True))
+        engine(canvases)
+        for name, found in engine(canvases).items():
+            truth = wanted[name].numpy()
+            if name == "part_map":
+                pixels.append(float((found == truth).mean()))
+            else:
+                queries.append(float(np.abs(found - truth).mean() / np.abs(truth).mean()))
+    return Agreement(min(pixels), max(queries))
+
+
+def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
+    """Make a cell's artefact and compare it.
+
+    Raises:
+        Unsupported: the cell is refused.
+    """
+    card = Card(
+        LABELS.to_dict(), {"size": size, "fixed": cell.fixed}, "fp32", "fpn" if cell.network == "fpn" else "m2fp"
+    )
+    calibration = [noise(1, size, size, 100 + seed) for seed in range(CALIBRATION)]
+    model = make(cell, network, folder, card, calibration)
+    batches = [noise(1, size, size, 1)]
+    if not cell.fixed:
+        batches.append(noise(1, size + 32, size + 64, 2))
+    if cell.precision == "fp32" and not (cell.network == "teacher" and cell.format in ("onnx", "openvino")):
+        batches.append(noise(3, size, size, 3))
+    return compare(model, network, card, batches)
+
+
+def main() -> int:
+    """Print the table and return the exit code."""
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
+    command.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    command.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    command.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    command.add_argument("--size", type=int, default=64)
+    options = command.parse_args()
+    torch.set_num_threads(1)
+    failed = 0
+    for backbone, kind in product(options.backbones, options.networks):
+        network = build(kind, backbone)
+        for cell in cells():
+            chosen = (cell.format in options.formats, cell.precision in options.precisions, cell.network == kind)
+            if not all(chosen):
+                continue
+            start, reason = time.perf_counter(), refusal(cell)
+            with TemporaryDirectory() as folder:
+                try:
+                    found = check(cell, network, Path(folder), options.size)
+                    right, words = (
+                        found.within(cell.precision) and reason is None,
+                        (f"{100 * found.pixels:.2f} % of pixels, queries {found.queries:.1e}"),
+                    )
+                except Unsupported as error:
+                    right, words = reason is not None and reason in str(error), f"refused: {reason}"
+                except Exception as error:  # a cell that fails must not hide the others
+                    right, words = False, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            failed += not right
+            mark, seconds = "ok" if right else "WRONG", time.perf_counter() - start
+            print(f"{mark:<6}{backbone:<20}{cell!s:<48}{seconds:6.1f} s  {words}", flush=True)
+    print(f"{failed} cells are not as the table says" if failed else "all as the table says")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
