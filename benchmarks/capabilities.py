@@ -157,7 +157,9 @@ def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
     batches = [noise(1, size, size, 1)]
     if not cell.fixed:
         batches.append(noise(1, size + 32, size + 64, 2))
-    if cell.precision == "fp32" and not (cell.network == "teacher" and cell.format in ("onnx", "openvino")):
+    one_photo = cell.network == "teacher" and cell.format in ("onnx", "openvino")
+    compiled = cell.format == "program" and cell.precision == "int8"  # anew for every batch, which takes a minute
+    if not one_photo and not compiled:
         batches.append(noise(3, size, size, 3))
     return compare(model, network, card, batches)
 

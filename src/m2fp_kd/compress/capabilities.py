@@ -65,8 +65,8 @@ class Refusal:
 
 _FX = "FX graph mode does not trace {}: {}; use INT8 in ONNX or OpenVINO"
 _ONNX_SIZES = (
-    "the ONNX exporter takes the sizes of M2FP's levels for constants, so another canvas would be parsed wrongly; use a "
-    "fixed size, or TorchScript or torch.export"
+    "the ONNX exporter takes the sizes of M2FP's levels for constants, so another canvas would be parsed wrongly; use "
+    "a fixed size, or TorchScript or torch.export"
 )
 
 REFUSALS = (

@@ -22,8 +22,8 @@ OPSET = 17
 def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
     """Export a network in fp32, with its card embedded and as `card.json` beside it.
 
-    The batch is dynamic (that of an M2FP is one photo); height and width are as well unless the card's geometry is
-    fixed.
+    The batch is dynamic (but for an M2FP, where it is one photo); height and width are as well unless the card's
+    geometry is fixed.
 
     Args:
         network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
@@ -62,8 +62,7 @@ def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
     example = example_canvases(geometry)
     axes = _dynamic_axes(deployable.outputs, geometry.fixed)
     if isinstance(deployable.student, M2FPAsStudent):
-        # The exporter takes what M2FP's pixel decoder reads from its tensors' shapes for constants, the batch included.
-        example, axes = example[:1], {}
+        example, axes = example[:1], {}  # with a dynamic batch, an M2FP in INT8 gives empty masks in OpenVINO
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # see above

@@ -32,11 +32,12 @@ def quantise_pt2e(
     """Quantise a network to static INT8 and write it as an exported program, with `card.json` beside it.
 
     Convolutions take int8 weights, symmetric with one scale per channel, and uint8 activations with one scale per
-    tensor. Linear layers stay float: Inductor lets an INT8 one add to its residual in place, and where that is a
-    constant (the queries that M2FP's decoder starts from) every call would change the next one's answer. On CPUs without VNNI activations use half their range, so that sums do not overflow.
+    tensor. On CPUs without VNNI activations use half their range, so that sums do not overflow. Linear layers stay
+    float: Inductor lets an INT8 one add to its residual in place, and where that is a constant (the queries that
+    M2FP's decoder starts from) every call would change the next one's answer.
 
     Args:
-        network: a student.
+        network: a student or an M2FP.
         canvases: uint8 (N, h, w, 3) batches of placed training photos of the card's geometry, 300 or so in all.
         path: the `.pt2` file to write.
         card: of the INT8 artefact.

@@ -83,7 +83,8 @@ def float_nodes(model: ModelProto) -> list[str]:
 
     They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
     that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
-    M2FP's levels to one row of tokens (each level has its own scale, and OpenVINO cannot load a row of several).
+    M2FP's levels to one row of tokens with the first product of it (OpenVINO moves quantisation in front of the joining
+    and then cannot load that product).
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
@@ -97,7 +98,9 @@ def float_nodes(model: ModelProto) -> list[str]:
         for node in nodes
         if node.op_type == "Concat" and any(makers.get(source) in ("Transpose", "Reshape") for source in node.input)
     ]
-    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows]})
+    joined = {output for node in rows for output in node.output}
+    first = [node for node in nodes if node.op_type == "MatMul" and joined.intersection(node.input)]
+    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first]})
 
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
