@@ -43,8 +43,9 @@ TEACHER = {
     "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
     "encoder_feedforward": 16, "decoder_feedforward": 16,
 }  # fmt: skip
-LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.25)}
-"""Least pixel agreement and largest relative error of queries."""
+LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.15)}
+"""Least pixel agreement and largest relative error of queries. INT8 with queries is judged by these alone: the parts of
+an untrained mask classifier are ties."""
 
 Canvases = NDArray[np.uint8]
 
@@ -55,16 +56,22 @@ class Agreement:
 
     Attributes:
         pixels: share with the same part, 0..1.
-        queries: mean error of class and mask logits relative to their mean size; 0 where there are none.
+        queries: mean error of class and mask logits relative to their mean size; None where there are none.
     """
 
     pixels: float
-    queries: float
+    queries: float | None
 
     def within(self, precision: str) -> bool:
         """Whether that is parity."""
         least, most = LIMITS[precision]
-        return self.pixels >= least and self.queries <= most
+        if self.queries is not None and self.queries > most:
+            return False
+        return self.pixels >= least or (precision == "int8" and self.queries is not None)
+
+    def __str__(self) -> str:
+        queries = "" if self.queries is None else f", error of queries {100 * self.queries:.2g} %"
+        return f"{100 * self.pixels:.2f} % of pixels{queries}"
 
 
 def build(kind: str, backbone: str) -> nn.Module:
@@ -129,7 +136,8 @@ def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: 
 def compare(model: Path, network: nn.Module, card: Card, batches: Iterable[Canvases]) -> Agreement:
     """Run an artefact twice on every batch and compare the second answers with PyTorch's."""
     engine, expected = open_engine(model, threads=1), deployable(network, card)
-    pixels, queries = [], [0.0]
+    pixels: list[float] = []
+    queries: list[float] = []
     for canvases in batches:
         with torch.inference_mode():
             wanted = dict(zip(expected.outputs, expected(torch.from_numpy(canvases)), strict=True))
@@ -140,7 +148,7 @@ def compare(model: Path, network: nn.Module, card: Card, batches: Iterable[Canva
                 pixels.append(float((found == truth).mean()))
             else:
                 queries.append(float(np.abs(found - truth).mean() / np.abs(truth).mean()))
-    return Agreement(min(pixels), max(queries))
+    return Agreement(min(pixels), max(queries, default=None))
 
 
 def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
@@ -164,6 +172,19 @@ def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
     return compare(model, network, card, batches)
 
 
+def judge(cell: Cell, network: nn.Module, size: int) -> tuple[bool, str]:
+    """Whether a cell is as the table says, and what was found."""
+    reason = refusal(cell)
+    with TemporaryDirectory() as folder:
+        try:
+            found = check(cell, network, Path(folder), size)
+        except Unsupported as error:
+            return reason is not None and reason in str(error), f"refused: {reason}"
+        except Exception as error:  # a cell that fails must not hide the others
+            return False, f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return reason is None and found.within(cell.precision), str(found)
+
+
 def main() -> int:
     """Print the table and return the exit code."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,30 +195,19 @@ def main() -> int:
     command.add_argument("--size", type=int, default=64)
     options = command.parse_args()
     torch.set_num_threads(1)
-    failed = 0
+    wrong = 0
     for backbone, kind in product(options.backbones, options.networks):
         network = build(kind, backbone)
         for cell in cells():
-            chosen = (cell.format in options.formats, cell.precision in options.precisions, cell.network == kind)
-            if not all(chosen):
+            if cell.network != kind or cell.format not in options.formats or cell.precision not in options.precisions:
                 continue
-            start, reason = time.perf_counter(), refusal(cell)
-            with TemporaryDirectory() as folder:
-                try:
-                    found = check(cell, network, Path(folder), options.size)
-                    right, words = (
-                        found.within(cell.precision) and reason is None,
-                        (f"{100 * found.pixels:.2f} % of pixels, queries {found.queries:.1e}"),
-                    )
-                except Unsupported as error:
-                    right, words = reason is not None and reason in str(error), f"refused: {reason}"
-                except Exception as error:  # a cell that fails must not hide the others
-                    right, words = False, f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            failed += not right
+            start = time.perf_counter()
+            right, words = judge(cell, network, options.size)
+            wrong += not right
             mark, seconds = "ok" if right else "WRONG", time.perf_counter() - start
             print(f"{mark:<6}{backbone:<20}{cell!s:<48}{seconds:6.1f} s  {words}", flush=True)
-    print(f"{failed} cells are not as the table says" if failed else "all as the table says")
-    return 1 if failed else 0
+    print(f"{wrong} cells are not as the table says" if wrong else "all as the table says")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

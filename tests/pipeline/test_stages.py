@@ -295,14 +295,14 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
 
 
 def test_other_formats_are_steps_like_any(composed: Composer) -> None:
-    steps = ["export", "torchscript", "program", "int8_static", "int8_fx", "openvino", "openvino_int8"]
+    steps = ["export", "torchscript", "int8_static", "int8_fx", "openvino_int8"]
     any_quantise = ["compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100"]
     cfg = composed(f"compress/step@compress.steps=[{','.join(steps)}]", *any_quantise, "trainer.max_epochs=1")
     run(cfg)
     models = read_report(Path(cfg.run_dir) / "report.json")["models"]
     engines = {name.removeprefix("student_"): model["engine"] for name, model in models.items()}
     assert engines == {
-        "fp32": "openvino", "torchscript": "torchscript", "program": "program", "int8": "openvino",
-        "int8_fx": "torchscript", "openvino": "openvino", "openvino_int8": "openvino",
+        "fp32": "openvino", "torchscript": "torchscript", "int8": "openvino", "int8_fx": "torchscript",
+        "openvino_int8": "openvino",
     }  # fmt: skip
     assert all(model["miou"] is not None and model["p50_ms"] > 0 for model in models.values())

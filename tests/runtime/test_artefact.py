@@ -126,6 +126,24 @@ def test_a_model_is_found_by_file_or_folder(model):
         find_model(model.parent / "gone")
 
 
+@pytest.mark.parametrize("name", ["model.xml", "model.pt2", "model.pt"])
+def test_a_folder_with_a_model_of_any_format(tmp_path, name):
+    for file in (name, "model.bin", "card.json"):
+        (tmp_path / file).touch()
+    assert find_model(tmp_path) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "model.pt"])
+def test_the_card_of_a_torch_file_lies_beside_it(tmp_path, name):
+    model = tmp_path / name
+    model.write_bytes(b"archive")
+    save_card(model, CARD)
+    assert load_card(model) == CARD
+    model.write_bytes(b"another")
+    with pytest.raises(ArtefactError, match=r"is not the file that card\.json"):
+        load_card(model)
+
+
 def test_a_folder_without_a_model_is_an_error(tmp_path):
     with pytest.raises(ArtefactError, match="found none"):
         find_model(tmp_path)

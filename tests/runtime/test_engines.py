@@ -1,6 +1,7 @@
-"""Both engines give the same, say what they computed in, and explain what they cannot do."""
+"""Engines give the same, say what they computed in, and explain what they cannot do."""
 
 import importlib.util
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +13,7 @@ from m2fp_kd.runtime.engines import EngineError, open_engine
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
 
 
-@pytest.fixture(params=engines.ENGINES)
+@pytest.fixture(params=[name for name, suffixes in engines.ENGINES.items() if ".onnx" in suffixes])
 def engine_name(request):
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
@@ -86,7 +87,7 @@ def test_a_broken_model_is_named(tmp_path, engine_name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; choose from openvino, onnxruntime"),
+        ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; choose from openvino, onnxruntime, torchscript, program"),
         ({"arithmetic": "f8"}, "unknown arithmetic 'f8'; choose from f32, auto"),
         ({"threads": 0}, "threads must be at least 1"),
     ],
@@ -96,9 +97,94 @@ def test_wrong_options_name_the_right_ones(artefact, options, message):
         open_engine(artefact() / "model.onnx", **options)
 
 
-def test_onnxruntime_does_not_take_openvinos_files(tmp_path):
-    with pytest.raises(EngineError, match=r"runs \.onnx files, not model\.xml; use the openvino engine"):
-        open_engine(tmp_path / "model.xml", "onnxruntime")
+@pytest.mark.parametrize(
+    ("file", "engine", "message"),
+    [
+        ("model.xml", "onnxruntime", r"onnxruntime runs \.onnx files, not model\.xml; use the openvino engine"),
+        ("model.onnx", "torchscript", r"torchscript runs \.pt files, not model\.onnx; use the openvino or onnxruntime"),
+        ("model.pt", "openvino", r"openvino runs \.onnx and \.xml files, not model\.pt; use the torchscript engine"),
+        ("model.pt", "program", r"program runs \.pt2 files, not model\.pt; use the torchscript engine"),
+        ("model.pt2", "torchscript", r"torchscript runs \.pt files, not model\.pt2; use the program engine"),
+        ("model.tflite", None, r"no engine runs such files; export one of \.onnx, \.xml, \.pt, \.pt2"),
+    ],
+)
+def test_a_wrong_pair_of_file_and_engine_names_the_right_one(tmp_path, file, engine, message):
+    with pytest.raises(EngineError, match=message):
+        open_engine(tmp_path / file, engine)
+
+
+@pytest.mark.parametrize("file", ["model.pt", "model.pt2"])
+def test_without_torch_its_files_say_what_to_install(tmp_path, monkeypatch, file):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"torch is not installed: pip install 'm2fp-kd\[train\]'"):
+        open_engine(tmp_path / file)
+
+
+@pytest.fixture(params=["torchscript", "program"])
+def torch_model(request, tmp_path):
+    """A TorchScript or torch.export file: the strongest channel, and the mean of each photo."""
+    torch = pytest.importorskip("torch")
+
+    class Strongest(torch.nn.Module):
+        def forward(self, images):
+            return images.argmax(3).to(torch.uint8), images.float().mean((1, 2, 3))
+
+    example, extra = torch.zeros(2, 32, 64, 3, dtype=torch.uint8), {"outputs": '["part_map", "mean"]'}
+    if request.param == "torchscript":
+        path = tmp_path / "model.pt"
+        torch.jit.save(torch.jit.trace(Strongest(), (example,)), path, _extra_files=extra)
+    else:
+        path = tmp_path / "model.pt2"
+        program = torch.export.export(Strongest(), (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program.example_inputs = None
+        torch.export.save(program, path, extra_files=extra)
+    return request.param, path
+
+
+def test_torch_engines_keep_the_contract(torch_model):
+    import torch
+
+    name, path = torch_model
+    before = torch.get_num_threads()
+    engine = open_engine(path, threads=before + 1, arithmetic="auto")
+    assert (engine.name, engine.arithmetic, engine.outputs) == (name, "f32", ("part_map", "mean"))
+    first = engine(IMAGES)
+    np.testing.assert_array_equal(first["part_map"], IMAGES.argmax(axis=3))
+    np.testing.assert_allclose(first["mean"], IMAGES.mean(axis=(1, 2, 3)), rtol=1e-5)
+    assert torch.get_num_threads() == before  # the number is the process's, which may be training
+    kept = first["part_map"].copy()
+    readonly = 255 - IMAGES
+    readonly.flags.writeable = False
+    engine(readonly)
+    np.testing.assert_array_equal(first["part_map"], kept)
+    assert set(open_engine(path, name, outputs=["mean"])(IMAGES[:1])) == {"mean"}
+    with pytest.raises(EngineError, match="no output part_score, only part_map, mean"):
+        open_engine(path, outputs=["part_score"])
+
+
+def test_torch_engines_run_in_as_many_threads_as_asked(tmp_path):
+    torch = pytest.importorskip("torch")
+    from m2fp_kd.runtime.engines.pytorch import torch_engine
+
+    def threads(images):
+        return (torch.tensor([torch.get_num_threads()]),)
+
+    wanted = torch.get_num_threads() + 2
+    engine = torch_engine("torchscript", threads, tmp_path / "model.pt", ["number"], wanted, None)
+    assert engine(IMAGES)["number"] == wanted
+
+
+@pytest.mark.parametrize(("file", "engine"), [("model.pt", "torchscript"), ("model.pt2", "program")])
+def test_a_broken_or_foreign_archive_is_named(tmp_path, file, engine):
+    pytest.importorskip("torch")
+    path = tmp_path / file
+    path.write_bytes(b"no archive")
+    with pytest.raises(EngineError, match=rf"{file}: is broken"):
+        open_engine(path, engine)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    with pytest.raises(EngineError, match=rf"{file}: does not name its outputs; was it exported by m2fp-kd"):
+        open_engine(path)
 
 
 @pytest.mark.parametrize("missing", [{"openvino"}, {"onnxruntime"}, set()])

@@ -52,7 +52,7 @@ def _int8(cpu: Cpu, engine: str | None) -> list[str]:
         lines = [
             "no VNNI, AVX-VNNI or AMX: pairs of INT8 products are added in 16 bits, which overflow at the full range, "
             "so the reduced range is used",
-            "INT8 gains little speed here: 1.1 times in OpenVINO where another CPU with VNNI gained 1.5 times "
+            "INT8 gains little speed here: 1.2 times in OpenVINO where another CPU with VNNI gained 1.5 times "
             "(MobileNetV3 student, measured)",
         ]
         if "AVX2" not in (cpu.features or ()):
