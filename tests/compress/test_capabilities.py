@@ -33,6 +33,7 @@ WORKING = [
     Cell("openvino", "int8", "fpn", False),
     Cell("torchscript", "int8", "fpn", False),
     Cell("onnx", "int8", "m2fp", True),
+    Cell("openvino", "int8", "teacher", True),
 ]
 
 

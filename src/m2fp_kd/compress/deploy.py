@@ -1,7 +1,6 @@
 """The network as it is shipped: a uint8 canvas in, a part map out, everything between in one graph."""
 
 import copy
-from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -99,16 +98,17 @@ class GridSampledAttention(nn.Module):
         offsets, weights = (of_query.transpose(1, 2).flatten(0, 1) for of_query in (offsets, weights))
         weights = weights.view(-1, 1, tokens, self.levels, self.points)
         values = self.value(value).transpose(1, 2).unflatten(1, (self.heads, -1)).flatten(0, 1)
-        attended = []
+        attended: Tensor | None = None  # not zeros: the ONNX exporter would take their batch for a constant
         maps = values.split([rows * columns for rows, columns in sizes], dim=2)
         for level, (rows, columns) in enumerate(sizes):
             x = reference[:, :1] + offsets[:, :, level, :, 0] / columns
             y = reference[:, 1:] + offsets[:, :, level, :, 1] / rows
             grid = 2 * torch.stack([x, y], dim=-1) - 1  # grid_sample counts places from -1 to 1
             samples = F.grid_sample(maps[level].unflatten(2, (rows, columns)), grid, align_corners=False)
-            attended.append((samples * weights[:, :, :, level]).sum(-1))
-        heads = reduce(torch.add, attended)  # added to zeros, the ONNX exporter would take their batch for a constant
-        return self.out(heads.unflatten(0, (batch, self.heads)).flatten(1, 2).transpose(1, 2))
+            of_level = (samples * weights[:, :, :, level]).sum(-1)
+            attended = of_level if attended is None else attended + of_level
+        assert attended is not None, "attention needs a level"
+        return self.out(attended.unflatten(0, (batch, self.heads)).flatten(1, 2).transpose(1, 2))
 
 
 def deployable(network: nn.Module, card: Card) -> Deployable:

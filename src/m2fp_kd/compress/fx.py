@@ -1,6 +1,8 @@
 """Classic PyTorch INT8: FX graph mode quantisation of an fpn student -> TorchScript `.pt`.
 
 `torch.ao.quantization` is deprecated upstream in favour of torchao's PT2E (`pt2e`); everything that needs it is here.
+It loads at once and needs no compiler. Against fp32 TorchScript, ResNet-18 took 96 instead of 146 ms and MobileNetV3 42
+instead of 47 (512x512, 2 threads, AVX2 without VNNI); an EfficientNet-Lite, whose ReLU6 is not fused, gains nothing.
 """
 
 import warnings

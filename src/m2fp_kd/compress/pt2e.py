@@ -1,9 +1,10 @@
 """INT8 by torchao's PT2E (PyTorch 2 export quantisation) -> torch.export `.pt2`.
 
-What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it
-is, that is about twice as slow as fp32. The runtime's `program` engine therefore compiles the program with Inductor
-when it loads it, which takes about a minute and a C++ compiler. For services that start often, INT8 ONNX is the better
-file.
+What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it is,
+that was 1.8 (ResNet-18) to 3.6 times (MobileNetV3-Small) as slow as fp32. The runtime's `program` engine therefore
+compiles the program with Inductor when it loads it, which needs a C++ compiler and took 16 and 40 s; then ResNet-18
+took 77 ms instead of fp32's 133, MobileNetV3 43 instead of 53 (512x512, 2 threads, AVX2 without VNNI). For services
+that start often, INT8 ONNX is the better file.
 """
 
 from collections.abc import Iterable

@@ -23,8 +23,8 @@ def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str
     """Load a model; see `open_engine`.
 
     An INT8 program quantises and dequantises around float operations, which is slower than fp32. Inductor makes INT8
-    kernels of them, for which it needs a C++ compiler and about a minute: when the program is loaded, for one photo,
-    and again at the first call with several, or with a canvas that is much smaller.
+    kernels of them, for which it needs a C++ compiler and some tens of seconds: when the program is loaded, for one
+    photo, and again at the first call with several, or with a canvas that is much smaller.
     """
     names = output_names(path)
     refuse_pickle(path)
