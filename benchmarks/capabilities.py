@@ -20,15 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.compress.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
-from m2fp_kd.compress.deploy import deployable
-from m2fp_kd.compress.export import export_onnx
-from m2fp_kd.compress.export_openvino import export_openvino
-from m2fp_kd.compress.export_program import export_program
-from m2fp_kd.compress.export_torchscript import export_torchscript
-from m2fp_kd.compress.fx import quantise_fx
-from m2fp_kd.compress.pt2e import quantise_pt2e
-from m2fp_kd.compress.quantise import quantise_static
+from m2fp_kd.compress.export.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
+from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.onnx import export_onnx
+from m2fp_kd.compress.export.openvino import export_openvino
+from m2fp_kd.compress.export.program import export_program
+from m2fp_kd.compress.export.torchscript import export_torchscript
+from m2fp_kd.compress.int8.fx import quantise_fx
+from m2fp_kd.compress.int8.pt2e import quantise_pt2e
+from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
 from m2fp_kd.models.fpn import FPNStudent

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from colour_student import COLOURS, SIZE, ColourStudent, canvases, rectangles
 from torch import nn
 
-from m2fp_kd.compress.export import export_onnx
-from m2fp_kd.compress.quantise import quantise_static
+from m2fp_kd.compress.export.onnx import export_onnx
+from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import Geometry
+from tests.compress.colour_student import COLOURS, SIZE, ColourStudent, canvases, rectangles
 
 
 @pytest.fixture(autouse=True, scope="session")

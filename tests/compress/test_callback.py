@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from colour_student import ColourStudent
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.parser import Parser
+from tests.compress.colour_student import ColourStudent
 
 CIHP = LABEL_SETS["cihp"]
 ANY = Gate(0.0, 100.0)

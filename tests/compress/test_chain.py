@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from colour_student import canvases
 
 from m2fp_kd.compress.artefact_steps import Export, StaticInt8
 from m2fp_kd.compress.chain import Checks, make_artefacts
-from m2fp_kd.compress.export import export_onnx, graph_sha256
+from m2fp_kd.compress.export.onnx import export_onnx, graph_sha256
 from m2fp_kd.compress.parity import Gate, ParityError
 from m2fp_kd.compress.steps import Source
 from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.parser import Parser
+from tests.compress.colour_student import canvases
 
 GATES = {"export": Gate(0.999, 0.1), "quantise": Gate(0.97, 0.5)}
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from colour_student import COLOURS
 
 from m2fp_kd.compress.chain import artefact_parse, torch_parse
 from m2fp_kd.compress.parity import Gate, ParityError, compare, raise_failed
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.runtime.parser import Parser
+from tests.compress.colour_student import COLOURS
 
 STRICT = Gate(min_pixel_agreement=0.999, max_miou_drop=0.1)
 

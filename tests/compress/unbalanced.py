@@ -4,8 +4,9 @@ import copy
 
 import torch
 import torch.nn.functional as F
-from colour_student import SIZE, rectangles
 from torch import nn
+
+from tests.compress.colour_student import SIZE, rectangles
 
 
 def unbalanced(student: nn.Module, factor: float, channels: int = 4) -> nn.Module:

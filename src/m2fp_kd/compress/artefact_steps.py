@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from m2fp_kd.compress.export import export_onnx
-from m2fp_kd.compress.export_openvino import export_openvino
-from m2fp_kd.compress.export_program import export_program
-from m2fp_kd.compress.export_torchscript import export_torchscript
-from m2fp_kd.compress.fx import quantise_fx
-from m2fp_kd.compress.pt2e import quantise_pt2e
-from m2fp_kd.compress.quantise import quantise_static
-from m2fp_kd.compress.quantise_accuracy import Bounds, quantise_with_accuracy_control
-from m2fp_kd.compress.quantise_dynamic import quantise_dynamic, quantise_linears
+from m2fp_kd.compress.export.onnx import export_onnx
+from m2fp_kd.compress.export.openvino import export_openvino
+from m2fp_kd.compress.export.program import export_program
+from m2fp_kd.compress.export.torchscript import export_torchscript
+from m2fp_kd.compress.int8.accuracy import Bounds, quantise_with_accuracy_control
+from m2fp_kd.compress.int8.dynamic import quantise_dynamic, quantise_linears
+from m2fp_kd.compress.int8.fx import quantise_fx
+from m2fp_kd.compress.int8.pt2e import quantise_pt2e
+from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.compress.steps import Source
 from m2fp_kd.runtime.artefact import load_card, save_card
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import nn
 
-from m2fp_kd.compress.deploy import deployable
+from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
 from m2fp_kd.compress.steps import ArtefactStep, Source
 from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse

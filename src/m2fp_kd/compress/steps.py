@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.compress.export import graph_sha256
+from m2fp_kd.compress.export.onnx import graph_sha256
 from m2fp_kd.evaluation.evaluate import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from torch import nn
 
-from m2fp_kd.compress.latency import open_table
-from m2fp_kd.compress.prune import Goal, Quantity, measure, prune_towards
-from m2fp_kd.compress.prune_graph import Prunable
-from m2fp_kd.compress.prune_importance import Importance, ScaleSparsity
-from m2fp_kd.compress.qat import finish, prepare
+from m2fp_kd.compress.int8.qat import finish, prepare
+from m2fp_kd.compress.prune.graph import Prunable
+from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
+from m2fp_kd.compress.prune.latency import open_table
+from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards
 from m2fp_kd.models.pruned import pruned_recipe
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.child import ChildError, run_child
 from m2fp_kd.evaluation.cpu import describe_cpu
-from m2fp_kd.runtime.artefact import find_model, model_files
-from m2fp_kd.runtime.files import find_photos
+from m2fp_kd.runtime.artefact import find_model
+from m2fp_kd.runtime.files import find_photos, model_files
 from m2fp_kd.runtime.geometry import place, read_photo, restore_map
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.persons import people

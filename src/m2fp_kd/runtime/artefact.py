@@ -13,7 +13,7 @@ from typing import Any
 
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.engines import read_metadata
-from m2fp_kd.runtime.files import atomic_path, file_sha256
+from m2fp_kd.runtime.files import atomic_path, file_sha256, model_files
 from m2fp_kd.runtime.geometry import Geometry
 
 CARD_KEY = "m2fp_kd.card"
@@ -124,11 +124,6 @@ def find_model(path: str | Path) -> Path:
             f"{path}: should hold one {', '.join(MODEL_SUFFIXES)} model, found {found}; name the file itself"
         )
     return models[0]
-
-
-def model_files(model: Path) -> list[Path]:
-    """The files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
-    return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]
 
 
 def save_card(model: str | Path, card: Card) -> None:

@@ -43,6 +43,11 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def model_files(model: Path) -> list[Path]:
+    """The files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
+    return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]
+
+
 def find_photos(folder: Path) -> list[Path]:
     """The photos in a folder and below it, sorted; hidden files and folders are left out."""
     return sorted(

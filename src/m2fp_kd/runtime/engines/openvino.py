@@ -8,22 +8,22 @@ from threading import Lock
 import numpy as np
 import openvino
 
+from m2fp_kd.runtime.engines.compiled import compiled_folder
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
 
 def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None) -> Engine:
     """Load a model; see `open_engine`."""
-    model = _core().read_model(path)
-    names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
-    if outputs is not None:
-        results = [openvino.opset13.result(model.output(name).node.input_value(0)) for name in names]
-        model = openvino.Model(results, model.get_parameters())
     settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if arithmetic == "f32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
+    if folder := compiled_folder(path):
+        settings["CACHE_DIR"] = str(folder)
+    model = path if outputs is None else _with_outputs(path, outputs)
     compiled = _core().compile_model(model, "CPU", settings)
+    names = tuple(output.any_name for output in compiled.outputs)
     request, lock = compiled.create_infer_request(), Lock()
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -33,6 +33,13 @@ def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str
 
     ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     return Engine("openvino", ran_in, names, run)
+
+
+def _with_outputs(path: Path, outputs: Sequence[str]) -> openvino.Model:
+    model = _core().read_model(path)
+    names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
+    results = [openvino.opset13.result(model.output(name).node.input_value(0)) for name in names]
+    return openvino.Model(results, model.get_parameters())
 
 
 def metadata(path: Path, key: str) -> str | None:

@@ -1,0 +1,110 @@
+"""A trained network -> one ONNX file that holds everything from the uint8 canvas to the part map."""
+
+import hashlib
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import nn
+
+from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.deploy import Deployable, M2FPAsStudent, deployable, example_canvases
+from m2fp_kd.runtime.artefact import Card, save_card
+from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.geometry import Geometry
+
+OPSET = 17
+
+
+def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
+    """Export a network in fp32, with its card embedded and as `card.json` beside it.
+
+    The batch is dynamic (but for an M2FP, where it is one photo); height and width are as well unless the card's
+    geometry is fixed.
+
+    Args:
+        network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
+        path: the `.onnx` file to write.
+        card: its label set, geometry and head describe the network.
+
+    Raises:
+        Unsupported: this network cannot be exported so.
+        onnx.checker.ValidationError: the exporter made a broken graph; nothing is written.
+    """
+    geometry = Geometry(**card.geometry)
+    require(Cell("onnx", "fp32", kind_of(network, card), geometry.fixed))
+    write_artefact(to_onnx(deployable(network, card), geometry), path, card)
+
+
+def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
+    """Check a model, write it under a temporary name, rename it and add its card."""
+    onnx.checker.check_model(model, full_check=True)
+    del model.metadata_props[:]  # else an INT8 model would hold its parent's card until it gets its own
+    with atomic_path(path) as temporary:
+        onnx.save(model, temporary)
+    save_card(path, card)
+
+
+def graph_sha256(path: str | Path) -> str:
+    """SHA-256 of an ONNX file's graph: unlike the file's, it stays when figures are added to the embedded card."""
+    return hashlib.sha256(onnx.load(path).graph.SerializeToString(deterministic=True)).hexdigest()
+
+
+def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
+    """Trace a network on the CPU; being in eval mode, its BatchNorms are folded into the convolutions.
+
+    The tracing exporter is deprecated but gives the better graph: on these networks `dynamo=True` takes 20 times as
+    long, wraps the global pooling in a loop and hides the biases from NNCF's bias correction.
+    """
+    example = example_canvases(geometry)
+    axes = _dynamic_axes(deployable.outputs, geometry.fixed)
+    if isinstance(deployable.student, M2FPAsStudent):
+        example, axes = example[:1], {}  # with a dynamic batch, an M2FP in INT8 gives empty masks in OpenVINO
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        file = Path(folder) / "model.onnx"
+        warnings.simplefilter("ignore", DeprecationWarning)  # see above
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # parity shows whether a traced constant is wrong
+        torch.onnx.export(
+            deployable,
+            (example,),
+            file,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=list(deployable.outputs),
+            dynamic_axes=axes,
+            dynamo=False,
+        )
+        model = onnx.load(file)
+    remove_idle_casts(model)
+    return model
+
+
+def _dynamic_axes(outputs: tuple[str, ...], fixed: bool) -> dict[str, dict[int, str]]:
+    axes = {name: {0: "batch"} for name in ("images", *outputs)}
+    if not fixed:
+        axes["images"] |= {1: "height", 2: "width"}
+        axes["part_map"] |= {1: "height", 2: "width"}
+        if "mask_logits" in axes:
+            axes["mask_logits"] |= {2: "height/4", 3: "width/4"}
+    return axes
+
+
+def remove_idle_casts(model: ModelProto) -> None:
+    """Remove casts to the type that a tensor has already (`.float()` on float32): NNCF trips over some."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in [*inferred.value_info, *inferred.input]}
+    outputs = {value.name for value in model.graph.output}
+    for cast in [node for node in model.graph.node if node.op_type == "Cast"]:
+        source, target = cast.input[0], cast.output[0]
+        if types.get(source) != cast.attribute[0].i or (source in outputs and target in outputs):
+            continue
+        model.graph.node.remove(cast)
+        old, new = (source, target) if target in outputs else (target, source)
+        for node in model.graph.node:
+            for names in (node.input, node.output):
+                for index, name in enumerate(names):
+                    if name == old:
+                        names[index] = new

@@ -1,0 +1,267 @@
+"""INT8 that keeps parts within bounds: the layers that hurt them most stay in fp32."""
+
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from m2fp_kd.compress.export.onnx import write_artefact
+from m2fp_kd.compress.int8.float_layers import quantised_layers, with_float_layers
+from m2fp_kd.compress.int8.onnx_passes import shorten_names
+from m2fp_kd.compress.int8.static import load_for_int8, post_training_int8, single_images
+from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.miou import Confusion, confusion, iou, miou
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.parser import Parser
+
+MEAN = "mIoU"
+
+Answer = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A photo and a part map of it."""
+
+
+@dataclass(frozen=True)
+class Drops:
+    """Points of IoU lost against the fp32 network; negative where something was won.
+
+    Attributes:
+        miou: of the mean.
+        parts: by part; without parts that occur neither in truth nor in prediction.
+    """
+
+    miou: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many points (hundredths) of IoU INT8 may lose against the fp32 network.
+
+    Attributes:
+        max_miou_drop: of the mean over all parts.
+        max_part_drop: of each of `parts`; None for any.
+        parts: names; None for all.
+    """
+
+    max_miou_drop: float
+    max_part_drop: float | None = None
+    parts: tuple[str, ...] | None = None
+
+    def broken(self, drops: Drops) -> dict[str, float]:
+        """What is lost beyond the bounds: "mIoU" or a part -> points."""
+        limits = {MEAN: self.max_miou_drop}
+        if self.max_part_drop is not None:
+            limits |= dict.fromkeys(self.parts or drops.parts, self.max_part_drop)
+        lost = {MEAN: drops.miou} | drops.parts
+        return {name: lost[name] - limit for name, limit in limits.items() if lost.get(name, -math.inf) > limit}
+
+    def excess(self, drops: Drops) -> float:
+        """The most that is lost beyond a bound; 0 if all hold."""
+        return max(self.broken(drops).values(), default=0.0)
+
+
+@dataclass(frozen=True)
+class AccuracyControl:
+    """What accuracy control did.
+
+    Attributes:
+        float_layers: layer left in fp32 -> its harm, worst first: points of IoU (mean over the parts that were out of
+            bounds, on the photos that INT8 changed most, against the fp32 network's answers) that INT8 wins when that
+            layer alone is fp32. Layers that were ranked together have one figure.
+        before: drops with every layer in INT8.
+        after: drops of the file that was written.
+        held: whether the bounds hold.
+        evaluations: networks that were run.
+    """
+
+    float_layers: dict[str, float]
+    before: Drops
+    after: Drops
+    held: bool
+    evaluations: int
+
+    def __str__(self) -> str:
+        layers = ", ".join(f"{name} ({harm:+.2f})" for name, harm in self.float_layers.items()) or "none"
+        verdict = "bounds hold" if self.held else "bounds do not hold, this is the best that was found"
+        worst = max(self.before.parts, key=lambda name: self.before.parts[name])
+        return (
+            f"{verdict} ({self.evaluations} evaluations): mIoU lost {self.before.miou:.2f} -> {self.after.miou:.2f} "
+            f"points, {worst} {self.before.parts[worst]:.2f} -> {self.after.parts.get(worst, 0.0):.2f}; "
+            f"left in fp32: {layers}"
+        )
+
+
+def quantise_with_accuracy_control(
+    fp32: str | Path,
+    canvases: Iterable[NDArray[np.uint8]],
+    int8: str | Path,
+    card: Card,
+    photos: Iterable[LabelledPhoto],
+    bounds: Bounds,
+    max_evaluations: int = 250,
+    ranking_photos: int = 24,
+    threads: int | None = None,
+) -> AccuracyControl:
+    """Static INT8 with as few layers left in fp32 as keep the bounds.
+
+    A layer's harm is how much nearer INT8 comes to fp32, in the IoU of the parts that are out of bounds, when that
+    layer alone is float. The worst layers are then reverted together, 1, 2, 4 and so on until the bounds hold, and
+    their number is bisected. NNCF's `quantize_with_accuracy_control` does not serve: it bounds one number, it ranks by
+    figures per photo, of which the IoU of a rare part, one ratio over all photos, is not made up, and nothing caps
+    what its ranking costs.
+
+    Args:
+        fp32: file written by `export_onnx`.
+        canvases: to calibrate on, see `quantise_static`.
+        int8: file to write; if the bounds cannot be held within the cap, the best that was found.
+        card: of the INT8 artefact.
+        photos: validation photos, gone through several times, so not a generator. Where a photo has no label, the fp32
+            network's part map is the truth.
+        bounds: what INT8 may cost.
+        max_evaluations: networks that may be run, most of them in ranking, over few photos. Where there are more layers
+            than that allows, neighbours are ranked together.
+        ranking_photos: how many photos layers are ranked on, those that INT8 changed most.
+        threads: CPU threads of the engine; None leaves it to the engine.
+
+    Raises:
+        ValueError: no canvases, no photos, an unknown part or a cap that allows no search.
+    """
+    if unknown := sorted(set(bounds.parts or ()) - set(card.labels.parts)):
+        raise ValueError(f"bounds name {unknown}, but the parts are {', '.join(card.labels.parts)}")
+    network = load_for_int8(fp32)
+    quantised = post_training_int8(network, single_images(canvases))
+    layers = quantised_layers(quantised)
+
+    def write(float_layers: Iterable[str], path: Path) -> None:
+        model = with_float_layers(quantised, network, {node for layer in float_layers for node in layers[layer]})
+        shorten_names(model)
+        write_artefact(model, path, card)
+
+    with TemporaryDirectory() as folder:
+        trial = Path(folder) / "model.onnx"
+
+        def parse(float_layers: Iterable[str]) -> Parse:
+            write(float_layers, trial)
+            return _parse(trial, threads)
+
+        validation = _Validation(_parse(Path(fp32), threads), photos, card.labels)
+        drops = {0: validation.drops(parse(()))}
+        ranked: dict[str, float] = {}
+        evaluations = 1
+        if broken := bounds.broken(drops[0]):
+            parts = [part for part in broken if part != MEAN] or bounds.parts or card.labels.parts
+            groups = _neighbours(list(layers), max_evaluations)
+            ranked = _rank(groups, parse, validation, parts, ranking_photos)
+            evaluations += len(groups) + 1
+            drops |= _search(
+                lambda count: validation.drops(parse(list(ranked)[:count])),
+                len(ranked),
+                bounds,
+                max_evaluations - evaluations,
+            )
+            evaluations += len(drops) - 1
+    best = min(drops, key=lambda count: (bounds.excess(drops[count]), count))
+    float_layers = dict(list(ranked.items())[:best])
+    write(float_layers, Path(int8))
+    return AccuracyControl(float_layers, drops[0], drops[best], not bounds.broken(drops[best]), evaluations)
+
+
+class _Validation:
+    """Validation photos and what the fp32 network makes of them."""
+
+    def __init__(self, fp32: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) -> None:
+        self.fp32, self.photos, self.labels = fp32, photos, labels
+        self.reference = self._against_truth(fp32)
+        if not self.reference.any():
+            raise ValueError("accuracy control needs validation photos; there are none")
+
+    def drops(self, parse: Parse) -> Drops:
+        """What a network loses on all photos."""
+        matrix = self._against_truth(parse)
+        lost = 100 * (iou(self.reference) - iou(matrix))
+        parts = {part: float(value) for part, value in zip(self.labels.parts, lost, strict=True) if value == value}
+        return Drops(100 * (miou(self.reference) - miou(matrix)), parts)
+
+    def most_changed(self, parse: Parse, parts: Collection[str], count: int) -> list[Answer]:
+        """The photos in which a network moves most pixels to or from some parts, with the fp32 network's part maps."""
+        rows = [self.labels.parts.index(part) for part in parts]
+        moved = []
+        for photo in self.photos:
+            matrix = self._count(self.fp32(photo.image), parse(photo.image))
+            moved.append(matrix[rows].sum() + matrix[:, rows].sum() - 2 * matrix[rows, rows].sum())
+        chosen = set(np.argsort(moved, stable=True)[::-1][:count].tolist())
+        return [(photo.image, self.fp32(photo.image)) for index, photo in enumerate(self.photos) if index in chosen]
+
+    def nearness(self, parse: Parse, parts: Collection[str], answers: Iterable[Answer]) -> float:
+        """Mean IoU (points) of some parts, the fp32 network's part maps being the truth."""
+        matrix = self._empty()
+        for image, part_map in answers:
+            matrix += self._count(part_map, parse(image))
+        alike = np.nan_to_num(iou(matrix), nan=1.0)  # neither network sees the part
+        return 100 * float(alike[[self.labels.parts.index(part) for part in parts]].mean())
+
+    def _against_truth(self, parse: Parse) -> Confusion:
+        matrix = self._empty()
+        for photo in self.photos:
+            truth = self.fp32(photo.image) if photo.parts is None else photo.parts
+            matrix += self._count(truth, parse(photo.image))
+        return matrix
+
+    def _empty(self) -> Confusion:
+        return np.zeros((self.labels.num_parts, self.labels.num_parts), np.int64)
+
+    def _count(self, truth: NDArray, prediction: NDArray) -> Confusion:
+        return confusion(truth, prediction, self.labels.num_parts, self.labels.ignore_index)
+
+
+def _neighbours(layers: list[str], max_evaluations: int) -> list[tuple[str, ...]]:
+    """Layers in groups of neighbours, as many as can be ranked when the search gets its share of the evaluations."""
+    most = max_evaluations - 2 - 2 * math.ceil(math.log2(len(layers) + 1))
+    if most < 1:
+        raise ValueError(
+            f"max_evaluations={max_evaluations} leaves none to rank layers; give at least {max_evaluations + 1 - most}"
+        )
+    return [tuple(group.tolist()) for group in np.array_split(layers, min(most, len(layers)))]
+
+
+def _rank(
+    groups: Iterable[tuple[str, ...]],
+    parse: Callable[[Iterable[str]], Parse],
+    validation: _Validation,
+    parts: Collection[str],
+    count: int,
+) -> dict[str, float]:
+    """Layer -> its harm to some parts, worst first."""
+    quantised = parse(())
+    answers = validation.most_changed(quantised, parts, count)
+    start = validation.nearness(quantised, parts, answers)
+    harms = {
+        group: validation.nearness(parse(group), parts, answers) - start for group in track(groups, "ranking layers")
+    }
+    worst_first = sorted(harms, key=lambda group: harms[group], reverse=True)
+    return {layer: harms[group] for group in worst_first for layer in group}
+
+
+def _search(evaluate: Callable[[int], Drops], layers: int, bounds: Bounds, budget: int) -> dict[int, Drops]:
+    """Look for the least number of worst layers that must be float: number -> drops, for every number tried."""
+    tried: dict[int, Drops] = {}
+    failed, holding = 0, None
+    while len(tried) < budget and failed < layers and (holding is None or holding - failed > 1):
+        count = min(2 * failed or 1, layers) if holding is None else (failed + holding) // 2
+        tried[count] = evaluate(count)
+        if bounds.broken(tried[count]):
+            failed = count
+        else:
+            holding = count
+    return tried
+
+
+def _parse(path: Path, threads: int | None) -> Parse:
+    parser = Parser.load(path, threads=threads)
+    return lambda photo: parser(photo).part_map

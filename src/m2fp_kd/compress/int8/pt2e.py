@@ -1,0 +1,91 @@
+"""INT8 by torchao's PT2E (PyTorch 2 export quantisation) -> torch.export `.pt2`.
+
+What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it is,
+that was 1.8 (ResNet-18) to 3.6 times (MobileNetV3-Small) as slow as fp32. The runtime's `program` engine therefore
+compiles the program with Inductor when it loads it, which needs a C++ compiler and took 16 and 40 s; then ResNet-18
+took 77 ms instead of fp32's 133, MobileNetV3 43 instead of 53 (512x512, 2 threads, AVX2 without VNNI). For services
+that start often, INT8 ONNX is the better file.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.fx import GraphModule
+
+from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.fuse import fuse
+from m2fp_kd.compress.export.program import to_program, write_program
+from m2fp_kd.compress.int8.static import single_images
+from m2fp_kd.evaluation.cpu import Cpu, describe_cpu
+from m2fp_kd.evaluation.outlook import reduced_range
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.geometry import Geometry
+
+
+def quantise_pt2e(
+    network: nn.Module, canvases: Iterable[NDArray[np.uint8]], path: str | Path, card: Card, cpu: Cpu | None = None
+) -> None:
+    """Quantise a network to static INT8 and write it as an exported program, with `card.json` beside it.
+
+    Convolutions take int8 weights, symmetric with one scale per channel, and uint8 activations with one scale per
+    tensor. On CPUs without VNNI activations use half their range, so that sums do not overflow. Linear layers stay
+    float: Inductor lets an INT8 one add to its residual in place, and where that is a constant (the queries that
+    M2FP's decoder starts from) every call would change the next one's answer.
+
+    Args:
+        network: a student or an M2FP.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos of the card's geometry, 300 or so in all.
+        path: the `.pt2` file to write.
+        card: of the INT8 artefact.
+        cpu: the CPU that will run it; None for this one.
+
+    Raises:
+        Unsupported: this network cannot be quantised so.
+        ValueError: no canvases.
+    """
+    geometry = Geometry(**card.geometry)
+    require(Cell("program", "int8", kind_of(network, card), geometry.fixed))
+    images = [torch.from_numpy(image) for image in single_images(canvases)]
+    module = fuse(deployable(network, card))
+    quantised = quantised_program(to_program(module, geometry).module(), images, reduced_range(cpu or describe_cpu()))
+    write_program(to_program(quantised, geometry), module.outputs, path, card)
+
+
+@torch.no_grad()
+def quantised_program(module: nn.Module, images: Iterable[torch.Tensor], reduce_range: bool) -> GraphModule:
+    """An exported module with quantise and dequantise operations around its convolutions.
+
+    Args:
+        module: from `torch.export`.
+        images: canvases of one photo each, uint8 (1, h, w, 3).
+        reduce_range: spread activations over 0..127 instead of 0..255.
+    """
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
+
+    quantizer = X86InductorQuantizer()
+    quantizer.set_global(get_default_x86_inductor_quantization_config(reduce_range=reduce_range))
+    quantizer.set_function_type_qconfig(nn.functional.linear, None)  # see `quantise_pt2e`
+    observed = prepare_pt2e(module, quantizer)
+    for image in images:
+        observed(image)
+    quantised = convert_pt2e(observed)
+    _remove_unused_weights(quantised)
+    return quantised
+
+
+def _remove_unused_weights(module: GraphModule) -> None:
+    """Remove the float weights that int8 ones took the place of: they would be written all the same."""
+    used = {node.target for node in module.graph.nodes if node.op == "get_attr"}
+    for name, _ in [*module.named_parameters(), *module.named_buffers()]:
+        if name not in used:
+            owner, _, attribute = name.rpartition(".")
+            delattr(module.get_submodule(owner), attribute)

@@ -1,0 +1,138 @@
+"""fp32 ONNX -> static INT8: one QDQ ONNX file that OpenVINO and ONNX Runtime both run."""
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto
+
+from m2fp_kd.compress.export.onnx import write_artefact
+from m2fp_kd.compress.int8.onnx_passes import (
+    activations_to_uint8,
+    inline_identities,
+    reached,
+    shorten_names,
+    weights_to_int8,
+)
+from m2fp_kd.runtime.artefact import Card
+
+QUERY_OUTPUTS = ("class_logits", "mask_logits")
+
+
+def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card) -> None:
+    """Quantise an exported network with NNCF's post-training quantisation.
+
+    Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), kept within half the range
+    (but for depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8, one scale per tensor:
+    ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused convolutions with one activation
+    scale per channel. Layers that NNCF leaves float compute in float, from int8 weights. The same canvases give the
+    same graph.
+
+    Args:
+        fp32: file written by `export_onnx`.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos, 300 or so in all.
+        int8: file to write.
+        card: of the INT8 artefact.
+
+    Raises:
+        ValueError: no canvases.
+    """
+    model = post_training_int8(load_for_int8(fp32), single_images(canvases))
+    shorten_names(model)
+    write_artefact(model, int8, card)
+
+
+def load_for_int8(fp32: str | Path) -> ModelProto:
+    """An exported network in which every node reads its weights directly."""
+    model = onnx.load(fp32)
+    inline_identities(model)
+    return model
+
+
+def single_images(canvases: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Batches of canvases, uint8 (N, h, w, 3), as canvases of one photo each.
+
+    Raises:
+        ValueError: there are none.
+    """
+    images = [canvas[None] for batch in canvases for canvas in batch]
+    if not images:
+        raise ValueError("INT8 needs training photos to calibrate on; there are none")
+    return images
+
+
+def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
+    """The quantised network as a graph whose nodes and tensors still have the float one's names.
+
+    Args:
+        model: from `load_for_int8`; it is not changed.
+        images: canvases of one photo each.
+    """
+    quantised = _nncf_quantise(model, images)
+    activations_to_uint8(quantised)
+    weights_to_int8(quantised)
+    return quantised
+
+
+def float_nodes(model: ModelProto) -> list[str]:
+    """Names of the nodes that stay float.
+
+    They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
+    that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
+    M2FP's levels to one row of tokens with the first product of it (OpenVINO moves quantisation in front of the joining
+    and then cannot load that product).
+    """
+    nodes = model.graph.node
+    normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
+    comparisons = {output for node in nodes if node.op_type in ("GreaterOrEqual", "Less") for output in node.output}
+    masks = reached(nodes, comparisons, until=("MatMul",))
+    queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
+    tail = reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
+    makers = {output: node.op_type for node in nodes for output in node.output}
+    rows = [
+        node
+        for node in nodes
+        if node.op_type == "Concat" and any(makers.get(source) in ("Transpose", "Reshape") for source in node.input)
+    ]
+    joined = {output for node in rows for output in node.output}
+    first = [node for node in nodes if node.op_type == "MatMul" and joined.intersection(node.input)]
+    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first]})
+
+
+def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
+    os.environ.setdefault("NNCF_CI", "1")  # NNCF reports its use to its maker unless this is set before the import
+    import nncf
+    from nncf.quantization.advanced_parameters import (
+        AdvancedQuantizationParameters,
+        OverflowFix,
+        QuantizationParameters,
+    )
+
+    nncf.set_log_level(logging.ERROR)  # progress bars stay
+    return nncf.quantize(
+        model,
+        nncf.Dataset(images, lambda image: {"images": image}),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(images),
+        ignored_scope=nncf.IgnoredScope(names=float_nodes(model)),
+        advanced_parameters=AdvancedQuantizationParameters(
+            # CPUs without VNNI add pairs of products in 16 bits, where full 8-bit weights overflow: the same file then
+            # answers differently there.
+            overflow_fix=OverflowFix.ENABLE,
+            activations_quantization_params=QuantizationParameters(per_channel=False),
+        ),
+    )
+
+
+def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ...]) -> list[NodeProto]:
+    """The last nodes before `tensor`, back along first inputs for as long as they are one of `operations`."""
+    producers = {output: node for node in nodes for output in node.output}
+    chain: list[NodeProto] = []
+    while (node := producers.get(tensor)) is not None and node.op_type in operations:
+        chain.append(node)
+        tensor = node.input[0]
+    return chain

@@ -1,0 +1,1 @@
+"""Channel pruning: what hangs together, what it costs, what matters least, and what goes."""

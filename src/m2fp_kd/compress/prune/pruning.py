@@ -1,0 +1,157 @@
+"""Channel pruning, one step at a time: the least important channels go until a part of the way to the goal is done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from m2fp_kd.compress.prune.cost import Cost, cost_of_layers, parameters, total
+from m2fp_kd.compress.prune.graph import ChannelGroup, Prunable, channel_groups, first_layers
+from m2fp_kd.compress.prune.importance import Importance, channel_scores
+from m2fp_kd.compress.prune.latency import LatencyTable
+from m2fp_kd.compress.prune.plan import LEAST, MULTIPLE, plan
+
+Quantity = Literal["parameters", "macs", "milliseconds"]
+
+
+class PruneError(ValueError):
+    """A goal that cannot be reached; the message says how far one gets."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How small a network is to become.
+
+    Attributes:
+        quantity: what is counted: parameters; multiply-accumulates of convolutions and linear layers; or milliseconds
+            of the same as a `LatencyTable` estimates them.
+        reduction: how much less of it than the unpruned network has, between 0 and 1.
+        baseline: of the unpruned network, as `measure` gives it.
+    """
+
+    quantity: Quantity
+    reduction: float
+    baseline: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.reduction < 1:
+            raise ValueError(f"a goal's reduction lies between 0 and 1 (0.4: 40 % fewer), not {self.reduction}")
+
+    @property
+    def target(self) -> float:
+        """What is to be left."""
+        return self.baseline * (1 - self.reduction)
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What a step did.
+
+    Attributes:
+        before: the quantity before the step.
+        after: and after it.
+        goal: the step's goal.
+        done: whether the goal is reached.
+    """
+
+    before: float
+    after: float
+    goal: Goal
+    done: bool
+
+
+def measure(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable | None = None) -> float:
+    """How much of a quantity a network has.
+
+    Args:
+        size: side of the square photo, pixels; a multiple of 32.
+        table: for milliseconds.
+    """
+    if quantity == "parameters":
+        return sum(parameter.numel() for parameter in network.parameters())
+    return total(network, _cost(network, size, quantity, table))
+
+
+def prune_towards(
+    network: Prunable,
+    size: int,
+    goal: Goal,
+    importance: Importance,
+    most: float = 0.15,
+    table: LatencyTable | None = None,
+) -> PruneResult:
+    """Prune a network, in place, by one step towards a goal; fine-tune it before the next.
+
+    Channels are ranked over the whole network and go in blocks, so that a layer keeps a multiple of 8 channels and at
+    least 16. Layers that are coupled (residual partners, squeeze-excite, depthwise) lose the same ones; what a network
+    gives out keeps its channels. Parameters are new objects afterwards, without state in an optimiser.
+
+    Args:
+        network: on any device, in any mode.
+        size: side of the square photo that macs and milliseconds are counted for, pixels; a multiple of 32.
+        goal: where the last of all steps is to end; it ends at most one block below.
+        importance: see `channel_scores`.
+        most: largest part of the quantity that one step may take away, between 0 and 1.
+        table: for a goal in milliseconds.
+
+    Raises:
+        PruneError: the goal is out of reach, or no block of channels is small enough for such a step.
+        ValueError: what `channel_scores` refuses, or a goal in milliseconds without a table.
+        TypeError: not a network of ours.
+    """
+    before = measure(network, size, goal.quantity, table)
+    if before <= goal.target:
+        return PruneResult(before, before, goal, done=True)
+    cost = _cost(network, size, goal.quantity, table)
+    wide = [group for group in channel_groups(network) if group.channels > LEAST]
+    removed = plan(wide, channel_scores(wide, importance), cost, before, goal.target, before * (1 - most))
+    if not any(removed):
+        raise PruneError(_why_nothing(goal, before, most, exhausted=not wide))
+    _remove(network, wide, removed)
+    after = measure(network, size, goal.quantity, table)
+    return PruneResult(before, after, goal, done=after <= goal.target)
+
+
+def _cost(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable | None) -> Cost:
+    match quantity:
+        case "parameters":
+            return parameters
+        case "macs":
+            return cost_of_layers(network, size, lambda layer: layer.macs)
+        case "milliseconds":
+            if table is None:
+                raise ValueError("a goal in milliseconds needs a latency table; see compress.latency.open_table")
+            return cost_of_layers(network, size, table.milliseconds)
+        case _:
+            raise ValueError(f"unknown quantity {quantity!r}; choose one of parameters, macs, milliseconds")
+
+
+def _remove(network: Prunable, groups: Sequence[ChannelGroup], removed: Sequence[list[int]]) -> None:
+    # Torch-Pruning's new weights lie in memory in PyTorch's default order.
+    channels_last = [
+        name
+        for name, weight in network.named_parameters()
+        if weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    ]
+    for group, channels in zip(groups, removed, strict=True):
+        if channels:
+            group.remove(channels)
+    for name in channels_last:
+        weight = network.get_parameter(name)
+        weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    network.backbone.channels = tuple(layer.in_channels for layer in first_layers(network))
+
+
+def _why_nothing(goal: Goal, before: float, most: float, exhausted: bool) -> str:
+    if exhausted:
+        return (
+            f"every layer that may be pruned is down to {LEAST} channels: {before:g} of {goal.baseline:g} "
+            f"{goal.quantity} are left, {100 * (1 - before / goal.baseline):.1f} % fewer; the goal is "
+            f"{100 * goal.reduction:g} %"
+        )
+    return (
+        f"no {MULTIPLE} channels can go: all save nothing, or the least important ones more than {100 * most:g} % of "
+        f"the {goal.quantity}; allow larger steps"
+    )

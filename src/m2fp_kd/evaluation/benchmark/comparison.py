@@ -1,0 +1,204 @@
+"""Rows of a benchmark: what was measured of each candidate, and how they compare with baselines and one another."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from m2fp_kd.evaluation.benchmark.pareto import front
+from m2fp_kd.evaluation.macs import Peak
+from m2fp_kd.evaluation.measure import Measurement
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row against a baseline: as many times faster, and its shares of the baseline's disk size and peak memory."""
+
+    faster: float | None = None
+    disk_share: float | None = None
+    memory_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate: an artefact in an engine with a number of threads, a batch and an arithmetic. None: not measured.
+
+    Attributes:
+        name: of the artefact or baseline.
+        baseline: whether the others are compared with it.
+        engine: what ran it; where nothing was measured, what was asked for. So is `arithmetic`.
+        threads: CPU threads.
+        batch: photos in one call.
+        network: height and width of the network's input.
+        p50_ms: median of a call over all rounds.
+        p95_ms: 95th percentile of a call over all rounds.
+        round_p50_ms: median of a call in every round.
+        runs: timed calls in all rounds.
+        load_ms: as in `Measurement`, in the first round, when nothing was compiled before; so is `first_ms`.
+        restart_ms: from the start of a later process to its first result, median over the later rounds.
+        peak_mb: as in `Measurement`, largest over the rounds.
+        inference_mb: peak minus the empty process, largest over the rounds.
+        megabytes: on disk, 10^6 bytes.
+        miou: 0..1, on labelled photos.
+        gmacs: 10^9 multiply-accumulates of the network for one photo.
+        int8_share: share of them that are INT8.
+        peak: MACs per second at the CPU's best, with as many threads and the same arithmetic asked for.
+        limit_share: the time that the MACs take at that peak, as a share of the time of a photo, 0..1.
+        on_front: no other row with the same threads and batch is faster and better (higher mIoU, or smaller on disk).
+        compared: baseline -> comparison.
+        problem: what went wrong.
+    """
+
+    name: str
+    baseline: bool
+    engine: str | None
+    arithmetic: str | None
+    threads: int
+    batch: int
+    network: list[int] | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    round_p50_ms: list[float] = field(default_factory=list)
+    runs: int | None = None
+    load_ms: float | None = None
+    first_ms: float | None = None
+    restart_ms: float | None = None
+    peak_mb: float | None = None
+    inference_mb: float | None = None
+    megabytes: float | None = None
+    miou: float | None = None
+    gmacs: float | None = None
+    int8_share: float | None = None
+    peak: Peak | None = None
+    limit_share: float | None = None
+    on_front: bool = False
+    compared: dict[str, Compared] = field(default_factory=dict)
+    problem: str | None = None
+
+    @property
+    def photo_ms(self) -> float | None:
+        """Milliseconds of one photo of the batch."""
+        return None if self.p50_ms is None else self.p50_ms / self.batch
+
+    @property
+    def photos_per_second(self) -> float | None:
+        """Photos a second."""
+        return None if self.photo_ms is None else 1000 / self.photo_ms
+
+
+def measured(row: Row, rounds: Sequence[Measurement]) -> Row:
+    """A row with what was measured of it in one or more rounds."""
+    p50, p95 = np.percentile([time for one in rounds for time in one.times_ms], [50, 95]).tolist()
+    last = rounds[-1]
+    inference = [one.peak_mb - one.empty_mb for one in rounds if one.peak_mb is not None and one.empty_mb is not None]
+    return replace(
+        row,
+        engine=last.engine,
+        arithmetic=last.arithmetic,
+        network=last.network,
+        p50_ms=p50,
+        p95_ms=p95,
+        round_p50_ms=[one.p50_ms for one in rounds],
+        runs=sum(one.runs for one in rounds),
+        load_ms=rounds[0].load_ms,
+        first_ms=rounds[0].first_ms,
+        restart_ms=_over([one.first_ms for one in rounds[1:]], statistics.median),
+        peak_mb=_over([one.peak_mb for one in rounds], max),
+        inference_mb=_over(inference, max),
+        megabytes=last.megabytes,
+    )
+
+
+def with_problem(row: Row, problem: str) -> Row:
+    """A row with one more thing that went wrong."""
+    return replace(row, problem=f"{row.problem}; {problem}" if row.problem else problem)
+
+
+def compare(rows: Sequence[Row]) -> list[Row]:
+    """Every measured row compared with every baseline: with the baseline's fastest row of as many threads.
+
+    A baseline is given its best engine, arithmetic and batch: it is what a careful user would run instead.
+    """
+    slowest_first = sorted((row for row in rows if row.baseline), key=_photo_ms, reverse=True)
+    best = {(row.name, row.threads): row for row in slowest_first if row.photo_ms is not None}
+    return [
+        replace(
+            row,
+            compared={
+                name: _against(row, best[name, row.threads]) for name in baselines(rows) if (name, row.threads) in best
+            },
+        )
+        if row.photo_ms is not None
+        else row
+        for row in rows
+    ]
+
+
+def mark_front(rows: Sequence[Row]) -> list[Row]:
+    """Rows with `on_front` set, by mIoU where any row has one, else by size on disk."""
+    marked, by_miou = list(rows), scored(rows)
+    for group in {(row.threads, row.batch) for row in rows}:
+        costs = {index: _costs(row, by_miou) for index, row in enumerate(rows) if (row.threads, row.batch) == group}
+        known = {index: cost for index, cost in costs.items() if cost is not None}
+        for chosen in front(list(known.values())):
+            index = list(known)[chosen]
+            marked[index] = replace(rows[index], on_front=True)
+    return marked
+
+
+def scored(rows: Sequence[Row]) -> bool:
+    """Whether any row has a mIoU."""
+    return any(row.miou is not None for row in rows)
+
+
+def fastest(rows: Sequence[Row]) -> Row | None:
+    """The row that takes least time for a photo, baselines left out; None if none was measured."""
+    able = [row for row in rows if row.photo_ms is not None and not row.baseline]
+    return min(able, key=_photo_ms, default=None)
+
+
+def how_measured(row: Row) -> str:
+    """Engine, arithmetic, threads and batch in a few words."""
+    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+    batch = f"batch {row.batch}" if row.batch > 1 else None
+    return " · ".join(fact for fact in (row.engine, row.arithmetic, threads, batch) if fact)
+
+
+def drift(rows: Sequence[Row]) -> float:
+    """How unlike the rounds were: the largest ratio of a row's slowest round to its fastest; 1 for a steady machine."""
+    return max((max(row.round_p50_ms) / min(row.round_p50_ms) for row in rows if row.round_p50_ms), default=1.0)
+
+
+def baselines(rows: Sequence[Row]) -> list[str]:
+    """Names of the baselines, in the order of the rows."""
+    return list(dict.fromkeys(row.name for row in rows if row.baseline))
+
+
+def _photo_ms(row: Row) -> float:
+    """For ordering: what was not measured comes last."""
+    return math.inf if row.photo_ms is None else row.photo_ms
+
+
+def _costs(row: Row, by_miou: bool) -> tuple[float, float] | None:
+    """Time and lack of mIoU, or time and size on disk; None where one is not known."""
+    second = row.miou if by_miou else row.megabytes
+    return None if row.photo_ms is None or second is None else (row.photo_ms, -second if by_miou else second)
+
+
+def _against(row: Row, baseline: Row) -> Compared:
+    return Compared(
+        faster=_photo_ms(baseline) / _photo_ms(row),
+        disk_share=_share(row.megabytes, baseline.megabytes),
+        memory_share=_share(row.peak_mb, baseline.peak_mb),
+    )
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _over(values: Sequence[float | None], summary: Callable[[list[float]], float]) -> float | None:
+    known = [value for value in values if value is not None]
+    return summary(known) if known else None

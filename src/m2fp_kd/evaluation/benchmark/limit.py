@@ -1,0 +1,75 @@
+"""How close a network comes to what the CPU can do: its operations at the CPU's measured peak over its measured time.
+
+The peak of a number of threads and an arithmetic is that of the fastest engine that took part.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from m2fp_kd.evaluation.benchmark.candidates import Candidate
+from m2fp_kd.evaluation.benchmark.comparison import Row, with_problem
+from m2fp_kd.evaluation.benchmark.turns import take_turns
+from m2fp_kd.evaluation.child import ChildError, run_child
+from m2fp_kd.evaluation.macs import Macs, Peak
+
+Results = Mapping[str, list[Any] | ChildError]
+"""As `take_turns` returns them."""
+
+
+def peak_tasks(able: Sequence[Candidate]) -> dict[str, Callable[[], Peak]]:
+    """Tasks that measure the peak of every engine, arithmetic and number of threads that runs an ONNX file."""
+    return {_peak_of(one): partial(_measure_peak, one) for one in able if one.onnx}
+
+
+def with_limits(able: Sequence[Candidate], rows: Sequence[Row], peaks: Results) -> list[Row]:
+    """Rows of ONNX files with their operations and the share of the CPU's peak that they reach.
+
+    Args:
+        peaks: results of `peak_tasks`, among others.
+    """
+    pairs = list(zip(able, rows, strict=True))
+    tasks = {_macs_of(one, row): partial(_count_macs, one, row) for one, row in pairs if one.onnx and row.network}
+    macs = take_turns(tasks, verb="counting")
+    found = []
+    for one, row in pairs:
+        if _macs_of(one, row) in macs:
+            alike = [other for other in able if (other.threads, other.arithmetic) == (one.threads, one.arithmetic)]
+            known = [peaks[_peak_of(other)] for other in alike if _peak_of(other) in peaks]
+            row = _with_limit(row, macs[_macs_of(one, row)], known)
+        found.append(row)
+    return found
+
+
+def _with_limit(row: Row, counted: list[Macs] | ChildError, peaks: list[list[Peak] | ChildError]) -> Row:
+    if isinstance(counted, ChildError):
+        return with_problem(row, f"operations not counted: {counted.reason}")
+    macs = counted[0]
+    row = replace(row, gmacs=macs.total / 1e9, int8_share=macs.int8 / macs.total if macs.total else None)
+    seen = [peak for rounds in peaks if isinstance(rounds, list) for peak in rounds]
+    if not seen:
+        reasons = {error.reason for error in peaks if isinstance(error, ChildError)}
+        return with_problem(row, f"peak of the CPU not measured: {'; '.join(sorted(reasons))}")
+    peak = Peak(max(one.floating for one in seen), max(one.int8 for one in seen))
+    return replace(row, peak=peak, limit_share=macs.least_ms(peak) / row.photo_ms if row.photo_ms else None)
+
+
+def _peak_of(one: Candidate) -> str:
+    return f"peak of {one.engine or 'default engine'} {one.arithmetic}, {one.threads} threads"
+
+
+def _measure_peak(one: Candidate) -> Peak:
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.peak", f"--threads={one.threads}"]
+    command += [f"--arithmetic={one.arithmetic}", *([f"--engine={one.engine}"] if one.engine else [])]
+    return Peak(**run_child(command, "measuring the CPU's peak"))
+
+
+def _macs_of(one: Candidate, row: Row) -> str:
+    return f"operations of {one.name} at {row.network}"
+
+
+def _count_macs(one: Candidate, row: Row) -> Macs:
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.macs", str(one.onnx), "--canvas", *map(str, row.network or [])]
+    return Macs(**run_child(command, f"counting the operations of {one.name}"))

@@ -1,0 +1,92 @@
+"""mIoU of an artefact on labelled photos: ``python -m m2fp_kd.evaluation.benchmark.score ARTEFACT --data ROOT``."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from m2fp_kd.data.layouts import Record, limit_records, m2fp_records
+from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.evaluation.evaluate import evaluate
+from m2fp_kd.runtime.parser import Parser
+
+HELD_OUT = ("Testing", "Validation")
+"""Splits to score on, in order of preference."""
+
+
+def held_out_split(root: Path) -> str:
+    """The split that was not trained on.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for split in HELD_OUT:
+        if (root / split).is_dir():
+            return split
+    raise FileNotFoundError(f"{root}: holds neither {' nor '.join(HELD_OUT)}; is it a data set in M2FP's layout?")
+
+
+def held_out_records(root: Path, limit: int | None = None) -> list[Record]:
+    """The photos to score on: all of the held-out split or `limit` of them, always the same."""
+    return limit_records(m2fp_records(root, held_out_split(root)), limit)
+
+
+def score(
+    artefact: Path,
+    root: Path,
+    engine: str | None = None,
+    threads: int | None = None,
+    arithmetic: str = "f32",
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Score an artefact on the held-out photos of a data set, at the labels' own size.
+
+    Args:
+        artefact: what `Parser.load` takes; its card names the label set.
+        root: data set in M2FP's layout.
+        engine: as in `Parser.load`, as are `threads` and `arithmetic`.
+        limit: as in `held_out_records`.
+
+    Returns:
+        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}}``, shares in 0..1.
+
+    Raises:
+        FileNotFoundError: the artefact or the photos are missing.
+        ValueError: labels outside the artefact's label set.
+    """
+    records = held_out_records(root, limit)
+    parser = Parser.load(artefact, engine=engine, threads=threads, arithmetic=arithmetic)
+
+    def parse(photo: Photo):
+        return parser(photo.image).part_map
+
+    scores = evaluate(parse, (read_record(record, parser.labels) for record in records), parser.labels)
+    return {
+        "split": held_out_split(root),
+        "photos": len(records),
+        "miou": scores.miou,
+        "miou_absent_zero": scores.miou_absent_zero,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "iou": scores.iou,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Score in this process and print one line of JSON."""
+    command = argparse.ArgumentParser(description="mIoU of an artefact on labelled photos; prints JSON.")
+    command.add_argument("artefact", type=Path)
+    command.add_argument(
+        "--data", type=Path, required=True, help="data set in M2FP's layout; its held-out split is used"
+    )
+    command.add_argument("--engine", help="default: the runtime's choice")
+    command.add_argument("--threads", type=int, help="default: the engine's choice")
+    command.add_argument("--arithmetic", default="f32", help="f32, or auto for what the engine finds fastest")
+    command.add_argument("--limit", type=int, help="photos; default: all")
+    options = command.parse_args(arguments)
+    result = score(options.artefact, options.data, options.engine, options.threads, options.arithmetic, options.limit)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

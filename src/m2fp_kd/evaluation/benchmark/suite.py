@@ -1,0 +1,274 @@
+"""A benchmark from its options to its files: measure in turns, score, compare, draw."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from m2fp_kd.data.synthetic import draw_scene
+from m2fp_kd.evaluation.benchmark.candidates import Candidate, candidates
+from m2fp_kd.evaluation.benchmark.comparison import (
+    Row,
+    compare,
+    drift,
+    fastest,
+    how_measured,
+    mark_front,
+    measured,
+    scored,
+    with_problem,
+)
+from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
+from m2fp_kd.evaluation.benchmark.pareto import Point, draw_front
+from m2fp_kd.evaluation.benchmark.score import held_out_records, held_out_split
+from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
+from m2fp_kd.evaluation.benchmark.turns import take_turns
+from m2fp_kd.evaluation.child import ChildError, run_child
+from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.measure import Measurement
+from m2fp_kd.evaluation.runs import as_csv, as_markdown
+from m2fp_kd.evaluation.summary import number
+from m2fp_kd.runtime.files import atomic_path, find_photos
+from m2fp_kd.runtime.geometry import read_photo
+
+FORMAT = 1
+PHOTOS = 8
+STEADY = 1.25
+"""Rounds that differ by more say that the machine did something else meanwhile."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What ``benchmark.json`` holds, with ``format``, the number of this layout.
+
+    Attributes:
+        created: ISO 8601 with time zone.
+        cpu: description of the CPU.
+        photos: which photos were parsed, in words.
+        rounds: times that every candidate was measured.
+        scored_on: which photos the mIoU are of, in words; None if nothing was scored.
+        rows: one per candidate, baselines first.
+        notes: sentences on the whole.
+    """
+
+    created: str
+    cpu: dict[str, Any]
+    photos: str
+    rounds: int
+    scored_on: str | None
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The layout above."""
+        return {"format": FORMAT} | asdict(self)
+
+    @property
+    def text(self) -> str:
+        """Table and notes for a terminal."""
+        return "\n".join([as_text(table(self.rows)), "", *self._words])
+
+    @property
+    def markdown(self) -> str:
+        """Table and notes as Markdown."""
+        return "\n".join([as_markdown(table(self.rows)), "", *(f"- {line}" for line in self._words)])
+
+    @property
+    def _words(self) -> list[str]:
+        rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
+        features = ", ".join(self.cpu["features"] or ["features unknown"])
+        return [
+            f"{self.cpu['model']} ({features}); {self.photos}; {rounds}. Times are of one call, from "
+            "decoded pixels to part maps at the photos' size.",
+            *([f"mIoU on {self.scored_on}."] if self.scored_on else []),
+            *self.notes,
+        ]
+
+
+def run(options: argparse.Namespace) -> Benchmark:
+    """Measure, score and compare; `options` are those of `__main__`.
+
+    Raises:
+        FileNotFoundError: the photos or labels are missing.
+    """
+    able = candidates(
+        options.artefacts, options.baseline, options.engines, options.arithmetic, options.threads, options.batch
+    )
+    source, scored_on = options.photos, None
+    if options.data:
+        split = held_out_split(options.data)
+        source = source or options.data / split / "Images"
+        scored_on = f"{len(held_out_records(options.data, options.limit))} photos of {options.data.name}/{split}"
+    with tempfile.TemporaryDirectory() as folder, _nothing_compiled():
+        photos = write_photos(Path(folder), options.size, source)
+        tasks = {str(one): partial(one.measure, Path(folder), options.seconds) for one in able}
+        results = take_turns(tasks | peak_tasks(able), options.rounds)
+    able, rows = distinct_rows(able, results)
+    if options.data:
+        rows = with_scores(able, rows, options.data, options.limit)
+    rows = with_limits(able, rows, results)
+    rows = mark_front(compare(rows))
+    created = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    cpu = asdict(describe_cpu())
+    return Benchmark(created, cpu, photos, options.rounds, scored_on, rows, remarks(rows))
+
+
+def write_photos(folder: Path, size: int, source: Path | None = None) -> str:
+    """Write the photos to parse into a folder, as PNG, their longest side resized to `size`.
+
+    Args:
+        source: folder of photos, of which a few spread over it are taken; None for synthetic scenes.
+
+    Returns:
+        Which photos, in words.
+
+    Raises:
+        FileNotFoundError: the folder holds no photo.
+    """
+    if source is None:
+        photos = [draw_scene(seed, size, (1, 3)).image for seed in range(PHOTOS)]
+    else:
+        files = find_photos(source)
+        if not files:
+            raise FileNotFoundError(f"no photos under {source}")
+        photos = [read_photo(file) for file in files[:: -(-len(files) // PHOTOS)]]
+    for index, photo in enumerate(photos):
+        height, width = photo.shape[:2]
+        sides = [max(1, round(side * size / max(height, width))) for side in (width, height)]
+        resized = Image.fromarray(photo).resize((sides[0], sides[1]), Image.Resampling.BILINEAR)
+        resized.save(folder / f"{index:02d}.png", compress_level=1)
+    kind = "synthetic scenes" if source is None else "photos"
+    return f"{len(photos)} {kind} of {size} pixels (longest side)"
+
+
+def distinct_rows(
+    able: Sequence[Candidate], results: Mapping[str, list[Any] | ChildError]
+) -> tuple[list[Candidate], list[Row]]:
+    """Candidates with their rows; those that turned out to be the same ("auto" is f32 on many a CPU) share one."""
+    pooled: dict[tuple, tuple[Candidate, list[Measurement]]] = {}
+    rows = {}
+    for one in able:
+        result = results[str(one)]
+        asked = Row(one.name, one.baseline, one.engine, one.arithmetic, one.threads, one.batch)
+        if isinstance(result, ChildError):
+            rows[one] = with_problem(asked, result.reason)
+        else:
+            ran = (one.name, result[-1].engine, result[-1].arithmetic, one.threads, one.batch)
+            first, measurements = pooled.setdefault(ran, (one, []))
+            measurements += result
+            rows[first] = measured(rows.get(first, asked), measurements)
+    return list(rows), list(rows.values())
+
+
+def with_scores(able: Sequence[Candidate], rows: Sequence[Row], root: Path, limit: int | None) -> list[Row]:
+    """Rows with their mIoU, taken once for every artefact, engine and arithmetic."""
+
+    def key(one: Candidate, row: Row) -> str:
+        return f"{one.name}, {row.engine} {row.arithmetic}"
+
+    pairs = list(zip(able, rows, strict=True))
+    tasks = {
+        key(one, row): partial(_score, one, str(row.engine), root, limit)
+        for one, row in pairs
+        if one.artefact is not None and row.photo_ms is not None
+    }
+    scores = take_turns(tasks, verb="scoring")
+    return [_with_score(row, scores.get(key(one, row))) for one, row in pairs]
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Sentences on the whole: the fastest row and the CPU's limit, disturbance, failures."""
+    sentences = []
+    best = fastest(rows)
+    if best is not None and best.photo_ms is not None:
+        words = f"Fastest: {best.name} ({how_measured(best)}), {number(best.photo_ms)} ms a photo"
+        if best.gmacs is not None and best.limit_share is not None and best.peak is not None:
+            words += (
+                f"; its {number(best.gmacs)} GMAC ({100 * (best.int8_share or 0):.0f} % INT8) would take "
+                f"{100 * best.limit_share:.0f} % of that at this CPU's peak, measured on large convolutions: "
+                f"{best.peak.floating / 1e9:.0f} GMAC/s in {best.arithmetic}, {best.peak.int8 / 1e9:.0f} in INT8"
+            )
+        sentences.append(f"{words}.")
+    if drift(rows) > STEADY:
+        sentences.append(
+            f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. "
+            "Trust ratios more than times, or measure again when nothing else runs."
+        )
+    troubled = Counter((row.name, row.engine or "default engine", row.problem) for row in rows if row.problem)
+    for (name, engine, problem), count in troubled.items():
+        sentences.append(f"{name} in {engine} ({count} row{'s' if count > 1 else ''}): {problem}")
+    return sentences
+
+
+def picture_points(rows: Sequence[Row]) -> list[Point]:
+    """What the picture shows: the measured rows of the smallest batch and the most threads."""
+    chosen = [row for row in rows if _drawn_together(row, rows)]
+    by_miou = scored(rows)
+    points = []
+    for row in chosen:
+        if row.photo_ms is not None:
+            value = row.megabytes if not by_miou else None if row.miou is None else 100 * row.miou
+            points.append(Point(row.name, f"{row.engine}, {row.arithmetic}", row.photo_ms, value, row.on_front))
+    return points
+
+
+def write(benchmark: Benchmark, folder: Path) -> None:
+    """Write ``benchmark.json``, ``benchmark.csv``, ``benchmark.md`` and, if anything was measured, ``pareto.svg``."""
+    texts = {
+        "benchmark.json": json.dumps(benchmark.to_dict(), indent=1, ensure_ascii=False),
+        "benchmark.csv": as_csv(plain(benchmark.rows)),
+        "benchmark.md": benchmark.markdown,
+    }
+    for name, text in texts.items():
+        with atomic_path(folder / name) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+    points = picture_points(benchmark.rows)
+    if any(point.value is not None for point in points):
+        by_miou = scored(benchmark.rows)
+        shown = next(row for row in benchmark.rows if _drawn_together(row, benchmark.rows))
+        title = f"{benchmark.photos}, {benchmark.cpu['model']}, threads {shown.threads}, batch {shown.batch}"
+        draw_front(points, folder / "pareto.svg", "mIoU %" if by_miou else "MB on disk (log)", title, not by_miou)
+
+
+@contextmanager
+def _nothing_compiled() -> Iterator[None]:
+    """An empty cache for the engines, so that the first round shows a first start and the others later ones."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["XDG_CACHE_HOME"]
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
+
+
+def _score(one: Candidate, engine: str, root: Path, limit: int | None) -> dict[str, Any]:
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.score", str(one.artefact), f"--data={root}"]
+    command += [f"--engine={engine}", f"--arithmetic={one.arithmetic}", f"--threads={one.threads}"]
+    return run_child(command + ([f"--limit={limit}"] if limit else []), f"scoring {one.name}")
+
+
+def _with_score(row: Row, score: list[dict[str, Any]] | ChildError | None) -> Row:
+    if score is None:
+        return row
+    if isinstance(score, ChildError):
+        return with_problem(row, f"not scored: {score.reason}")
+    return replace(row, miou=score[0]["miou"])
+
+
+def _drawn_together(row: Row, rows: Sequence[Row]) -> bool:
+    smallest_batch = min(one.batch for one in rows if not one.baseline)
+    return row.threads == max(one.threads for one in rows) and row.batch == smallest_batch

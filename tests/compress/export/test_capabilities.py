@@ -1,0 +1,106 @@
+"""A covering subset of the capability table; `benchmarks/capabilities.py` runs all of it, on every backbone."""
+
+from pathlib import Path
+
+import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+from torch import nn
+from torch.fx.proxy import TraceError
+
+import m2fp_kd.compress.export.onnx as export
+import m2fp_kd.compress.int8.fx as fx
+from benchmarks.capabilities import LABELS, build, check, make, noise
+from m2fp_kd.compress.export.capabilities import (
+    FORMATS,
+    NETWORKS,
+    PRECISIONS,
+    Cell,
+    Unsupported,
+    cells,
+    refusal,
+    require,
+)
+from m2fp_kd.compress.export.deploy import example_canvases
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.engines import open_engine
+from m2fp_kd.runtime.geometry import Geometry
+
+BACKBONE = "mobilenetv3_small"
+
+WORKING = [
+    Cell("onnx", "fp32", "fpn", False),
+    Cell("openvino", "fp32", "fpn", True),
+    Cell("torchscript", "fp32", "fpn", True),
+    Cell("program", "fp32", "fpn", False),
+    Cell("onnx", "fp32", "m2fp", True),
+    Cell("openvino", "fp32", "m2fp", False),
+    Cell("torchscript", "fp32", "m2fp", False),
+    Cell("program", "fp32", "m2fp", True),
+    Cell("onnx", "fp32", "teacher", True),
+    Cell("openvino", "fp32", "teacher", True),
+    Cell("torchscript", "fp32", "teacher", False),
+    Cell("openvino", "int8", "fpn", False),
+    Cell("torchscript", "int8", "fpn", False),
+    Cell("onnx", "int8", "m2fp", True),
+    Cell("openvino", "int8", "teacher", True),
+]
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, nn.Module]:
+    return {kind: build(kind, BACKBONE) for kind in NETWORKS}
+
+
+def _card(cell: Cell) -> Card:
+    geometry = {"size": 64, "fixed": cell.fixed}
+    return Card(LABELS.to_dict(), geometry, "fp32", "fpn" if cell.network == "fpn" else "m2fp")
+
+
+@pytest.mark.parametrize("cell", WORKING, ids=str)
+def test_what_works_agrees_with_pytorch(cell: Cell, networks: dict[str, nn.Module], tmp_path: Path) -> None:
+    assert refusal(cell) is None
+    assert check(cell, networks[cell.network], tmp_path, 64).within(cell.precision)
+
+
+@pytest.mark.parametrize("cell", [cell for cell in cells() if refusal(cell)], ids=str)
+def test_what_does_not_work_is_refused_with_the_reason(
+    cell: Cell, networks: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    with pytest.raises(Unsupported) as refused:
+        make(cell, networks[cell.network], tmp_path, _card(cell), [noise(1, 64, 64, 0)])
+    assert str(refusal(cell)) in str(refused.value)
+    assert not list(tmp_path.rglob("model.*"))
+
+
+def test_every_combination_has_a_cell_and_every_network_a_way_in_both_precisions() -> None:
+    table = list(cells())
+    assert len(table) == len(set(table)) == len(FORMATS) * len(PRECISIONS) * len(NETWORKS) * 2
+    for precision in PRECISIONS:
+        for network in NETWORKS:
+            open_ways = [cell for cell in table if (cell.precision, cell.network) == (precision, network)]
+            assert any(refusal(cell) is None for cell in open_ways)
+    with pytest.raises(Unsupported, match=r"^torchscript int8, m2fp, fixed size: FX graph mode"):
+        require(Cell("torchscript", "int8", "m2fp", True))
+
+
+@pytest.mark.parametrize("kind", ["m2fp", "teacher"])
+def test_fx_really_cannot_trace_a_transformer_decoder(
+    kind: str, networks: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fx, "require", lambda cell: None)
+    cell = Cell("torchscript", "int8", kind, True)
+    with pytest.raises(TraceError):
+        make(cell, networks[kind], tmp_path, _card(cell), [noise(1, 64, 64, 0)])
+
+
+def test_the_onnx_exporter_really_takes_sizes_of_m2fp_for_constants(
+    networks: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "require", lambda cell: None)
+    monkeypatch.setattr(export, "M2FPAsStudent", type(None))  # export it as students are
+    cell = Cell("onnx", "fp32", "teacher", False)
+    engine = open_engine(make(cell, networks["teacher"], tmp_path, _card(cell), []), "onnxruntime", threads=1)
+    traced = example_canvases(Geometry(64, fixed=False)).numpy()
+    assert engine(traced)["part_map"].shape == traced.shape[:3]
+    with pytest.raises(Fail, match="Attempting to broadcast"):
+        engine(noise(2, 96, 128, 0))

@@ -1,0 +1,69 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from m2fp_kd.compress.export.deploy import Deployable, GridSampledAttention, deployable
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.models.attention import DeformableAttention
+from m2fp_kd.models.outputs import StudentOutput, log_parts
+from m2fp_kd.runtime.artefact import Card
+from tests.distill.tiny import tiny_m2fp
+
+
+class _Slope(nn.Module):
+    """Two parts whose logits cross between the second and the third column at stride 4."""
+
+    def forward(self, images: torch.Tensor) -> StudentOutput:
+        slope = torch.tensor([3.0, 1.0, -1.0, -3.0]).expand(len(images), 1, 4, 4)
+        return StudentOutput(torch.cat([slope, torch.zeros_like(slope)], dim=1))
+
+
+def test_part_map_is_the_argmax_of_upsampled_logits() -> None:
+    (part_map,) = Deployable(_Slope(), "fpn")(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
+    assert part_map.dtype == torch.uint8
+    assert part_map.shape == (2, 16, 16)
+    assert part_map[1, 5].tolist() == [0] * 8 + [1] * 8
+
+
+def test_unknown_head_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="fpn, m2fp"):
+        Deployable(_Slope(), "unet")
+
+
+@torch.inference_mode()
+def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
+    labels = LABEL_SETS["pascal_person_part"]
+    network = tiny_m2fp(labels.num_parts + 1).eval()
+    for name, parameter in network.named_parameters():  # fresh, these are the same for every token
+        if "sampling_offsets" in name or "attention_weights" in name:
+            nn.init.normal_(parameter, std=0.05)
+    deployed = deployable(network, Card(labels.to_dict(), {"size": 64}, "fp32", "m2fp"))
+    canvases = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
+    part_map, class_logits, mask_logits = deployed(canvases)
+    expected = network(canvases.permute(0, 3, 1, 2))
+    torch.testing.assert_close(class_logits, expected.class_logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(mask_logits, expected.mask_logits, atol=1e-4, rtol=0)
+    parts = F.interpolate(log_parts(expected, labels.num_parts), scale_factor=4, mode="bilinear").argmax(1)
+    assert (part_map == parts).float().mean() > 0.999
+
+
+def test_grid_sampled_attention_is_deformable_attention_off_the_map_too() -> None:
+    torch.manual_seed(0)
+    attention = DeformableAttention(16, 4, 2)
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    sizes = [(3, 5), (6, 10)]
+    tokens, reference = torch.randn(2, 75, 16), torch.rand(75, 2)
+    with torch.no_grad():
+        attention.sampling_offsets.bias.normal_(std=4)  # far beyond the border of every map
+        expected = attention(tokens, tokens, reference, sizes)
+        found = GridSampledAttention(attention)(tokens, tokens, reference, sizes)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_deploying_copies() -> None:
+    network = tiny_m2fp().train()
+    deployable(network, Card(LABEL_SETS["cihp"].to_dict(), {"size": 64}, "fp32", "m2fp"))
+    assert network.training
+    assert any(isinstance(module, DeformableAttention) for module in network.modules())

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from m2fp_kd.compress.export.capabilities import Unsupported
+from m2fp_kd.compress.int8.fx import quantise_fx
+from m2fp_kd.evaluation.cpu import Cpu
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.models.backbones import build_backbone
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.parser import Parser
+from tests.compress.colour_student import canvases, tiny_m2fp_student
+
+AVX2 = Cpu("some", "x86_64", 2, ("AVX2",))
+VNNI = Cpu("some", "x86_64", 2, ("AVX2", "AVX-VNNI"))
+CIHP = LABEL_SETS["cihp"]
+
+
+@pytest.fixture(scope="module")
+def model(student, card, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fx") / "model.pt"
+    quantise_fx(student, canvases(range(200, 216)), path, replace(card, precision="int8"), AVX2)
+    return path
+
+
+def _operations(model: Path) -> list[str]:
+    return [node.kind() for node in torch.jit.load(model).inlined_graph.nodes()]
+
+
+def test_it_says_what_the_fp32_artefact_says(model: Path, fp32: Path, photos) -> None:
+    before, after = Parser.load(fp32, threads=1), Parser.load(model, threads=1)
+    assert (after.engine.name, after.card.precision) == ("torchscript", "int8")
+    maps = [np.stack([parser(photo.image).part_map for photo in photos]) for parser in (before, after)]
+    assert (maps[0] == maps[1]).mean() > 0.98
+
+
+def test_convolutions_compute_in_int8_with_their_relu_and_only_the_classifier_does_not(model: Path) -> None:
+    operations = _operations(model)
+    assert operations.count("quantized::conv2d_relu") == 2
+    assert operations.count("quantized::conv2d") == 1  # before the hard swish
+    assert operations.count("aten::_convolution") + operations.count("aten::conv2d") == 1
+    assert operations.index("aten::dequantize") < operations.index("aten::upsample_bilinear2d")
+
+
+def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path: Path) -> None:
+    full = tmp_path / "model.pt"
+    quantise_fx(student, canvases(range(200, 216)), full, replace(card, precision="int8"), VNNI)
+
+    def first_scale(path: Path) -> float:
+        nodes = torch.jit.load(path).inlined_graph.nodes()
+        return next(node for node in nodes if node.kind() == "aten::quantize_per_tensor").inputsAt(1).toIValue()
+
+    # HistogramObserver searches for the best range, which is not quite the same at either number of steps.
+    assert first_scale(model) / first_scale(full) == pytest.approx(255 / 127, rel=0.1)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv3_small", "shufflenetv2", "efficientnet_lite0"])
+def test_real_backbones_trace_and_keep_only_asymmetric_padding_float(backbone: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    student = FPNStudent(build_backbone(backbone), CIHP.num_parts, width=32).eval()
+    card = Card(CIHP.to_dict(), {"size": 64}, "int8", "fpn")
+    quantise_fx(student, canvases(range(4)), tmp_path / "model.pt", card, AVX2)
+    operations = _operations(tmp_path / "model.pt")
+    floats = operations.count("aten::_convolution") + operations.count("aten::conv2d")
+    assert floats == (6 if backbone.startswith("efficientnet") else 1)
+    assert Parser.load(tmp_path / "model.pt")(np.zeros((64, 64, 3), np.uint8)).part_map.shape == (64, 64)
+
+
+def test_an_m2fp_head_is_refused_with_the_reason(tmp_path: Path) -> None:
+    card = Card(CIHP.to_dict(), {"size": 64}, "int8", "m2fp")
+    with pytest.raises(Unsupported, match="FX graph mode does not trace a transformer decoder"):
+        quantise_fx(tiny_m2fp_student(CIHP), canvases(range(2)), tmp_path / "model.pt", card)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_calibrate_on_is_an_error(student, card, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="training photos"):
+        quantise_fx(student, [], tmp_path / "model.pt", replace(card, precision="int8"))

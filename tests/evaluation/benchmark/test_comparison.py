@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import pytest
+
+from m2fp_kd.evaluation.benchmark.comparison import (
+    Compared,
+    Row,
+    compare,
+    drift,
+    fastest,
+    mark_front,
+    measured,
+    with_problem,
+)
+from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
+from m2fp_kd.evaluation.measure import Measurement
+from m2fp_kd.evaluation.runs import as_csv, as_markdown
+
+REFERENCE = Row("reference", True, "pytorch", "f32", 2, 1, p50_ms=3600, peak_mb=2000, megabytes=250)
+TEACHER = Row("teacher", True, "openvino", "f32", 2, 1, p50_ms=1200, peak_mb=1000, megabytes=250, miou=0.6)
+STUDENT = Row("student", False, "openvino", "f32", 2, 1, p50_ms=12, peak_mb=150, megabytes=5, miou=0.5)
+FAILED = Row("broken", False, None, "f32", 2, 1, problem="no such artefact")
+
+
+def measurement(times: list[float], **more: object) -> Measurement:
+    return Measurement(
+        sorted(times)[len(times) // 2], max(times), len(times), "", 2, "e", "f32", {}, times_ms=times, **more
+    )
+
+
+def test_rounds_are_pooled() -> None:
+    first = measurement([1.0, 2, 3], load_ms=10, first_ms=100, peak_mb=150, empty_mb=40, megabytes=5, network=[64, 32])
+    second = measurement(
+        [11.0, 12, 13], load_ms=20, first_ms=300, peak_mb=160, empty_mb=55, megabytes=5, network=[64, 32]
+    )
+    row = measured(Row("student", False, None, "auto", 2, 4), [first, second])
+    assert (row.p50_ms, row.runs, row.round_p50_ms) == (7, 6, [2, 12])  # half-way between 3 and 11
+    assert row.p95_ms == pytest.approx(12.75)
+    assert (row.load_ms, row.first_ms, row.restart_ms) == (10, 100, 300)
+    assert (row.peak_mb, row.inference_mb) == (160, 110)
+    assert (row.engine, row.arithmetic, row.network, row.megabytes) == ("e", "f32", [64, 32], 5)
+    assert row.photo_ms == 7 / 4 and row.photos_per_second == pytest.approx(4000 / 7)
+    assert drift([row, STUDENT]) == 6 and drift([STUDENT]) == 1
+
+
+def test_what_nobody_measured_stays_unknown() -> None:
+    row = measured(Row("student", False, None, "f32", 2, 1), [measurement([1.0])])
+    assert row.load_ms is row.peak_mb is row.inference_mb is row.megabytes is None
+
+
+def test_against_every_baseline() -> None:
+    rows = compare([REFERENCE, TEACHER, STUDENT, FAILED])
+    assert rows[2].compared == {"reference": Compared(300, 0.02, 0.075), "teacher": Compared(100, 0.02, 0.15)}
+    assert rows[0].compared["reference"] == Compared(1, 1, 1) and rows[1].compared["reference"].faster == 3
+    assert rows[3].compared == {}
+
+
+def test_a_baseline_is_given_its_best_and_as_many_threads() -> None:
+    slow = replace(TEACHER, engine="onnxruntime", p50_ms=1400.0)
+    batched = replace(TEACHER, batch=8, p50_ms=8 * 1100.0, peak_mb=3000.0)
+    one_thread = replace(TEACHER, threads=1, p50_ms=10.0)
+    student = compare([TEACHER, slow, batched, one_thread, STUDENT])[-1]
+    assert student.compared == {"teacher": Compared(1100 / 12, 0.02, 0.05)}
+    assert compare([one_thread, STUDENT])[-1].compared == {}
+    broken = replace(FAILED, name="teacher", baseline=True)
+    assert compare([broken, STUDENT])[-1].compared == {}
+
+
+def test_the_front_is_of_quality_where_there_are_scores() -> None:
+    better = replace(STUDENT, p50_ms=20.0, miou=0.55, megabytes=9.0)
+    beaten = replace(STUDENT, p50_ms=21.0, miou=0.54, megabytes=1.0)
+    other_threads = replace(STUDENT, threads=1, p50_ms=500.0, miou=0.1)
+    rows = mark_front([REFERENCE, TEACHER, STUDENT, better, beaten, other_threads, FAILED])
+    assert [row.on_front for row in rows] == [False, True, True, True, False, True, False]
+    unscored = [replace(row, miou=None, on_front=False) for row in rows]
+    assert [row.on_front for row in mark_front(unscored)] == [False, False, True, False, True, True, False]
+
+
+def test_the_fastest_is_no_baseline_and_counts_per_photo() -> None:
+    batched = replace(STUDENT, batch=8, p50_ms=80.0)
+    assert fastest([replace(REFERENCE, p50_ms=1.0), STUDENT, batched, FAILED]) == batched
+    assert fastest([REFERENCE, FAILED]) is None
+
+
+def test_problems_add_up() -> None:
+    assert with_problem(with_problem(STUDENT, "a"), "b").problem == "a; b"
+
+
+def test_tables_hold_what_was_measured() -> None:
+    rows = compare([REFERENCE, replace(STUDENT, network=[256, 192], limit_share=0.414), FAILED])
+    lines = table(rows)
+    student, failed = lines[1], lines[2]
+    assert student["Network"] == "256x192" and student["% of limit"] == "41" and student["mIoU %"] == "50.0"
+    assert (student["p50 ms"], student["Photos/s"], student["Disk MB"]) == ("12.0", "83.3", "5.00")
+    assert student["Against reference"] == "300× · 2.0 % disk · 7.5 % memory"
+    assert failed["p50 ms"] is None and failed["Model"] == "broken"
+    assert "Load ms" not in student  # nobody's was measured
+    text = as_text(lines).splitlines()
+    assert len(text) == 2 + 3 and set(text[1]) == {"─"}
+    assert text[3].startswith("student    openvino") and "–" in text[4]
+    assert as_markdown(lines).splitlines()[3].startswith("| student | openvino | f32 | 2 | 1 |")
+
+
+def test_the_spreadsheet_holds_plain_numbers() -> None:
+    rows = compare([REFERENCE, STUDENT, FAILED])
+    header, _, student, failed = as_csv(plain(rows)).splitlines()
+    values = dict(zip(header.split(","), student.split(","), strict=True))
+    assert (values["p50_ms"], values["faster reference"], values["disk_share reference"]) == ("12", "300.0", "0.02")
+    assert values["photos_per_second"].startswith("83.33")
+    assert dict(zip(header.split(","), failed.split(","), strict=True))["problem"] == "no such artefact"

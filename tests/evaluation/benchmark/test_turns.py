@@ -1,0 +1,25 @@
+from m2fp_kd.evaluation.benchmark.turns import rounds_of, take_turns
+from m2fp_kd.evaluation.child import ChildError
+
+
+def test_every_round_has_everybody_once_and_another_first() -> None:
+    assert rounds_of(3, 4) == [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
+    assert rounds_of(0, 2) == [[], []]
+
+
+def test_one_that_fails_is_left_out_and_stops_nobody() -> None:
+    calls = []
+
+    def task(name: str):
+        def call() -> str:
+            calls.append(name)
+            if name == "b" and calls.count("b") == 2:
+                raise ChildError("b", "exit code 1", "tired")
+            return f"{name}{calls.count(name)}"
+
+        return call
+
+    results = take_turns({name: task(name) for name in "abc"}, rounds=3)
+    assert results["a"] == ["a1", "a2", "a3"] and results["c"] == ["c1", "c2", "c3"]
+    assert isinstance(results["b"], ChildError) and results["b"].reason == "tired"
+    assert calls == ["a", "b", "c", "b", "c", "a", "c", "a"]
