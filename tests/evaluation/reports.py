@@ -28,7 +28,14 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
     pictures = [picture("one.jpg", 1), picture("two.jpg", 2)]
     costs = {
         "teacher": {"megabytes": 253.0, "p50_ms": 600.0, "parameters": 63_120_000, "note": "from its card"},
-        "student_fp32": {"megabytes": 12.7, "p50_ms": 12.0, "p95_ms": 14.0, "peak_mb": 210.0, "engine": "openvino"},
+        "student_fp32": {
+            "megabytes": 12.7,
+            "gmacs": 1.234,
+            "p50_ms": 12.0,
+            "p95_ms": 14.0,
+            "peak_mb": 210.0,
+            "engine": "openvino",
+        },
         "student_int8": {"megabytes": 8.0, "p50_ms": 6.0, "p95_ms": 7.0, "peak_mb": 180.0, "threads": 2},
     }
     models = {}
@@ -46,6 +53,7 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
             Hop("PyTorch -> ONNX fp32", 0.99995, 0.0, "head", -0.0001, True, {"min_pixel_agreement": 0.999}),
             Hop("ONNX fp32 -> INT8", 0.97, -0.021, "shoe <left>", -0.0712, passed, {"min_pixel_agreement": 0.96}),
         ],
+        shares={"background": 0.8, "head": 0.15, "shoe <left>": 0.05},
         curves={
             "train/loss": [(step, 3.0 / (1 + step)) for step in range(50)],
             "val/mIoU": [(9, 0.2), (19, 0.4), (29, 0.5)],

@@ -84,7 +84,7 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     assert len(sources) == 2 * 5
     assert all(value is not None and value.startswith("data:image/jpeg;base64,") for value in sources)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?://|url\(|@import|<script|<link", text)
+    assert not re.search(r"(src|href)=\"?https?:|url\((?!#)|@import|<script|<link", text)
 
 
 def test_page_shows_everything(tmp_path: Path) -> None:
@@ -98,7 +98,8 @@ def test_page_shows_everything(tmp_path: Path) -> None:
         "Some CPU",
     ):
         assert words in page.text
-    assert sum(tag == "svg" and name == "viewbox" for tag, name, _ in page.attributes) == 3
+    assert sum(tag == "svg" and name == "viewbox" for tag, name, _ in page.attributes) == 3 + 1  # curves, front
+    assert "ms per photo" in page.text
     assert "val/mIoU" in page.text
     assert "Teacher: from its card." in page.text
 
@@ -140,3 +141,21 @@ def test_other_files_are_named(tmp_path: Path, content: str, message: str) -> No
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"report\.json: .*{message}"):
         read_report(path)
+
+
+def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> None:
+    def model(*iou: float) -> ModelResult:
+        return ModelResult(iou=dict(zip(LABELS.parts, iou, strict=True)))
+
+    models = {
+        "student_original": model(0.9, 0.5, 0.4),
+        "student_fp32": model(0.9, 0.48, 0.3),
+        "student_int8": model(0.9, 0.49, 0.295),
+    }
+    text = page_of(tmp_path, models=models).text
+    rows = text[text.index("rare parts first") : text.index("Parity, hop by hop")]
+    assert rows.index("shoe <left>") < rows.index("head") < rows.index("background")
+    shoe, head = rows[rows.index("shoe <left>") : rows.index("head")], rows[rows.index("head") :]
+    assert "5.0" in shoe and "−10.0" in shoe and "−0.5" in shoe
+    assert "−2.0" in head and "+1.0" in head
+    assert "Change by pruning or QAT" in rows

@@ -47,6 +47,11 @@ class Scores:
     pixel_accuracy: float
     confusion: metric.Confusion
 
+    def shares(self, labels: LabelSet) -> dict[str, float]:
+        """Share of the true pixels that each part has, 0..1."""
+        counts = self.confusion.sum(axis=1)
+        return dict(zip(labels.parts, (counts / counts.sum()).tolist(), strict=True))
+
 
 def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
     """All scores of a confusion matrix ``(P, P)``."""

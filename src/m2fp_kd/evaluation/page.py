@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from m2fp_kd.evaluation import miou as metric
 from m2fp_kd.evaluation.curves import line_chart, short
+from m2fp_kd.evaluation.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.results import RunReport, title
 from m2fp_kd.evaluation.summary import MISSING, how_measured, percent, points, summary_rows
@@ -17,6 +18,12 @@ from m2fp_kd.evaluation.summary import MISSING, how_measured, percent, points, s
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"
 NOTABLE_LOSS = -0.01
+
+# Heading -> (model before, model after).
+CHANGES = {
+    "Change by pruning or QAT": ("student_original", "student_fp32"),
+    "Change by INT8": ("student_fp32", "student_int8"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,21 @@ class Panel:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A part's IoU for every model and what INT8 changed; None where it was not measured or does not occur."""
+    """A part's IoU for every model and what compression changed; None where it was not measured or does not occur.
+
+    Attributes:
+        name: of the part.
+        colour: CSS colour.
+        share: of the scored pixels.
+        iou: one per model.
+        changes: one per `CHANGES` of the run.
+    """
 
     name: str
     colour: str
+    share: float | None
     iou: list[float | None]
-    change: float | None
-
-    @property
-    def notable(self) -> bool:
-        """Whether INT8 cost this part more than a point."""
-        return self.change is not None and self.change < NOTABLE_LOSS
+    changes: list[float | None]
 
 
 def render(report: RunReport) -> str:
@@ -71,6 +82,9 @@ def render(report: RunReport) -> str:
         measured=[how_measured(model) or MISSING for model in report.models.values()],
         notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
         parts=_part_rows(report),
+        changes=list(_changes(report)),
+        front=_front(report),
+        notable=NOTABLE_LOSS,
         charts=[chart for chart in charts if not chart.name.startswith(PART_CURVES)],
         part_charts=[chart for chart in charts if chart.name.startswith(PART_CURVES)],
         pictures=[(picture.name, _panels(picture, report)) for picture in report.pictures],
@@ -112,15 +126,38 @@ def _charts(report: RunReport) -> list[Chart]:
     return [Chart(name, short(curve[-1][1]), Markup(svg)) for name, curve, svg in drawn if svg]
 
 
+def _front(report: RunReport) -> Markup | None:
+    """Time against mIoU of the run's models, as SVG; None where fewer than two have both."""
+    shown = [
+        (title(key), model.engine or "engine unknown", model.p50_ms, model.miou)
+        for key, model in report.models.items()
+        if model.p50_ms is not None and model.miou is not None
+    ]
+    if len(shown) < 2:
+        return None
+    best = front([(ms, -miou) for _, _, ms, miou in shown])
+    points = [
+        Point(name, engine, ms, 100 * miou, index in best) for index, (name, engine, ms, miou) in enumerate(shown)
+    ]
+    return Markup(draw_front(points, "mIoU %", ""))
+
+
+def _changes(report: RunReport) -> dict[str, tuple[str, str]]:
+    return {heading: pair for heading, pair in CHANGES.items() if set(pair) <= set(report.models)}
+
+
 def _part_rows(report: RunReport) -> list[PartRow]:
-    models = report.models
+    """Parts, rare ones first: they are the ones that compression loses."""
     rows = []
     for name, colour in zip(report.labels.parts, _colours(report), strict=True):
-        values = {key: model.iou.get(name) for key, model in models.items()}
-        before, after = values.get("student_fp32"), values.get("student_int8")
-        change = None if before is None or after is None else after - before
-        rows.append(PartRow(name, colour, list(values.values()), change))
-    return rows
+        values = {key: model.iou.get(name) for key, model in report.models.items()}
+        changes = [_change(values[before], values[after]) for before, after in _changes(report).values()]
+        rows.append(PartRow(name, colour, report.shares.get(name), list(values.values()), changes))
+    return sorted(rows, key=lambda row: 0.0 if row.share is None else row.share)
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _panels(picture: Picture, report: RunReport) -> list[Panel]:

@@ -10,6 +10,7 @@
                 compare with, the last the one to ship; a run without a teacher has no "teacher", one without pruning
                 or quantisation-aware training no "student_original"
     parity      [Hop, ...] in the order of the hops
+    shares      {part: share of the scored pixels that are it}, what is rare is what INT8 and pruning lose first
     curves      {metric: [[step, value], ...]}
     data        {...} which photos, how many, their hash
     lineage     {...} teacher with licence and SHA-256, hash of the data, parents
@@ -57,6 +58,7 @@ class ModelResult:
         p95_ms: time that 95 % of the photos stay under.
         peak_mb: peak memory of a process that does nothing else.
         parameters: number of weights.
+        gmacs: 10^9 multiply-accumulates of the network for one photo.
         threads: CPU threads that the times are for.
         engine: "openvino", "onnxruntime", "pytorch", ...
         arithmetic: "f32", "bf16", ... as the engine computed.
@@ -71,6 +73,7 @@ class ModelResult:
     p95_ms: float | None = None
     peak_mb: float | None = None
     parameters: int | None = None
+    gmacs: float | None = None
     threads: int | None = None
     engine: str | None = None
     arithmetic: str | None = None
@@ -109,6 +112,7 @@ class RunReport:
     labels: LabelSet
     models: dict[str, ModelResult]
     parity: list[Hop] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)

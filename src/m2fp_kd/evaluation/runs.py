@@ -30,6 +30,7 @@ RESULTS = {
     "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
     "mIoU %": (SHIPPED, "miou", 100, 1),
     "M parameters": (SHIPPED, "parameters", 1e-6, 2),
+    "GMAC": (SHIPPED, "gmacs", 1, 2),
     "MB": (SHIPPED, "megabytes", 1, 2),
     "p50 ms": (SHIPPED, "p50_ms", 1, 2),
 }
@@ -41,8 +42,7 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     Returns:
         Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (the best epoch's: what to
         choose a recipe by), "scored on" (which photos the mIoU after it are of), "shipped" (the last model), those of
-        RESULTS, and "gates"
-        ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
+        RESULTS, and "gates" ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
 
     Raises:
         FileNotFoundError: no report lies under the folder.

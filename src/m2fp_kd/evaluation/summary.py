@@ -32,6 +32,7 @@ def summary_rows(report: RunReport) -> list[Row]:
         _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
         _row(report, "Size", "MB", lambda model: model.megabytes, number, _ratio("smaller", "larger")),
         _row(report, "Parameters", "M", lambda model: _millions(model.parameters), number, _ratio("fewer", "more")),
+        _row(report, "MACs", "G", lambda model: model.gmacs, number, _ratio("fewer", "more")),
         _row(report, "Latency, p50", "ms", lambda model: model.p50_ms, number, _ratio("faster", "slower")),
         _row(report, "Latency, p95", "ms", lambda model: model.p95_ms, number, _ratio("faster", "slower")),
         _row(report, "Peak memory", "MB", lambda model: model.peak_mb, number, _ratio("less", "more")),

@@ -21,6 +21,7 @@ from m2fp_kd.distill.targets import WholePhotoTeacher, part_map
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
 from m2fp_kd.evaluation.evaluate import Scores, evaluate
+from m2fp_kd.evaluation.macs import count_macs
 from m2fp_kd.evaluation.measure import measure, measure_callable
 from m2fp_kd.evaluation.outlook import outlook
 from m2fp_kd.evaluation.pictures import Picture
@@ -76,14 +77,18 @@ def build_report(
     if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
         models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg, datamodule)
+    shares: dict[str, float] = {}
     for name, path in artefacts.items():
-        models[name] = _artefact_result(path, score(parse[name]), records, cfg)
+        scores = score(parse[name])
+        models[name] = _artefact_result(path, scores, records, cfg)
+        shares = scores.shares(datamodule.labels)
     return RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         labels=datamodule.labels,
         models=models,
         parity=list(parity),
+        shares=shares,
         curves=_curves(Path(cfg.run_dir)),
         data={
             "name": cfg.data.name,
@@ -187,6 +192,9 @@ def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: Dic
         p95_ms=timed.p95_ms,
         peak_mb=timed.peak_mb,
         parameters=card.sizes.get("parameters"),
+        gmacs=count_macs(path, (timed.network[0], timed.network[1])).total / 1e9
+        if path.suffix == ".onnx" and timed.network
+        else None,
         threads=timed.threads,
         engine=timed.engine,
         arithmetic=timed.arithmetic,

@@ -74,7 +74,9 @@ def test_from_artefacts_to_tables_and_picture(tmp_path: Path, capsys: pytest.Cap
         "Against slow" in said and "missing: no such artefact" in said and "mIoU on 2 photos of data/Testing." in said
     )
     assert (out / "benchmark.md").read_text(encoding="utf-8").startswith("| Model | Engine |")
-    assert "good" in (out / "pareto.svg").read_text(encoding="utf-8")
+    for name in ("pareto.svg", "benchmark.html"):
+        text = (out / name).read_text(encoding="utf-8")
+        assert "good" in text and "<svg" in text
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_bad_options_are_refused_at_once(
 
 def test_the_benchmark_itself_needs_no_torch() -> None:
     code = "import sys, m2fp_kd.evaluation.benchmark.suite; sys.exit('torch' in sys.modules)"
-    source = Path(__file__).parents[2] / "src"
+    source = Path(__file__).parents[3] / "src"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0
 
 

@@ -8,7 +8,7 @@ Every artefact in every engine, arithmetic, number of threads and batch is measu
 else, such as ``benchmarks/modelscope_m2fp.py``. A command takes the options of `measure.measuring_options` and
 prints a `measure.Measurement` as JSON.
 
-The folder ``--out`` gets ``benchmark.json`` (`Benchmark`), ``benchmark.csv``, ``benchmark.md`` and ``pareto.svg``.
+The folder ``--out`` gets ``benchmark.html``, ``.json`` (`suite.Benchmark`), ``.csv`` and ``.md``, and ``pareto.svg``.
 The exit code is 1 if anything failed; everything else is measured all the same. Needs the extras serve, train (tables,
 picture, progress bar) and compress (operations of the networks, the CPU's limit).
 """
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--limit", type=_positive, help="score on so many of them; default: all")
     add("--rounds", type=_positive, default=5, help="measure everything so many times")
     add("--seconds", type=float, default=1.0, help="of timed calls for each in a round; the first is always made")
-    add("--out", type=Path, help="folder for benchmark.json, .csv, .md and pareto.svg")
+    add("--out", type=Path, help="folder for benchmark.html, .json, .csv, .md and pareto.svg")
     options = command.parse_args(arguments)
     try:
         benchmark = run(options)

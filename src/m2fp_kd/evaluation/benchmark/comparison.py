@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from m2fp_kd.evaluation.benchmark.pareto import front
 from m2fp_kd.evaluation.macs import Peak
 from m2fp_kd.evaluation.measure import Measurement
+from m2fp_kd.evaluation.pareto import front
 
 
 @dataclass(frozen=True)

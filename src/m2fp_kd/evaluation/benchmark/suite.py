@@ -30,13 +30,14 @@ from m2fp_kd.evaluation.benchmark.comparison import (
     with_problem,
 )
 from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
-from m2fp_kd.evaluation.benchmark.pareto import Point, draw_front
+from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.score import held_out_records, held_out_split
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.child import ChildError, run_child
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.measure import Measurement
+from m2fp_kd.evaluation.pareto import Point, draw_front
 from m2fp_kd.evaluation.runs import as_csv, as_markdown
 from m2fp_kd.evaluation.summary import number
 from m2fp_kd.runtime.files import atomic_path, find_photos
@@ -75,17 +76,23 @@ class Benchmark:
         return {"format": FORMAT} | asdict(self)
 
     @property
+    def title(self) -> str:
+        """What was parsed, and where."""
+        return f"{self.photos}, {self.cpu['model']}"
+
+    @property
     def text(self) -> str:
         """Table and notes for a terminal."""
-        return "\n".join([as_text(table(self.rows)), "", *self._words])
+        return "\n".join([as_text(table(self.rows)), "", *self.words])
 
     @property
     def markdown(self) -> str:
         """Table and notes as Markdown."""
-        return "\n".join([as_markdown(table(self.rows)), "", *(f"- {line}" for line in self._words)])
+        return "\n".join([as_markdown(table(self.rows)), "", *(f"- {line}" for line in self.words)])
 
     @property
-    def _words(self) -> list[str]:
+    def words(self) -> list[str]:
+        """Sentences below the table."""
         rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
         features = ", ".join(self.cpu["features"] or ["features unknown"])
         return [
@@ -224,21 +231,30 @@ def picture_points(rows: Sequence[Row]) -> list[Point]:
 
 
 def write(benchmark: Benchmark, folder: Path) -> None:
-    """Write ``benchmark.json``, ``benchmark.csv``, ``benchmark.md`` and, if anything was measured, ``pareto.svg``."""
+    """Write ``benchmark.html``, ``.json``, ``.csv`` and ``.md`` and, if anything was measured, ``pareto.svg``."""
+    title, picture = benchmark.title, benchmark_picture(benchmark)
     texts = {
+        "benchmark.html": benchmark_page(title, picture, table(benchmark.rows), benchmark.words),
         "benchmark.json": json.dumps(benchmark.to_dict(), indent=1, ensure_ascii=False),
         "benchmark.csv": as_csv(plain(benchmark.rows)),
         "benchmark.md": benchmark.markdown,
     }
+    if picture:
+        texts["pareto.svg"] = picture
     for name, text in texts.items():
         with atomic_path(folder / name) as path:
             path.write_text(text + "\n", encoding="utf-8")
+
+
+def benchmark_picture(benchmark: Benchmark) -> str | None:
+    """The Pareto front as SVG; None if nothing was measured."""
     points = picture_points(benchmark.rows)
-    if any(point.value is not None for point in points):
-        by_miou = scored(benchmark.rows)
-        shown = next(row for row in benchmark.rows if _drawn_together(row, benchmark.rows))
-        title = f"{benchmark.photos}, {benchmark.cpu['model']}, threads {shown.threads}, batch {shown.batch}"
-        draw_front(points, folder / "pareto.svg", "mIoU %" if by_miou else "MB on disk (log)", title, not by_miou)
+    if not any(point.value is not None for point in points):
+        return None
+    by_miou = scored(benchmark.rows)
+    shown = next(row for row in benchmark.rows if _drawn_together(row, benchmark.rows))
+    title = f"{benchmark.title}, threads {shown.threads}, batch {shown.batch}"
+    return draw_front(points, "mIoU %" if by_miou else "MB on disk (log)", title, not by_miou)
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The Pareto front of time against quality or size, and its picture."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
-
-from m2fp_kd.runtime.files import atomic_path
 
 SIZE = (9, 5.2)
 COLOURS = ("#3672e3", "#e07b16", "#21966c", "#9a55d6", "#c2437a", "#5b6676", "#17a2b8", "#b8860b")
@@ -58,12 +56,11 @@ def front(costs: Sequence[tuple[float, float]]) -> list[int]:
     return chosen
 
 
-def draw_front(points: Sequence[Point], path: Path, value_name: str, title: str, log_values: bool = False) -> None:
-    """Draw points over logarithmic time, the front joined by a line.
+def draw_front(points: Sequence[Point], value_name: str, title: str, log_values: bool = False) -> str:
+    """SVG, on a transparent ground: points over logarithmic time, the front joined by a line.
 
     Args:
         points: at least one has a value.
-        path: picture to write, `.svg` or `.png`; the background is transparent.
         value_name: what the upright axis shows.
         title: above the picture.
         log_values: make the upright axis logarithmic too.
@@ -92,8 +89,11 @@ def draw_front(points: Sequence[Point], path: Path, value_name: str, title: str,
         _draw_points(axes, points)
         figure.draw_without_rendering()
         _label_points(axes, points, canvas.get_renderer())
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else None)
+        drawn = io.StringIO()
+        figure.savefig(
+            drawn, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+        return drawn.getvalue()[drawn.getvalue().index("<svg") :]
 
 
 def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
