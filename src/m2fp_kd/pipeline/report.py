@@ -22,7 +22,7 @@ from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
 from m2fp_kd.evaluation.evaluate import Scores, evaluate
 from m2fp_kd.evaluation.macs import count_macs
-from m2fp_kd.evaluation.measure import measure, measure_callable
+from m2fp_kd.evaluation.measure import Measurement, measure, measure_callable
 from m2fp_kd.evaluation.outlook import outlook
 from m2fp_kd.evaluation.pictures import Picture
 from m2fp_kd.evaluation.results import ModelResult, RunReport
@@ -192,14 +192,20 @@ def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: Dic
         p95_ms=timed.p95_ms,
         peak_mb=timed.peak_mb,
         parameters=card.sizes.get("parameters"),
-        gmacs=count_macs(path, (timed.network[0], timed.network[1])).total / 1e9
-        if path.suffix == ".onnx" and timed.network
-        else None,
+        gmacs=_gmacs(path, timed),
         threads=timed.threads,
         engine=timed.engine,
         arithmetic=timed.arithmetic,
         note=f"left in fp32: {', '.join(card.float_layers)}" if card.float_layers else None,
     )
+
+
+def _gmacs(path: Path, timed: Measurement) -> float | None:
+    """10^9 multiply-accumulates for the photo that was timed first; None where the file is no ONNX graph."""
+    if path.suffix != ".onnx" or timed.network is None:
+        return None
+    height, width = timed.network
+    return count_macs(path, (height, width)).total / 1e9
 
 
 def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:

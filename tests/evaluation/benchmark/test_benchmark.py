@@ -154,4 +154,6 @@ def test_the_picture_is_of_single_photos_with_most_threads(tmp_path: Path) -> No
     (point,) = picture_points([row(p50_ms=5.0, megabytes=3.0, miou=0.5)])
     assert point.value == 50
     write(Benchmark("now", CPU, "no photos", 1, None, [row(problem="gone")], []), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmark.csv", "benchmark.json", "benchmark.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"benchmark.{ending}" for ending in ("csv", "html", "json", "md")
+    ]
