@@ -265,6 +265,14 @@ def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> N
     run(cfg)
     assert (folder / "pruned.safetensors").stat().st_mtime_ns == before, "a finished step is not repeated"
 
+    start = f"student.checkpoint={folder / 'pruned.json'}"
+    trained_on = composed(start, "trainer.max_epochs=1", f"run_dir={folder}-2")
+    run(trained_on)
+    again = load_network(Path(trained_on.run_dir) / "student.json")
+    assert again.recipe == pruned.recipe and again.sha256 != pruned.sha256
+    with pytest.raises(CheckpointError, match="another network than backbone=resnet18"):
+        run(composed(start, "backbone=resnet18", f"run_dir={folder}-3"))
+
 
 def test_steps_in_a_wrong_order_are_refused_before_anything_is_done(composed: Composer) -> None:
     cfg = composed("compress/step@compress.steps=[export,int8_static,prune]")

@@ -23,6 +23,8 @@ BUILDERS = (
     "m2fp_kd.models.m2fp_student.M2FPStudent",
     "m2fp_kd.models.pruned.build_pruned",
 )
+SHRINKERS = ("m2fp_kd.models.fold.build_folded", "m2fp_kd.models.pruned.build_pruned")
+"""Those that make a network of another, which their recipe holds as ``network``."""
 
 
 class CheckpointError(ValueError):
@@ -68,7 +70,7 @@ def save_network(
         save_file(state, temporary)
     content = {
         "format": FORMAT,
-        "recipe": _without_downloads(recipe),
+        "recipe": without_downloads(recipe),
         "label_set": labels.to_dict(),
         "geometry": asdict(geometry),
         "lineage": dict(lineage),
@@ -149,15 +151,20 @@ def check_tensors(wanted: Mapping[str, Any], found: Mapping[str, Any], source: s
         raise CheckpointError(f"{source} does not fit this network: " + "; ".join(lines))
 
 
-def _without_downloads(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def without_downloads(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe without the backbone's starting weights: the saved weights replace them."""
     clean: dict[str, Any] = {}
     for key, value in recipe.items():
         if isinstance(value, Mapping):
-            clean[key] = _without_downloads(value)
+            clean[key] = without_downloads(value)
         elif key not in ("pretrained", "weights"):
             clean[key] = value
     return clean
+
+
+def original_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a network as it was before pruning and quantisation-aware training."""
+    return original_recipe(recipe["network"]) if recipe["_target_"] in SHRINKERS else recipe
 
 
 def _refuse_foreign_targets(recipe: Any, card: Path) -> None:

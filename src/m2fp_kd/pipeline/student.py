@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from m2fp_kd.checkpoints.network import CheckpointError, load_network, load_strictly, save_network
+from m2fp_kd.checkpoints.network import CheckpointError, load_network, original_recipe, save_network, without_downloads
 from m2fp_kd.compress.callback import CompressAfterFit
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.callbacks import PredictionPictures
@@ -33,7 +33,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)
-    network, parent = _new_student(cfg, datamodule)
+    network, network_recipe, parent = _new_student(cfg, datamodule)
     lineage = student_lineage(cfg, datamodule, teacher, network, parent)
     claim_sources(
         cfg,
@@ -59,8 +59,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if not trainer.is_global_zero or compression.results is None:
         return {}
     lineage["val/mIoU"] = load_best(module, Path(cfg.run_dir) / "checkpoints")
-    settings: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
-    save_network(saved.with_suffix(""), network, datamodule.labels, datamodule.geometry, settings, lineage)
+    save_network(saved.with_suffix(""), network, datamodule.labels, datamodule.geometry, network_recipe, lineage)
     result = compression.results
     if recipe.training:
         finished = load_network(saved)
@@ -77,11 +76,13 @@ def cache_targets(cfg: DictConfig) -> dict[str, float]:
     return {"cached": float(len(datamodule.cache.names))}
 
 
-def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
-    """A fresh student, or one that starts from ``student.checkpoint``, and where that comes from."""
-    student = instantiate(cfg.student.network)
+def _new_student(
+    cfg: DictConfig, datamodule: ParsingDataModule
+) -> tuple[nn.Module, dict[str, Any], dict[str, Any] | None]:
+    """A fresh student, or ``student.checkpoint``'s, which may be a pruned one; its recipe, and where it comes from."""
+    recipe: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
     if cfg.student.checkpoint is None:
-        return student, None
+        return instantiate(cfg.student.network), recipe, None
     saved = load_network(cfg.student.checkpoint)
     if isinstance(saved.module, M2FP):
         raise CheckpointError(
@@ -92,5 +93,13 @@ def _new_student(cfg: DictConfig, datamodule: ParsingDataModule) -> tuple[nn.Mod
             f"{cfg.student.checkpoint} knows the parts of '{saved.labels.name}', the data those of "
             f"'{datamodule.labels.name}'; choose data of the student's label set"
         )
-    load_strictly(student, saved.module.state_dict(), cfg.student.checkpoint)
-    return student, {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
+    if original_recipe(saved.recipe) != without_downloads(recipe):
+        raise CheckpointError(
+            f"{cfg.student.checkpoint} holds another network than backbone={cfg.backbone.name} "
+            f"student={cfg.student.name} is; choose those that it was trained with"
+        )
+    return (
+        saved.module,
+        saved.recipe,
+        {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage},
+    )
