@@ -50,3 +50,9 @@ def test_an_empty_folder_and_a_broken_report_are_errors(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="not valid JSON"):
         gather(tmp_path)
+
+
+def test_a_folder_without_reports_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert left.value.code == 2 and "no report.json under" in capsys.readouterr().err

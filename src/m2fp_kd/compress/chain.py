@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,12 @@ from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.versions import installed_versions
 
 log = logging.getLogger(__name__)
+
+MAKERS = ("torch", "onnx", "openvino")
+"""Libraries whose versions every card names."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,12 @@ def make_artefacts(
         steps: in an order that `check_order` accepts.
         checks: gates, threads and arithmetic.
     """
+    installed = installed_versions()
     parameters = sum(weight.numel() for weight in source.student.parameters())
     card = replace(
         source.card,
         sizes=source.card.sizes | {"parameters": parameters},
-        versions=source.card.versions | {package: version(package) for package in ("torch", "onnx")},
+        versions=source.card.versions | {name: installed[name] for name in MAKERS if name in installed},
     )
     source = replace(source, card=card)
     result, parses = CompressionResult({}, []), {"PyTorch": torch_parse(source.student, card)}

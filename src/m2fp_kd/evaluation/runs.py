@@ -104,7 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("folder", type=Path)
     command.add_argument("--format", choices=["md", "csv"], default="md")
     options = command.parse_args(arguments)
-    rows = gather(options.folder)
+    try:
+        rows = gather(options.folder)
+    except (FileNotFoundError, ValueError) as error:
+        command.error(str(error))
     print(as_csv(rows) if options.format == "csv" else as_markdown(rows))
 
 

@@ -30,6 +30,8 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     """
     if cfg.student.checkpoint is None:
         raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
+    if not Path(cfg.student.checkpoint).is_file():
+        raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint}: no such file")
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
     network = _load(cfg, datamodule)

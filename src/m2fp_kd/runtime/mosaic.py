@@ -83,6 +83,8 @@ def _legend(part_map: np.ndarray, labels: LabelSet, width: int) -> Image.Image:
         x += needed
     picture = Image.new("RGB", (width, y + LINE), "white")
     draw = ImageDraw.Draw(picture)
+    if not entries:
+        draw.text((0, LINE // 2), "no part found", fill=(30, 30, 30), font=font, anchor="lm")
     palette = labels.palette()
     for x, y, index, text in entries:
         colour = (palette[3 * index], palette[3 * index + 1], palette[3 * index + 2])
