@@ -25,7 +25,7 @@ from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.runtime.artefact import find_model
 from m2fp_kd.runtime.files import find_photos, model_files
 from m2fp_kd.runtime.geometry import place, read_photo, restore_map
-from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.parser import Parser, canvas_map
 from m2fp_kd.runtime.persons import people
 
 Parse = Callable[[NDArray[np.uint8]], object]
@@ -273,7 +273,7 @@ def parse_copies(parser: Parser, batch: int) -> Parse:
         placed = [place(photo, parser.geometry) for _ in range(batch)]
         outputs = parser.engine(np.stack([canvas for canvas, _ in placed]))
         for index, (_, placement) in enumerate(placed):
-            restore_map(outputs["part_map"][index], placement)
+            restore_map(canvas_map(outputs, index), placement)
             if parser.card.people == "persons":
                 logits = outputs["class_logits"][index], outputs["mask_logits"][index]
                 people(*logits, placement, parser.labels.num_parts)

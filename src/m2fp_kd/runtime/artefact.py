@@ -40,6 +40,8 @@ class Card:
         geometry: the fields of `Geometry`.
         precision: "fp32" or "int8".
         head: "fpn" (per pixel) or "m2fp" (mask classification).
+        outputs: names of what the model gives: "part_map" uint8 (N, H, W), "part_logits" (N, P, H/4, W/4),
+            "class_logits" (N, Q, C + 1), "mask_logits" (N, Q, H/4, W/4).
         people: "persons" where the head was trained on persons, else "none".
         engine: engine that the figures were taken with.
         arithmetic: arithmetic that they were taken in.
@@ -59,6 +61,7 @@ class Card:
     geometry: dict[str, Any]
     precision: str
     head: str
+    outputs: list[str] = field(default_factory=lambda: ["part_map"])
     people: str = "none"
     engine: str = ""
     arithmetic: str = ""

@@ -1,7 +1,7 @@
 """Photos in, part maps and persons out: the one way that everything here uses an artefact."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -12,6 +12,7 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.artefact import Card, find_model, load_card
 from m2fp_kd.runtime.engines import Engine, open_engine
 from m2fp_kd.runtime.geometry import Geometry, PhotoSource, place, read_photo, restore_map
+from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.runtime.persons import Person, people
 from m2fp_kd.runtime.regions import connected_regions
 
@@ -86,7 +87,10 @@ class Parser:
         """
         model = find_model(path)
         card = load_card(model)
-        outputs = ["part_map", *(["class_logits", "mask_logits"] if card.people == "persons" else [])]
+        # TorchScript and programs compute the part map whether it is asked for or not.
+        cheaper = "part_logits" in card.outputs and model.suffix in (".onnx", ".xml")
+        outputs = ["part_logits" if cheaper else "part_map"]
+        outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
         return cls(open_engine(model, engine, threads, arithmetic, outputs), card)
 
     @overload
@@ -112,7 +116,7 @@ class Parser:
         ticks.append(time.perf_counter())
         outputs = self.engine(canvas[None])
         ticks.append(time.perf_counter())
-        part_map = restore_map(outputs["part_map"][0], placement)
+        part_map = restore_map(canvas_map(outputs), placement)
         ticks.append(time.perf_counter())
         found: list[Person] = []
         steps = ["read", "place", "network", "restore"]
@@ -122,6 +126,11 @@ class Parser:
             ticks.append(time.perf_counter())
         timings = dict(zip(steps, _milliseconds(ticks), strict=True))
         return Parsing(part_map, self.labels, found, self.card.people, timings)
+
+
+def canvas_map(outputs: Mapping[str, np.ndarray], index: int = 0) -> np.ndarray:
+    """The part map of one canvas of a batch, uint8 (h, w), from either output that an engine may give."""
+    return upsampled_argmax(outputs["part_logits"][index]) if "part_logits" in outputs else outputs["part_map"][index]
 
 
 def _milliseconds(ticks: Sequence[float]) -> list[float]:

@@ -20,7 +20,7 @@ class _Slope(nn.Module):
 
 
 def test_part_map_is_the_argmax_of_upsampled_logits() -> None:
-    (part_map,) = Deployable(_Slope(), "fpn")(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
+    part_map, _ = Deployable(_Slope(), "fpn")(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
     assert part_map.dtype == torch.uint8
     assert part_map.shape == (2, 16, 16)
     assert part_map[1, 5].tolist() == [0] * 8 + [1] * 8
@@ -40,8 +40,9 @@ def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
             nn.init.normal_(parameter, std=0.05)
     deployed = deployable(network, Card(labels.to_dict(), {"size": 64}, "fp32", "m2fp"))
     canvases = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
-    part_map, class_logits, mask_logits = deployed(canvases)
+    part_map, part_logits, class_logits, mask_logits = deployed(canvases)
     expected = network(canvases.permute(0, 3, 1, 2))
+    torch.testing.assert_close(part_logits, log_parts(expected, labels.num_parts), atol=1e-4, rtol=0)
     torch.testing.assert_close(class_logits, expected.class_logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(mask_logits, expected.mask_logits, atol=1e-4, rtol=0)
     parts = F.interpolate(log_parts(expected, labels.num_parts), scale_factor=4, mode="bilinear").argmax(1)

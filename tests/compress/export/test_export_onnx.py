@@ -17,6 +17,7 @@ from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.part_map import upsampled_argmax
 from tests.compress.colour_student import tiny_m2fp_student
 
 CIHP = LABEL_SETS["cihp"]
@@ -47,8 +48,11 @@ def test_fpn_student_exports_with_a_dynamic_batch_and_dynamic_sides(engine: str,
     export_onnx(student, model, Card(CIHP.to_dict(), {"size": 64, "fixed": fixed}, "fp32", "fpn"))
     run = open_engine(model, engine, threads=1)
     for canvases in [_canvases(1), _canvases(3)] + ([] if fixed else [_canvases(2, 96, 32)]):
-        (expected,) = _network_outputs(student, "fpn", canvases)
-        assert (run(canvases)["part_map"] == expected).mean() > 0.999
+        expected, logits = _network_outputs(student, "fpn", canvases)
+        found = run(canvases)
+        assert (found["part_map"] == expected).mean() > 0.999
+        np.testing.assert_allclose(found["part_logits"], logits, rtol=1e-4, atol=1e-4)
+        assert (found["part_map"] == [upsampled_argmax(one) for one in found["part_logits"]]).mean() > 0.9999
 
 
 def test_m2fp_student_exports_its_queries_too(tmp_path: Path) -> None:
@@ -58,7 +62,7 @@ def test_m2fp_student_exports_its_queries_too(tmp_path: Path) -> None:
     export_onnx(student, model, Card(CIHP.to_dict(), {"size": 64}, "fp32", "m2fp"))
     run = open_engine(model, threads=1)
     for canvases in (_canvases(1), _canvases(3)):
-        part_map, class_logits, mask_logits = _network_outputs(student, "m2fp", canvases)
+        part_map, _, class_logits, mask_logits = _network_outputs(student, "m2fp", canvases)
         found = run(canvases)
         assert (found["part_map"] == part_map).mean() > 0.999
         np.testing.assert_allclose(found["class_logits"], class_logits, rtol=1e-4, atol=1e-4)
@@ -78,7 +82,8 @@ def test_card_is_embedded_and_lies_beside_the_model(fp32: Path, card: Card, tmp_
     assert json.loads((fp32.parent / "card.json").read_text())["head"] == "fpn"
     lonely = tmp_path / "copied.onnx"
     lonely.write_bytes(fp32.read_bytes())
-    assert load_card(lonely) == load_card(fp32) == card
+    outputs = ["part_map", "part_logits"]
+    assert load_card(lonely) == load_card(fp32) == replace(card, outputs=outputs)
 
 
 def test_export_leaves_the_student_as_it_was(card: Card, student: nn.Module, tmp_path: Path) -> None:

@@ -66,4 +66,4 @@ def test_interrupted_export_leaves_the_old_pair(fp32: Path, card, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         export_openvino(fp32, model, replace(card, git_commit="new"))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert open_engine(model, threads=1).outputs == ("part_map",)
+    assert open_engine(model, threads=1).outputs == ("part_map", "part_logits")

@@ -12,7 +12,10 @@ from m2fp_kd.models.outputs import StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry
 
-OUTPUTS = {"fpn": ("part_map",), "m2fp": ("part_map", "class_logits", "mask_logits")}
+OUTPUTS = {
+    "fpn": ("part_map", "part_logits"),
+    "m2fp": ("part_map", "part_logits", "class_logits", "mask_logits"),
+}
 """Names of the outputs, in order, by the network's head."""
 
 OUTPUT_STRIDE = 4
@@ -23,8 +26,9 @@ class Deployable(nn.Module):
 
     Part logits are upsampled to the canvas before the argmax. That is the accurate order, and it costs: with 20 parts
     at 512x512 and a MobileNetV3, 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16
-    arithmetic. The normalisation stays the student's own layer: folded into a zero-padded first convolution it would
-    change the borders.
+    arithmetic. Our runtime takes the logits at stride 4 instead (`runtime.part_map`), and engines then leave these
+    operations out. The normalisation stays the student's own layer: folded into a zero-padded first convolution it
+    would change the borders.
 
     Args:
         student: maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`.
@@ -45,15 +49,15 @@ class Deployable(nn.Module):
             images: uint8 (N, H, W, 3) RGB; H and W multiples of 32.
 
         Returns:
-            The tensors named by `outputs`: part_map uint8 (N, H, W), class_logits (N, Q, C + 1),
-            mask_logits (N, Q, H/4, W/4).
+            The tensors named by `outputs`: part_map uint8 (N, H, W), part_logits (N, P, H/4, W/4),
+            class_logits (N, Q, C + 1), mask_logits (N, Q, H/4, W/4).
         """
         output = self.student(images.permute(0, 3, 1, 2))
         logits = F.interpolate(output.part_logits, scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
         part_map = logits.argmax(dim=1).to(torch.uint8)
-        if len(self.outputs) == 1:
-            return (part_map,)
-        return part_map, output.queries.class_logits, output.queries.mask_logits
+        if output.queries is None:
+            return part_map, output.part_logits
+        return part_map, output.part_logits, output.queries.class_logits, output.queries.mask_logits
 
 
 class M2FPAsStudent(nn.Module):

@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,7 +46,7 @@ def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
     del model.metadata_props[:]  # else an INT8 model would hold its parent's card until it gets its own
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)
-    save_card(path, card)
+    save_card(path, replace(card, outputs=[output.name for output in model.graph.output]))
 
 
 def graph_sha256(path: str | Path) -> str:
@@ -87,8 +88,8 @@ def _dynamic_axes(outputs: tuple[str, ...], fixed: bool) -> dict[str, dict[int, 
     if not fixed:
         axes["images"] |= {1: "height", 2: "width"}
         axes["part_map"] |= {1: "height", 2: "width"}
-        if "mask_logits" in axes:
-            axes["mask_logits"] |= {2: "height/4", 3: "width/4"}
+        for name in {"part_logits", "mask_logits"} & set(outputs):
+            axes[name] |= {2: "height/4", 3: "width/4"}
     return axes
 
 
