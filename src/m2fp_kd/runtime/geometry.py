@@ -118,8 +118,8 @@ def place(photo: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Placement]
         geometry.size if geometry.fixed else -(-side // STRIDE) * STRIDE for side in (rows, columns)
     )
     canvas = np.empty((canvas_rows, canvas_columns, 3), np.uint8)
-    canvas[...] = PAD_RGB
-    canvas[:rows, :columns] = Image.fromarray(photo).resize((columns, rows), Image.Resampling.BILINEAR)
+    canvas[rows:] = canvas[:rows, columns:] = PAD_RGB
+    canvas[:rows, :columns] = _resized(photo, (rows, columns), Image.Resampling.BILINEAR)
     return canvas, Placement((height, width), (rows, columns), (canvas_rows, canvas_columns))
 
 
@@ -128,8 +128,14 @@ def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:
     if part_map.shape != placement.canvas:
         raise ValueError(f"part map of size {part_map.shape} on a canvas of {placement.canvas}")
     content = part_map[: placement.content[0], : placement.content[1]]
-    height, width = placement.source
-    return np.asarray(Image.fromarray(content).resize((width, height), Image.Resampling.NEAREST))
+    return np.ascontiguousarray(_resized(content, placement.source, Image.Resampling.NEAREST))
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+    """An image (H, W) or (H, W, 3) at another size (height, width)."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], how))
 
 
 def restore_dense(values: np.ndarray, placement: Placement) -> np.ndarray:
