@@ -1,0 +1,75 @@
+"""A network exported for another input size than it was trained at, fp32 and INT8, to measure its speed there.
+
+    python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
+    python benchmarks/at_size.py resnet101 --size 512 --out DIR     an M2FP as published, untrained
+    python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
+
+Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`. INT8 is calibrated on a few synthetic scenes:
+good enough for speed. What a network sees at a size that it was not trained at, or pruned and not fine-tuned, is no
+measure of its quality.
+"""
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import cast
+
+from torch import nn
+
+from m2fp_kd.checkpoints.network import load_network
+from m2fp_kd.compress.export.onnx import export_onnx
+from m2fp_kd.compress.int8.static import quantise_static
+from m2fp_kd.compress.prune.graph import Prunable
+from m2fp_kd.compress.prune.pruning import Goal, measure, prune_towards
+from m2fp_kd.data.synthetic import draw_scene
+from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.models.backbones import BACKBONES, build_backbone
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.runtime.artefact import Card, load_card
+from m2fp_kd.runtime.geometry import STRIDE, Geometry, place
+
+SCENES = 4
+
+
+def load(source: str) -> tuple[nn.Module, LabelSet]:
+    """The network of a file, or an untrained M2FP for CIHP on the backbone that `source` names."""
+    if source in BACKBONES:
+        labels = load_label_set("cihp")
+        return build_m2fp(build_backbone(source), num_classes=labels.num_parts + 1).eval(), labels
+    network = load_network(source)
+    return network.module, network.labels
+
+
+def prune(network: nn.Module, size: int, reduction: float) -> None:
+    """Prune by L1, without the fine-tuning that it takes to keep the quality."""
+    goal = Goal("parameters", reduction, measure(network, size, "parameters"))
+    while not prune_towards(cast(Prunable, network), size, goal, "l1").done:
+        pass
+
+
+def main() -> None:
+    command = argparse.ArgumentParser(description="Export a network for another input size, to measure its speed.")
+    command.add_argument("network", help=f"FILE.json of a run, or an untrained M2FP: {', '.join(BACKBONES)}")
+    command.add_argument("--size", type=int, default=512, help="side of the square input")
+    command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
+    command.add_argument("--out", type=Path, required=True)
+    options = command.parse_args()
+    if options.size < STRIDE or options.size % STRIDE:
+        command.error(f"--size must be a multiple of {STRIDE}")
+    network, labels = load(options.network)
+    if options.prune:
+        prune(network, options.size, options.prune)
+    geometry = Geometry(options.size, fixed=True)
+    head = "fpn" if isinstance(network, FPNStudent) else "m2fp"
+    people = "persons" if head == "m2fp" and labels.has_human else "none"
+    fp32, int8 = (options.out / precision / "model.onnx" for precision in ("fp32", "int8"))
+    export_onnx(network, fp32, Card(labels.to_dict(), asdict(geometry), "fp32", head, people=people))
+    scenes = (draw_scene(seed, options.size, (1, 3)).image for seed in range(SCENES))
+    card = load_card(fp32)
+    quantise_static(fp32, (place(scene, geometry)[0][None] for scene in scenes), int8, replace(card, precision="int8"))
+    print(f"{fp32}\n{int8}")
+
+
+if __name__ == "__main__":
+    main()
