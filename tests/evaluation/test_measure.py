@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,8 @@ from m2fp_kd.evaluation.measure import (
     measure_command,
     measure_here,
     measuring_options,
-    parse_copies,
 )
-from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.engines import Engine
-from m2fp_kd.runtime.geometry import Geometry, Placement
-from m2fp_kd.runtime.parser import Parser
 from tests.evaluation.tiny import write_artefact
 
 
@@ -149,16 +143,3 @@ def test_openvino_size_counts_the_weights_but_not_the_card(tmp_path: Path) -> No
     for name, size in (("model.xml", 1000), ("model.bin", 500_000), ("card.json", 7000)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert artefact_megabytes(tmp_path) == artefact_megabytes(tmp_path / "model.xml") == 0.501
-
-
-def test_every_photo_of_a_batch_gets_its_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    cihp = LABEL_SETS["cihp"]
-    card = Card(cihp.to_dict(), asdict(Geometry(64)), "fp32", "m2fp", people="persons")
-    numbers = np.arange(3, dtype=np.float32)
-    outputs = {"part_map": np.zeros((3, 64, 64), np.uint8), "class_logits": numbers, "mask_logits": 10 * numbers}
-    parser = Parser(Engine("none", "f32", tuple(outputs), lambda images: outputs), card)
-    seen = []
-    monkeypatch.setattr("m2fp_kd.evaluation.measure.people", lambda *logits_and_more: seen.append(logits_and_more))
-    parse_copies(parser, 3)(np.zeros((32, 64, 3), np.uint8))
-    placement = Placement((32, 64), (32, 64), (64, 64))
-    assert seen == [(index, 10 * index, placement, cihp.num_parts) for index in range(3)]

@@ -60,7 +60,7 @@ def test_json_lines(artefact, photos, tmp_path, capsys):
     result = json.loads(line)
     assert result["photo"].endswith("a.jpg") and result["part_map"].endswith("a.png")
     assert sum(result["parts"].values()) == pytest.approx(1, abs=1e-5)
-    assert result["people"] == [] and result["people_kind"] == "none"
+    assert result["people_kind"] == "regions" and all(person["score"] is None for person in result["people"])
     assert result["timings_ms"]["network"] > 0
 
 

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.runtime.artefact import load_card, save_card
-from m2fp_kd.runtime.engines import EngineError
-from m2fp_kd.runtime.geometry import PhotoError
+from m2fp_kd.runtime.artefact import Card, load_card, save_card
+from m2fp_kd.runtime.engines import Engine, EngineError
+from m2fp_kd.runtime.geometry import Geometry, PhotoError
 from m2fp_kd.runtime.parser import Parser
+from tests.runtime.conftest import COLOURS
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
@@ -23,7 +25,7 @@ def test_a_photo_is_parsed_at_its_own_size(artefact, stripes, engine, fixed):
     truth = np.repeat([0, 1, 2], 30)
     assert (parsing.part_map == truth).mean() > 0.97, "all but the blended borders"
     assert parsing.labels.name == "colours"
-    assert parsing.people == [] and parsing.people_kind == "none"
+    assert parsing.people_kind == "regions" and len(parsing.people) == 1
     assert set(parsing.timings) == {"read", "place", "network", "restore"}
     assert all(value >= 0 for value in parsing.timings.values())
     assert parsing.shares == pytest.approx({"background": 1 / 3, "green": 1 / 3, "blue": 1 / 3}, abs=0.03)
@@ -35,6 +37,28 @@ def test_a_list_gives_a_list_of_the_same(artefact, stripes):
     for parsing in parser([stripes, Image.fromarray(stripes)]):
         np.testing.assert_array_equal(parsing.part_map, one.part_map)
     assert parser([]) == []
+
+
+def test_the_photos_of_a_list_share_calls_where_their_canvases_agree():
+    calls = []
+
+    def run(images):
+        calls.append(images.shape)
+        return {"part_map": images.argmax(axis=3).astype(np.uint8)}
+
+    for most, expected in ((None, [(2, 32, 64, 3), (1, 64, 32, 3), (1, 32, 64, 3)]), (1, [(1, 32, 64, 3)] * 2)):
+        calls.clear()
+        card = Card(COLOURS.to_dict(), asdict(Geometry(64, fixed=False)), "fp32", "fpn")
+        parser = Parser(Engine("none", "f32", ("part_map",), run, most), card)
+        sizes = [(30, 60), (32, 64), (60, 30), (16, 32)][: None if most is None else 2]
+        photos = [
+            np.random.default_rng(index).integers(0, 256, (*size, 3), np.uint8) for index, size in enumerate(sizes)
+        ]
+        together = parser(photos)
+        assert calls == expected
+        for photo, parsing in zip(photos, together, strict=True):
+            np.testing.assert_array_equal(parsing.part_map, parser(photo).part_map)
+            assert set(parsing.timings) == {"read", "place", "network", "restore"}
 
 
 def test_the_persons_of_a_mask_classification_artefact(people_artefact):
@@ -53,8 +77,12 @@ def test_regions_are_separate_blobs_of_parts(artefact):
     photo[8:20, 8:20] = (0, 200, 0)
     photo[40:60, 30:60] = (0, 0, 200)
     photo[2, 2] = (0, 200, 0)
-    found = Parser.load(artefact())(photo).regions()
-    assert [int(region.sum()) for region in found] == [600, 144]
+    parsing = Parser.load(artefact())(photo)
+    assert [int(person.mask.sum()) for person in parsing.people] == [600, 144]
+    assert [(person.box, person.score) for person in parsing.people] == [
+        ((30, 40, 60, 60), None),
+        ((8, 8, 20, 20), None),
+    ]
 
 
 def test_a_broken_photo_is_an_error(artefact):
@@ -75,6 +103,7 @@ def test_the_runtime_imports_no_training_library(artefact):
 import sys
 import numpy as np
 from m2fp_kd.runtime.parser import Parser
+from tests.runtime.conftest import COLOURS
 Parser.load({str(artefact())!r})(np.zeros((8, 8, 3), np.uint8))
 heavy = {{"torch", "onnx", "scipy", "hydra", "yaml", "matplotlib"}} & set(sys.modules)
 sys.exit(", ".join(heavy) or 0)

@@ -24,9 +24,8 @@ from m2fp_kd.evaluation.child import ChildError, run_child
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.runtime.artefact import find_model
 from m2fp_kd.runtime.files import find_photos, model_files
-from m2fp_kd.runtime.geometry import place, read_photo, restore_map
-from m2fp_kd.runtime.parser import Parser, canvas_map
-from m2fp_kd.runtime.persons import people
+from m2fp_kd.runtime.geometry import place, read_photo
+from m2fp_kd.runtime.parser import Parser
 
 Parse = Callable[[NDArray[np.uint8]], object]
 """Called with one photo, uint8 (H, W, 3) RGB."""
@@ -263,24 +262,6 @@ def _photo_files(paths: Sequence[Path]) -> list[Path]:
     return files[:MOST_PHOTOS]
 
 
-def parse_copies(parser: Parser, batch: int) -> Parse:
-    """The steps of `Parser`, with one call of the network for a batch of copies of a photo.
-
-    Copies, because photos of different shapes share a network's input only where its geometry is fixed.
-    """
-
-    def parse(photo: NDArray[np.uint8]) -> None:
-        placed = [place(photo, parser.geometry) for _ in range(batch)]
-        outputs = parser.engine(np.stack([canvas for canvas, _ in placed]))
-        for index, (_, placement) in enumerate(placed):
-            restore_map(canvas_map(outputs, index), placement)
-            if parser.card.people == "persons":
-                logits = outputs["class_logits"][index], outputs["mask_logits"][index]
-                people(*logits, placement, parser.labels.num_parts)
-
-    return parse
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure in this process and print one line of JSON."""
     command = measuring_options("Time, size and memory of an artefact; prints JSON.")
@@ -294,7 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.artefact, engine=options.engine, threads=options.threads, arithmetic=options.arithmetic
         )
         return Loaded(
-            parse=parser if options.batch == 1 else parse_copies(parser, options.batch),
+            # Copies, because photos of different shapes share a network's input only where its geometry is fixed.
+            parse=parser if options.batch == 1 else lambda photo: parser([photo] * options.batch),
             canvas=lambda photo: place(photo, parser.geometry)[1].canvas,
             size=parser.geometry.size,
             engine=parser.engine.name,

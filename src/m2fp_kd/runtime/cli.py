@@ -126,7 +126,7 @@ def _parse_one(parser: Any, job: Job) -> dict[str, Any]:
         "mosaic": str(job.mosaic),
         "parts": {part: round(share, 6) for part, share in parsing.shares.items()},
         "people_kind": parsing.people_kind,
-        "people": [{"score": round(person.score, 4), "box": person.box} for person in parsing.people],
+        "people": [{"score": person.score, "box": person.box} for person in parsing.people],
         "timings_ms": {step: round(value, 3) for step, value in parsing.timings.items()},
     }
 

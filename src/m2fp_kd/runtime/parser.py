@@ -1,55 +1,23 @@
 """Photos in, part maps and persons out: the one way that everything here uses an artefact."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.artefact import Card, find_model, load_card
 from m2fp_kd.runtime.engines import Engine, open_engine
-from m2fp_kd.runtime.geometry import Geometry, PhotoSource, place, read_photo, restore_map
+from m2fp_kd.runtime.geometry import Geometry, PhotoSource, Placement, place, read_photo, restore_map
+from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.runtime.persons import Person, people
-from m2fp_kd.runtime.regions import connected_regions
 
-
-@dataclass(frozen=True)
-class Parsing:
-    """What was found in one photo.
-
-    Attributes:
-        part_map: uint8 (H, W), the part at each pixel, at the photo's own size (upright).
-        labels: what the numbers in it mean.
-        people: persons, best first; empty where the artefact knows none.
-        people_kind: "persons", or "none" where the artefact was not trained on persons.
-        timings: milliseconds by step: read, place, network, restore and, with persons, people.
-    """
-
-    part_map: np.ndarray
-    labels: LabelSet
-    people: list[Person]
-    people_kind: str
-    timings: dict[str, float]
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Share of the photo that each part present covers, background included, in the label set's order."""
-        counts = np.bincount(self.part_map.ravel(), minlength=self.labels.num_parts)
-        return {self.labels.parts[index]: float(counts[index] / counts.sum()) for index in np.flatnonzero(counts)}
-
-    def regions(self, smallest: float = 0.001) -> list[np.ndarray]:
-        """Connected regions of non-background pixels, bool (H, W) each, largest first.
-
-        They are regions, not persons: two people who touch are one region, a hidden waist makes two of one person.
-
-        Args:
-            smallest: share of the photo below which a region is left out.
-        """
-        return connected_regions(self.part_map != 0, round(smallest * self.part_map.size))
+MOST = 8
+"""Photos in one call of the network: more take more memory and are hardly faster."""
 
 
 class Parser:
@@ -87,9 +55,7 @@ class Parser:
         """
         model = find_model(path)
         card = load_card(model)
-        # TorchScript and programs compute the part map whether it is asked for or not.
-        cheaper = "part_logits" in card.outputs and model.suffix in (".onnx", ".xml")
-        outputs = ["part_logits" if cheaper else "part_map"]
+        outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
         return cls(open_engine(model, engine, threads, arithmetic, outputs), card)
 
@@ -98,7 +64,7 @@ class Parser:
     @overload
     def __call__(self, photos: list[PhotoSource] | tuple[PhotoSource, ...]) -> list[Parsing]: ...
     def __call__(self, photos):
-        """Parse a photo, or each photo of a list.
+        """Parse a photo, or the photos of a list, of which neighbours that share a canvas' size go together.
 
         Args:
             photos: what `read_photo` takes, or a list of it.
@@ -106,32 +72,58 @@ class Parser:
         Raises:
             PhotoError: a photo cannot be read.
         """
-        return [self._parse(photo) for photo in photos] if isinstance(photos, list | tuple) else self._parse(photos)
+        if not isinstance(photos, list | tuple):
+            return self._parse([photos])[0]
+        most = min(self.engine.most or MOST, MOST)
+        return [found for first in range(0, len(photos), most) for found in self._parse(photos[first : first + most])]
 
-    def _parse(self, source: PhotoSource) -> Parsing:
-        ticks = [time.perf_counter()]
-        photo = read_photo(source)
-        ticks.append(time.perf_counter())
-        canvas, placement = place(photo, self.geometry)
-        ticks.append(time.perf_counter())
-        outputs = self.engine(canvas[None])
-        ticks.append(time.perf_counter())
-        part_map = restore_map(canvas_map(outputs), placement)
-        ticks.append(time.perf_counter())
-        found: list[Person] = []
-        steps = ["read", "place", "network", "restore"]
+    def _parse(self, sources: Sequence[PhotoSource]) -> list[Parsing]:
+        placed = [_Placed.of(source, self.geometry) for source in sources]
+        found: list[Parsing] = []
+        for _, together in groupby(placed, key=lambda one: one.placement.canvas):
+            group = list(together)
+            start = time.perf_counter()
+            outputs = self.engine(np.stack([one.canvas for one in group]))
+            network = (time.perf_counter() - start) / len(group)
+            for index, one in enumerate(group):
+                said = {name: values[index] for name, values in outputs.items()}
+                found.append(self._found(said, one.placement, one.seconds | {"network": network}))
+        return found
+
+    def _found(self, outputs: dict[str, np.ndarray], placement: Placement, seconds: dict[str, float]) -> Parsing:
+        """What the outputs for one canvas say of its photo."""
+        start = time.perf_counter()
+        if "part_logits" in outputs:
+            outputs["part_map"] = upsampled_argmax(outputs["part_logits"])
+        part_map = restore_map(outputs["part_map"], placement)
+        seconds["restore"] = time.perf_counter() - start
+        persons: list[Person] = []
         if self.card.people == "persons":
-            found = people(outputs["class_logits"][0], outputs["mask_logits"][0], placement, self.labels.num_parts)
-            steps.append("people")
-            ticks.append(time.perf_counter())
-        timings = dict(zip(steps, _milliseconds(ticks), strict=True))
-        return Parsing(part_map, self.labels, found, self.card.people, timings)
+            persons = people(outputs["class_logits"], outputs["mask_logits"], placement, self.labels.num_parts)
+            seconds["people"] = time.perf_counter() - start - seconds["restore"]
+        return Parsing(
+            part_map=part_map,
+            labels=self.labels,
+            people_kind="persons" if self.card.people == "persons" else "regions",
+            timings={step: 1000 * value for step, value in seconds.items()},
+            placement=placement,
+            outputs=outputs,
+            persons=persons,
+        )
 
 
-def canvas_map(outputs: Mapping[str, np.ndarray], index: int = 0) -> np.ndarray:
-    """The part map of one canvas of a batch, uint8 (h, w), from either output that an engine may give."""
-    return upsampled_argmax(outputs["part_logits"][index]) if "part_logits" in outputs else outputs["part_map"][index]
+@dataclass(frozen=True)
+class _Placed:
+    """A photo on its canvas, and the seconds that it took."""
 
+    canvas: np.ndarray
+    placement: Placement
+    seconds: dict[str, float]
 
-def _milliseconds(ticks: Sequence[float]) -> list[float]:
-    return [1000 * float(seconds) for seconds in np.diff(ticks)]
+    @classmethod
+    def of(cls, source: PhotoSource, geometry: Geometry) -> "_Placed":
+        start = time.perf_counter()
+        photo = read_photo(source)
+        read = time.perf_counter()
+        canvas, placement = place(photo, geometry)
+        return cls(canvas, placement, {"read": read - start, "place": time.perf_counter() - read})

@@ -62,12 +62,12 @@ class Person:
 
     Attributes:
         mask: bool (H, W).
-        score: 0..1.
+        score: 0..1; None for a connected region.
         box: the smallest box around the mask.
     """
 
     mask: np.ndarray
-    score: float
+    score: float | None
     box: Box
 
 

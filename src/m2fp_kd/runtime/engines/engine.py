@@ -23,12 +23,14 @@ class Engine:
         name: "openvino", "onnxruntime", "torchscript" or "program".
         arithmetic: what its floating-point part really runs in: "f32", or "bf16" / "f16" where the engine chose so.
         outputs: names of the outputs it computes.
+        most: photos that one call takes; None for any number.
     """
 
     name: str
     arithmetic: str
     outputs: tuple[str, ...]
     run: Run
+    most: int | None = None
 
     def __call__(self, images: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the model on canvases, uint8 (N, h, w, 3), given as such or as `{"images": canvases}`."""

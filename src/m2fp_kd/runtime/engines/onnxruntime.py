@@ -17,7 +17,8 @@ def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
-    return Engine("onnxruntime", "f32", names, run)
+    batch = session.get_inputs()[0].shape[0]
+    return Engine("onnxruntime", "f32", names, run, batch if isinstance(batch, int) else None)
 
 
 def metadata(path: Path, key: str) -> str | None:

@@ -32,7 +32,8 @@ def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str
             return {name: results[index] for index, name in enumerate(names)}
 
     ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-    return Engine("openvino", ran_in, names, run)
+    batch = compiled.input(0).partial_shape[0]
+    return Engine("openvino", ran_in, names, run, batch.get_length() if batch.is_static else None)
 
 
 def _with_outputs(path: Path, outputs: Sequence[str]) -> openvino.Model:
