@@ -1,0 +1,96 @@
+"""What was found in a photo, as JSON."""
+
+import base64
+import io
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.formats import rle
+from m2fp_kd.runtime.mosaic import mosaic
+from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.serve.errors import ApiError
+
+RETURNS = ("map", "masks", "rle", "mosaic")
+
+
+def wanted(text: str) -> frozenset[str]:
+    """The parts of an answer that ``return=`` names, separated by commas; "all" for all of `RETURNS`.
+
+    Raises:
+        ApiError: an unknown one.
+    """
+    names = frozenset(filter(None, text.split(",")))
+    if unknown := sorted(names - {*RETURNS, "all"}):
+        raise ApiError(
+            400, "bad_request", f"There is no return={unknown[0]}; choose from {', '.join(RETURNS)} and all."
+        )
+    return frozenset(RETURNS) if "all" in names else names
+
+
+def answer(
+    mode: str, photo: np.ndarray, parsing: Parsing, timings: dict[str, float], wants: Collection[str]
+) -> dict[str, Any]:
+    """The JSON object for one photo.
+
+    Args:
+        mode: of the model that parsed it.
+        photo: uint8 (H, W, 3) RGB.
+        parsing: what was found.
+        timings: milliseconds by step.
+        wants: of `RETURNS`.
+    """
+    result: dict[str, Any] = {
+        "mode": mode,
+        "size": list(parsing.part_map.shape),
+        "parts": [
+            {
+                "index": part.index,
+                "name": part.name,
+                "colour": list(part.colour),
+                "area": part.area,
+                "share": part.share,
+                "box": list(part.box),
+                "score": part.score,
+            }
+            | ({"mask": _text(_png(Image.fromarray(part.mask)))} if "masks" in wants else {})
+            | ({"rle": rle(part.mask)} if "rle" in wants else {})
+            for part in parsing.parts
+        ],
+        "people": {
+            "kind": parsing.people_kind,
+            "found": [
+                {"box": list(person.box), "score": person.score, "area": int(person.mask.sum())}
+                | ({"rle": rle(person.mask)} if "rle" in wants else {})
+                for person in parsing.people
+            ],
+        },
+        "timings_ms": {step: round(value, 3) for step, value in timings.items()},
+    }
+    if "map" in wants:
+        result["map"] = _text(_png(index_image(parsing.part_map, parsing.labels)))
+    if "mosaic" in wants:
+        buffer = io.BytesIO()
+        mosaic(photo, parsing.part_map, parsing.labels).save(buffer, "JPEG", quality=90, subsampling=0)
+        result["mosaic"] = _text(buffer.getvalue())
+    return result
+
+
+def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
+    """A part map as a picture whose pixel values are part indices, with the label set's colours as palette."""
+    image = Image.fromarray(part_map)
+    image.putpalette(labels.palette())
+    return image
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,44 @@
+"""Prometheus metrics of a server."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from m2fp_kd.serve.worker import Worker
+
+SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Metrics:
+    """Counts what a server did; `text` is what /metrics says.
+
+    Args:
+        workers: mode -> its queue, whose length is told.
+    """
+
+    def __init__(self, workers: Mapping[str, Worker]) -> None:
+        self._registry = own = CollectorRegistry()
+        self._requests = Counter("m2fp_kd_requests", "Answers.", ["endpoint", "status"], registry=own)
+        self._photos = Counter("m2fp_kd_photos", "Photos parsed.", ["mode"], registry=own)
+        self._seconds = Histogram(
+            "m2fp_kd_step_seconds", "Time of a photo by step.", ["mode", "step"], buckets=SECONDS, registry=own
+        )
+        waiting = Gauge("m2fp_kd_waiting_photos", "Photos in the queue.", ["mode"], registry=own)
+        for mode, worker in workers.items():
+            waiting.labels(mode).set_function(partial(getattr, worker, "waiting"))
+
+    def answered(self, endpoint: str, status: int) -> None:
+        """Count an answer."""
+        self._requests.labels(endpoint, str(status)).inc()
+
+    def parsed(self, mode: str, timings: Mapping[str, float]) -> None:
+        """Count a photo and its milliseconds by step."""
+        self._photos.labels(mode).inc()
+        for step, milliseconds in timings.items():
+            self._seconds.labels(mode, step).observe(milliseconds / 1000)
+
+    @property
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,61 @@
+"""The models of a server, each behind its queue."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from m2fp_kd.runtime.artefact import find_model
+from m2fp_kd.runtime.files import model_files
+from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.serve.settings import Settings
+from m2fp_kd.serve.worker import Worker
+
+TOGETHER = 4
+"""Most photos in one call of a network: what waits meanwhile, no more."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that photos can be sent to.
+
+    Attributes:
+        mode: what requests call it: "lite" or "full".
+        facts: what /api/models says of it.
+        worker: its queue.
+    """
+
+    mode: str
+    facts: dict[str, Any]
+    worker: Worker
+
+
+def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | None, settings: Settings) -> Model:
+    """Load an artefact as often as there are streams, each with so many CPU threads.
+
+    Several streams of one thread parse more photos a second than one stream of several threads, and a single photo
+    takes longer.
+
+    Raises:
+        FileNotFoundError, ArtefactError, EngineError: as `Parser.load`.
+    """
+    parsers = [Parser.load(path, engine, threads) for _ in range(streams)]
+    first, card = parsers[0], parsers[0].card
+    together = min(TOGETHER, first.engine.most or TOGETHER)
+    facts = {
+        "mode": mode,
+        "title": f"{card.head} {card.precision}",
+        "precision": card.precision,
+        "megabytes": round(sum(file.stat().st_size for file in model_files(find_model(path))) / 1e6, 2),
+        "engine": first.engine.name,
+        "arithmetic": first.engine.arithmetic,
+        "input": first.geometry.size,
+        "people": "persons" if card.people == "persons" else "regions",
+        "licence": card.teacher.get("licence"),
+        "teacher": card.teacher.get("name"),
+        "label_set": {
+            "name": card.labels.name,
+            "parts": list(card.labels.parts),
+            "colours": [list(colour) for colour in card.labels.colours],
+        },
+    }
+    return Model(mode, facts, Worker(parsers, settings.waiting, together))

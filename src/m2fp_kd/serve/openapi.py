@@ -1,0 +1,159 @@
+"""The service's OpenAPI document."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from m2fp_kd import __version__
+from m2fp_kd.serve.answers import RETURNS
+from m2fp_kd.serve.settings import Settings
+
+BYTES = {"type": "string", "format": "binary"}
+BASE64 = {"type": "string", "contentEncoding": "base64"}
+OBJECT = {"type": "object"}
+BOX = {
+    "type": "array",
+    "items": {"type": "integer"},
+    "minItems": 4,
+    "maxItems": 4,
+    "description": "left, top, right, bottom",
+}
+RLE = {
+    "type": "object",
+    "properties": {"size": {"type": "array", "items": {"type": "integer"}}, "counts": {"type": "string"}},
+    "required": ["size", "counts"],
+}
+SCORE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+
+PART = {
+    "type": "object",
+    "properties": {
+        "index": {"type": "integer"},
+        "name": {"type": "string"},
+        "colour": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
+        "area": {"type": "integer", "description": "pixels"},
+        "share": {"type": "number", "description": "of the photo, 0..1"},
+        "box": BOX,
+        "score": SCORE,
+        "mask": BASE64 | {"description": "PNG of one bit a pixel; with return=masks"},
+        "rle": RLE,
+    },
+    "required": ["index", "name", "colour", "area", "share", "box", "score"],
+}
+PEOPLE = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["persons", "regions"], "description": "regions: connected regions of parts, not persons"},
+        "found": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"box": BOX, "score": SCORE, "area": {"type": "integer"}, "rle": RLE},
+                "required": ["box", "score", "area"],
+            },
+        },
+    },
+    "required": ["kind", "found"],
+}
+RESULT = {
+    "type": "object",
+    "properties": {
+        "mode": {"type": "string"},
+        "size": {"type": "array", "items": {"type": "integer"}, "description": "height and width of the upright photo"},
+        "parts": {"type": "array", "items": PART},
+        "people": PEOPLE,
+        "timings_ms": {"type": "object", "additionalProperties": {"type": "number"}},
+        "map": BASE64 | {"description": "palette PNG whose pixel values are part indices; with return=map"},
+        "mosaic": BASE64 | {"description": "JPEG: photo, overlay and legend; with return=mosaic"},
+    },
+    "required": ["mode", "size", "parts", "people", "timings_ms"],
+}
+ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["code", "message"],
+        }
+    },
+    "required": ["error"],
+}
+REFUSALS = {
+    "400": "no photo, or a body that is not understood",
+    "401": "the token is missing or wrong",
+    "404": "no such mode",
+    "405": "no such method",
+    "413": "too large: bytes, pixels or photos",
+    "415": "a body of another type",
+    "422": "the photo is broken",
+    "429": "too many requests; see Retry-After",
+    "503": "the queue is full or the time is over; see Retry-After",
+}
+
+
+def document(modes: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a server with these modes."""
+    asked = [
+        {"name": "mode", "in": "query", "schema": {"enum": list(modes), "default": modes[0]}},
+        {
+            "name": "return",
+            "in": "query",
+            "description": f"any of {', '.join(RETURNS)}, separated by commas, or all",
+            "schema": {"type": "string", "default": "map"},
+        },
+    ]
+    secured: dict[str, Any] = {"security": [{"token": []}]} if settings.token else {}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "m2fp-kd", "version": __version__, "description": "Human parsing on a CPU."},
+        "paths": {
+            "/api/models": {
+                "get": {"summary": "the models and limits of this server", **_answers({"type": "object"})} | secured
+            },
+            "/api/parse": {
+                "post": {"summary": "parse a photo", "parameters": asked, "requestBody": _body("photo", BYTES, BASE64)}
+                | _answers(RESULT)
+                | secured
+            },
+            "/api/parse/batch": {
+                "post": {
+                    "summary": f"parse up to {settings.photos} photos; a broken one does not stop the others",
+                    "parameters": asked,
+                    "requestBody": _body(
+                        "photos", {"type": "array", "items": BYTES}, {"type": "array", "items": BASE64}
+                    ),
+                }
+                | _answers(_object(results=_list({"anyOf": [RESULT, ERROR]})))
+                | secured
+            },
+            "/healthz": {"get": {"summary": "the process is alive"} | _answers(OBJECT)},
+            "/readyz": {"get": {"summary": "photos are taken"} | _answers(OBJECT)},
+        },
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _body(field: str, files: dict[str, Any], texts: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": _object(photo=files)},
+        "application/json": {"schema": _object(**{field: texts})},
+    }
+    if field == "photo":
+        content |= {kind: {"schema": BYTES} for kind in ("image/jpeg", "image/png", "image/webp")}
+    return {"required": True, "content": content}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+def _answers(schema: dict[str, Any]) -> dict[str, Any]:
+    def content(of: dict[str, Any]) -> dict[str, Any]:
+        return {"application/json": {"schema": of}}
+
+    refusals = {status: {"description": words, "content": content(ERROR)} for status, words in REFUSALS.items()}
+    return {"responses": {"200": {"description": "done", "content": content(schema)}, **refusals}}

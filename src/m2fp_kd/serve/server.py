@@ -1,0 +1,69 @@
+"""The production server: the application in waitress, which reads slow senders without giving them a thread."""
+
+import logging
+import os
+from pathlib import Path
+
+from waitress import create_server
+
+from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.models import load_model
+from m2fp_kd.serve.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 256
+IDLE_SECONDS = 30
+"""A client that sends or reads nothing for so long is cut off."""
+
+
+def serve(
+    lite: Path,
+    full: Path | None,
+    host: str,
+    port: int,
+    engine: str | None,
+    streams: int | None,
+    threads: int,
+    settings: Settings,
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        lite: artefact of the student.
+        full: artefact of the full M2FP, for the light-mode switch; None for none.
+        host: address to listen at.
+        port: 0 for any free one.
+        engine: as in `Parser.load`.
+        streams: photos that the student parses at the same time; None for one per CPU core and thread.
+        threads: CPU threads of each of them.
+        settings: limits.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    models = {"lite": load_model("lite", lite, streams or max(1, cores // threads), threads, engine, settings)}
+    if full is not None:
+        models["full"] = load_model("full", full, 1, cores, engine, settings)
+    largest = int(1e6 * settings.megabytes)
+    server = create_server(
+        create_app(models, settings),
+        host=host,
+        port=port,
+        # One for every place in the queues, so that whoever comes when they are full hears so at once.
+        threads=settings.waiting * len(models) + 8,
+        connection_limit=CONNECTIONS,
+        channel_timeout=IDLE_SECONDS,
+        # Flask refuses larger bodies in JSON; what is larger still is not even read. Nothing goes to disk.
+        max_request_body_size=2 * largest,
+        inbuf_overflow=2 * largest,
+        outbuf_overflow=2 * largest + (1 << 26),
+        ident=None,
+    )
+    for mode, model in models.items():
+        facts = model.facts
+        log.info("%s: %s, %s MB, %s %s", mode, facts["title"], facts["megabytes"], facts["engine"], facts["arithmetic"])
+    log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
+    try:
+        server.run()
+    finally:
+        for model in models.values():
+            model.worker.close()

@@ -1,0 +1,26 @@
+"""What a server allows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a server.
+
+    Attributes:
+        megabytes: of a request's body, 10^6 bytes.
+        megapixels: of a photo, checked before it is decoded.
+        photos: in one request.
+        waiting: photos in the queue of a model; who comes later is turned away with 503.
+        deadline: seconds that a photo may wait and be parsed.
+        requests_per_minute: of one client; its burst is a sixth of it. 0: no limit.
+        token: that every request to /api must bear; None: none.
+    """
+
+    megabytes: float = 20
+    megapixels: float = 50
+    photos: int = 16
+    waiting: int = 64
+    deadline: float = 15
+    requests_per_minute: int = 600
+    token: str | None = None

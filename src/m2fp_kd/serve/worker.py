@@ -1,0 +1,128 @@
+"""A model behind a bounded queue: photos wait, neighbours in the queue share a call, late ones are dropped."""
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.serve.errors import ApiError
+
+Parse = Callable[[list[Any]], list[Parsing]]
+"""A `Parser` called with a list of photos."""
+
+
+@dataclass
+class _Job:
+    photo: np.ndarray
+    deadline: float
+    queued: float = field(default_factory=time.perf_counter)
+    result: "Future[tuple[Parsing, float]]" = field(default_factory=Future)
+
+
+class Worker:
+    """Runs photos through a model, in as many threads as there are parsers.
+
+    Args:
+        parsers: one per thread; each is only called from its own.
+        waiting: photos that may wait; more are refused.
+        together: most photos in one call.
+    """
+
+    def __init__(self, parsers: Sequence[Parse], waiting: int, together: int) -> None:
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(waiting)
+        self._together = together
+        self._seconds = 0.1  # of a photo, a running mean
+        self._threads = [threading.Thread(target=self._run, args=(parse,), daemon=True) for parse in parsers]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Photos in the queue."""
+        return self._jobs.qsize()
+
+    @property
+    def ready(self) -> bool:
+        """Whether photos are taken."""
+        return all(thread.is_alive() for thread in self._threads) and not self._jobs.full()
+
+    def parse(self, photos: Sequence[np.ndarray], seconds: float) -> list[tuple[Parsing, float]]:
+        """Parse photos, waiting for it at most so many seconds.
+
+        Returns:
+            For each photo what was found, and the milliseconds that it waited.
+
+        Raises:
+            ApiError: the queue is full, or the time is over.
+        """
+        deadline = time.perf_counter() + seconds
+        jobs: list[_Job] = []
+        try:
+            for photo in photos:
+                job = _Job(photo, deadline)
+                self._jobs.put_nowait(job)
+                jobs.append(job)
+            return [job.result.result(max(0, deadline - time.perf_counter())) for job in jobs]
+        except queue.Full:
+            raise ApiError(
+                503, "busy", "All places in the queue are taken; try again soon.", self._retry_after
+            ) from None
+        except FutureTimeout:
+            raise ApiError(
+                503, "deadline", f"The photo was not parsed within {seconds:g} s; try again.", self._retry_after
+            ) from None
+        finally:
+            for job in jobs:
+                job.result.cancel()
+
+    def close(self) -> None:
+        """Finish what was begun and stop."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def _retry_after(self) -> int:
+        return max(1, math.ceil(self.waiting * self._seconds / len(self._threads)))
+
+    def _run(self, parse: Parse) -> None:
+        while (job := self._jobs.get()) is not None:
+            jobs = [job]
+            while len(jobs) < self._together and (more := self._take()) is not None:
+                jobs.append(more)
+            self._do(parse, jobs)
+
+    def _take(self) -> _Job | None:
+        """Another job, if one waits; the sign to stop is left for the next round."""
+        try:
+            job = self._jobs.get_nowait()
+        except queue.Empty:
+            return None
+        if job is None:
+            self._jobs.put(None)
+        return job
+
+    def _do(self, parse: Parse, jobs: list[_Job]) -> None:
+        start = time.perf_counter()
+        # False where the client has given up meanwhile.
+        jobs = [job for job in jobs if job.deadline > start and job.result.set_running_or_notify_cancel()]
+        if not jobs:
+            return
+        try:
+            found = parse([job.photo for job in jobs])
+        except Exception as error:  # whoever waits for it is told; the worker goes on
+            for job in jobs:
+                job.result.set_exception(error)
+            return
+        self._seconds += 0.1 * ((time.perf_counter() - start) / len(jobs) - self._seconds)
+        for job, parsing in zip(jobs, found, strict=True):
+            job.result.set_result((parsing, 1000 * (start - job.queued)))

@@ -1,0 +1,126 @@
+"""The queue in front of a model: order, batches, and what happens when it is full, late or broken."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from m2fp_kd.serve.errors import ApiError
+from m2fp_kd.serve.worker import Worker
+
+
+def photo(value):
+    return np.full((2, 2, 3), value, np.uint8)
+
+
+class Slow:
+    """Stands in for a parser: says the photo's value, once it is let go; remembers how many came together."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.busy = threading.Event()
+        self.calls = []
+
+    def __call__(self, photos):
+        self.calls.append(len(photos))
+        self.busy.set()
+        assert self.go.wait(10)
+        if any(one[0, 0, 0] == 99 for one in photos):
+            raise RuntimeError("no such photo")
+        return [int(one[0, 0, 0]) for one in photos]
+
+
+@pytest.fixture
+def slow():
+    return Slow()
+
+
+def in_the_background(pool, worker, value, seconds=10):
+    return pool.submit(worker.parse, [photo(value)], seconds)
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "never happened"
+        time.sleep(0.001)
+
+
+def test_what_waits_goes_together_and_everyone_gets_his_own(slow):
+    worker = Worker([slow], waiting=8, together=3)
+    with ThreadPoolExecutor() as pool:
+        first = in_the_background(pool, worker, 0)
+        slow.busy.wait(10)
+        others = [in_the_background(pool, worker, value) for value in range(1, 6)]
+        until(lambda: worker.waiting == 5)
+        slow.go.set()
+        assert [one.result()[0][0] for one in [first, *others]] == list(range(6))
+    worker.close()
+    assert slow.calls == [1, 3, 2]
+
+
+def test_who_comes_when_it_is_full_is_turned_away_at_once(slow):
+    worker = Worker([slow], waiting=2, together=1)
+    with ThreadPoolExecutor() as pool:
+        taken = [in_the_background(pool, worker, 1)]
+        slow.busy.wait(10)
+        taken += [in_the_background(pool, worker, value) for value in (2, 3)]
+        until(lambda: worker.waiting == 2)
+        assert not worker.ready
+        start = time.monotonic()
+        with pytest.raises(ApiError) as refused:
+            worker.parse([photo(4)], 10)
+        assert time.monotonic() - start < 1
+        assert (refused.value.status, refused.value.code) == (503, "busy") and refused.value.retry_after >= 1
+        slow.go.set()
+        assert [one.result()[0][0] for one in taken] == [1, 2, 3]
+    assert worker.ready
+    worker.close()
+
+
+def test_a_late_photo_is_given_up_and_never_run(slow):
+    worker = Worker([slow], waiting=4, together=1)
+    with ThreadPoolExecutor() as pool:
+        first = in_the_background(pool, worker, 1)
+        slow.busy.wait(10)
+        with pytest.raises(ApiError) as late:
+            worker.parse([photo(2)], 0.05)
+        assert late.value.code == "deadline" and late.value.retry_after >= 1
+        slow.go.set()
+        assert first.result()[0][0] == 1
+        assert worker.parse([photo(3)], 10)[0][0] == 3
+    worker.close()
+    assert slow.calls == [1, 1]
+
+
+def test_a_failure_reaches_those_it_concerns_and_the_next_photo_is_parsed(slow):
+    slow.go.set()
+    worker = Worker([slow], waiting=4, together=1)
+    with pytest.raises(RuntimeError, match="no such photo"):
+        worker.parse([photo(99)], 10)
+    assert worker.parse([photo(5)], 10)[0][0] == 5 and worker.ready
+    worker.close()
+
+
+def test_several_streams_run_at_the_same_time():
+    streams = [Slow(), Slow()]
+    worker = Worker(streams, waiting=4, together=1)
+    with ThreadPoolExecutor() as pool:
+        both = [in_the_background(pool, worker, value) for value in (1, 2)]
+        for stream in streams:
+            assert stream.busy.wait(10)
+            stream.go.set()
+        assert sorted(one.result()[0][0] for one in both) == [1, 2]
+    worker.close()
+
+
+def test_closing_finishes_what_waits(slow):
+    worker = Worker([slow], waiting=4, together=2)
+    with ThreadPoolExecutor() as pool:
+        asked = [in_the_background(pool, worker, value) for value in (1, 2)]
+        until(slow.busy.is_set)
+        slow.go.set()
+        worker.close()
+        assert sorted(one.result()[0][0] for one in asked) == [1, 2]
