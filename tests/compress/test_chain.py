@@ -2,12 +2,13 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
 from m2fp_kd.compress.artefact_steps import Export, StaticInt8
 from m2fp_kd.compress.chain import Checks, make_artefacts
-from m2fp_kd.compress.export.onnx import export_onnx, graph_sha256
+from m2fp_kd.compress.export.onnx import export_onnx, graph_sha256, write_artefact
 from m2fp_kd.compress.parity import Gate, ParityError
 from m2fp_kd.compress.steps import Source
 from m2fp_kd.runtime.artefact import load_card
@@ -74,11 +75,27 @@ def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: 
         result.raise_failed()
 
 
+class _WrongEnd(Export):
+    """What our runtime does not use, and others do."""
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = super().__call__(source, folder)
+        model = onnx.load(path)
+        next(node for node in model.graph.node if node.op_type == "ArgMax").op_type = "ArgMin"
+        write_artefact(model, path, source.card)
+        return path
+
+
+def test_a_part_map_that_is_not_that_of_the_part_logits_is_caught(source: Source, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"its part_map and part_logits agree on \d"):
+        make_artefacts(source, tmp_path, [_WrongEnd()], Checks(GATES, 1))
+
+
 def test_another_arithmetic_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
     """On any CPU: an engine that is left to itself says bf16 here, and rounds as coarsely as that."""
     load = Parser.load
 
-    def load_bf16(path, engine=None, threads=None, arithmetic="f32"):
+    def load_bf16(path, engine=None, threads=None, arithmetic="f32", keep=True):
         parser = load(path, engine, threads)
         if arithmetic == "auto":
             run = parser.engine.run

@@ -3,8 +3,9 @@ from typing import ClassVar
 
 import pytest
 
-from m2fp_kd.compress.artefact_steps import Export, OpenVINO, StaticInt8
-from m2fp_kd.compress.steps import ORDER, OrderError, check_order
+from m2fp_kd.compress.artefact_steps import DynamicInt8, Export, FxInt8, OpenVINO, Program, StaticInt8, TorchScript
+from m2fp_kd.compress.export.capabilities import Unsupported
+from m2fp_kd.compress.steps import ORDER, OrderError, check_order, check_possible
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,28 @@ def test_a_conversion_needs_what_it_converts() -> None:
     with pytest.raises(OrderError, match="converts 'int8', which no step before it makes"):
         check_order(_steps("export") | {"openvino_int8": OpenVINO()}, ORDER)
     check_order(_steps("export", "int8_static") | {"openvino_int8": OpenVINO()}, ORDER)
+
+
+@pytest.mark.parametrize("int8", [StaticInt8(), FxInt8(), DynamicInt8()])
+def test_int8_is_made_from_the_onnx_export_and_no_other(int8) -> None:
+    with pytest.raises(OrderError, match="int8 is made from the fp32 ONNX file: add `export` before it"):
+        check_order({"torchscript": TorchScript(), "int8": int8}, ORDER)
+
+
+def test_only_onnx_is_converted() -> None:
+    with pytest.raises(OrderError, match="openvino converts ONNX files, and 'program' is none"):
+        steps = {"export": Export(), "program": Program(), "openvino": OpenVINO(of="program", name="openvino")}
+        check_order(steps, ORDER)
+
+
+@pytest.mark.parametrize(
+    ("step", "network", "message"),
+    [
+        (DynamicInt8(), "fpn", "int8_dynamic is for m2fp or teacher networks, and this one is fpn; use int8_static"),
+        (FxInt8(), "m2fp", "FX graph mode does not trace a transformer decoder"),
+    ],
+)
+def test_what_a_network_cannot_take_is_refused_before_it_is_trained(step, network: str, message: str) -> None:
+    with pytest.raises(Unsupported, match=message):
+        check_possible([Export(), step], network, fixed=True)
+    check_possible([Export(), StaticInt8()], network, fixed=True)

@@ -7,6 +7,7 @@ import pytest
 
 from m2fp_kd.runtime.engines import compiled, open_engine
 from m2fp_kd.runtime.engines.compiled import compiled_folder
+from m2fp_kd.runtime.parser import Parser
 
 pytest.importorskip("openvino")
 onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
@@ -25,7 +26,7 @@ def compiled_files(cache):
 
 
 def parse(model):
-    return open_engine(model, "openvino", threads=1)(IMAGES)["part_map"]
+    return open_engine(model, "openvino", threads=1, keep=True)(IMAGES)["part_map"]
 
 
 def test_a_second_start_takes_what_the_first_one_compiled(artefact, cache):
@@ -64,6 +65,20 @@ def test_without_a_cache_a_model_runs_all_the_same(artefact, cache):
     model = artefact() / "model.onnx"
     assert compiled_folder(model) is None
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
+
+
+def test_a_folder_that_another_process_takes_away_does_no_harm(artefact, cache, monkeypatch):
+    def gone(root):
+        raise FileNotFoundError(root)
+
+    monkeypatch.setattr(compiled, "_make_room", gone)
+    assert compiled_folder(artefact() / "model.onnx") is None
+
+
+def test_models_that_are_tried_once_are_not_kept(artefact, cache):
+    Parser.load(artefact(), "openvino", keep=False)
+    open_engine(artefact() / "model.onnx", "openvino")
+    assert not cache.exists()
 
 
 def test_the_models_used_longest_ago_make_room(tmp_path, cache, monkeypatch):

@@ -178,3 +178,12 @@ def test_a_linear_ramp_survives_dense_restoring(stride):
     expected = (np.arange(120) + 0.5) * 64 / 120
     inner = slice(2 * stride, 120 - 4 * stride)
     np.testing.assert_allclose(restored[:, :, inner], np.broadcast_to(expected, (2, 90, 120))[:, :, inner], atol=1e-4)
+
+
+def test_a_photo_with_broken_exif_is_read_as_it_lies():
+    photo = np.zeros((8, 16, 3), np.uint8)
+    buffer = io.BytesIO()
+    # The orientation is said to be a rational number, whose eight bytes are not there.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x05\0\0\0\x01\0\0\0\x20\0\0\0\0"
+    Image.fromarray(photo).save(buffer, "JPEG", exif=exif)
+    assert read_photo(buffer.getvalue()).shape == photo.shape

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.export.openvino import export_openvino
 from m2fp_kd.compress.export.program import export_program
@@ -20,12 +21,17 @@ from m2fp_kd.runtime.artefact import load_card, save_card
 
 log = logging.getLogger(__name__)
 
+MASK_CLASSIFIERS = ("m2fp", "teacher")
+"""Networks with matrix products to quantise."""
+
 
 @dataclass(frozen=True)
 class Export:
     """fp32 ONNX, which INT8 is made from."""
 
     kind: ClassVar[str] = "export"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "fp32"
 
@@ -45,6 +51,8 @@ class StaticInt8:
     """
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "int8"
     calibration_photos: int = 300
@@ -62,6 +70,8 @@ class DynamicInt8:
     """Dynamic INT8 of the export's matrix products: for mask-classification students in ONNX Runtime."""
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
     of: ClassVar[None] = None
     name: str = "int8_dynamic"
 
@@ -87,6 +97,8 @@ class AccurateInt8:
     """
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "int8"
     max_miou_drop: float = 0.1
@@ -119,6 +131,8 @@ class TorchScript:
     """fp32 TorchScript, traced and frozen."""
 
     kind: ClassVar[str] = "export"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "torchscript"
 
@@ -133,6 +147,8 @@ class Program:
     """fp32 program of torch.export."""
 
     kind: ClassVar[str] = "export"
+    format: ClassVar[str] = "program"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "program"
 
@@ -147,6 +163,8 @@ class FxInt8:
     """Static INT8 by PyTorch's FX graph mode, as TorchScript: the classic way, deprecated upstream."""
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "int8_fx"
     calibration_photos: int = 300
@@ -162,6 +180,8 @@ class Pt2eInt8:
     """Static INT8 by torchao's PT2E, as a program of torch.export."""
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "program"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: ClassVar[None] = None
     name: str = "int8_pt2e"
     calibration_photos: int = 300
@@ -177,6 +197,8 @@ class TorchDynamicInt8:
     """PyTorch's dynamic INT8 of the attention's linear layers, as TorchScript: for mask-classification students."""
 
     kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
     of: ClassVar[None] = None
     name: str = "int8_torch_dynamic"
 
@@ -196,6 +218,8 @@ class OpenVINO:
     """
 
     kind: ClassVar[str] = "convert"
+    format: ClassVar[str] = "openvino"
+    networks: ClassVar[Sequence[str]] = NETWORKS
     of: str = "int8"
     name: str = "openvino_int8"
 

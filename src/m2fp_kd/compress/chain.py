@@ -16,11 +16,15 @@ from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
 from m2fp_kd.compress.steps import ArtefactStep, Source
 from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
+from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.versions import installed_versions
 
 log = logging.getLogger(__name__)
+
+GRAPH_CANVASES = 4
 
 MAKERS = ("torch", "onnx", "openvino")
 """Libraries whose versions every card names."""
@@ -88,10 +92,11 @@ def make_artefacts(
     for step in steps:
         before = step.of or (source.fp32.parent.name if source.fp32 else "PyTorch")
         path = step(source, Path(folder) / step.name)
-        parser = Parser.load(path, threads=checks.threads)
+        parser = Parser.load(path, threads=checks.threads, keep=False)
         hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]
         result += CompressionResult({step.name: path}, [_check(hop, parses[before], parser, source.photos, gate, path)])
         parses[step.name] = artefact_parse(parser)
+        check_graph(path, source, checks.threads)
         engine = parser.engine
         save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.arithmetic))
         if path.suffix == ".onnx" and step.kind == "export":
@@ -99,6 +104,22 @@ def make_artefacts(
     if checks.arithmetic == "auto":
         result += _check_arithmetic(parser, path, source.photos, checks)
     return result
+
+
+def check_graph(path: Path, source: Source, threads: int | None) -> None:
+    """Check the end of an ONNX or OpenVINO file, which our runtime leaves out: its part map is that of its part logits.
+
+    Raises:
+        RuntimeError: it is not, so the exporter or the quantiser broke the file for everybody else.
+    """
+    if path.suffix not in (".onnx", ".xml"):
+        return
+    engine = open_engine(path, threads=threads, outputs=["part_map", "part_logits"])
+    for canvas in source.canvases(GRAPH_CANVASES):
+        found = engine(canvas)
+        agreement = float((found["part_map"][0] == upsampled_argmax(found["part_logits"][0])).mean())
+        if agreement < 0.999:
+            raise RuntimeError(f"{path}: its part_map and part_logits agree on {100 * agreement:.1f} % of pixels only")
 
 
 def torch_parse(student: nn.Module, card: Card) -> Parse:
@@ -128,7 +149,7 @@ def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhot
 
 def _check_arithmetic(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
     """Measure what an artefact loses where the engine chooses the arithmetic; nothing where it chooses f32."""
-    served = Parser.load(path, threads=checks.threads, arithmetic="auto")
+    served = Parser.load(path, threads=checks.threads, arithmetic="auto", keep=False)
     chosen = served.engine.arithmetic
     if chosen == "f32":
         log.info("%s computes in f32 on this CPU; there is no other arithmetic to check", served.engine.name)

@@ -4,16 +4,17 @@ Training steps (prune, qat) turn a network into another network and are followed
 quantise, convert) turn a network, or its export, into a file.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, require
 from m2fp_kd.compress.export.onnx import graph_sha256
 from m2fp_kd.evaluation.evaluate import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
@@ -64,15 +65,23 @@ class Source:
 class Step(Protocol):
     """Anything with a place in the order."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str: ...
 
 
 class ArtefactStep(Step, Protocol):
     """A step that writes a file into a folder and returns it.
 
-    `name` is the artefact's. `of` names the artefact that it is made from and checked against; None for the fp32 ONNX
-    export, and for the network itself before there is one.
+    `name` is the artefact's, `format` what it is (see `export.capabilities.FORMATS`), `networks` the kinds that it can
+    be made of. `of` names the artefact that it is made from and checked against; None for the fp32 ONNX export, and for
+    the network itself before there is one.
     """
+
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def networks(self) -> Sequence[str]: ...
 
     @property
     def name(self) -> str: ...
@@ -109,8 +118,40 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
     taken: set[str] = set()
     for key, step in steps.items():
         name = getattr(step, "name", key)
+        if step.kind in ("quantise", "convert") and not taken & _onnx_exports(steps):
+            raise OrderError(f"{key} is made from the fp32 ONNX file: add `export` before it")
         if name in taken:
             raise OrderError(f"two steps are named '{name}': give one another name with compress.steps.{key}.name=NAME")
         if (of := getattr(step, "of", None)) and of not in taken:
             raise OrderError(f"{key} converts '{of}', which no step before it makes; add that step")
+        if of and any(getattr(other, "name", "") == of and _format(other) != "onnx" for other in steps.values()):
+            raise OrderError(f"{key} converts ONNX files, and '{of}' is none")
         taken.add(name)
+
+
+def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool) -> None:
+    """Check that a kind of network can take all steps, before any time is spent on it.
+
+    Args:
+        steps: those that write files.
+        network: one of `NETWORKS`.
+        fixed: whether its canvas has a fixed size.
+
+    Raises:
+        Unsupported: with the reason, and what works instead.
+    """
+    for step in steps:
+        if network not in step.networks:
+            kinds = " or ".join(step.networks)
+            raise Unsupported(f"{step.name} is for {kinds} networks, and this one is {network}; use int8_static")
+        if step.networks is NETWORKS:
+            require(Cell(step.format, "int8" if step.kind == "quantise" else "fp32", network, fixed))
+
+
+def _onnx_exports(steps: Mapping[str, Step]) -> set[str]:
+    exports = ((key, step) for key, step in steps.items() if step.kind == "export" and _format(step) == "onnx")
+    return {getattr(step, "name", key) for key, step in exports}
+
+
+def _format(step: Step) -> str | None:
+    return getattr(step, "format", None)

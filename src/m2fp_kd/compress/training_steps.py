@@ -1,5 +1,6 @@
 """The steps of compression that train: channel pruning and quantisation-aware training."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import nn
 from m2fp_kd.compress.int8.qat import finish, prepare
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
-from m2fp_kd.compress.prune.latency import open_table
+from m2fp_kd.compress.prune.latency import LatencyTable, open_table
 from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards
 from m2fp_kd.models.pruned import pruned_recipe
 
@@ -36,7 +37,10 @@ class FineTuning(Protocol):
 
 
 class TrainingStep(Protocol):
-    """A step that changes a network and trains it on; `name` is the file that it is saved as."""
+    """A step that changes a network and trains it on; `name` is the file that it is saved as.
+
+    It returns the network, the recipe that rebuilds it, and its validation mIoU (0..1).
+    """
 
     kind: ClassVar[str]
 
@@ -45,7 +49,7 @@ class TrainingStep(Protocol):
 
     def __call__(
         self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
-    ) -> tuple[nn.Module, dict[str, Any]]: ...
+    ) -> tuple[nn.Module, dict[str, Any], float]: ...
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ class Prune:
         last_epochs: and after the last one.
         lr_scale: factor on the run's learning rate.
         gradient_batches: training batches that taylor takes its gradients from.
-        threads: of the engine that milliseconds are measured on.
-        latency_table: file of what was measured for milliseconds.
+        engine: that milliseconds are measured on: openvino or onnxruntime.
+        threads: CPU threads of it.
+        latency_table: file of what was measured for milliseconds; null for one in `cache/` by engine and threads.
         name: of the pruned network's file.
     """
 
@@ -75,16 +80,26 @@ class Prune:
     last_epochs: int = 4
     lr_scale: float = 0.5
     gradient_batches: int = 8
+    engine: str = "openvino"
     threads: int | None = None
-    latency_table: str = "cache/latency.json"
+    latency_table: str | None = None
     name: str = "pruned"
 
     def __call__(
         self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
-    ) -> tuple[nn.Module, dict[str, Any]]:
-        """Prune and fine-tune ``student`` in place; return it with the recipe that rebuilds it."""
-        table = open_table(self.latency_table, threads=self.threads) if self.quantity == "milliseconds" else None
+    ) -> tuple[nn.Module, dict[str, Any], float]:
+        """Prune and fine-tune ``student`` in place.
+
+        Raises:
+            PruneError: the goal is out of reach; nothing was trained.
+        """
+        table = None
+        if self.quantity == "milliseconds":
+            threads = self.threads or "all"
+            path = self.latency_table or f"cache/latency-{self.engine}-{threads}-threads.json"
+            table = open_table(path, self.engine, self.threads)
         goal = Goal(self.quantity, self.reduction, measure(student, tuner.size, self.quantity, table))
+        self._require_reachable(student, tuner.size, goal, table)
         callbacks = [ScaleSparsity()] if self.importance == "bn_scale" else []
         if callbacks:
             tuner(student, f"{self.name}/0", self.epochs, self.lr_scale, callbacks)
@@ -99,7 +114,12 @@ class Prune:
             log.info("pruning step %d: val/mIoU %.4f after fine-tuning", step, score)
             if result.done:
                 break
-        return student, pruned_recipe(recipe, student)
+        return student, pruned_recipe(recipe, student), score
+
+    def _require_reachable(self, student: nn.Module, size: int, goal: Goal, table: LatencyTable | None) -> None:
+        trial = cast(Prunable, copy.deepcopy(student))
+        while not prune_towards(trial, size, goal, "l1", self.most, table).done:
+            pass
 
 
 @dataclass(frozen=True)
@@ -121,9 +141,9 @@ class QuantisationAware:
 
     def __call__(
         self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
-    ) -> tuple[nn.Module, dict[str, Any]]:
-        """Train a copy of ``student``; return it in plain float, its BatchNorms folded, with the recipe for it."""
+    ) -> tuple[nn.Module, dict[str, Any], float]:
+        """Train a copy of ``student``; return it in plain float, its BatchNorms folded; the mIoU is with rounding."""
         rounded = prepare(student, tuner.canvases(self.calibration_photos))
         score = tuner(rounded, self.name, self.epochs, self.lr_scale)
         log.info("quantisation-aware training: val/mIoU %.4f as INT8 will compute", score)
-        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": recipe}
+        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": recipe}, score

@@ -103,6 +103,7 @@ def measure(
     arithmetic: str = "f32",
     batch: int = 1,
     seconds: float = math.inf,
+    keep: bool = False,
 ) -> Measurement:
     """Measure an artefact in a process of its own.
 
@@ -115,12 +116,14 @@ def measure(
         arithmetic: "f32", or "auto" for what the engine finds fastest.
         batch: photos in one call of the network, copies of one.
         seconds: begin no further call after so many seconds of timed calls; the first is always made.
+        keep: as in `Parser.load`.
 
     Raises:
         ChildError: the process failed; the message holds the end of what it said.
     """
     command = [sys.executable, "-m", "m2fp_kd.evaluation.measure", str(artefact), f"--arithmetic={arithmetic}"]
     command += [f"--engine={engine}"] if engine else []
+    command += ["--keep"] if keep else []
     return measure_command(command, str(artefact), photos, runs, threads, batch, seconds)
 
 
@@ -268,12 +271,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("artefact", type=Path)
     command.add_argument("--engine", help="default: the runtime's choice")
     command.add_argument("--arithmetic", default="f32", help="f32, or auto for what the engine finds fastest")
+    command.add_argument("--keep", action="store_true", help="let OpenVINO keep what it compiles for the next start")
     options = command.parse_args(arguments)
 
     def load() -> Loaded:
-        parser = Parser.load(
-            options.artefact, engine=options.engine, threads=options.threads, arithmetic=options.arithmetic
-        )
+        parser = Parser.load(options.artefact, options.engine, options.threads, options.arithmetic, options.keep)
         return Loaded(
             # Copies, because photos of different shapes share a network's input only where its geometry is fixed.
             parse=parser if options.batch == 1 else lambda photo: parser([photo] * options.batch),

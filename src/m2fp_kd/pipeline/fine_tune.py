@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, open_dict
@@ -56,7 +57,9 @@ class FineTuner:
             cfg.lr = lr_scale * self.cfg.lr
             cfg.trainer.max_epochs = epochs
             cfg.logger = {"csv": self.cfg.logger.csv}
-        module = self._module(student, cfg)
+        module = self._module(
+            student.train(), cfg
+        )  # saved networks come in eval mode, in which BatchNorm learns nothing
         fit(cfg, module, self._data(), callbacks)
         score = load_best(module, Path(cfg.run_dir) / "checkpoints")
         student.eval()
@@ -69,6 +72,7 @@ class FineTuner:
         data.setup()
         student.eval()
         student.zero_grad()
+        torch.manual_seed(self.cfg.seed)  # mask losses sample points; a resumed run must prune the same channels
         for batch in islice(data.train_dataloader(), batches):
             module.loss(batch)[0].backward()
 

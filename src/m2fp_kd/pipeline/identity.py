@@ -23,8 +23,8 @@ def claim(cfg: DictConfig) -> None:
     folder = Path(cfg.run_dir)
     if cfg.ckpt_path == "last":
         _require_same_settings(folder, cfg)
-    elif cfg.stage in ("train", "teacher"):
-        _clear(folder, cfg.ckpt_path)
+    elif cfg.stage != "cache":
+        _clear(folder, cfg.stage, cfg.ckpt_path)
     with atomic_path(folder / SETTINGS) as temporary:
         OmegaConf.save(cfg, temporary, resolve=True)
 
@@ -58,13 +58,16 @@ def _require_same_settings(folder: Path, cfg: DictConfig) -> None:
         )
 
 
-def _clear(folder: Path, ckpt_path: Any) -> None:
+def _clear(folder: Path, stage: str, ckpt_path: Any) -> None:
     """What an earlier run finished must not be taken for this one's."""
+    (folder / SOURCES).unlink(missing_ok=True)
+    if stage == "compress":  # it trains nothing from a checkpoint, and its student.json may be another run's
+        return
     if ckpt_path is None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     elif not Path(ckpt_path).is_file():
         raise FileNotFoundError(
             f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state"
         )
-    for name in ("student.json", "teacher.json", SOURCES):
+    for name in ("student.json", "teacher.json"):
         (folder / name).unlink(missing_ok=True)

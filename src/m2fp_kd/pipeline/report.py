@@ -58,7 +58,7 @@ def build_report(
         lineage: of the student.
     """
     records, cpu = _scored_records(datamodule), describe_cpu()
-    parsers = {name: Parser.load(path, threads=cfg.compress.threads) for name, path in artefacts.items()}
+    parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
     teacher_parse = _teacher_parse(teacher, datamodule, records)

@@ -7,13 +7,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
+from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.finish import finish
 from m2fp_kd.pipeline.identity import claim_sources
 from m2fp_kd.pipeline.lineage import teacher_lineage
 from m2fp_kd.pipeline.shrink import compress, read_recipe
+from m2fp_kd.pipeline.student import require_network
 from m2fp_kd.pipeline.teacher import load_m2fp, load_teacher
 
 
@@ -26,7 +29,9 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     Raises:
         ParityError: a gate failed; everything is saved by then.
         OrderError: the steps are in an order that cannot work; nothing was done.
-        CheckpointError: the network knows other parts than the data.
+        CheckpointError: the network knows other parts than the data, or pruning and quantisation-aware training are
+            asked for and it is not the configured student.
+        Unsupported: a step that this kind of network cannot take.
     """
     if cfg.student.checkpoint is None:
         raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
@@ -41,9 +46,19 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             f"add data.size={network.geometry.size}"
         )
     teacher = load_teacher(cfg, datamodule)
-    claim_sources(cfg, {"student.checkpoint": network.sha256, "data": data_sha256(datamodule.records)})
-    result = compress(cfg, recipe, datamodule, teacher, network)
-    return finish(cfg, datamodule, teacher, network.lineage, result)
+    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.get("sha256")}
+    claim_sources(cfg, sources | {"student.checkpoint": network.sha256})
+    check_possible(recipe.artefacts, _kind(network), network.geometry.fixed)
+    if recipe.training and not isinstance(network.module, M2FP):
+        require_network(cfg, network.recipe)  # fine-tuning takes its losses from the configuration
+    result, last = compress(cfg, recipe, datamodule, teacher, network)
+    return finish(cfg, datamodule, teacher, last.lineage, result)
+
+
+def _kind(network: Network) -> str:
+    if isinstance(network.module, M2FP):
+        return "teacher"
+    return "m2fp" if isinstance(network.module, M2FPStudent) else "fpn"
 
 
 def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from m2fp_kd.compress.artefact_steps import Export
 from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, parity_facts, torch_parse
 from m2fp_kd.compress.parity import Gate, Parity, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
-from m2fp_kd.compress.steps import ArtefactStep, Source, check_order
+from m2fp_kd.compress.steps import ArtefactStep, OrderError, Source, check_order
 from m2fp_kd.compress.training_steps import TrainingStep
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.evaluation.cpu import describe_cpu
@@ -61,6 +62,11 @@ def read_recipe(cfg: DictConfig) -> Recipe:
     gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
     steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
     check_order(steps, gates)
+    if any(step.kind in ("prune", "qat") for step in steps.values()) and "ddp" in str(cfg.trainer.get("strategy")):
+        raise OrderError(
+            "pruning and quantisation-aware training run on one device: train with compress=none, then "
+            "stage=compress student.checkpoint=RUN/student.json with trainer=cpu or trainer=gpu"
+        )
     if any(step.kind == "quantise" for step in steps.values()):
         for line in outlook(describe_cpu()):
             log.info("this CPU: %s", line)
@@ -74,13 +80,14 @@ def read_recipe(cfg: DictConfig) -> Recipe:
 
 def compress(
     cfg: DictConfig, recipe: Recipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
-) -> CompressionResult:
-    """Take a saved student through the whole recipe."""
+) -> tuple[CompressionResult, Network]:
+    """Take a saved student through the whole recipe; return what came of it and the network that is shipped."""
     card = saved_card(datamodule, network)
     result = artefacts(cfg, recipe.first_artefacts, recipe, datamodule, network.module, card)
     if recipe.training:
-        result += shrink(cfg, recipe, datamodule, teacher, network, card)
-    return result
+        later, network = shrink(cfg, recipe, datamodule, teacher, network)
+        result += later
+    return result, network
 
 
 def shrink(
@@ -89,9 +96,8 @@ def shrink(
     datamodule: ParsingDataModule,
     teacher: Teacher,
     network: Network,
-    card: Card,
-) -> CompressionResult:
-    """Take a trained student through the recipe's training steps, then make its artefacts; every hop is checked.
+) -> tuple[CompressionResult, Network]:
+    """Take a saved student through the recipe's training steps, then make its artefacts; every hop is checked.
 
     A step that an earlier call of the same run has finished is taken from ``RUN/NAME.json``.
 
@@ -101,8 +107,11 @@ def shrink(
         datamodule: its photos.
         teacher: what fine-tuning learns from.
         network: the student.
-        card: of its fp32 artefact.
+
+    Returns:
+        What came of it, and the network after the last training step.
     """
+    card = saved_card(datamodule, network)
     photos, tuner = SpreadPhotos(datamodule.val, datamodule.labels), FineTuner(cfg, datamodule, teacher)
     parities: list[Parity] = []
     for step in recipe.training:
@@ -115,7 +124,8 @@ def shrink(
             card, parity=card.parity | parity_facts(parity), parents=card.parents | {step.name: after.sha256}
         )
         network = after
-    return CompressionResult({}, parities) + artefacts(cfg, recipe.artefacts, recipe, datamodule, network.module, card)
+    made = artefacts(cfg, recipe.artefacts, recipe, datamodule, network.module, card)
+    return CompressionResult({}, parities) + made, network
 
 
 def artefacts(
@@ -136,6 +146,13 @@ def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineT
     """The network after a training step, saved."""
     saved = Path(cfg.run_dir) / f"{step.name}.json"
     if not (saved.is_file() and cfg.ckpt_path == "last"):
-        module, recipe = step(copy.deepcopy(network.module), network.recipe, tuner)
-        save_network(saved, module, network.labels, network.geometry, recipe, network.lineage)
+        if cfg.ckpt_path != "last":
+            shutil.rmtree(saved.with_suffix(""), ignore_errors=True)  # an earlier run's fine-tuning
+        module, recipe, score = step(copy.deepcopy(network.module), network.recipe, tuner)
+        lineage = network.lineage | {
+            "parameters": sum(weight.numel() for weight in module.parameters()),
+            "val/mIoU": score,
+            "training_steps": [*network.lineage.get("training_steps", []), step.name],
+        }
+        save_network(saved, module, network.labels, network.geometry, recipe, lineage)
     return load_network(saved)

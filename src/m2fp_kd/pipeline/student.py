@@ -6,17 +6,26 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from m2fp_kd.checkpoints.network import CheckpointError, load_network, original_recipe, save_network, without_downloads
+from m2fp_kd.checkpoints.network import (
+    CheckpointError,
+    Network,
+    load_network,
+    original_recipe,
+    save_network,
+    without_downloads,
+)
 from m2fp_kd.compress.callback import CompressAfterFit
+from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.callbacks import PredictionPictures
 from m2fp_kd.distill.fit import fit, load_best
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline.finish import finish
 from m2fp_kd.pipeline.identity import claim_sources
-from m2fp_kd.pipeline.lineage import saved_card, student_card, student_lineage
+from m2fp_kd.pipeline.lineage import student_card, student_lineage
 from m2fp_kd.pipeline.shrink import compress, read_recipe, shrink
 from m2fp_kd.pipeline.teacher import build_module, load_teacher
 
@@ -43,28 +52,48 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
             "student.checkpoint": parent["sha256"] if parent else None,
         },
     )
+    check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed)
     saved = Path(cfg.run_dir) / "student.json"
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
-        finished = load_network(saved)
-        result = compress(cfg, recipe, datamodule, teacher, finished)
-        return finish(cfg, datamodule, teacher, finished.lineage, result)
+        result, last = compress(cfg, recipe, datamodule, teacher, load_network(saved))
+        return finish(cfg, datamodule, teacher, last.lineage, result)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
     module.objective.check(teacher_gives, frozenset(cfg.student.gives))
+    save = SaveStudent(saved, Network(network, datamodule.labels, datamodule.geometry, network_recipe, lineage, ""))
     card = student_card(datamodule, network, lineage)
     compression = CompressAfterFit(Path(cfg.run_dir) / "artefacts", card, recipe.first_artefacts, recipe.checks)
-    trainer = fit(cfg, module, datamodule, [PredictionPictures(), compression])
+    trainer = fit(cfg, module, datamodule, [PredictionPictures(), save, compression])
     if not trainer.is_global_zero or compression.results is None:
         return {}
-    lineage["val/mIoU"] = load_best(module, Path(cfg.run_dir) / "checkpoints")
-    save_network(saved.with_suffix(""), network, datamodule.labels, datamodule.geometry, network_recipe, lineage)
-    result = compression.results
+    result, last = compression.results, load_network(saved)
     if recipe.training:
-        finished = load_network(saved)
-        result += shrink(cfg, recipe, datamodule, teacher, finished, saved_card(datamodule, finished))
-    return finish(cfg, datamodule, teacher, lineage, result, trainer.loggers)
+        later, last = shrink(cfg, recipe, datamodule, teacher, last)
+        result += later
+    return finish(cfg, datamodule, teacher, last.lineage, result, trainer.loggers)
+
+
+class SaveStudent(Callback):
+    """Saves the best epoch's student when training ends, before anything else is made of it.
+
+    Args:
+        path: of its JSON.
+        student: the network that is trained, with its recipe and lineage.
+    """
+
+    def __init__(self, path: Path, student: Network) -> None:
+        self.path = path
+        self.student = student
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save on the first process."""
+        if not trainer.is_global_zero:
+            return
+        score = load_best(pl_module, self.path.parent / "checkpoints")
+        lineage, it = self.student.lineage | {"val/mIoU": score}, self.student
+        save_network(self.path.with_suffix(""), it.module, it.labels, it.geometry, it.recipe, lineage)
 
 
 def cache_targets(cfg: DictConfig) -> dict[str, float]:
@@ -103,3 +132,17 @@ def _new_student(
         saved.recipe,
         {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage},
     )
+
+
+def require_network(cfg: DictConfig, recipe: dict[str, Any]) -> None:
+    """Check that ``student.checkpoint``, pruned or not, is the network that is configured.
+
+    Raises:
+        CheckpointError: it is another one.
+    """
+    wanted: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
+    if original_recipe(recipe) != without_downloads(wanted):
+        raise CheckpointError(
+            f"{cfg.student.checkpoint} holds another network than backbone={cfg.backbone.name} "
+            f"student={cfg.student.name} is; choose those that it was trained with"
+        )

@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from m2fp_kd.evaluation.report import read_report
@@ -13,18 +14,19 @@ from m2fp_kd.runtime.files import atomic_path
 
 
 class ResultsTable(Callback):
-    """Remembers each job's folder; when the sweep ends, prints their reports as a table and writes ``sweep.csv``.
+    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``.
 
-    A job that failed before it had a report is left out; Hydra has shown its error.
+    Not only at the end, which Hydra does not tell of where a job failed. A job that failed before it had a report is
+    left out; Hydra shows its error.
     """
 
     def __init__(self) -> None:
         self.folders: list[Path] = []
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
         self.folders.append(Path(config.run_dir))
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         reports = [folder / "report.json" for folder in self.folders]
         rows = [{"run": path.parent.name} | summarise(read_report(path)) for path in reports if path.is_file()]
         if not rows:

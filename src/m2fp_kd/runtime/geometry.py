@@ -1,6 +1,8 @@
 """The one way from a photo to a network's input and back: upright RGB, aspect-keeping resize, padding, inverse."""
 
 import io
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +94,8 @@ def _from_array(array: np.ndarray) -> np.ndarray:
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)
+    with suppress(struct.error):  # broken EXIF says nothing of how the photo lies
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16-bit grey, in whatever container
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))

@@ -38,7 +38,12 @@ class Parser:
 
     @classmethod
     def load(
-        cls, path: str | Path, engine: str | None = None, threads: int | None = None, arithmetic: str = "f32"
+        cls,
+        path: str | Path,
+        engine: str | None = None,
+        threads: int | None = None,
+        arithmetic: str = "f32",
+        keep: bool = True,
     ) -> "Parser":
         """Load an artefact: its model file or the folder that holds it, with its card.
 
@@ -47,6 +52,7 @@ class Parser:
             engine: "openvino" or "onnxruntime"; None for the first of them that is installed.
             threads: CPU threads; None leaves it to the engine.
             arithmetic: "f32", or "auto" for what the engine finds fastest.
+            keep: keep what OpenVINO compiles in the user's cache, so that the next start is fast.
 
         Raises:
             FileNotFoundError: there is no such artefact.
@@ -57,7 +63,7 @@ class Parser:
         card = load_card(model)
         outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
-        return cls(open_engine(model, engine, threads, arithmetic, outputs), card)
+        return cls(open_engine(model, engine, threads, arithmetic, outputs, keep), card)
 
     @overload
     def __call__(self, photos: PhotoSource) -> Parsing: ...

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +65,4 @@ def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str 
         # Said of every weight that lies channels last; that it is on the CPU is all that it asks for.
         warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
         torch.export.save(program, temporary, extra_files={OUTPUTS_FILE: json.dumps(outputs)})
-    save_card(path, card)
+    save_card(path, replace(card, outputs=list(outputs)))

@@ -5,6 +5,7 @@ TorchScript is deprecated upstream in favour of torch.export (`export_program`),
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,4 +54,4 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
         traced = torch.jit.freeze(torch.jit.trace(module, (example,), check_trace=False))
         with atomic_path(path) as temporary:
             torch.jit.save(traced, temporary, _extra_files={OUTPUTS_FILE: json.dumps(module.outputs)})
-    save_card(path, card)
+    save_card(path, replace(card, outputs=list(module.outputs)))

@@ -65,7 +65,7 @@ class Candidate:
         if isinstance(self.source, tuple):
             return measure_command(self.source, self.name, [photos], MOST_RUNS, self.threads, self.batch, seconds)
         how = (self.engine, self.arithmetic, self.batch, seconds)
-        return measure(self.source, [photos], MOST_RUNS, self.threads, *how)
+        return measure(self.source, [photos], MOST_RUNS, self.threads, *how, keep=True)
 
 
 def candidates(

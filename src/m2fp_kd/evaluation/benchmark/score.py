@@ -56,7 +56,7 @@ def score(
         ValueError: labels outside the artefact's label set.
     """
     records = held_out_records(root, limit)
-    parser = Parser.load(artefact, engine=engine, threads=threads, arithmetic=arithmetic)
+    parser = Parser.load(artefact, engine, threads, arithmetic, keep=False)
 
     def parse(photo: Photo):
         return parser(photo.image).part_map

@@ -286,5 +286,5 @@ def _with_score(row: Row, score: list[dict[str, Any]] | ChildError | None) -> Ro
 
 
 def _drawn_together(row: Row, rows: Sequence[Row]) -> bool:
-    smallest_batch = min(one.batch for one in rows if not one.baseline)
+    smallest_batch = min((one.batch for one in rows if not one.baseline), default=1)
     return row.threads == max(one.threads for one in rows) and row.batch == smallest_batch

@@ -34,6 +34,7 @@ def open_engine(
     threads: int | None = None,
     arithmetic: str = "f32",
     outputs: Sequence[str] | None = None,
+    keep: bool = False,
 ) -> Engine:
     """Load a model into an engine.
 
@@ -43,6 +44,7 @@ def open_engine(
         threads: CPU threads; None leaves it to the engine.
         arithmetic: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
         outputs: names of the outputs to compute; None for all.
+        keep: keep what OpenVINO compiles in the user's cache, for models that will be loaded again.
 
     Raises:
         EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.
@@ -55,7 +57,8 @@ def open_engine(
     name = _choose(path, engine)
     opener = import_module(f"m2fp_kd.runtime.engines.{name}")
     try:
-        return opener.load(path, threads, arithmetic, outputs)
+        keeping = {"keep": keep} if name == "openvino" else {}
+        return opener.load(path, threads, arithmetic, outputs, **keeping)
     except EngineError:
         raise
     except Exception as error:  # each engine has its own kinds of error

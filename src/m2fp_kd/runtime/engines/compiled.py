@@ -22,16 +22,14 @@ def compiled_folder(model: Path) -> Path | None:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "m2fp-kd" / "openvino"
         folder = root / "-".join(file_sha256(file)[:16] for file in model_files(model))
         folder.mkdir(parents=True, exist_ok=True)
+        folder.touch()
+        _make_room(root)
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return None
-    if not os.access(folder, os.W_OK):
-        return None
-    folder.touch()
-    _make_room(root)
-    return folder
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _make_room(root: Path) -> None:
-    folders = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    for folder in folders[:-KEPT]:
+    used = {path: path.stat().st_mtime for path in root.iterdir() if path.is_dir()}
+    for folder in sorted(used, key=used.__getitem__)[:-KEPT]:
         shutil.rmtree(folder, ignore_errors=True)  # another process may be at it too

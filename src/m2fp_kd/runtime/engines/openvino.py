@@ -12,14 +12,14 @@ from m2fp_kd.runtime.engines.compiled import compiled_folder
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
 
-def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None) -> Engine:
+def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None, keep: bool) -> Engine:
     """Load a model; see `open_engine`."""
     settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
     if arithmetic == "f32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    if folder := compiled_folder(path):
+    if keep and (folder := compiled_folder(path)):
         settings["CACHE_DIR"] = str(folder)
     model = path if outputs is None else _with_outputs(path, outputs)
     compiled = _core().compile_model(model, "CPU", settings)
