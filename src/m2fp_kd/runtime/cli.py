@@ -1,7 +1,9 @@
-"""The `m2fp-kd` command: parse photos with an artefact, or read its card. Imports nothing heavy until it has work."""
+"""The `m2fp-kd` command: parse photos, serve, read a card. Imports nothing heavy until it has work."""
 
 import argparse
 import json
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ EXAMPLES = """examples:
   m2fp-kd parse artefacts/int8 photos/ more/ -o out         folders, with all that is below them
   m2fp-kd parse artefacts/int8 photos/ -o out --resume      go on where an earlier call stopped
   m2fp-kd parse artefacts/int8 photos/ -o out --json > log  one JSON line per photo: parts, persons, timings
+  m2fp-kd serve artefacts/int8                              web page and API at http://127.0.0.1:8000/
+  m2fp-kd serve artefacts/int8 --full m2fp/int8             with a switch between the student and the full M2FP
   m2fp-kd card artefacts/int8                               what the artefact is and how well it was checked
 
 For NAME.jpg, parse writes NAME.png, whose pixel values are part indices (with the label set's palette, at the photo's
@@ -72,6 +76,20 @@ def _arguments() -> argparse.ArgumentParser:
     parse.add_argument("--resume", action="store_true", help="skip photos whose two files exist")
     parse.add_argument("--json", action="store_true", help="print one JSON line per photo")
     parse.set_defaults(run=_parse)
+
+    serve = commands.add_parser("serve", help="the web page and the API", **style)
+    serve.add_argument("artefact", metavar="ARTEFACT", type=Path, help="the student")
+    serve.add_argument("--full", metavar="ARTEFACT", type=Path, help="an exported M2FP, for the light-mode switch")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for every address of this machine")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--engine", metavar="NAME", help="as in parse")
+    serve.add_argument("--streams", type=int, metavar="N", help="photos parsed at the same time; default: one per core")
+    serve.add_argument("--threads", type=int, metavar="N", default=1, help="CPU threads of each stream")
+    serve.add_argument("--token", help="ask every client for it; better in the environment: M2FP_KD_TOKEN")
+    serve.add_argument("--waiting", type=int, metavar="N", help="photos that may wait; more are told to come later")
+    serve.add_argument("--megabytes", type=float, help="largest request")
+    serve.add_argument("--requests-per-minute", type=int, metavar="N", help="of one client; 0 for no limit")
+    serve.set_defaults(run=_serve)
 
     card = commands.add_parser("card", help="what an artefact says about itself", **style)
     card.add_argument("artefact", metavar="ARTEFACT", type=Path)
@@ -170,6 +188,23 @@ def _progress(text: str) -> None:
     """Replace the terminal's last line; without a terminal say nothing."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        from m2fp_kd.serve.server import serve
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is not installed: pip install 'm2fp-kd[serve]'") from error
+    from m2fp_kd.serve.settings import Settings
+
+    given = {"waiting": options.waiting, "megabytes": options.megabytes}
+    given |= {"requests_per_minute": options.requests_per_minute}
+    given |= {"token": options.token or os.environ.get("M2FP_KD_TOKEN")}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    address = (options.host, options.port)
+    serve(options.artefact, options.full, *address, options.engine, options.streams, options.threads, settings)
+    return 0
 
 
 def _card(options: argparse.Namespace) -> int:

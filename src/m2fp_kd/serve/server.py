@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import sys
 from pathlib import Path
 
 from waitress import create_server
@@ -62,6 +64,7 @@ def serve(
         facts = model.facts
         log.info("%s: %s, %s MB, %s %s", mode, facts["title"], facts["megabytes"], facts["engine"], facts["arithmetic"])
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # how containers and systemd stop a server
     try:
         server.run()
     finally:

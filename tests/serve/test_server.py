@@ -1,0 +1,80 @@
+"""The real server in a process of its own: it starts, answers, is patient with slow clients, and stops cleanly."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+
+from m2fp_kd.runtime.parser import Parser
+from tests.runtime.conftest import artefact  # noqa: F401  a fixture
+from tests.serve.conftest import encoded
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+
+
+@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
+def server(request, artefact):  # noqa: F811
+    """A server's address and its artefact."""
+    folder = artefact()
+    command = [sys.executable, "-m", "m2fp_kd.runtime.cli", "serve", str(folder), "--port=0", "--engine=onnxruntime"]
+    process = subprocess.Popen([*command, "--megabytes=1"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)/ is ready", line):
+            yield int(found[1]), folder
+            process.send_signal(request.param)
+            assert process.wait(20) == 0
+            return
+    raise AssertionError(f"it did not start: {said}")
+
+
+def post(port, data, path="/api/parse"):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "image/png"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def raw(port, *pieces, pause=0.0):
+    """Send bytes piece by piece and return all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+    return answer
+
+
+def test_a_server_answers_as_the_runtime_does_whatever_clients_do(server):
+    port, folder = server
+    expected = {part.name: part.area for part in Parser.load(folder, "onnxruntime")(PHOTO).parts}
+    data = encoded(PHOTO)
+
+    def parsed():
+        return {part["name"]: part["area"] for part in post(port, data)["parts"]}
+
+    assert parsed() == expected
+    head = f"POST /api/parse HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(data)}\r\n"
+    head = (head + "Connection: close\r\n\r\n").encode()
+    slow = raw(port, head, *[data[start : start + 1000] for start in range(0, len(data), 1000)], pause=0.05)
+    assert slow.startswith(b"HTTP/1.1 200") and b'"parts"' in slow
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as gone:
+        gone.sendall(head + data)  # and hang up before the answer
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
+        half.sendall(head + data[:100])
+        assert parsed() == expected, "a client that stops half-way holds nobody up"
+    too_large = raw(port, head.replace(str(len(data)).encode(), b"1500000"), b"x" * 1_500_000)
+    assert too_large.startswith(b"HTTP/1.1 413") and b"photo_too_large" in too_large
+    assert raw(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.0 400")
+    assert parsed() == expected
