@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from m2fp_kd.runtime import cli
+from m2fp_kd.runtime.artefact import load_card
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def photos(tmp_path, stripes):
 
 def test_a_folder_gives_a_map_and_a_mosaic_for_each_photo(artefact, photos, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main(["parse", str(artefact()), str(photos), "-o", str(out), "--threads", "1"]) == 0
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out), "--threads", "1"]) == 0
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert written == ["a.png", "a_mosaic.jpg", "deep/b.png", "deep/b_mosaic.jpg"]
     with Image.open(out / "a.png") as image:
@@ -36,7 +37,7 @@ def test_a_broken_photo_is_named_and_the_others_are_done(artefact, photos, tmp_p
     data = (photos / "a.jpg").read_bytes()
     (photos / "A_first.jpg").write_bytes(data[:300])
     out = tmp_path / "out"
-    assert cli.main(["parse", str(artefact()), str(photos), "-o", str(out)]) == 1
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out)]) == 1
     said = capsys.readouterr().err
     assert "A_first.jpg: cannot be read" in said and "2 parsed, 1 failed" in said
     assert (out / "deep" / "b_mosaic.jpg").is_file() and not (out / "A_first.png").exists()
@@ -44,7 +45,7 @@ def test_a_broken_photo_is_named_and_the_others_are_done(artefact, photos, tmp_p
 
 def test_resume_does_only_what_is_missing(artefact, photos, tmp_path, capsys):
     out = tmp_path / "out"
-    command = ["parse", str(artefact()), str(photos), "-o", str(out), "--resume"]
+    command = ["parse", "-a", str(artefact()), str(photos), "-o", str(out), "--resume"]
     cli.main(command)
     (out / "a_mosaic.jpg").unlink()
     before = (out / "deep" / "b.png").stat().st_mtime_ns
@@ -55,7 +56,7 @@ def test_resume_does_only_what_is_missing(artefact, photos, tmp_path, capsys):
 
 
 def test_json_lines(artefact, photos, tmp_path, capsys):
-    cli.main(["parse", str(artefact()), str(photos / "a.jpg"), "-o", str(tmp_path / "out"), "--json"])
+    cli.main(["parse", "-a", str(artefact()), str(photos / "a.jpg"), "-o", str(tmp_path / "out"), "--json"])
     (line,) = capsys.readouterr().out.splitlines()
     result = json.loads(line)
     assert result["photo"].endswith("a.jpg") and result["part_map"].endswith("a.png")
@@ -66,14 +67,14 @@ def test_json_lines(artefact, photos, tmp_path, capsys):
 
 def test_persons_in_json(people_artefact, tmp_path, capsys):
     Image.fromarray(np.zeros((180, 225, 3), np.uint8)).save(tmp_path / "crowd.png")
-    cli.main(["parse", str(people_artefact), str(tmp_path / "crowd.png"), "-o", str(tmp_path / "out"), "--json"])
+    cli.main(["parse", "-a", str(people_artefact), str(tmp_path / "crowd.png"), "-o", str(tmp_path / "out"), "--json"])
     people = json.loads(capsys.readouterr().out)["people"]
     assert [person["score"] for person in people] == pytest.approx([0.6747, 0.5271, 0.4493], abs=1e-4)
     assert all(0 <= left < right <= 225 for left, _, right, _ in (person["box"] for person in people))
 
 
 def test_results_below_the_photos_are_not_parsed_again(artefact, photos, capsys):
-    command = ["parse", str(artefact()), str(photos), "-o", str(photos / "out")]
+    command = ["parse", "-a", str(artefact()), str(photos), "-o", str(photos / "out")]
     assert cli.main(command) == cli.main(command) == 0
     assert "2 parsed in" in capsys.readouterr().err.splitlines()[-1]
 
@@ -82,14 +83,14 @@ def test_results_below_the_photos_are_not_parsed_again(artefact, photos, capsys)
 def test_photos_are_never_overwritten(artefact, photos, capsys, where):
     before = (photos / "deep" / "b.png").read_bytes()
     output = photos if where == "" else photos / "deep"
-    assert cli.main(["parse", str(artefact()), str(photos / where), "-o", str(output)]) == 2
+    assert cli.main(["parse", "-a", str(artefact()), str(photos / where), "-o", str(output)]) == 2
     assert "choose another output folder" in capsys.readouterr().err
     assert (photos / "deep" / "b.png").read_bytes() == before
 
 
 def test_two_photos_for_one_file_are_named(artefact, photos, tmp_path, capsys):
     Image.open(photos / "a.jpg").save(photos / "a.png")
-    assert cli.main(["parse", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "a.jpg" in said and "a.png" in said and "parse them apart" in said
 
@@ -99,7 +100,7 @@ def test_what_is_missing_is_named(artefact, photos, tmp_path, capsys, missing):
     (tmp_path / "empty").mkdir()
     source = {"artefact": photos, "photo": tmp_path / "gone.jpg", "empty folder": tmp_path / "empty"}[missing]
     model = tmp_path / "gone.onnx" if missing == "artefact" else artefact()
-    assert cli.main(["parse", str(model), str(source), "-o", str(tmp_path / "out")]) == 2
+    assert cli.main(["parse", "-a", str(model), str(source), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("m2fp-kd: ") and ("gone" in said or "empty" in said)
     assert "Traceback" not in said
@@ -107,7 +108,7 @@ def test_what_is_missing_is_named(artefact, photos, tmp_path, capsys, missing):
 
 def test_a_failing_disk_stops_the_work(artefact, photos, tmp_path, capsys):
     (tmp_path / "out").write_text("a file where the folder should be")
-    assert cli.main(["parse", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
     assert "out" in capsys.readouterr().err
 
 
@@ -116,7 +117,7 @@ def test_ctrl_c_says_how_to_go_on(artefact, photos, tmp_path, capsys, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_parse_one", interrupted)
-    assert cli.main(["parse", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 130
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 130
     assert "--resume" in capsys.readouterr().err
 
 
@@ -138,3 +139,13 @@ def test_help_comes_quickly_and_shows_examples():
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True)
     assert done.stdout.startswith("set()"), "nothing heavy before there is work"
     assert "examples:" in done.stdout and "Exit code:" in done.stdout
+
+
+def test_the_demo_parses_straight_after_installation(tmp_path, photos, capsys):
+    assert cli.main(["parse", str(photos / "a.jpg"), "-o", str(tmp_path / "out")]) == 0
+    assert "demo" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.png").is_file() and (tmp_path / "out" / "a_mosaic.jpg").is_file()
+    files = list(cli.DEMO.iterdir())
+    assert sum(file.stat().st_size for file in files) < 5e6
+    card = load_card(cli.DEMO / "model.onnx")
+    assert card.precision == "int8" and card.labels.name == "cihp" and card.teacher["licence"].startswith("Apache-2.0")

@@ -23,7 +23,15 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 def server(request, artefact):  # noqa: F811
     """A server's address and its artefact."""
     folder = artefact()
-    command = [sys.executable, "-m", "m2fp_kd.runtime.cli", "serve", str(folder), "--port=0", "--engine=onnxruntime"]
+    command = [
+        sys.executable,
+        "-m",
+        "m2fp_kd.runtime.cli",
+        "serve",
+        f"--artefact={folder}",
+        "--port=0",
+        "--engine=onnxruntime",
+    ]
     process = subprocess.Popen([*command, "--megabytes=1"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said = ""

@@ -11,14 +11,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+DEMO = Path(__file__).parents[1] / "demo"
+"""The artefact that comes with the package."""
+
 EXAMPLES = """examples:
-  m2fp-kd parse artefacts/int8 photo.jpg -o out             one photo
-  m2fp-kd parse artefacts/int8 photos/ more/ -o out         folders, with all that is below them
-  m2fp-kd parse artefacts/int8 photos/ -o out --resume      go on where an earlier call stopped
-  m2fp-kd parse artefacts/int8 photos/ -o out --json > log  one JSON line per photo: parts, persons, timings
-  m2fp-kd serve artefacts/int8                              web page and API at http://127.0.0.1:8000/
-  m2fp-kd serve artefacts/int8 --full m2fp/int8             with a switch between the student and the full M2FP
-  m2fp-kd card artefacts/int8                               what the artefact is and how well it was checked
+  m2fp-kd parse photo.jpg                              try it: part map and mosaic in parsed/
+  m2fp-kd parse -a artefacts/int8 photos/ more/ -o out  folders, with all that is below them
+  m2fp-kd parse -a artefacts/int8 photos/ --resume     go on where an earlier call stopped
+  m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
+  m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
+  m2fp-kd serve -a artefacts/int8 --full m2fp/int8     with a switch between the student and the full M2FP
+  m2fp-kd card artefacts/int8                          what the artefact is and how well it was checked
 
 For NAME.jpg, parse writes NAME.png, whose pixel values are part indices (with the label set's palette, at the photo's
 own upright size), and NAME_mosaic.jpg, the photo beside its parts with a legend. Folders keep their structure.
@@ -58,11 +61,11 @@ def _arguments() -> argparse.ArgumentParser:
     commands = command.add_subparsers(required=True, metavar="COMMAND")
 
     parse = commands.add_parser("parse", help="part maps and mosaics of photos", **style)
-    parse.add_argument(
-        "artefact", metavar="ARTEFACT", type=Path, help="model file (.onnx, .xml, .pt, .pt2) or its folder"
-    )
     parse.add_argument("photos", metavar="PHOTO|FOLDER", type=Path, nargs="+")
-    parse.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write to")
+    _add_artefact(parse)
+    parse.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("parsed"), help="folder to write to (default: parsed)"
+    )
     parse.add_argument(
         "--engine",
         metavar="NAME",
@@ -78,7 +81,7 @@ def _arguments() -> argparse.ArgumentParser:
     parse.set_defaults(run=_parse)
 
     serve = commands.add_parser("serve", help="the web page and the API", **style)
-    serve.add_argument("artefact", metavar="ARTEFACT", type=Path, help="the student")
+    _add_artefact(serve)
     serve.add_argument("--full", metavar="ARTEFACT", type=Path, help="an exported M2FP, for the light-mode switch")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for every address of this machine")
     serve.add_argument("--port", type=int, default=8000)
@@ -92,16 +95,31 @@ def _arguments() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
 
     card = commands.add_parser("card", help="what an artefact says about itself", **style)
-    card.add_argument("artefact", metavar="ARTEFACT", type=Path)
+    card.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
     card.add_argument("--json", action="store_true", help="print all of it as JSON")
     card.set_defaults(run=_card)
     return command
+
+
+def _add_artefact(command: argparse.ArgumentParser) -> None:
+    words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: a demo that knows drawn people only"
+    command.add_argument("-a", "--artefact", metavar="ARTEFACT", type=Path, default=DEMO, help=words)
+
+
+def _say_demo(artefact: Path) -> None:
+    if artefact == DEMO:
+        print(
+            "the demo was trained on drawn people in six minutes and is poor on photos; -a ARTEFACT takes a real one, "
+            "which train.py makes",
+            file=sys.stderr,
+        )
 
 
 def _parse(options: argparse.Namespace) -> int:
     from m2fp_kd.runtime.geometry import PhotoError
     from m2fp_kd.runtime.parser import Parser
 
+    _say_demo(options.artefact)
     jobs = plan(options.photos, options.output)
     waiting = [job for job in jobs if not (options.resume and job.done)]
     parser = Parser.load(options.artefact, options.engine, options.threads, options.arithmetic)
@@ -197,6 +215,7 @@ def _serve(options: argparse.Namespace) -> int:
         raise ValueError(f"{error.name} is not installed: pip install 'm2fp-kd[serve]'") from error
     from m2fp_kd.serve.settings import Settings
 
+    _say_demo(options.artefact)
     given = {"waiting": options.waiting, "megabytes": options.megabytes}
     given |= {"requests_per_minute": options.requests_per_minute}
     given |= {"token": options.token or os.environ.get("M2FP_KD_TOKEN")}
