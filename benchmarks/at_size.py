@@ -2,6 +2,7 @@
 
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
     python benchmarks/at_size.py resnet101 --size 512 --out DIR     an M2FP as published, untrained
+    python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
 Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`. INT8 is calibrated on a few synthetic scenes:
@@ -14,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from m2fp_kd.checkpoints.network import load_network
@@ -26,19 +28,25 @@ from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry, place
 
 SCENES = 4
 
 
-def load(source: str) -> tuple[nn.Module, LabelSet]:
-    """The network of a file, or an untrained M2FP for CIHP on the backbone that `source` names."""
-    if source in BACKBONES:
-        labels = load_label_set("cihp")
-        return build_m2fp(build_backbone(source), num_classes=labels.num_parts + 1).eval(), labels
-    network = load_network(source)
-    return network.module, network.labels
+def load(source: str, student: str | None) -> tuple[nn.Module, LabelSet]:
+    """The network of a file, or an untrained one for CIHP on the backbone that `source` names."""
+    if source not in BACKBONES:
+        network = load_network(source)
+        return network.module, network.labels
+    torch.manual_seed(0)
+    backbone, labels = build_backbone(source), load_label_set("cihp")
+    if student == "fpn":
+        return FPNStudent(backbone, labels.num_parts).eval(), labels
+    if student == "m2fp":
+        return M2FPStudent(backbone, labels.num_parts, labels.has_human).eval(), labels
+    return build_m2fp(backbone, labels.num_classes).eval(), labels
 
 
 def prune(network: nn.Module, size: int, reduction: float) -> None:
@@ -50,14 +58,17 @@ def prune(network: nn.Module, size: int, reduction: float) -> None:
 
 def main() -> None:
     command = argparse.ArgumentParser(description="Export a network for another input size, to measure its speed.")
-    command.add_argument("network", help=f"FILE.json of a run, or an untrained M2FP: {', '.join(BACKBONES)}")
+    command.add_argument(
+        "network", help=f"FILE.json of a run, or the backbone of an untrained M2FP: {', '.join(BACKBONES)}"
+    )
+    command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
     command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
     command.add_argument("--out", type=Path, required=True)
     options = command.parse_args()
     if options.size < STRIDE or options.size % STRIDE:
         command.error(f"--size must be a multiple of {STRIDE}")
-    network, labels = load(options.network)
+    network, labels = load(options.network, options.student)
     if options.prune:
         prune(network, options.size, options.prune)
     geometry = Geometry(options.size, fixed=True)
