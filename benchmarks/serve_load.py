@@ -150,7 +150,7 @@ def main() -> None:
     options = command.parse_args()
     if options.naive:
         return naive(options.artefact, options.threads)
-    ours = [sys.executable, "-m", "m2fp_kd.runtime.cli", "serve", f"--artefact={options.artefact}", "--port=0"]
+    ours = [sys.executable, "-m", "m2fp_kd.cli", "serve", f"--artefact={options.artefact}", "--port=0"]
     ours += ["--requests-per-minute=0", f"--streams={options.threads}"]
     if options.requests:
         with running(ours) as (pid, port):

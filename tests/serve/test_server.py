@@ -26,7 +26,7 @@ def server(request, artefact):  # noqa: F811
     command = [
         sys.executable,
         "-m",
-        "m2fp_kd.runtime.cli",
+        "m2fp_kd.cli",
         "serve",
         f"--artefact={folder}",
         "--port=0",

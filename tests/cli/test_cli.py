@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.runtime import cli
+from m2fp_kd import cli
+from m2fp_kd.cli import parse
+from m2fp_kd.cli.options import DEMO
 from m2fp_kd.runtime.artefact import load_card
 
 
@@ -116,25 +118,34 @@ def test_ctrl_c_says_how_to_go_on(artefact, photos, tmp_path, capsys, monkeypatc
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_parse_one", interrupted)
+    monkeypatch.setattr(parse, "_parse_one", interrupted)
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 130
     assert "--resume" in capsys.readouterr().err
 
 
 def test_card_for_people_and_for_programs(artefact, capsys):
-    folder = artefact(teacher={"name": "m2fp", "licence": "CC BY-NC 4.0"}, latency={"openvino": {"p50_ms": 13.5}})
+    hop = {"pixel_agreement": 0.98765, "miou_change": -0.0012, "passed": True}
+    hop |= {"worst_part": "blue", "worst_part_change": -0.02}
+    folder = artefact(
+        teacher={"name": "m2fp", "licence": "CC BY-NC 4.0"},
+        latency={"openvino": {"p50_ms": 13.52, "threads": 2, "cpu": "Some CPU"}},
+        parity={"fp32 -> int8": hop},
+        sizes={"parameters": 3_210_000},
+        float_layers={"classifier": 0.4},
+    )
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
-    assert "colours: background, green, blue" in text
-    assert "CC BY-NC 4.0" in text and "latency openvino p50 ms  13.5" in text
+    for words in (
+        "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0", "13.5 ms a photo, 2 threads, Some CPU",
+        "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU -0.12 points, most lost: blue -2.00", "classifier",
+    ):  # fmt: skip
+        assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["teacher"]["licence"] == "CC BY-NC 4.0"
 
 
 def test_help_comes_quickly_and_shows_examples():
-    program = (
-        "import sys; from m2fp_kd.runtime import cli; print({'numpy', 'PIL'} & set(sys.modules)); cli.main(['-h'])"
-    )
+    program = "import sys; from m2fp_kd import cli; print({'numpy', 'PIL'} & set(sys.modules)); cli.main(['-h'])"
     path = ":".join(sys.path)
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True)
     assert done.stdout.startswith("set()"), "nothing heavy before there is work"
@@ -145,7 +156,7 @@ def test_the_demo_parses_straight_after_installation(tmp_path, photos, capsys):
     assert cli.main(["parse", str(photos / "a.jpg"), "-o", str(tmp_path / "out")]) == 0
     assert "demo" in capsys.readouterr().err
     assert (tmp_path / "out" / "a.png").is_file() and (tmp_path / "out" / "a_mosaic.jpg").is_file()
-    files = list(cli.DEMO.iterdir())
+    files = list(DEMO.iterdir())
     assert sum(file.stat().st_size for file in files) < 5e6
-    card = load_card(cli.DEMO / "model.onnx")
+    card = load_card(DEMO / "model.onnx")
     assert card.precision == "int8" and card.labels.name == "cihp" and card.teacher["licence"].startswith("Apache-2.0")

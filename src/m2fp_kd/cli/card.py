@@ -1,0 +1,77 @@
+"""`m2fp-kd card`: what an artefact says about itself."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from m2fp_kd.cli.options import DEMO, STYLE
+
+if TYPE_CHECKING:
+    from m2fp_kd.runtime.artefact import Card
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    command = commands.add_parser("card", help="what an artefact says about itself", **STYLE)
+    command.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
+    command.add_argument("--json", action="store_true", help="print all of it as JSON")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the card."""
+    from m2fp_kd.runtime.artefact import find_model, load_card
+    from m2fp_kd.runtime.files import model_files
+
+    model = find_model(options.artefact)
+    card = load_card(model)
+    if options.json:
+        print(json.dumps(card.to_dict(), indent=2))
+        return 0
+    size = sum(file.stat().st_size for file in model_files(model)) / 1e6
+    rows = [("model", f"{model} ({size:.1f} MB)"), *describe(card)]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}")
+    return 0
+
+
+def describe(card: "Card") -> Iterator[tuple[str, str]]:
+    """The card in a few lines: name and text of each; what is not known is left out."""
+    yield "network", f"{card.precision}, {card.head} head, {card.sizes.get('parameters', 0) / 1e6:.2f} M parameters"
+    fixed = "padded to a square" if card.geometry["fixed"] else "any shape"
+    yield "photos", f"longest side {card.geometry['size']} pixels, {fixed}"
+    yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
+    yield "people", "persons" if card.people == "persons" else "not told apart (connected regions)"
+    yield "outputs", ", ".join(card.outputs)
+    for name in ("name", "trained_on", "licence"):
+        if value := card.teacher.get(name):
+            yield f"teacher, {name.replace('_', ' ')}", str(value)
+    if name := card.data.get("name"):
+        yield "data", str(name)
+    for hop, facts in card.parity.items():
+        yield "parity", _parity(hop, facts)
+    if card.float_layers:
+        yield "left in fp32", ", ".join(card.float_layers)
+    for engine, facts in card.latency.items():
+        known = [f"{facts['p50_ms']:.1f} ms a photo"]
+        known += [f"{facts['threads']} threads"] if facts.get("threads") else []
+        known += [str(facts[name]) for name in ("arithmetic", "cpu") if facts.get(name)]
+        yield f"in {engine}", ", ".join(known)
+    if card.versions:
+        yield "made with", ", ".join(f"{name} {number}" for name, number in card.versions.items())
+    if card.git_commit:
+        yield "commit", card.git_commit
+    for name, digest in card.parents.items():
+        yield f"from {name}", f"SHA-256 {digest[:16]}…"
+
+
+def _parity(hop: str, facts: dict[str, Any]) -> str:
+    text = f"{'passed' if facts['passed'] else 'FAILED'}  {hop}: {100 * facts['pixel_agreement']:.2f} % of pixels agree"
+    if facts.get("miou_change") is not None:
+        text += f", mIoU {100 * facts['miou_change']:+.2f} points"
+    if facts.get("worst_part_change") is not None:
+        text += f", most lost: {facts['worst_part']} {100 * facts['worst_part_change']:+.2f}"
+    return text
