@@ -49,8 +49,8 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
     for name in ("name", "trained_on", "licence"):
         if value := card.teacher.get(name):
             yield f"teacher, {name.replace('_', ' ')}", str(value)
-    if name := card.data.get("name"):
-        yield "data", str(name)
+    if data := card.data.get("name"):
+        yield "data", str(data)
     for hop, facts in card.parity.items():
         yield "parity", _parity(hop, facts)
     if card.float_layers:
