@@ -5,7 +5,8 @@
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
-Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`. INT8 is calibrated on a few synthetic scenes:
+Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
+DIR/program. INT8 is calibrated on a few synthetic scenes:
 good enough for speed. What a network sees at a size that it was not trained at, or pruned and not fine-tuned, is no
 measure of its quality.
 """
@@ -20,6 +21,8 @@ from torch import nn
 
 from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.compress.export.onnx import export_onnx
+from m2fp_kd.compress.export.program import export_program
+from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.pruning import Goal, measure, prune_towards
@@ -64,6 +67,7 @@ def main() -> None:
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
     command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
+    command.add_argument("--pytorch", action="store_true", help="TorchScript and torch.export as well")
     command.add_argument("--out", type=Path, required=True)
     options = command.parse_args()
     if options.size < STRIDE or options.size % STRIDE:
@@ -80,6 +84,9 @@ def main() -> None:
     card = load_card(fp32)
     quantise_static(fp32, (place(scene, geometry)[0][None] for scene in scenes), int8, replace(card, precision="int8"))
     print(f"{fp32}\n{int8}")
+    if options.pytorch:
+        export_torchscript(network, options.out / "torchscript" / "model.pt", card)
+        export_program(network, options.out / "program" / "model.pt2", card)
 
 
 if __name__ == "__main__":
