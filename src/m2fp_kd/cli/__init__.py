@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from m2fp_kd.cli import card, export, parse, serve
+from m2fp_kd.cli import bench, card, export, parse, serve
 from m2fp_kd.cli.options import STYLE
 
 
@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     command = argparse.ArgumentParser(prog="m2fp-kd", description="Human parsing on a CPU.", **STYLE)
     commands = command.add_subparsers(required=True, metavar="COMMAND")
-    for one in (parse, serve, card, export):
+    for one in (parse, serve, bench, card, export):
         one.add(commands)
     options = command.parse_args(arguments)
     try:

@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
   m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
   m2fp-kd serve -a artefacts/int8 --full m2fp/int8     with a switch between the student and the full M2FP
+  m2fp-kd bench artefacts/fp32 artefacts/int8          which is the fastest on this machine
   m2fp-kd card artefacts/int8                          what the artefact is and how well it was checked
 
 For NAME.jpg, parse writes NAME.png, whose pixel values are part indices (with the label set's palette, at the photo's

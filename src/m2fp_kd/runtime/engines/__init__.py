@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2fp_kd.runtime.engines.engine import INPUT, Engine, EngineError
 
-__all__ = ["ARITHMETICS", "ENGINES", "INPUT", "Engine", "EngineError", "open_engine", "read_metadata"]
+__all__ = ["ARITHMETICS", "ENGINES", "INPUT", "Engine", "EngineError", "engines_for", "open_engine", "read_metadata"]
 
 ENGINES = {
     "openvino": (".onnx", ".xml"),
@@ -63,6 +63,11 @@ def open_engine(
         raise
     except Exception as error:  # each engine has its own kinds of error
         raise EngineError(f"{path}: {name} cannot load it ({error})") from error
+
+
+def engines_for(path: Path) -> list[str]:
+    """The installed engines that run such a file, in order of preference."""
+    return [name for name, suffixes in ENGINES.items() if path.suffix in suffixes and find_spec(INSTALL[name][0])]
 
 
 def read_metadata(path: Path, key: str) -> str | None:

@@ -1,0 +1,120 @@
+"""`m2fp-kd bench`: what artefacts cost on this machine, and which is the fastest."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from m2fp_kd.cli.options import DEMO, STYLE
+
+if TYPE_CHECKING:
+    from m2fp_kd.evaluation.measure import Measurement
+
+ROUNDS = 3
+RUNS = 50
+SECONDS = 1.0
+"""Of timed calls in each round."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An artefact in an engine: medians over the rounds, and the most memory.
+
+    Attributes:
+        artefact: as it was named.
+        precision: "fp32" or "int8".
+    """
+
+    artefact: str
+    precision: str
+    engine: str
+    arithmetic: str
+    p50_ms: float
+    p95_ms: float
+    first_ms: float
+    peak_mb: float
+    megabytes: float
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    command = commands.add_parser("bench", help="speed, size and memory on this machine", **STYLE)
+    command.add_argument("artefacts", metavar="ARTEFACT", type=Path, nargs="*", default=[DEMO])
+    command.add_argument("--photos", metavar="PHOTO|FOLDER", type=Path, nargs="+", default=[], help="default: noise")
+    command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
+    command.add_argument("--pick", action="store_true", help="print only the options that name the fastest")
+    command.add_argument("--json", action="store_true", help="print everything as JSON")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, each in a process of its own and in turns; print a table, JSON, or the fastest."""
+    rows = sorted(measured(options.artefacts, options.photos, options.threads), key=lambda row: row.p50_ms)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    elif options.pick:
+        print(f"--artefact {rows[0].artefact} --engine {rows[0].engine}")
+    else:
+        print(f"{'ms':>8} {'p95':>8} {'first':>7} {'MB':>7} {'memory':>7}  artefact")
+        for row in rows:
+            what = f"{row.artefact} ({row.engine}, {row.arithmetic})"
+            cells = f"{row.p50_ms:8.1f} {row.p95_ms:8.1f} {row.first_ms:7.0f} {row.megabytes:7.2f} {row.peak_mb:7.0f}"
+            print(f"{cells}  {what}")
+    for line in slower_int8(rows):
+        print(line, file=sys.stderr)
+    return 0
+
+
+def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> list[Timed]:
+    """Every artefact in every installed engine that runs it.
+
+    Raises:
+        FileNotFoundError, ArtefactError: an artefact that cannot be used.
+        ValueError: no installed engine runs any of them.
+    """
+    from m2fp_kd.evaluation.child import ChildError
+    from m2fp_kd.evaluation.measure import measure
+    from m2fp_kd.runtime.artefact import find_model, load_card
+    from m2fp_kd.runtime.engines import engines_for
+
+    able = [(path, engine) for path in artefacts for engine in engines_for(find_model(path))]
+    if not able:
+        raise ValueError("no engine for these artefacts is installed: pip install 'm2fp-kd[serve]'")
+    taken: dict[tuple[Path, str], list[Measurement]] = {pair: [] for pair in able}
+    for _ in range(ROUNDS):
+        for path, engine in able:
+            try:
+                one = measure(path, photos, RUNS, threads, engine, seconds=SECONDS, keep=True)
+            except ChildError as error:
+                raise ValueError(f"{path} in {engine}: {error.reason}") from error
+            taken[path, engine].append(one)
+    return [
+        Timed(
+            str(path),
+            load_card(find_model(path)).precision,
+            engine,
+            str(rounds[0].arithmetic),
+            median(one.p50_ms for one in rounds),
+            median(one.p95_ms for one in rounds),
+            median(one.first_ms or 0 for one in rounds),
+            max(one.peak_mb or 0 for one in rounds),
+            rounds[0].megabytes or 0,
+        )
+        for (path, engine), rounds in taken.items()
+    ]
+
+
+def slower_int8(rows: list[Timed]) -> list[str]:
+    """A sentence for each engine in which the fastest INT8 artefact is slower than the fastest fp32 one."""
+    sentences = []
+    for engine in dict.fromkeys(row.engine for row in rows):
+        times: dict[str, list[float]] = {"fp32": [], "int8": []}
+        for row in rows:
+            if row.engine == engine:
+                times[row.precision].append(row.p50_ms)
+        if all(times.values()) and (int8 := min(times["int8"])) > (fp32 := min(times["fp32"])):
+            sentences.append(f"in {engine} INT8 is slower here than fp32: {int8:.1f} and {fp32:.1f} ms")
+    return sentences
