@@ -1,0 +1,56 @@
+/** The service's HTTP API. */
+
+/** An answer that is an error. `retryAfter`: seconds after which the same request may succeed, if it may. */
+export class ApiError extends Error {
+  constructor(code, message, retryAfter = null) {
+    super(message);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The server's models, limits, and whether it wants a token. */
+export const getModels = (token) => ask("api/models", { headers: bearer(token) });
+
+/**
+ * Parse a photo.
+ * @param {Blob} photo
+ * @param {string} mode
+ * @param {string} wants kinds of results, separated by commas
+ * @param {string} token "" for none
+ * @param {AbortSignal} signal
+ */
+export function parse(photo, mode, wants, token, signal) {
+  const body = new FormData();
+  body.append("photo", photo, photo.name ?? "photo");
+  const query = new URLSearchParams({ mode, return: wants });
+  return ask(`api/parse?${query}`, { method: "POST", headers: bearer(token), body, signal });
+}
+
+/** One of the example pictures. */
+export async function getExample(name) {
+  const response = await reach(`static/examples/${name}.jpg`);
+  return new File([await response.blob()], `${name}.jpg`, { type: "image/jpeg" });
+}
+
+const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
+async function ask(address, options) {
+  const response = await reach(address, options);
+  const answer = await response.json().catch(unlessAborted(null));
+  if (response.ok && answer) return answer;
+  const { code, message } = answer?.error ?? { code: "internal", message: `HTTP ${response.status}` };
+  throw new ApiError(code, message, Number(response.headers.get("Retry-After")) || null);
+}
+
+async function reach(address, options) {
+  const response = await fetch(address, options).catch(unlessAborted(null));
+  if (response === null) throw new ApiError("unreachable", address);
+  return response;
+}
+
+/** Answers a failure with `value`, but not one that we caused ourselves. */
+const unlessAborted = (value) => (error) => {
+  if (error.name === "AbortError") throw error;
+  return value;
+};

@@ -1,0 +1,22 @@
+/** Chinese names of the parts of the label sets that come with m2fp-kd. */
+export const PARTS_ZH = {
+  background: "背景", hat: "帽子", hair: "头发", glove: "手套", sunglasses: "墨镜", "upper-clothes": "上衣",
+  dress: "连衣裙", coat: "外套", socks: "袜子", pants: "裤子", "torso-skin": "躯干皮肤", scarf: "围巾", skirt: "半身裙",
+  face: "脸", "left-arm": "左臂", "right-arm": "右臂", "left-leg": "左腿", "right-leg": "右腿", "left-shoe": "左鞋",
+  "right-shoe": "右鞋", jumpsuits: "连体裤", belt: "腰带", bag: "包", "lower-arm": "前臂", head: "头部",
+  "upper-leg": "大腿", torso: "躯干", "lower-leg": "小腿", "upper-arm": "上臂", cap: "鸭舌帽", helmet: "头盔",
+  "left-hand": "左手", "right-hand": "右手", protector: "护具", bikini: "比基尼", jacket: "夹克", "t-shirt": "T 恤",
+  "polo-shirt": "Polo 衫", sweater: "毛衣", singlet: "背心", shorts: "短裤", stockings: "长筒袜", "left-boot": "左靴",
+  "right-boot": "右靴", "left-high-heel": "左高跟鞋", "right-high-heel": "右高跟鞋", "left-sandal": "左凉鞋",
+  "right-sandal": "右凉鞋", "left-foot": "左脚", "right-foot": "右脚", robe: "长袍", jumpsuit: "连体裤",
+  "other-full-body-clothes": "其他全身衣物", headwear: "头饰", backpack: "背包", ball: "球", bat: "球棒", bottle: "瓶子",
+  "carry-bag": "手提包", case: "箱子", eyewear: "眼镜", umbrella: "雨伞", wallet: "钱包", watch: "手表",
+  wristband: "腕带", tie: "领带", "other-accessory": "其他配饰", "other-upper-body-clothes": "其他上身衣物",
+  "other-lower-body-clothes": "其他下身衣物", accessories: "配饰", blazer: "西装外套", blouse: "女式衬衫",
+  bodysuit: "紧身衣", boots: "靴子", bra: "胸罩", bracelet: "手链", cape: "斗篷", cardigan: "开衫", clogs: "木屐鞋",
+  earrings: "耳环", flats: "平底鞋", glasses: "眼镜", gloves: "手套", heels: "高跟鞋", hoodie: "连帽衫",
+  intimate: "内衣", jeans: "牛仔裤", jumper: "套头衫", leggings: "打底裤", loafers: "乐福鞋", necklace: "项链",
+  panties: "女式内裤", pumps: "浅口鞋", purse: "手袋", ring: "戒指", romper: "连体短裤", sandals: "凉鞋", shirt: "衬衫",
+  shoes: "鞋", skin: "皮肤", sneakers: "运动鞋", suit: "套装", sweatshirt: "卫衣", swimwear: "泳装", tights: "连裤袜",
+  top: "上装", vest: "马甲", wedges: "坡跟鞋",
+};

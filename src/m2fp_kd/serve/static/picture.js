@@ -1,0 +1,134 @@
+/** The photo with the parts laid over it. */
+
+import { el } from "./dom.js";
+import { drawn, packed } from "./part_map.js";
+
+const VEIL = packed(8, 11, 17, 175);
+const FAINTEST = 0.45;
+
+export class Picture {
+  /**
+   * @param {HTMLElement} frame holds the canvases "photo" and "overlay", a "box", a "tip" and the "divider"
+   * @param {(name: string|null) => string} describe called with the part under the pointer; says what the tip shows
+   */
+  constructor(frame, describe) {
+    this.frame = frame;
+    this.describe = describe;
+    this.layers = [];
+    this.opacity = 0.6;
+    this.divide = 0.5;
+    this.part = null;
+    for (const name of ["photo", "overlay", "box", "tip"]) this[name] = frame.querySelector(`.${name}`);
+    frame.addEventListener("pointermove", (event) => this.point(event));
+    frame.addEventListener("pointerleave", () => this.leave());
+  }
+
+  /** Show another photo, without its parts. One that the browser cannot decode leaves the picture empty. */
+  async load(blob) {
+    this.blob = blob;
+    this.setLayers([]);
+    const image = await createImageBitmap(blob).catch(() => null);
+    if (this.blob === blob) this.place(drawn(image ?? el("canvas", { width: 4, height: 1 }), true));
+    image?.close();
+  }
+
+  place(canvas) {
+    const { width, height } = canvas;
+    Object.assign(this.photo, { width, height });
+    this.photo.getContext("2d").drawImage(canvas, 0, 0);
+    this.frame.style.setProperty("--ratio", width / height);
+  }
+
+  /** Lay these part maps over the photo: none, one, or two with a divider between them. */
+  setLayers(layers) {
+    this.layers = layers;
+    if (layers.length) {
+      const { width, height } = layers[0];
+      Object.assign(this.overlay, { width, height });
+    }
+    this.leave();
+    this.draw();
+  }
+
+  setOpacity(opacity) {
+    this.opacity = opacity;
+    this.draw();
+  }
+
+  /** Move the divider: the first layer is left of it. */
+  setDivide(divide) {
+    this.divide = divide;
+    this.draw();
+  }
+
+  /** Show the part of that name alone; null: all parts. */
+  setPart(name) {
+    this.part = name;
+    this.draw();
+  }
+
+  /** Draw a box (left, top, right, bottom) in the pixels of a photo of `size` (height, width); null: none. */
+  setBox(box, size) {
+    this.box.hidden = !box;
+    if (!box) return;
+    const [left, top, right, bottom] = box;
+    const [height, width] = size;
+    const shares = {
+      left: left / width,
+      top: top / height,
+      width: (right - left) / width,
+      height: (bottom - top) / height,
+    };
+    for (const [side, share] of Object.entries(shares)) this.box.style[side] = `${100 * share}%`;
+  }
+
+  draw() {
+    const context = this.overlay.getContext("2d");
+    const { width, height } = this.overlay;
+    context.clearRect(0, 0, width, height);
+    if (!this.layers.length) return;
+    const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    const edge = this.layers.length > 1 ? Math.round(this.divide * width) : width;
+    this.layers.forEach((layer, side) => {
+      const colours = this.coloursOf(layer.labels);
+      const [from, to] = side ? [edge, width] : [0, edge];
+      for (let row = 0; row < pixels.length; row += width)
+        for (let i = row + from; i < row + to; i++) pixels[i] = colours[layer.indices[i]];
+    });
+    context.putImageData(image, 0, 0);
+  }
+
+  /** What each part index is drawn as. */
+  coloursOf({ parts, colours }) {
+    const alone = this.part === null ? this.opacity : Math.max(FAINTEST, this.opacity);
+    return Uint32Array.from(parts, (name, index) => {
+      if (this.part !== null && name !== this.part) return VEIL;
+      return index ? packed(...colours[index], Math.round(255 * alone)) : 0;
+    });
+  }
+
+  point(event) {
+    const area = this.frame.getBoundingClientRect();
+    const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
+    const name = this.partAt(x, y);
+    this.tip.textContent = this.describe(name);
+    this.tip.hidden = name === null;
+    this.tip.style.left = `${event.clientX - area.left}px`;
+    this.tip.style.top = `${event.clientY - area.top}px`;
+    this.tip.classList.toggle("flipped", x > 0.6);
+  }
+
+  /** The part at a place given in shares of width and height; null on the background and where nothing is known. */
+  partAt(x, y) {
+    const layer = this.layers[this.layers.length > 1 && x >= this.divide ? 1 : 0];
+    if (!layer || x < 0 || y < 0 || x >= 1 || y >= 1) return null;
+    const index = layer.indices[Math.floor(y * layer.height) * layer.width + Math.floor(x * layer.width)];
+    return index ? layer.labels.parts[index] : null;
+  }
+
+  leave() {
+    this.tip.hidden = true;
+    this.describe(null);
+  }
+}
