@@ -109,8 +109,8 @@ def test_several_streams_run_at_the_same_time():
     worker = Worker(streams, waiting=4, together=1)
     with ThreadPoolExecutor() as pool:
         both = [in_the_background(pool, worker, value) for value in (1, 2)]
+        assert all(stream.busy.wait(10) for stream in streams)
         for stream in streams:
-            assert stream.busy.wait(10)
             stream.go.set()
         assert sorted(one.result()[0][0] for one in both) == [1, 2]
     worker.close()

@@ -14,6 +14,9 @@ TOGETHER = 4
 """Most photos in one call of a network: what waits meanwhile, no more."""
 
 
+TITLES = {"fpn": "per-pixel parser", "m2fp": "mask classifier"}
+
+
 @dataclass(frozen=True)
 class Model:
     """A model that photos can be sent to.
@@ -43,7 +46,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
     together = min(TOGETHER, first.engine.most or TOGETHER)
     facts = {
         "mode": mode,
-        "title": f"{card.head} {card.precision}",
+        "title": f"{TITLES[card.head]}, {card.precision.upper()}",
         "precision": card.precision,
         "megabytes": round(sum(file.stat().st_size for file in model_files(find_model(path))) / 1e6, 2),
         "engine": first.engine.name,

@@ -39,7 +39,7 @@ def _agreement(model: Path, student: torch.nn.Module, card: Card, shape: tuple[i
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_fixed_size_any_batch(student, card, fixed: Path, batch: int) -> None:
-    assert load_card(fixed) == card
+    assert load_card(fixed) == replace(card, outputs=["part_map", "part_logits"])
     assert _agreement(fixed, student, card, (batch, 64, 64, 3)) > 0.999
 
 
