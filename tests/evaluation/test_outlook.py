@@ -31,7 +31,7 @@ def test_range_is_reduced_where_sums_could_overflow(cpu: Cpu, reduced: bool) -> 
 
 def test_without_vnni_int8_saturates_and_gains_little() -> None:
     said = " ".join(outlook(_cpu("AVX2")))
-    assert "overflow" in said and "reduced range" in said and "little speed" in said
+    assert "overflow" in said and "reduced range" in said and "2.1 times as fast as fp32 here at most" in said
     assert "bf16 is not native" in said and "ten times slower" in said
     assert "ONNX Runtime" not in said
     assert "ONNX Runtime's INT8 can be slower" in " ".join(outlook(_cpu("AVX2"), "onnxruntime"))
