@@ -1,6 +1,8 @@
 """Engines give the same, say what they computed in, and explain what they cannot do."""
 
 import importlib.util
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,6 +57,27 @@ def test_callable_from_several_threads(artefact, engine_name):
     with ThreadPoolExecutor(4) as pool:
         for images, outputs in pool.map(lambda index: (IMAGES + index, engine(IMAGES + index)), range(16)):
             np.testing.assert_array_equal(outputs["part_map"], images.argmax(axis=3))
+
+
+def test_the_first_inferences_of_two_threads_do_not_wait_for_each_other(artefact):
+    """A fresh process, since what is set up at the first inference is set up once."""
+    pytest.importorskip("openvino")
+    program = f"""
+import threading
+import numpy as np
+from m2fp_kd.runtime.engines import open_engine
+engines = [open_engine({str(artefact() / "model.onnx")!r}, "openvino", threads=1) for _ in range(4)]
+together = threading.Barrier(4)
+def first(engine):
+    together.wait()
+    engine(np.zeros((1, 32, 32, 3), np.uint8))
+threads = [threading.Thread(target=first, args=(engine,)) for engine in engines]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, timeout=60)
+        assert done.returncode == 0
 
 
 def test_auto_says_what_it_chose(artefact, engine_name):
