@@ -11,8 +11,8 @@ import openvino
 from m2fp_kd.runtime.engines.compiled import compiled_folder
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
-# The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same time,
-# each would wait for the other for ever: one holds the interpreter's lock, the other the set-up's.
+# The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same
+# time, each would wait for the other for ever: one holds the interpreter's lock, the other the set-up's.
 openvino.Type.u8.to_dtype()
 
 
