@@ -84,7 +84,8 @@ def float_nodes(model: ModelProto) -> list[str]:
     They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
     that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
     M2FP's levels to one row of tokens with the first product of it (OpenVINO moves quantisation in front of the joining
-    and then cannot load that product).
+    and then cannot load that product). In networks with queries every resize stays float: where sizes are dynamic,
+    OpenVINO resizes in INT8 wrongly.
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
@@ -92,6 +93,7 @@ def float_nodes(model: ModelProto) -> list[str]:
     masks = reached(nodes, comparisons, until=("MatMul",))
     queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
     tail = reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
+    resizes = [node for node in nodes if node.op_type == "Resize"] if queries else []
     makers = {output: node.op_type for node in nodes for output in node.output}
     rows = [
         node
@@ -100,7 +102,7 @@ def float_nodes(model: ModelProto) -> list[str]:
     ]
     joined = {output for node in rows for output in node.output}
     first = [node for node in nodes if node.op_type == "MatMul" and joined.intersection(node.input)]
-    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first]})
+    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first, *resizes]})
 
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
