@@ -63,7 +63,8 @@ class Distillation(pl.LightningModule):
     ) -> None:
         super().__init__()
         # On CPUs and GPUs alike convolutions are up to twice as fast with channels innermost.
-        self.student = student.to(memory_format=torch.channels_last)
+        # Saved networks come in eval mode, and Lightning leaves a module in the mode that it has.
+        self.student = student.to(memory_format=torch.channels_last).train()
         self.objective = objective
         self.labels = labels
         self.geometry = geometry

@@ -57,9 +57,7 @@ class FineTuner:
             cfg.lr = lr_scale * self.cfg.lr
             cfg.trainer.max_epochs = epochs
             cfg.logger = {"csv": self.cfg.logger.csv}
-        module = self._module(
-            student.train(), cfg
-        )  # saved networks come in eval mode, in which BatchNorm learns nothing
+        module = self._module(student, cfg)
         fit(cfg, module, self._data(), callbacks)
         score = load_best(module, Path(cfg.run_dir) / "checkpoints")
         student.eval()

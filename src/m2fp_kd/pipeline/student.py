@@ -122,16 +122,9 @@ def _new_student(
             f"{cfg.student.checkpoint} knows the parts of '{saved.labels.name}', the data those of "
             f"'{datamodule.labels.name}'; choose data of the student's label set"
         )
-    if original_recipe(saved.recipe) != without_downloads(recipe):
-        raise CheckpointError(
-            f"{cfg.student.checkpoint} holds another network than backbone={cfg.backbone.name} "
-            f"student={cfg.student.name} is; choose those that it was trained with"
-        )
-    return (
-        saved.module,
-        saved.recipe,
-        {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage},
-    )
+    require_network(cfg, saved.recipe)
+    parent = {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
+    return saved.module, saved.recipe, parent
 
 
 def require_network(cfg: DictConfig, recipe: dict[str, Any]) -> None:
