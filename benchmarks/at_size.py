@@ -6,9 +6,8 @@
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
 Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
-DIR/program. INT8 is calibrated on a few synthetic scenes:
-good enough for speed. What a network sees at a size that it was not trained at, or pruned and not fine-tuned, is no
-measure of its quality.
+DIR/program. INT8 is calibrated on a few synthetic scenes: good enough for speed. What a network sees at a size that it
+was not trained at, or pruned and not fine-tuned, is no measure of its quality.
 """
 
 import argparse
@@ -25,7 +24,7 @@ from m2fp_kd.compress.export.program import export_program
 from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.compress.prune.graph import Prunable
-from m2fp_kd.compress.prune.pruning import Goal, measure, prune_towards
+from m2fp_kd.compress.prune.pruning import Goal, measure, prune_untrained
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
@@ -52,13 +51,6 @@ def load(source: str, student: str | None) -> tuple[nn.Module, LabelSet]:
     return build_m2fp(backbone, labels.num_classes).eval(), labels
 
 
-def prune(network: nn.Module, size: int, reduction: float) -> None:
-    """Prune by L1, without the fine-tuning that it takes to keep the quality."""
-    goal = Goal("parameters", reduction, measure(network, size, "parameters"))
-    while not prune_towards(cast(Prunable, network), size, goal, "l1").done:
-        pass
-
-
 def main() -> None:
     command = argparse.ArgumentParser(description="Export a network for another input size, to measure its speed.")
     command.add_argument(
@@ -74,7 +66,8 @@ def main() -> None:
         command.error(f"--size must be a multiple of {STRIDE}")
     network, labels = load(options.network, options.student)
     if options.prune:
-        prune(network, options.size, options.prune)
+        goal = Goal("parameters", options.prune, measure(network, options.size, "parameters"))
+        prune_untrained(cast(Prunable, network), options.size, goal)
     geometry = Geometry(options.size, fixed=True)
     head = "fpn" if isinstance(network, FPNStudent) else "m2fp"
     people = "persons" if head == "m2fp" and labels.has_human else "none"

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from m2fp_kd.data.synthetic import draw_scene
+from m2fp_kd.evaluation.measure import memory_mb
 
 PHOTOS = 8
 SIZE = 512
@@ -80,13 +81,6 @@ def cpu_seconds(pid: int) -> float:
     """CPU time that a process has spent."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
-
-
-def resident_mb(pid: int) -> float:
-    """Memory that a process holds, 10^6 bytes."""
-    found = re.search(r"VmRSS:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024 / 1e6
 
 
 def ask(port: int, data: list[bytes], until: float, most: int) -> tuple[list[float], int]:
@@ -155,7 +149,7 @@ def main() -> None:
     if options.requests:
         with running(ours) as (pid, port):
             for done in range(0, options.requests + 1, options.requests // 10):
-                print(f"{done} requests: {resident_mb(pid):.0f} MB", flush=True)
+                print(f"{done} requests: {memory_mb('VmRSS', pid):.0f} MB", flush=True)
                 if done < options.requests:
                     load(pid, port, 4, 1e9, options.requests // 40)
         return None

@@ -15,16 +15,16 @@ from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 
 FORMAT = "m2fp-kd network, version 2"
+SHRINKERS = ("m2fp_kd.models.fold.build_folded", "m2fp_kd.models.pruned.build_pruned")
+"""Builders that make a network of another, which their recipe holds as ``network``."""
+
 BUILDERS = (
     "m2fp_kd.models.backbones.build_backbone",
-    "m2fp_kd.models.fold.build_folded",
     "m2fp_kd.models.fpn.FPNStudent",
     "m2fp_kd.models.m2fp.build_m2fp",
     "m2fp_kd.models.m2fp_student.M2FPStudent",
-    "m2fp_kd.models.pruned.build_pruned",
+    *SHRINKERS,
 )
-SHRINKERS = ("m2fp_kd.models.fold.build_folded", "m2fp_kd.models.pruned.build_pruned")
-"""Those that make a network of another, which their recipe holds as ``network``."""
 
 
 class CheckpointError(ValueError):

@@ -23,15 +23,14 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the card."""
     from m2fp_kd.runtime.artefact import find_model, load_card
-    from m2fp_kd.runtime.files import model_files
+    from m2fp_kd.runtime.files import megabytes
 
     model = find_model(options.artefact)
     card = load_card(model)
     if options.json:
         print(json.dumps(card.to_dict(), indent=2))
         return 0
-    size = sum(file.stat().st_size for file in model_files(model)) / 1e6
-    rows = [("model", f"{model} ({size:.1f} MB)"), *describe(card)]
+    rows = [("model", f"{model} ({megabytes(model):.1f} MB)"), *describe(card)]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(f"{name:<{width}}  {text}")

@@ -116,9 +116,10 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
             f"no gate for {', '.join(ungated)}: nothing unverified is shipped; set compress.gates.{ungated[0]}"
         )
     taken: set[str] = set()
+    exports = _onnx_exports(steps)
     for key, step in steps.items():
         name = getattr(step, "name", key)
-        if step.kind in ("quantise", "convert") and not taken & _onnx_exports(steps):
+        if step.kind in ("quantise", "convert") and not taken & exports:
             raise OrderError(f"{key} is made from the fp32 ONNX file: add `export` before it")
         if name in taken:
             raise OrderError(f"two steps are named '{name}': give one another name with compress.steps.{key}.name=NAME")

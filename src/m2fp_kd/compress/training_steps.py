@@ -15,8 +15,8 @@ from torch import nn
 from m2fp_kd.compress.int8.qat import finish, prepare
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
-from m2fp_kd.compress.prune.latency import LatencyTable, open_table
-from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards
+from m2fp_kd.compress.prune.latency import open_table
+from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards, prune_untrained
 from m2fp_kd.models.pruned import pruned_recipe
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,8 @@ class Prune:
             path = self.latency_table or f"cache/latency-{self.engine}-{threads}-threads.json"
             table = open_table(path, self.engine, self.threads)
         goal = Goal(self.quantity, self.reduction, measure(student, tuner.size, self.quantity, table))
-        self._require_reachable(student, tuner.size, goal, table)
+        # Whether the goal can be reached, before any time is spent on it.
+        prune_untrained(cast(Prunable, copy.deepcopy(student)), tuner.size, goal, self.most, table)
         callbacks = [ScaleSparsity()] if self.importance == "bn_scale" else []
         if callbacks:
             tuner(student, f"{self.name}/0", self.epochs, self.lr_scale, callbacks)
@@ -115,11 +116,6 @@ class Prune:
             if result.done:
                 break
         return student, pruned_recipe(recipe, student), score
-
-    def _require_reachable(self, student: nn.Module, size: int, goal: Goal, table: LatencyTable | None) -> None:
-        trial = cast(Prunable, copy.deepcopy(student))
-        while not prune_towards(trial, size, goal, "l1", self.most, table).done:
-            pass
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from m2fp_kd.evaluation.child import ChildError, run_child
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.runtime.artefact import find_model
-from m2fp_kd.runtime.files import find_photos, model_files
+from m2fp_kd.runtime.files import find_photos, megabytes
 from m2fp_kd.runtime.geometry import place, read_photo
 from m2fp_kd.runtime.parser import Parser
 
@@ -232,15 +232,15 @@ def measure_here(load: Callable[[], Loaded], options: argparse.Namespace) -> Mea
 
 def artefact_megabytes(artefact: Path) -> float:
     """Size of an artefact's model file(s), without its card, in 10^6 bytes; it is a folder or the model file."""
-    return sum(path.stat().st_size for path in model_files(find_model(artefact))) / 1e6
+    return megabytes(find_model(artefact))
 
 
-def memory_mb(field: str) -> float | None:
-    """A figure of this process, ``VmRSS`` (now) or ``VmHWM`` (peak), in 10^6 bytes; None where there is no ``/proc``.
+def memory_mb(field: str, process: int | str = "self") -> float | None:
+    """A figure of a process, ``VmRSS`` (now) or ``VmHWM`` (peak), in 10^6 bytes; None where there is no ``/proc``.
 
     `resource.getrusage` will not do: its peak is inherited from the process that started this one.
     """
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{process}/status")
     found = status.is_file() and re.search(rf"^{field}:\s*(\d+) kB", status.read_text(), re.MULTILINE)
     return int(found[1]) * 1024 / 1e6 if found else None
 

@@ -7,14 +7,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
+from m2fp_kd.compress.export.capabilities import kind_of
 from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.finish import finish
 from m2fp_kd.pipeline.identity import claim_sources
-from m2fp_kd.pipeline.lineage import teacher_lineage
+from m2fp_kd.pipeline.lineage import saved_card, teacher_lineage
 from m2fp_kd.pipeline.shrink import compress, read_recipe
 from m2fp_kd.pipeline.student import require_network
 from m2fp_kd.pipeline.teacher import load_m2fp, load_teacher
@@ -48,17 +48,12 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     teacher = load_teacher(cfg, datamodule)
     sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.get("sha256")}
     claim_sources(cfg, sources | {"student.checkpoint": network.sha256})
-    check_possible(recipe.artefacts, _kind(network), network.geometry.fixed)
+    kind = kind_of(network.module, saved_card(datamodule, network))
+    check_possible(recipe.artefacts, kind, network.geometry.fixed)
     if recipe.training and not isinstance(network.module, M2FP):
         require_network(cfg, network.recipe)  # fine-tuning takes its losses from the configuration
     result, last = compress(cfg, recipe, datamodule, teacher, network)
     return finish(cfg, datamodule, teacher, last.lineage, result)
-
-
-def _kind(network: Network) -> str:
-    if isinstance(network.module, M2FP):
-        return "teacher"
-    return "m2fp" if isinstance(network.module, M2FPStudent) else "fpn"
 
 
 def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:

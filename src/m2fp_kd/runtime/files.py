@@ -31,10 +31,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) -> None:
     """Write a part map, uint8 (H, W), as a palette PNG whose pixel values are the part indices."""
+    with atomic_path(path) as temporary:
+        index_image(part_map, labels).save(temporary, format="PNG")
+
+
+def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
+    """A part map, uint8 (H, W), as a palette image whose pixel values are the part indices."""
     image = Image.fromarray(np.ascontiguousarray(part_map, dtype=np.uint8))
     image.putpalette(labels.palette())
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+    return image
 
 
 def file_sha256(path: str | Path) -> str:
@@ -46,6 +51,11 @@ def file_sha256(path: str | Path) -> str:
 def model_files(model: Path) -> list[Path]:
     """The files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
     return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]
+
+
+def megabytes(model: Path) -> float:
+    """Size of a model's file(s), 10^6 bytes."""
+    return sum(file.stat().st_size for file in model_files(model)) / 1e6
 
 
 def find_photos(folder: Path) -> list[Path]:

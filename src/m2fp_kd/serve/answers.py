@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.files import index_image
 from m2fp_kd.runtime.formats import rle
 from m2fp_kd.runtime.mosaic import mosaic
 from m2fp_kd.runtime.parsing import Parsing
@@ -77,13 +77,6 @@ def answer(
         mosaic(photo, parsing.part_map, parsing.labels).save(buffer, "JPEG", quality=90, subsampling=0)
         result["mosaic"] = _text(buffer.getvalue())
     return result
-
-
-def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
-    """A part map as a picture whose pixel values are part indices, with the label set's colours as palette."""
-    image = Image.fromarray(part_map)
-    image.putpalette(labels.palette())
-    return image
 
 
 def _png(image: Image.Image) -> bytes:

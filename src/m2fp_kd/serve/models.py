@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.runtime.artefact import find_model
-from m2fp_kd.runtime.files import model_files
+from m2fp_kd.runtime.files import megabytes
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.settings import Settings
 from m2fp_kd.serve.worker import Worker
@@ -48,7 +48,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         "mode": mode,
         "title": f"{TITLES[card.head]}, {card.precision.upper()}",
         "precision": card.precision,
-        "megabytes": round(sum(file.stat().st_size for file in model_files(find_model(path))) / 1e6, 2),
+        "megabytes": round(megabytes(find_model(path)), 2),
         "engine": first.engine.name,
         "arithmetic": first.engine.arithmetic,
         "input": first.geometry.size,

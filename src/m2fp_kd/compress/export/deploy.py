@@ -11,14 +11,13 @@ from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry
+from m2fp_kd.runtime.part_map import STRIDE as LOGIT_STRIDE
 
 OUTPUTS = {
     "fpn": ("part_map", "part_logits"),
     "m2fp": ("part_map", "part_logits", "class_logits", "mask_logits"),
 }
 """Names of the outputs, in order, by the network's head."""
-
-OUTPUT_STRIDE = 4
 
 
 class Deployable(nn.Module):
@@ -53,7 +52,7 @@ class Deployable(nn.Module):
             class_logits (N, Q, C + 1), mask_logits (N, Q, H/4, W/4).
         """
         output = self.student(images.permute(0, 3, 1, 2))
-        logits = F.interpolate(output.part_logits, scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
+        logits = F.interpolate(output.part_logits, scale_factor=LOGIT_STRIDE, mode="bilinear", align_corners=False)
         part_map = logits.argmax(dim=1).to(torch.uint8)
         if output.queries is None:
             return part_map, output.part_logits

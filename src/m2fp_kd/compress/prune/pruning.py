@@ -114,6 +114,21 @@ def prune_towards(
     return PruneResult(before, after, goal, done=after <= goal.target)
 
 
+def prune_untrained(
+    network: Prunable, size: int, goal: Goal, most: float = 0.15, table: LatencyTable | None = None
+) -> None:
+    """Prune a network, in place, all the way to a goal by L1, without the fine-tuning that keeps its quality.
+
+    Args:
+        network, size, goal, most, table: as in `prune_towards`.
+
+    Raises:
+        PruneError: the goal is out of reach.
+    """
+    while not prune_towards(network, size, goal, "l1", most, table).done:
+        pass
+
+
 def _cost(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable | None) -> Cost:
     match quantity:
         case "parameters":
