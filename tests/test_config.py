@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -76,3 +77,21 @@ def test_an_m2fp_student_always_matches_its_masks() -> None:
 def test_the_run_is_named_by_its_settings() -> None:
     first, again, other = composed("seed=1"), composed("seed=1", "ckpt_path=null"), composed("seed=2")
     assert first.name == again.name != other.name
+
+
+@pytest.mark.parametrize("sweep", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
+def test_every_sweep_composes_with_its_plugin(sweep: str) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the sweep extra")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[f"sweep={sweep}"], return_hydra_config=True)
+    plugin = {"optuna": cfg.hydra.sweeper, "parallel": cfg.hydra.launcher, "slurm": cfg.hydra.launcher}[sweep]
+    assert {"optuna": "Optuna", "parallel": "Joblib", "slurm": "Slurm"}[sweep] in plugin._target_
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "wandb_sweep").glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_a_wandb_sweep_sets_is_a_setting(path: Path) -> None:
+    sweep = yaml.safe_load(path.read_text())
+    for name, choices in sweep["parameters"].items():
+        for value in choices.get("values", [choices.get("min")]):
+            OmegaConf.resolve(composed(f"{name}={value}"))
+    assert (CONF.parent / sweep["program"]).is_file() and sweep["metric"]["name"] == "val/mIoU"

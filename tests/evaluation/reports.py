@@ -62,7 +62,9 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
         data={"name": "tiny", "photos": 2, "scored_on": "validation photos"},
         lineage={
             "teacher": {"name": "M2FP", "licence": "CC BY-NC 4.0", "sha256": "ab" * 32},
-            "recipe": {"alpha": 0.7, "temperature": 4.0},
+            "data": {"name": "tiny", "sha256": "cd" * 32},
+            "recipe": {"terms": {"kl": 0.7, "ce": 0.3}, "teacher_terms": ["kl"], "alpha": 0.7, "temperature": 4.0},
+            "student": "fpn",
             "backbone": "resnet18",
             "seed": 3,
             "parent": None,

@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def finished(folder: Path, name: str, mode: RunMode = RunMode.MULTIRUN):
 
 def test_every_job_with_a_report_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = ResultsTable()
+    table.on_multirun_start(finished(tmp_path, "any"))
     for name in ("first", "failed-early", "second"):
         if name != "failed-early":
             write_report(tmp_path / name, tiny_report())
@@ -56,7 +58,7 @@ def test_every_job_with_a_report_has_a_row(tmp_path: Path, capsys: pytest.Captur
     assert [row["run"] for row in rows] == ["first", "second"]
     assert rows[0]["val mIoU %"] == "43.2" and rows[0]["backbone"] == "resnet18"
     printed = capsys.readouterr().out
-    assert "| first | resnet18 |" in printed and "failed-early" not in printed
+    assert "| first | tiny | resnet18 |" in printed and "failed-early" not in printed
 
 
 @pytest.mark.parametrize(("name", "mode"), [("gone", RunMode.MULTIRUN), ("there", RunMode.RUN)])
@@ -64,6 +66,28 @@ def test_without_a_report_or_a_sweep_nothing_is_written(tmp_path: Path, name: st
     write_report(tmp_path / "there", tiny_report())
     ResultsTable().on_job_end(finished(tmp_path, name, mode), None)
     assert not (tmp_path / "sweep.csv").exists()
+
+
+def test_where_recipes_were_compared_their_gain_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = ResultsTable()
+    table.on_multirun_start(finished(tmp_path, "any"))
+    report = replace(tiny_report(), config={"stage": "train"})
+    recipe = {"terms": {"ce": 1.0}, "teacher_terms": [], "temperature": 4.0}
+    write_report(tmp_path / "twin", replace(report, lineage=report.lineage | {"recipe": recipe}))
+    write_report(tmp_path / "distilled", report)
+    for job in ("twin", "distilled"):
+        table.on_job_end(finished(tmp_path, job), None)
+    rows = list(csv.DictReader((tmp_path / "gains.csv").open()))
+    assert [row["gain"] for row in rows] == ["", "+0.00 (one seed)"]
+    assert "teacher minus twin" in capsys.readouterr().out
+
+
+def test_jobs_of_other_processes_are_in_the_table(tmp_path: Path) -> None:
+    ResultsTable().on_multirun_start(finished(tmp_path, "any"))
+    for name in ("first", "second"):
+        write_report(tmp_path / name, tiny_report())
+        ResultsTable().on_job_end(finished(tmp_path, name), None)
+    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 3
 
 
 def test_a_failed_job_takes_no_other_from_the_table(tmp_path: Path) -> None:

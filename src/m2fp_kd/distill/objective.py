@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -88,6 +89,12 @@ class Objective(nn.Module):
         """Return the weighted sum and every term unweighted."""
         values = {name: term(output, batch, target) for name, term in self.terms.items()}
         return torch.stack([self.weights[name] * value for name, value in values.items()]).sum(), values
+
+
+def reads_teacher(term: partial[Term]) -> bool:
+    """Whether a term, not built yet, needs something of the teacher's."""
+    needs: frozenset[str] = term.func.needs  # type: ignore[attr-defined]
+    return any(not name.startswith("student.") for name in needs)
 
 
 def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:

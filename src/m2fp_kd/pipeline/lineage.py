@@ -1,6 +1,7 @@
 """Where a student comes from, as its recipe, its report and the cards of its artefacts say it."""
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from m2fp_kd.checkpoints.network import Network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.distill.objective import reads_teacher
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.teacher import Teacher
@@ -18,9 +20,15 @@ from m2fp_kd.runtime.artefact import Card
 
 
 def student_lineage(
-    cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher, student: nn.Module, parent: dict[str, Any] | None
+    cfg: DictConfig,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    student: nn.Module,
+    terms: Mapping[str, Mapping[str, Any]],
+    parent: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What is known of a student before it is trained; ``parent`` is the student that it starts from."""
+    active = {name: spec for name, spec in terms.items() if spec["weight"]}
     earlier = parent["lineage"]["licences"] if parent else []
     return {
         "teacher": teacher.card,
@@ -29,7 +37,8 @@ def student_lineage(
         "parent": parent,
         "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
         "recipe": {
-            "distill": list(cfg.distill.terms),
+            "terms": {name: spec["weight"] for name, spec in active.items()},
+            "teacher_terms": [name for name, spec in active.items() if reads_teacher(spec["term"])],
             "alpha": cfg.distill.alpha,
             "temperature": cfg.distill.temperature,
         },

@@ -43,7 +43,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)
     network, network_recipe, parent = _new_student(cfg, datamodule)
-    lineage = student_lineage(cfg, datamodule, teacher, network, parent)
+    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
+    lineage = student_lineage(cfg, datamodule, teacher, network, terms, parent)
     claim_sources(
         cfg,
         {
@@ -58,14 +59,14 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         log.info("%s is finished and taken as it is; ckpt_path=null trains it anew", saved)
         result, last = compress(cfg, recipe, datamodule, teacher, load_network(saved))
         return finish(cfg, datamodule, teacher, last.lineage, result)
-    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     module = build_module(cfg, network, terms, datamodule, teacher.source)
     teacher_gives = teacher.source.gives if teacher.source is not None else frozenset()
     module.objective.check(teacher_gives, frozenset(cfg.student.gives))
     save = SaveStudent(saved, Network(network, datamodule.labels, datamodule.geometry, network_recipe, lineage, ""))
     card = student_card(datamodule, network, lineage)
     compression = CompressAfterFit(Path(cfg.run_dir) / "artefacts", card, recipe.first_artefacts, recipe.checks)
-    trainer = fit(cfg, module, datamodule, [PredictionPictures(), save, compression])
+    hopeless = [instantiate(cfg.stop_hopeless)] if cfg.stop_hopeless else []
+    trainer = fit(cfg, module, datamodule, [PredictionPictures(), *hopeless, save, compression])
     if not trainer.is_global_zero or compression.results is None:
         return {}
     result, last = compression.results, load_network(saved)

@@ -1,4 +1,4 @@
-"""One table of all runs of a Hydra sweep (`python train.py -m …`)."""
+"""The tables of a Hydra sweep (`python train.py -m …`): its runs, and what its recipes gain over their twin."""
 
 from pathlib import Path
 from typing import Any
@@ -9,28 +9,48 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from m2fp_kd.evaluation.report import read_report
-from m2fp_kd.evaluation.runs import as_csv, as_markdown, summarise
+from m2fp_kd.evaluation.runs.gains import gains
+from m2fp_kd.evaluation.runs.gather import table
+from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from m2fp_kd.runtime.files import atomic_path
+
+JOBS = "sweep.txt"
 
 
 class ResultsTable(Callback):
-    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``.
+    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``; where recipes were
+    compared, also what they gain, and ``gains.csv``.
 
     Not only at the end, which Hydra does not tell of where a job failed. A job that failed before it had a report is
-    left out; Hydra shows its error.
+    left out; Hydra shows its error. Jobs may run in processes of their own: which folders are the sweep's stands in
+    ``sweep.txt``, a line each.
     """
 
-    def __init__(self) -> None:
-        self.folders: list[Path] = []
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Begin an empty list of jobs."""
+        jobs = Path(config.hydra.sweep.dir) / JOBS
+        jobs.parent.mkdir(parents=True, exist_ok=True)
+        jobs.write_text("")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Add the job to the tables."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
-        self.folders.append(Path(config.run_dir))
-        reports = [folder / "report.json" for folder in self.folders]
-        rows = [{"run": path.parent.name} | summarise(read_report(path)) for path in reports if path.is_file()]
-        if not rows:
+        sweep = Path(config.hydra.sweep.dir)
+        with (sweep / JOBS).open("a") as jobs:
+            jobs.write(f"{config.run_dir}\n")
+        reports = [Path(folder) / "report.json" for folder in (sweep / JOBS).read_text().splitlines()]
+        found = {path.parent.name: read_report(path) for path in reports if path.is_file()}
+        if not found:
             return
-        with atomic_path(Path(config.hydra.sweep.dir) / "sweep.csv") as temporary:
-            temporary.write_text(as_csv(rows) + "\n")
+        rows, recipes = table(found), gains(list(found.values()))
+        _write(sweep / "sweep.csv", as_csv(rows))
         print(f"\n{as_markdown(rows)}")
+        if len(recipes) > 1:
+            _write(sweep / "gains.csv", as_csv(recipes))
+            print(f"\n{as_markdown(recipes)}")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n")

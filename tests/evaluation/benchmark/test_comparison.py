@@ -14,7 +14,7 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 )
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.measure import Measurement
-from m2fp_kd.evaluation.runs import as_csv, as_markdown
+from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 
 REFERENCE = Row("reference", True, "pytorch", "f32", 2, 1, p50_ms=3600, peak_mb=2000, megabytes=250)
 TEACHER = Row("teacher", True, "openvino", "f32", 2, 1, p50_ms=1200, peak_mb=1000, megabytes=250, miou=0.6)

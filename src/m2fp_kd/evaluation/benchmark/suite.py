@@ -38,7 +38,7 @@ from m2fp_kd.evaluation.child import ChildError, run_child
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.measure import Measurement
 from m2fp_kd.evaluation.pareto import Point, draw_front
-from m2fp_kd.evaluation.runs import as_csv, as_markdown
+from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from m2fp_kd.evaluation.summary import number
 from m2fp_kd.runtime.files import atomic_path, find_photos
 from m2fp_kd.runtime.geometry import read_photo

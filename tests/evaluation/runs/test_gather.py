@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from m2fp_kd.evaluation.report import write_report
 from m2fp_kd.evaluation.results import ModelResult
-from m2fp_kd.evaluation.runs import as_csv, as_markdown, gather, main
+from m2fp_kd.evaluation.runs.__main__ import main
+from m2fp_kd.evaluation.runs.gather import mark_front, read_all, table
+from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from tests.evaluation.reports import tiny_report
 
 
@@ -21,7 +24,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_gathers_overrides_and_results(runs: Path) -> None:
-    first, second, third = gather(runs)
+    first, second, third = table(read_all(runs))
     assert [first["run"], second["run"], third["run"]] == ["a", "b/T4", "c"]
     assert (second["backbone"], second["temperature"], second["alpha"], second["seed"]) == ("resnet18", 4.0, 0.7, 3)
     assert second["shipped"] == "int8" and second["MB"] == 8.0 and second["p50 ms"] == 6.0
@@ -33,10 +36,10 @@ def test_gathers_overrides_and_results(runs: Path) -> None:
 
 
 def test_markdown_and_csv_hold_the_same_cells(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = gather(runs)
+    rows = table(read_all(runs))
     lines = as_markdown(rows).splitlines()
     assert len(lines) == 2 + 3
-    assert lines[3].startswith("| b/T4 | resnet18 |")
+    assert lines[3].startswith("| b/T4 | tiny | resnet18 |")
     assert {line.count("|") for line in lines} == {len(rows[0]) + 1}
     read = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert read[1]["temperature"] == "4.0" and read[2]["teacher mIoU %"] == ""
@@ -46,13 +49,28 @@ def test_markdown_and_csv_hold_the_same_cells(runs: Path, capsys: pytest.Capture
 
 def test_an_empty_folder_and_a_broken_report_are_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no report\.json under .*make train"):
-        gather(tmp_path)
+        read_all(tmp_path)
     (tmp_path / "report.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="not valid JSON"):
-        gather(tmp_path)
+        read_all(tmp_path)
 
 
 def test_a_folder_without_reports_is_said_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([str(tmp_path)])
     assert left.value.code == 2 and "no report.json under" in capsys.readouterr().err
+
+
+def test_the_front_is_found_among_models_of_the_same_photos() -> None:
+    def row(data: str, ms: float | None, miou: float | None) -> dict[str, object]:
+        return {"data": data, "scored on": "test photos", "p50 ms": ms, "mIoU %": miou}
+
+    rows = [row("a", 5, 50), row("a", 6, 50), row("a", 9, 60), row("b", 7, 20), row("a", None, 70), row("a", 5, None)]
+    assert [marked["on the front"] for marked in mark_front(rows)] == ["yes", "no", "yes", "yes", None, None]
+
+
+def test_the_page_shows_recipes_runs_and_the_front(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(runs), "--format", "html"])
+    page = capsys.readouterr().out
+    assert page.startswith("<!doctype html>") and "<svg" in page and "b/T4" in page
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)

@@ -1,16 +1,15 @@
-"""Gather the reports of many runs into one table: ``python -m m2fp_kd.evaluation.runs FOLDER --format md|csv``."""
+"""The reports of many runs, one row each, and which of them no other beats."""
 
-import argparse
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from m2fp_kd.evaluation.pareto import front
 from m2fp_kd.evaluation.report import read_report
 
 # Column -> where it stands in the report's lineage, which a student keeps when it is compressed again.
 LINEAGE = {
+    "data": "data.name",
     "backbone": "backbone",
     "student": "student",
     "temperature": "recipe.temperature",
@@ -36,13 +35,11 @@ RESULTS = {
 }
 
 
-def gather(folder: Path) -> list[dict[str, Any]]:
-    """One row per ``report.json`` under a folder, in the order of their paths.
+FRONT = "on the front"
 
-    Returns:
-        Rows with the keys "run" (path relative to `folder`), those of LINEAGE, "val mIoU %" (the best epoch's: what to
-        choose a recipe by), "scored on" (which photos the mIoU after it are of), "shipped" (the last model), those of
-        RESULTS, and "gates" ("passed", "FAILED" or None for a run without gates); None is what a run does not have.
+
+def read_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every ``report.json`` under a folder, by its run's path relative to it, in the order of their paths.
 
     Raises:
         FileNotFoundError: no report lies under the folder.
@@ -52,7 +49,33 @@ def gather(folder: Path) -> list[dict[str, Any]]:
     paths = sorted(folder.rglob("report.json"))
     if not paths:
         raise FileNotFoundError(f"no report.json under {folder}; a run writes one when it ends (make train)")
-    return [{"run": path.parent.relative_to(folder).as_posix()} | summarise(read_report(path)) for path in paths]
+    return {path.parent.relative_to(folder).as_posix(): read_report(path) for path in paths}
+
+
+def table(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row per report.
+
+    Returns:
+        Rows with the keys "run", those of LINEAGE, "val mIoU %" (the best epoch's: what to
+        choose a recipe by), "scored on" (which photos the mIoU after it are of), "shipped" (the last model), those of
+        RESULTS, "gates" ("passed", "FAILED" or None for a run without gates), and "on the front" (see `mark_front`);
+        None is what a run does not have.
+    """
+    return mark_front([{"run": run} | summarise(report) for run, report in reports.items()])
+
+
+def mark_front(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with a column "on the front": "yes" where no other shipped model of photos of the same kind is both as fast
+    and as good and better in one; None where time or mIoU is missing. Times compare only where one machine took them.
+    """
+    marked = [row | {FRONT: None} for row in rows]
+    measured = [row for row in marked if row["p50 ms"] is not None and row["mIoU %"] is not None]
+    for kind in {(row["data"], row["scored on"]) for row in measured}:
+        rivals = [row for row in measured if (row["data"], row["scored on"]) == kind]
+        best = front([(row["p50 ms"], -row["mIoU %"]) for row in rivals])
+        for index, row in enumerate(rivals):
+            row[FRONT] = "yes" if index in best else "no"
+    return marked
 
 
 def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,36 +103,3 @@ def look_up(tree: Mapping[str, Any], path: str) -> Any:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
-
-
-def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table; a row's missing value is a dash."""
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [["–" if value is None else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A CSV table with a header; a missing value is an empty field."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().rstrip("\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table of a folder of runs."""
-    command = argparse.ArgumentParser(description="Gather the reports of many runs into one table.")
-    command.add_argument("folder", type=Path)
-    command.add_argument("--format", choices=["md", "csv"], default="md")
-    options = command.parse_args(arguments)
-    try:
-        rows = gather(options.folder)
-    except (FileNotFoundError, ValueError) as error:
-        command.error(str(error))
-    print(as_csv(rows) if options.format == "csv" else as_markdown(rows))
-
-
-if __name__ == "__main__":
-    main()

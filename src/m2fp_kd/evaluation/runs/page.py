@@ -1,0 +1,26 @@
+"""All runs as one self-contained HTML page: no script, no external request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from m2fp_kd.evaluation.summary import MISSING
+
+
+def runs_page(
+    folder: str, picture: str | None, rows: Sequence[Mapping[str, Any]], recipes: Sequence[Mapping[str, Any]]
+) -> str:
+    """The page as HTML text.
+
+    Args:
+        folder: whose runs they are.
+        picture: the Pareto front as SVG, if there is one.
+        rows: one per run.
+        recipes: one per recipe, see `gains`; may be empty.
+    """
+    environment = Environment(loader=PackageLoader("m2fp_kd.evaluation"), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("runs.html.j2")
+    svg = Markup(picture) if picture else None
+    return page.render(folder=folder, svg=svg, tables={"Recipes": recipes, "Runs": rows}, missing=MISSING)

@@ -1,0 +1,72 @@
+"""Gains over the twin, worked by hand."""
+
+from dataclasses import replace
+from statistics import stdev
+from typing import Any
+
+import pytest
+
+from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.runs.gains import gains, spread
+from tests.evaluation.reports import tiny_report
+
+LABELS = {"terms": {"ce": 1.0}, "teacher_terms": [], "alpha": 0.0, "temperature": 4.0}
+CLASSIC = {"terms": {"kl": 0.7, "ce": 0.3}, "teacher_terms": ["kl"], "alpha": 0.7, "temperature": 4.0}
+
+
+def run(recipe: dict[str, Any], seed: int, miou: float, **config: Any) -> dict[str, Any]:
+    """A report of a teacher of 50 %, a student of `miou` and 0.2 points less in INT8."""
+    report = tiny_report()
+    models = {
+        "teacher": ModelResult(miou=0.5),
+        "student_fp32": ModelResult(miou=miou),
+        "student_int8": ModelResult(miou=miou - 0.002),
+    }
+    lineage = report.lineage | {"recipe": recipe, "seed": seed, "val/mIoU": miou + 0.01}
+    settings = {"stage": "train", "lr": 0.1, "seed": seed, "distill": recipe, "name": f"{seed}"} | config
+    return replace(report, models=models, lineage=lineage, config=settings).to_dict()
+
+
+TWINS = [run(LABELS, seed, miou) for seed, miou in enumerate((0.40, 0.41, 0.42))]
+DISTILLED = [run(CLASSIC, seed, miou) for seed, miou in enumerate((0.43, 0.43, 0.45))]
+
+
+def test_gain_is_the_mean_difference_at_equal_seeds() -> None:
+    twin, distilled = gains([*DISTILLED, *TWINS])
+    assert twin["recipe"] == "labels only: 1 ce" and twin["gain"] is None and twin["seeds"] == 3
+    assert distilled["recipe"] == "0.7 kl + 0.3 ce (T 4), M2FP"
+    assert distilled["gain"] == f"+2.67 ± {stdev([3, 2, 3]):.2f}"
+    assert distilled["mIoU %"] == "43.67 ± 1.15" and distilled["teacher minus twin"] == 9.0
+    assert distilled["of that gap"] == "30%"  # 2.67 of 9
+    assert distilled["below the teacher"] == 6.3 and distilled["lost by INT8"] == "0.20 ± 0.00"
+
+
+def test_there_is_no_gain_without_a_twin_of_the_same_schedule() -> None:
+    other_schedule = [run(LABELS, 0, 0.4, lr=0.2)]
+    rows = {row["recipe"].split(":")[0]: row for row in gains([*DISTILLED, *other_schedule])}
+    assert rows["0.7 kl + 0.3 ce (T 4), M2FP"]["gain"] == "no twin"
+
+
+def test_seeds_that_the_twin_lacks_do_not_count() -> None:
+    assert gains([*TWINS[:1], *DISTILLED])[1]["gain"] == "+3.00 (one seed), of the seeds that both have"
+
+
+def test_the_twin_is_the_best_of_the_labels_only_recipes() -> None:
+    better = LABELS | {"terms": {"ce": 1.0, "jaccard": 0.5}}
+    twin, weaker, distilled = gains([*TWINS, *[run(better, seed, 0.42) for seed in range(3)], *DISTILLED])
+    assert twin["recipe"] == "labels only: 1 ce + 0.5 jaccard" and weaker["gain"] == f"-1.00 ± {stdev([-2, -1, 0]):.2f}"
+    assert distilled["gain"].startswith("+1.67")
+
+
+def test_a_teacher_that_is_no_better_closes_no_gap() -> None:
+    strong = [run(LABELS, 0, 0.55)]
+    assert gains([*strong, run(CLASSIC, 0, 0.56)])[1]["of that gap"] == "the teacher is no better"
+
+
+def test_runs_that_only_compress_are_no_recipes() -> None:
+    assert gains([run(CLASSIC, 0, 0.4, stage="compress")]) == []
+
+
+@pytest.mark.parametrize(("values", "text"), [([1.0], "1.00 (one seed)"), ([1.0, 3.0], "2.00 ± 1.41")])
+def test_spread_is_the_sample_standard_deviation(values: list[float], text: str) -> None:
+    assert spread(values) == text
