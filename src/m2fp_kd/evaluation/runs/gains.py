@@ -57,13 +57,9 @@ def recipe(report: Mapping[str, Any]) -> str:
 def _row(
     name: str, runs: Sequence[Mapping[str, Any]], twins: Sequence[Mapping[str, Any]] | None, is_twin: bool
 ) -> dict[str, Any]:
-    scores = {run["lineage"]["seed"]: _score(run, "student_fp32") for run in runs}
-    teacher = next((score for run in runs if (score := _score(run, "teacher")) is not None), None)
-    quantised = [
-        100 * (after - scores[run["lineage"]["seed"]])
-        for run in runs
-        if (after := _score(run, "student_int8")) is not None
-    ]
+    scores = _by_seed(runs, "student_fp32")
+    teacher = next(iter(_by_seed(runs, "teacher").values()), None)
+    quantised = _by_seed(runs, "student_int8")
     row = {
         "data": look_up(runs[0], "lineage.data.name"),
         "backbone": runs[0]["lineage"]["backbone"],
@@ -77,16 +73,20 @@ def _row(
         "teacher minus twin": None,
         "of that gap": None,
         "below the teacher": None if teacher is None else round(100 * (teacher - mean(scores.values())), 1),
-        "lost by INT8": spread([-change for change in quantised]) if quantised else None,
+        "lost by INT8": spread([100 * (scores[seed] - score) for seed, score in quantised.items()])
+        if quantised
+        else None,
     }
     if is_twin:
         return row
-    known = {run["lineage"]["seed"]: _score(run, "student_fp32") for run in twins or ()}
+    known = _by_seed(twins or (), "student_fp32")
     paired = sorted(known.keys() & scores.keys())
     if not paired:
         return row | {"gain": NO_TWIN}
     differences = [100 * (scores[seed] - known[seed]) for seed in paired]
-    row["gain"] = spread(differences, sign=True) + ("" if len(paired) == len(scores) else ", of the seeds that both have")
+    row["gain"] = spread(differences, sign=True) + (
+        "" if len(paired) == len(scores) else ", of the seeds that both have"
+    )
     if teacher is not None:
         gap = 100 * (teacher - mean(known[seed] for seed in paired))
         row["teacher minus twin"] = round(gap, 1)
@@ -108,6 +108,12 @@ def _schedule(report: Mapping[str, Any]) -> str:
 
 def _reads_teacher(report: Mapping[str, Any]) -> bool:
     return bool(report["lineage"]["recipe"]["teacher_terms"])
+
+
+def _by_seed(reports: Sequence[Mapping[str, Any]], model: str) -> dict[int, float]:
+    """Seed -> mIoU of a model, of the runs that have it."""
+    scores = {report["lineage"]["seed"]: _score(report, model) for report in reports}
+    return {seed: score for seed, score in scores.items() if score is not None}
 
 
 def _score(report: Mapping[str, Any], model: str) -> float | None:
