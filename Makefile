@@ -21,7 +21,7 @@ lint: $(INSTALLED)
 # The stamp is written last, so that an interrupted installation is taken up again.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,dev]'
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,dev]'
 	$(VENV)/bin/python -m m2fp_kd.versions
 	touch $@
 
