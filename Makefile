@@ -7,7 +7,7 @@ ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: train test lint clean
+.PHONY: train test lint notebook clean
 
 train: $(INSTALLED)
 	$(VENV)/bin/python train.py backbone=mobilenetv3 $(ARGS)
@@ -17,6 +17,12 @@ test: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+# Short runs on the sample, a quarter of an hour on two cores, and notebooks/analysis.ipynb with its outputs made of them.
+notebook: $(INSTALLED)
+	$(VENV)/bin/python train.py -m experiment=notebook distill=labels
+	$(VENV)/bin/python train.py -m experiment=notebook distill.temperature=1,4 distill.alpha=0.3,0.7
+	$(VENV)/bin/python notebooks/execute.py notebooks/analysis.ipynb runs/notebook
 
 # The stamp is written last, so that an interrupted installation is taken up again.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -1,21 +1,28 @@
-"""The service under load, beside a naive one: throughput, waiting times, CPU time and memory.
+"""The service under load, beside a naive one and ModelScope's pipeline: throughput, waiting times, CPU time, memory.
 
     python benchmarks/serve_load.py ARTEFACT --clients 1 4 16 64 --seconds 10
-    python benchmarks/serve_load.py ARTEFACT --requests 5000      memory over so many requests, 4 clients
+    python benchmarks/serve_load.py ARTEFACT --reference "PYTHON benchmarks/modelscope_m2fp.py"    a row more
+    python benchmarks/serve_load.py ARTEFACT --memory 5000      memory over so many requests of photos that differ
 
-The naive server is Flask's own threaded one with one lock around the network: the same artefact, engine and threads.
-Clients run on the same machine, over the loopback device only, and take part of its CPU time. Prints Markdown.
+The naive server is Flask's own threaded one with one lock around the parser: the same artefact, engine, cores, photos
+and answers. Ours runs as many streams of one thread as the naive one's network has threads, or what --serve says.
+Clients run on the same machine, over the loopback device only, and share its cores with the server: what they take
+stands beside. The most that a server could do is cores / its CPU seconds a photo; the last column is its throughput as
+a share of that. ModelScope's pipeline is measured without a server: decoded photos, one after the other. Prints
+Markdown.
 """
 
 import argparse
 import http.client
 import io
+import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,38 +32,59 @@ import numpy as np
 from PIL import Image
 
 from m2fp_kd.data.synthetic import draw_scene
-from m2fp_kd.evaluation.measure import memory_mb
+from m2fp_kd.evaluation.measure import measure_command, memory_mb
 
 PHOTOS = 8
 SIZE = 512
 
+MEMORY_PHOTOS = 48
+MEMORY_SIDES = (64, 320)
+MEMORY_CLIENTS = 8
+MEMORY_STEPS = 10
+
+COLUMNS = ("server", "clients", "photos/s", "p50 ms", "p95 ms", "p99 ms", "not 200")
+COLUMNS += ("CPU ms a photo", "the clients' CPU ms", "of the most")
+
 
 @dataclass(frozen=True)
 class Load:
-    """What clients saw, and what the server spent."""
+    """What clients saw, and what both sides spent."""
 
     seconds: float
     waits_ms: list[float]
     refused: int
     cpu_seconds: float
+    clients_cpu_seconds: float
 
     @property
     def row(self) -> str:
         """As cells of a table."""
         done = len(self.waits_ms)
         p50, p95, p99 = np.percentile(self.waits_ms, [50, 95, 99])
-        cpu = 1000 * self.cpu_seconds / done
-        return f"{done / self.seconds:.1f} | {p50:.0f} | {p95:.0f} | {p99:.0f} | {cpu:.1f} | {self.refused}"
+        ours, theirs = (1000 * spent / done for spent in (self.cpu_seconds, self.clients_cpu_seconds))
+        most = len(os.sched_getaffinity(0)) / (self.cpu_seconds / done)
+        rate = done / self.seconds
+        waits = f"{p50:.0f} | {p95:.0f} | {p99:.0f}"
+        return f"{rate:.1f} | {waits} | {self.refused} | {ours:.1f} | {theirs:.1f} | {100 * rate / most:.0f} %"
 
 
 def photos() -> list[bytes]:
     """JPEG files of scenes."""
-    files = []
-    for seed in range(PHOTOS):
-        buffer = io.BytesIO()
-        Image.fromarray(draw_scene(seed, SIZE, (1, 3)).image).save(buffer, "JPEG", quality=90)
-        files.append(buffer.getvalue())
-    return files
+    return [_jpeg(draw_scene(seed, SIZE, (1, 3)).image) for seed in range(PHOTOS)]
+
+
+def photos_that_differ() -> list[bytes]:
+    """JPEG files of scenes, every one of another size."""
+    random = np.random.default_rng(0)
+    sides = random.integers(*MEMORY_SIDES, (MEMORY_PHOTOS, 2))
+    scenes = (draw_scene(seed, MEMORY_SIDES[1], (1, 3)).image for seed in range(MEMORY_PHOTOS))
+    return [_jpeg(scene[:height, :width]) for scene, (height, width) in zip(scenes, sides, strict=True)]
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 @contextmanager
@@ -64,12 +92,14 @@ def running(command: list[str]) -> Iterator[tuple[int, int]]:
     """A server's process id and port."""
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    said = ""
     for line in process.stderr:
+        said += line
         if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
             threading.Thread(target=process.stderr.read, daemon=True).start()
             break
     else:
-        raise SystemExit(f"{' '.join(command)} did not start")
+        raise SystemExit(f"{' '.join(command)} did not start: {said}")
     try:
         yield process.pid, int(found[1])
     finally:
@@ -80,35 +110,43 @@ def running(command: list[str]) -> Iterator[tuple[int, int]]:
 def cpu_seconds(pid: int) -> float:
     """CPU time that a process has spent."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ask(port: int, data: list[bytes], until: float, most: int) -> tuple[list[float], int]:
+def ask(port: int, data: Sequence[bytes], until: float, most: float, path: str) -> tuple[list[float], int]:
     """One client: asks again as soon as it is answered. Returns its waits in ms and how often it was turned away."""
     connection, waits, refused = http.client.HTTPConnection("127.0.0.1", port, timeout=60), [], 0
     while time.perf_counter() < until and len(waits) < most:
         start = time.perf_counter()
-        connection.request("POST", "/api/parse", data[len(waits) % len(data)], {"Content-Type": "image/jpeg"})
+        connection.request("POST", path, data[len(waits) % len(data)], {"Content-Type": "image/jpeg"})
         answer = connection.getresponse()
         answer.read()
-        if answer.status == 503:
+        if answer.status == 200:
+            waits.append(1000 * (time.perf_counter() - start))
+        else:
             refused += 1
             time.sleep(float(answer.headers["Retry-After"]))
-            continue
-        assert answer.status == 200, answer.status
-        waits.append(1000 * (time.perf_counter() - start))
     return waits, refused
 
 
-def load(pid: int, port: int, clients: int, seconds: float, most: int = 10**9) -> Load:
-    """Let so many clients ask at the same time."""
-    data = photos()
-    before, start = cpu_seconds(pid), time.perf_counter()
+def load(
+    pid: int,
+    port: int,
+    clients: int,
+    data: Sequence[bytes],
+    seconds: float = np.inf,
+    most: float = np.inf,
+    path: str = "/api/parse",
+) -> Load:
+    """Let so many clients ask at the same time, for so long or so often, each beginning with another photo."""
+    turns = [[*data[first:], *data[:first]] for first in (client % len(data) for client in range(clients))]
+    server, here, start = cpu_seconds(pid), time.process_time(), time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        answers = list(pool.map(lambda _: ask(port, data, start + seconds, most), range(clients)))
+        answers = list(pool.map(lambda turn: ask(port, turn, start + seconds, most, path), turns))
     elapsed = time.perf_counter() - start
     waits = [wait for one, _ in answers for wait in one]
-    return Load(elapsed, waits, sum(refused for _, refused in answers), cpu_seconds(pid) - before)
+    refused = sum(refused for _, refused in answers)
+    return Load(elapsed, waits, refused, cpu_seconds(pid) - server, time.process_time() - here)
 
 
 def naive(artefact: Path, threads: int) -> None:
@@ -133,34 +171,54 @@ def naive(artefact: Path, threads: int) -> None:
     server.serve_forever()
 
 
+def watch_memory(server: list[str], requests: int) -> None:
+    """Print a server's memory over so many requests, everything that can be asked for included."""
+    data = photos_that_differ()
+    print("| requests | MB | most so far |\n|---|---|---|")
+    with running(server) as (pid, port):
+        for done in range(0, requests + 1, requests // MEMORY_STEPS):
+            now, most = (memory_mb(field, pid) for field in ("VmRSS", "VmHWM"))
+            print(f"| {done} | {now:.0f} | {most:.0f} |", flush=True)
+            if done < requests:
+                each = requests // MEMORY_STEPS // MEMORY_CLIENTS
+                load(pid, port, MEMORY_CLIENTS, data, most=each, path="/api/parse?return=all")
+
+
+def reference_row(command: str, threads: int) -> str:
+    """ModelScope's pipeline as cells of the table."""
+    measured = measure_command(shlex.split(command), command, [], 10, threads, 1, 60)
+    p50, p95, p99 = np.percentile(measured.times_ms, [50, 95, 99])
+    rate = 1000 / np.mean(measured.times_ms)
+    return f"ModelScope's pipeline | 1 | {rate:.2f} | {p50:.0f} | {p95:.0f} | {p99:.0f} | | | |"
+
+
 def main() -> None:
     command = argparse.ArgumentParser(description="The service under load, beside a naive one; prints Markdown.")
     command.add_argument("artefact", type=Path)
     command.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
     command.add_argument("--seconds", type=float, default=10, help="of load for each number of clients")
     command.add_argument("--threads", type=int, default=2, help="CPU threads of the naive server; ours: streams")
-    command.add_argument("--requests", type=int, help="only watch the memory over so many requests")
+    command.add_argument("--serve", default="", metavar="OPTIONS", help="further options of `m2fp-kd serve`")
+    command.add_argument("--reference", metavar="COMMAND", help="what measures ModelScope's pipeline")
+    command.add_argument("--memory", type=int, metavar="N", help="only watch the memory over so many requests")
     command.add_argument("--naive", action="store_true", help=argparse.SUPPRESS)
     options = command.parse_args()
     if options.naive:
         return naive(options.artefact, options.threads)
     ours = [sys.executable, "-m", "m2fp_kd.cli", "serve", f"--artefact={options.artefact}", "--port=0"]
-    ours += ["--requests-per-minute=0", f"--streams={options.threads}"]
-    if options.requests:
-        with running(ours) as (pid, port):
-            for done in range(0, options.requests + 1, options.requests // 10):
-                print(f"{done} requests: {memory_mb('VmRSS', pid):.0f} MB", flush=True)
-                if done < options.requests:
-                    load(pid, port, 4, 1e9, options.requests // 40)
-        return None
+    ours += ["--requests-per-minute=0", f"--streams={options.threads}", *shlex.split(options.serve)]
+    if options.memory:
+        return watch_memory(ours, options.memory)
     other = [sys.executable, __file__, str(options.artefact), f"--threads={options.threads}", "--naive"]
-    print("| server | clients | photos/s | p50 ms | p95 ms | p99 ms | CPU ms a photo | turned away |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    data = photos()
     for clients in options.clients:
         for name, server in (("m2fp-kd serve", ours), ("naive", other)):
             with running(server) as (pid, port):
-                load(pid, port, clients, 1)
-                print(f"| {name} | {clients} | {load(pid, port, clients, options.seconds).row} |", flush=True)
+                load(pid, port, clients, data, 1)
+                print(f"| {name} | {clients} | {load(pid, port, clients, data, options.seconds).row} |", flush=True)
+    if options.reference:
+        print(f"| {reference_row(options.reference, options.threads)} |")
     return None
 
 

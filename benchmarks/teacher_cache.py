@@ -22,7 +22,7 @@ from scipy.special import softmax
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
 from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache
-from m2fp_kd.pipeline.teacher import build_module, load_teacher, load_teacher_network
+from m2fp_kd.pipeline.teacher import build_module, load_m2fp, load_teacher
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, read_photo
 
@@ -86,7 +86,7 @@ def compare_with_live(teacher_file: Path, photos: int) -> None:
     """Print size, total variation and argmax agreement of cached targets against the live teacher."""
     cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}")
     datamodule = instantiate(cfg.data.module)
-    network, card = load_teacher_network(cfg, datamodule.labels)
+    network, card = load_m2fp(cfg.teacher.checkpoint, cfg, datamodule.labels)
     teacher = WholePhotoTeacher(network, datamodule.labels, Geometry(cfg.teacher.size), datamodule.geometry)
     records = datamodule.records[:photos]
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.evaluation.cpu import describe_cpu
@@ -43,6 +44,23 @@ def subject(*, _root_: DictConfig) -> str:
     return _root_.teacher.name if _root_.stage == "teacher" else f"{_root_.student.name}-{_root_.backbone.name}"
 
 
+def experiment(*, _root_: DictConfig) -> str:
+    """The experiment that was chosen on the command line, several as ``ppp+fair_kd``; without one, the data's name."""
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    chosen = [override.removeprefix("experiment=") for override in overrides if override.startswith("experiment=")]
+    return chosen[-1].strip("[]").replace(",", "+") if chosen else _root_.data.name
+
+
+def tags(*, _root_: DictConfig) -> ListConfig:
+    """What a run is looked for by: the backbone, the kind of network and the terms of its loss."""
+    network, parts = (
+        (["m2fp", _root_.teacher.backbone.name], [_root_.teacher.terms])
+        if _root_.stage == "teacher"
+        else ([_root_.student.name, _root_.backbone.name], [_root_.distill.terms, _root_.student.terms])
+    )
+    return ListConfig(network + [name for terms in parts for name, term in terms.items() if term.weight])
+
+
 def cpu_precision() -> str:
     """Lightning's precision for training here: bfloat16 where the CPU computes in it, which halves the time."""
     features = describe_cpu().features
@@ -55,10 +73,13 @@ def register_resolvers() -> None:
         "num_parts": lambda labels: load_label_set(labels).num_parts,
         "num_classes": lambda labels: load_label_set(labels).num_classes,
         "has_human": lambda labels: load_label_set(labels).has_human,
+        "unless": lambda condition, value: None if condition else value,
         "one_minus": lambda value: round(1 - value, 10),
         "cpu_precision": cpu_precision,
         "digest": digest,
         "subject": subject,
+        "experiment": experiment,
+        "tags": tags,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -118,7 +118,7 @@ def test_ctrl_c_says_how_to_go_on(artefact, photos, tmp_path, capsys, monkeypatc
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parse, "_parse_one", interrupted)
+    monkeypatch.setattr(parse, "parse_photo", interrupted)
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 130
     assert "--resume" in capsys.readouterr().err
 
@@ -136,7 +136,7 @@ def test_card_for_people_and_for_programs(artefact, capsys):
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
     for words in (
-        "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0", "13.5 ms a photo, 2 threads, Some CPU",
+        "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0", "13.5 ms a photo, threads: 2, Some CPU",
         "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU -0.12 points, most lost: blue -2.00", "classifier",
     ):  # fmt: skip
         assert words in text

@@ -50,7 +50,7 @@ def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataM
     torch.manual_seed(0)
     compress = CompressAfterFit(
         tmp_path / "artefacts",
-        Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
+        lambda: Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
         [Export(), StaticInt8(calibration_photos=2)],
         Checks({"export": ANY, "quantise": ANY}, threads=1),
     )

@@ -93,7 +93,15 @@ class Recorder(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(root: Path, folder: Path, workers: int, every: dict[str, int], stop_at: int | None, resume: bool) -> Recorder:
+def fit(
+    root: Path,
+    folder: Path,
+    workers: int,
+    every: dict[str, int],
+    stop_at: int | None,
+    resume: bool,
+    **options: Any,
+) -> Recorder:
     module = Recorder(stop_at)
     checkpoint = pl.callbacks.ModelCheckpoint(folder, save_last=True, save_top_k=-1, **every)
     trainer = pl.Trainer(
@@ -101,7 +109,7 @@ def fit(root: Path, folder: Path, workers: int, every: dict[str, int], stop_at: 
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
     path = str(folder / "last.ckpt") if resume else None
-    trainer.fit(module, datamodule=data(root, workers=workers), ckpt_path=path, weights_only=True)
+    trainer.fit(module, datamodule=data(root, workers=workers, **options), ckpt_path=path, weights_only=True)
     return module
 
 
@@ -119,6 +127,18 @@ def test_a_resumed_run_sees_the_same_batches_and_ends_in_the_same_weights(
     resumed = fit(m2fp_folder, tmp_path / "cut", workers, every, None, resume=True)
     begin = stop_at if "every_n_train_steps" in every else stop_at // 3 * 3
     assert resumed.seen == whole.seen[begin:] and len(whole.seen) == 9
+    assert torch.equal(resumed.weight, whole.weight)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_resumed_run_draws_the_same_unlabelled_photos(m2fp_folder: Path, tmp_path: Path) -> None:
+    mixed = {"label_fraction": 0.5, "unlabelled_ratio": 0.4}  # 3 labelled photos, 2 of 3 others, 2 steps an epoch
+    every = {"every_n_train_steps": 1}
+    whole = fit(m2fp_folder, tmp_path / "whole", 0, every, None, False, **mixed)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(m2fp_folder, tmp_path / "cut", 0, every, 3, False, **mixed)
+    resumed = fit(m2fp_folder, tmp_path / "cut", 0, every, None, True, **mixed)
+    assert resumed.seen == whole.seen[3:] and len(whole.seen) == 6
     assert torch.equal(resumed.weight, whole.weight)
 
 
@@ -156,13 +176,17 @@ def test_ccp(tmp_path: Path, m2fp_folder: Path) -> None:
         (tmp_path / "photos" / f"{number:04d}.jpg").write_bytes(photo)
         level = "pixel-level" if number < 50 else "image-level"
         savemat(tmp_path / "annotations" / level / f"{number:04d}.mat", {"groundtruth": np.ones((48, 64), np.uint8)})
-    module, more = ccp_data(tmp_path, 32, 4), ccp_data(tmp_path, 32, 4, unlabelled=True)
+    module, more = ccp_data(tmp_path, 32, 4), ccp_data(tmp_path, 32, 4, unlabelled="own")
     names = [{record.name for record in part} for part in (module.train, module.val, module.test)]
     assert sum(map(len, names)) == 50 == len(set.union(*names)) and min(map(len, names)) > 0
-    assert len(more.train) == len(module.train) + 10 and more.val == module.val
+    assert more.train == module.train and more.val == module.val and not module.unlabelled
+    assert [record.name for record in more.unlabelled] == [f"{number:04d}" for number in range(50, 60)]
     more.setup("fit")
     parts = torch.cat([batch["parts"] for batch in epoch_of(more, 0)])
     assert set(parts.unique().tolist()) == {1, 255}
+    folder = ccp_data(tmp_path, 32, 4, unlabelled=m2fp_folder / "Training" / "Images", label_fraction=0.5)
+    assert len(folder.train) == round(0.5 * len(module.train)) and folder.val == module.val
+    assert len(folder.unlabelled) == len(module.train) - len(folder.train) + 6
 
 
 def test_unlabelled_photos(m2fp_folder: Path) -> None:

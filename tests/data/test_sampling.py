@@ -48,12 +48,61 @@ def test_each_process_leaves_out_what_it_has_seen_itself(monkeypatch: pytest.Mon
     assert resumed == [share[2:] for share in whole]
 
 
-def shares(length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0) -> list[list[tuple[int, int]]]:
+def epochs(count: int, **options: int) -> list[list[tuple[int, int]]]:
+    sampler, orders = EpochSampler(12, seed=3, **options), []
+    for epoch in range(count):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert len(orders[-1]) == len(sampler)
+    return orders
+
+
+@pytest.mark.parametrize(("pool", "drawn"), [(5, 4), (20, 4), (3, 7)])
+def test_every_epoch_draws_as_many_from_the_pool(pool: int, drawn: int) -> None:
+    orders = epochs(2 * pool, pool=pool, drawn=drawn)
+    for epoch, order in enumerate(orders):
+        assert sorted(pair for pair in order if pair[1] < 12) == [(epoch, index) for index in range(12)]
+        assert sum(index >= 12 for _, index in order) == drawn
+    of_pool = [pair for order in orders for pair in order if pair[1] >= 12]
+    assert len(set(of_pool)) == len(of_pool), "no photo comes twice under one key"
+    rounds = 2 * drawn  # pool * 2 epochs of `drawn` each
+    assert sorted(of_pool) == [(round_, 12 + index) for round_ in range(rounds) for index in range(pool)]
+    assert [index for _, index in of_pool[:pool]] != [index for _, index in of_pool[pool : 2 * pool]]
+
+
+def test_the_pool_does_not_change_the_order_of_the_others() -> None:
+    with_pool, without = epochs(2, pool=9, drawn=6), epochs(2)
+    assert [[pair for pair in order if pair[1] < 12] for order in with_pool] == without
+
+
+def test_every_stretch_holds_both_kinds_in_proportion() -> None:
+    for order in epochs(3, pool=9, drawn=6):
+        drawn = [index >= 12 for _, index in order]
+        assert {sum(drawn[begin : begin + 6]) for begin in range(13)} <= {1, 2, 3}  # 6 of 18: 2, give or take one
+        assert [sum(drawn[begin : begin + 6]) for begin in (0, 6, 12)] == [2, 2, 2]
+
+
+def test_what_was_drawn_before_an_interruption_is_left_out() -> None:
+    whole, resumed = (EpochSampler(12, 3, epoch=2, done=done, pool=5, drawn=4) for done in (0, 7))
+    assert list(resumed) == list(whole)[7:]
+
+
+def test_processes_share_the_pool_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    (order,) = shares(12, 1, monkeypatch, pool=9, drawn=12)
+    of_each = shares(12, 4, monkeypatch, pool=9, drawn=12)
+    assert sorted(pair for share in of_each for pair in share) == sorted(order)
+    assert [sum(index >= 12 for _, index in share) for share in of_each] == [3, 3, 3, 3]
+    assert [len(share) for share in shares(12, 4, monkeypatch, pool=9, drawn=6)] == [5, 5, 5, 5]
+
+
+def shares(
+    length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0, **options: int
+) -> list[list[tuple[int, int]]]:
     """What each of several processes yields of epoch 2."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
     found = []
     for rank in range(processes):
         monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-        found.append(list(EpochSampler(length, seed=3, epoch=2, done=done)))
+        found.append(list(EpochSampler(length, seed=3, epoch=2, done=done, **options)))
     return found

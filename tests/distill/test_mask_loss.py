@@ -212,6 +212,26 @@ def test_images_without_masks_train_no_object_only(counts: tuple[int, ...]) -> N
     assert masks.grad[1].abs().max() == 0
 
 
+def test_of_an_image_without_labels_nothing_is_learnt() -> None:
+    classes, masks = (logits.requires_grad_() for logits in random_layer(2))
+    (labelled,) = random_targets((3,))
+    nothing = torch.zeros(SIZE, dtype=torch.bool)
+    bare = MaskTargets(torch.zeros(0, dtype=torch.long), torch.zeros(0, *SIZE, dtype=torch.bool), nothing)
+    loss = MatchedMaskLoss(POINTS)
+    components = loss(output((classes, masks)), [labelled, bare])
+    loss.total(components).backward()
+    for logits in (classes, masks):
+        assert logits.grad is not None and logits.grad[0].any() and not logits.grad[1].any()
+
+    def class_loss(layer: Layer, *targets: MaskTargets) -> float:
+        torch.manual_seed(2)  # the first image's points are drawn first
+        return loss(output(layer), targets)["class"].item()
+
+    both, first = (classes.detach(), masks.detach()), slice(0, 1)
+    assert class_loss(both, labelled, bare) == pytest.approx(class_loss(pick(both, first), labelled), abs=1e-6)
+    assert class_loss(pick(both, first), bare) == 0
+
+
 def test_more_masks_than_queries_leave_masks_unmatched() -> None:
     classes, masks = (logits.requires_grad_() for logits in random_layer(1))
     loss = MatchedMaskLoss(POINTS)

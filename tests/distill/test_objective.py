@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from m2fp_kd.distill.objective import Objective, TeacherTarget, Term, build_objective
-from m2fp_kd.distill.terms import HardParts, MatchedMasks, PixelParts, SoftJaccard, SoftParts
+from m2fp_kd.distill.terms import (
+    FeatureHints,
+    HardParts,
+    MatchedMasks,
+    PairedQueries,
+    PixelParts,
+    SoftJaccard,
+    SoftParts,
+)
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.outputs import StudentOutput
 
@@ -65,6 +73,11 @@ def test_a_term_that_the_student_cannot_feed_names_the_way_out() -> None:
     objective = Objective({"mask": MatchedMasks(LABELS)}, {"mask": 1.0})
     with pytest.raises(ValueError, match="student=m2fp"):
         objective.check(frozenset({"log_parts"}), frozenset({"features"}))
+    objective = Objective({"query": PairedQueries(LABELS)}, {"query": 1.0})
+    with pytest.raises(ValueError, match=r"'query' needs \['student\.queries'\].*use student=m2fp"):
+        objective.check(frozenset({"log_parts"}), frozenset({"features"}))
+    with pytest.raises(ValueError, match=r"'query' needs \['queries'\] from the teacher.*use teacher=live"):
+        objective.check(frozenset({"log_parts"}), frozenset({"features", "queries"}))
 
 
 def test_temperature_must_be_positive() -> None:
@@ -78,6 +91,15 @@ def test_a_read_out_trains_with_the_objective() -> None:
     total, _ = objective(StudentOutput(output().part_logits, features=features), batch(), None)
     total.backward()
     assert all(parameter.grad is not None for parameter in objective.parameters()) and features.grad is not None
+
+
+def test_terms_learn_how_many_channels_there_are() -> None:
+    objective = Objective({"feature": FeatureHints(LABELS), "ce": HardParts(LABELS)}, {"feature": 1.0, "ce": 1.0})
+    objective.connect(student_channels=5, teacher_channels=8)
+    assert {name: tuple(weight.shape) for name, weight in objective.named_parameters()} == {
+        "terms.feature.projection.weight": (8, 5, 1, 1),
+        "terms.feature.projection.bias": (8,),
+    }
 
 
 @pytest.mark.parametrize("term", [HardParts(LABELS), SoftJaccard(LABELS), SoftParts(LABELS)])

@@ -35,6 +35,7 @@ def test_a_live_teacher_is_its_network_frozen() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert target.queries is not None and target.features is not None
     assert {"log_parts", "queries", "features"} <= teacher.gives
+    assert target.features.shape[1] == teacher.channels == 32
 
 
 def test_no_gradient_flows_through_a_live_teacher() -> None:
@@ -61,6 +62,8 @@ def test_whatever_the_teachers_size_it_answers_on_the_students_grid(size: int) -
     target = LiveTeacher(tiny_m2fp(), num_parts=20, size=size)(batch())
     assert target.log_parts.shape == (2, 20, 16, 16)
     assert torch.allclose(target.log_parts.exp().sum(dim=1), torch.ones(2, 16, 16), atol=1e-4)
+    assert target.queries is not None and target.queries.mask_logits.shape == (2, 8, 16, 16)
+    assert target.features is not None and target.features.shape == (2, 32, 16, 16)
 
 
 def test_a_larger_teacher_sees_the_enlarged_photo() -> None:
@@ -68,8 +71,11 @@ def test_a_larger_teacher_sees_the_enlarged_photo() -> None:
     target = LiveTeacher(network, num_parts=20, size=128)(batch())
     enlarged = F.interpolate(batch()["images"].float(), size=(128, 128), mode="bilinear", align_corners=False)
     with torch.no_grad():
-        fine = log_parts(network(enlarged), 20).exp()
-    assert torch.allclose(target.log_parts.exp(), F.avg_pool2d(fine, 2), atol=1e-4)
+        fine = network(enlarged)
+    assert torch.allclose(target.log_parts.exp(), F.avg_pool2d(log_parts(fine, 20).exp(), 2), atol=1e-4)
+    assert target.queries is not None and target.features is not None
+    assert torch.allclose(target.queries.mask_logits, F.avg_pool2d(fine.mask_logits, 2), atol=1e-4)
+    assert torch.allclose(target.features, F.avg_pool2d(fine.mask_features, 2), atol=1e-4)
 
 
 def test_a_cached_teacher_repeats_the_batch() -> None:

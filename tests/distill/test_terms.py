@@ -1,6 +1,7 @@
 """Terms of the objective: closed-form values, what they say they need, and where their gradient goes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,19 @@ import torch
 from m2fp_kd.distill.mask_loss import MatchedMaskLoss
 from m2fp_kd.distill.mask_targets import mask_targets
 from m2fp_kd.distill.objective import TeacherTarget, Term
-from m2fp_kd.distill.terms import HardParts, MatchedMasks, PixelParts, SoftJaccard, SoftParts
+from m2fp_kd.distill.terms import (
+    ChannelMaps,
+    CrossImage,
+    EdgesAndBodies,
+    FeatureHints,
+    HardParts,
+    MatchedMasks,
+    PairedQueries,
+    PartRelations,
+    PixelParts,
+    SoftJaccard,
+    SoftParts,
+)
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
 from tests.distill.tiny import tiny_m2fp
@@ -112,19 +125,31 @@ def test_matched_masks_take_the_ids_that_the_batch_has(ids: tuple[str, ...]) -> 
 
 TERMS = [
     SoftParts(PPP), HardParts(PPP), SoftJaccard(PPP), MatchedMasks(PPP, num_points=32), PixelParts(PPP, width=6),
+    ChannelMaps(PPP), PartRelations(PPP), EdgesAndBodies(PPP), CrossImage(PPP), FeatureHints(PPP), PairedQueries(PPP),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 def test_a_term_needs_what_it_says_and_no_more(term: Term) -> None:
-    logits, queries, features = torch.zeros(1, 7, 4, 4), random_queries(), torch.ones(1, 6, 4, 4)
+    torch.manual_seed(1)
+    logits, student_features = torch.zeros(1, 7, 4, 4), torch.randn(1, 6, 4, 4)
     parts = labels_of(torch.arange(16).expand(1, 16, 16) // 3)
-    teacher = TeacherTarget(torch.randn(1, 7, 4, 4).log_softmax(dim=1), torch.ones(1, 4, 4, dtype=torch.bool))
+    log_parts, features = torch.randn(1, 7, 4, 4).log_softmax(dim=1), torch.randn(1, 6, 4, 4)
+    queries = M2FPOutput(torch.randn(1, 8, 9), torch.randn(1, 8, 4, 4))
 
     def loss(given: frozenset[str]) -> torch.Tensor:
-        of_queries = queries if "student.queries" in given else None
-        of_features = features if "student.features" in given else None
-        return term(StudentOutput(logits, of_queries, of_features), parts, teacher if "log_parts" in given else None)
+        output = StudentOutput(
+            logits,
+            random_queries() if "student.queries" in given else None,
+            student_features if "student.features" in given else None,
+        )
+        teacher = TeacherTarget(
+            log_parts if "log_parts" in given else None,  # type: ignore[arg-type]
+            torch.ones(1, 4, 4, dtype=torch.bool),
+            queries if "queries" in given else None,
+            features if "features" in given else None,
+        )
+        return term(output, parts, teacher if any("." not in name for name in given) else None)
 
     assert loss(term.needs) > 0
     for name in term.needs:
@@ -143,3 +168,73 @@ def test_the_label_sets_own_ignored_value_is_left_out(kind: type[Term]) -> None:
     assert loss.item() == pytest.approx(above.item(), rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient[:, :, :8].abs().sum() > 0 and gradient[:, :, 8:].abs().sum() == 0
+
+
+def target_of(log_parts: torch.Tensor) -> TeacherTarget:
+    return TeacherTarget(log_parts, torch.ones(1, *log_parts.shape[-2:], dtype=torch.bool))
+
+
+def test_edges_are_the_labels_and_those_of_the_teacher_where_there_are_no_labels() -> None:
+    """A label that differs from the teacher moves the edge; without labels the teacher's own edge counts."""
+    torch.manual_seed(0)
+    teacher = torch.full((1, 7, 8, 8), -8.0)
+    teacher[:, 0, :, :4], teacher[:, 2, :, 4:] = 0, 0
+    teacher, student = teacher.log_softmax(1), StudentOutput(torch.randn(1, 7, 8, 8))
+    edge_only = EdgesAndBodies(PPP, edge_weight=1, body_weight=0)
+
+    def loss(parts: torch.Tensor) -> float:
+        return edge_only(student, labels_of(parts), target_of(teacher)).item()
+
+    labels = torch.zeros(1, 32, 32, dtype=torch.long)
+    labels[:, :, 16:] = 2
+    unlabelled, elsewhere = torch.full_like(labels, 255), labels.roll(8, dims=2)
+    assert loss(unlabelled) == loss(labels) != pytest.approx(loss(elsewhere))
+
+
+@pytest.mark.parametrize("kind", [SoftParts, EdgesAndBodies])
+@pytest.mark.parametrize("confidence", ["entropy", "probability"])
+def test_confidence_makes_the_uncertain_pixels_count_less(kind: type[SoftParts], confidence: str) -> None:
+    """The student is right where the teacher is sure, and wrong where it is not."""
+    teacher = torch.zeros(1, 7, 4, 4)
+    teacher[:, 1, :2] = 20
+    teacher[:, 1, 2:] = 1
+    student = StudentOutput(teacher.clone())
+    student.part_logits[:, 2, 2:] = 3
+    losses = [
+        kind(PPP, confidence=chosen)(student, labels_of(torch.ones(1, 16, 16)), target_of(teacher.log_softmax(1)))
+        for chosen in (confidence, None)
+    ]
+    assert 0 < losses[0] < 0.7 * losses[1]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: SoftParts(PPP, confidence="some"), r"confidence=some is not one of null, entropy, probability"),
+        (lambda: EdgesAndBodies(PPP, width=0), "an edge's width is a whole number of cells, 1 or more, not 0"),
+        (lambda: ChannelMaps(PPP, temperature=-1), "temperature must be above 0, not -1"),
+        (lambda: CrossImage(PPP, cells=0), "need cells >= 1"),
+        (lambda: FeatureHints(PPP, along="row"), "along=row is not one of pixel, channel"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(build: Callable[[], Term], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_a_projection_leads_from_the_students_channels_to_the_teachers() -> None:
+    torch.manual_seed(0)
+    term = FeatureHints(PPP)
+    term.connect(student_channels=6, teacher_channels=9)
+    features = torch.randn(1, 6, 4, 4, requires_grad=True)
+    target = target_of(torch.zeros(1, 7, 4, 4))
+    target.features = torch.randn(1, 9, 4, 4)
+    optimiser = torch.optim.SGD([features, *term.parameters()], lr=5.0)
+    losses = []
+    for _ in range(100):
+        loss = term(StudentOutput(torch.zeros(1, 7, 4, 4), features=features), {}, target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]

@@ -159,3 +159,11 @@ def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> N
     assert "5.0" in shoe and "−10.0" in shoe and "−0.5" in shoe
     assert "−2.0" in head and "+1.0" in head
     assert "Change by pruning or QAT" in rows
+
+
+def test_page_and_json_show_instance_metrics_and_what_they_are(tmp_path: Path) -> None:
+    assert "APp50" not in page_of(tmp_path).text and "Zhao et al." not in page_of(tmp_path).text
+    models = {"student_int8": ModelResult(miou=0.5, instances={"APp50": 0.513, "APr": 0.4})}
+    text = page_of(tmp_path, models=models).text
+    assert "APp50" in text and "51.3" in text and "PCP50" not in text and "Zhao et al. 2018" in text
+    assert read_report(tmp_path / "report.json")["models"]["student_int8"]["instances"] == {"APp50": 0.513, "APr": 0.4}

@@ -50,3 +50,15 @@ def test_number(value: float, text: str) -> None:
 @pytest.mark.parametrize(("change", "text"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (-0.0001, "±0.0")])
 def test_points(change: float, text: str) -> None:
     assert points(change) == text
+
+
+def test_instance_metrics_are_shown_where_a_model_has_them() -> None:
+    assert not {row.quantity for row in summary_rows(tiny_report())} & {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    models = {
+        "teacher": ModelResult(miou=0.6),
+        "student_fp32": ModelResult(miou=0.5, instances={"APp50": 0.513, "APvol": 0.4, "APr70": 0.1}),
+    }
+    rows = {row.quantity: row.cells for row in summary_rows(replace(tiny_report(), models=models))}
+    assert [(cell.text, cell.compared) for cell in rows["APp50"]] == [("–", ""), ("51.3", "")]
+    assert "APvol" in rows and "PCP50" not in rows
+    assert "APr70" not in rows  # in report.json only

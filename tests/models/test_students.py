@@ -4,7 +4,8 @@ from torch import nn
 
 from m2fp_kd.models.backbones import Backbone, build_backbone
 from m2fp_kd.models.fpn import FPNDecoder, FPNStudent
-from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.models.m2fp_student import M2FPStudent, copy_head, head_of
 from m2fp_kd.models.normalise import IMAGE_MEAN
 
 PARTS = 7
@@ -80,6 +81,36 @@ def test_m2fp_student_gives_queries_and_the_distribution_they_stand_for(has_huma
     torch.testing.assert_close(output.part_logits.exp().sum(1), torch.ones(2, 16, 24))
     assert len(output.queries.auxiliary) == 3
     assert student.eval()(_images()).queries.auxiliary == []
+
+
+def test_a_head_from_the_teacher_starts_as_the_teachers_first_layers() -> None:
+    teacher = build_m2fp(
+        _backbone(), PARTS + 1, width=32, mask_width=32, queries=9, encoder_layers=1, decoder_layers=4, heads=4,
+        encoder_feedforward=16, decoder_feedforward=8 * 32,
+    )  # fmt: skip
+    assert head_of(teacher) == {"width": 32, "queries": 9, "heads": 4}
+    student = M2FPStudent(_backbone(), PARTS, True, **head_of(teacher), layers=2)
+    ours, theirs = student.transformer_decoder.state_dict(), teacher.transformer_decoder.state_dict()
+    backbone = student.backbone.body.stem.weight.clone()
+    assert copy_head(student, teacher) == len(ours) < len(theirs)
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in student.transformer_decoder.state_dict().items())
+    assert torch.equal(student.backbone.body.stem.weight, backbone)
+
+
+def test_a_head_from_the_teacher_leaves_out_what_has_another_shape() -> None:
+    teacher = build_m2fp(
+        _backbone(), PARTS + 1, width=32, mask_width=64, queries=9, encoder_layers=1, decoder_layers=1, heads=4,
+        encoder_feedforward=16, decoder_feedforward=48,
+    )  # fmt: skip
+    student = M2FPStudent(_backbone(), PARTS, True, **head_of(teacher), layers=1)
+    before = {name: tensor.clone() for name, tensor in student.transformer_decoder.state_dict().items()}
+    copied = copy_head(student, teacher)
+    own = {"mask_embed.4.weight", "mask_embed.4.bias"}
+    own |= {f"layers.0.{name}" for name in ("linear1.weight", "linear1.bias", "linear2.weight")}
+    assert copied == len(before) - len(own)
+    after = student.transformer_decoder.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in own)
+    assert torch.equal(after["query_features"], teacher.transformer_decoder.query_features)
 
 
 STUDENTS = {

@@ -1,44 +1,112 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 
+from m2fp_kd.evaluation.reliability import BINS, Reliability
 from m2fp_kd.evaluation.report import write_report
-from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.results import ModelResult, RunReport
+from notebooks.execute import execute
 from tests.evaluation.reports import tiny_report
-
-nbformat = pytest.importorskip("nbformat", reason="needs the dev extra")
-nbclient = pytest.importorskip("nbclient", reason="needs the dev extra")
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "analysis.ipynb"
+MOST_BYTES = 1_500_000
+FIGURES = ("Learning curves", "Temperature and alpha", "One run, part by part", "Is it as sure as it is right?")
+"""Headings with one figure each."""
+RELIABILITY = Reliability([4] * BINS, [0.5] * BINS, [*[0.4] * (BINS - 1), None], ece=0.123)
 
 
 @pytest.fixture
-def notebook():
+def notebook() -> Any:
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def test_committed_without_outputs_or_paths_of_a_machine(notebook) -> None:
+def outputs_of(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def headed(notebook: Any) -> dict[str, list[dict[str, Any]]]:
+    """Last heading before a cell -> the data of its outputs."""
+    shown: dict[str, list[dict[str, Any]]] = {}
+    heading = ""
     for cell in notebook.cells:
-        assert not cell.get("outputs") and cell.get("execution_count") is None
-        assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", cell.source)
+        found = re.findall(r"^#+ (.+)", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else []
+        heading = found[-1] if found else heading
+        shown.setdefault(heading, []).extend(output.data for output in cell.get("outputs", []) if "data" in output)
+    return shown
 
 
-def test_runs_on_reports(notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_report(tmp_path / "new", replace(tiny_report(seed=1), created="2026-02-02T00:00:00+00:00"))
-    write_report(tmp_path / "old", tiny_report(seed=0))
-    labels_only = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4)}, curves={}, pictures=[])
-    write_report(tmp_path / "older", replace(labels_only, created="2020-01-01T00:00:00+00:00"))
-    monkeypatch.setenv("M2FP_KD_RUNS", str(tmp_path))
+def count(data: list[dict[str, Any]], kind: str) -> int:
+    return sum(kind in one for one in data)
+
+
+def test_committed_with_the_outputs_of_one_run_from_top_to_bottom(notebook: Any) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert {output.output_type for output in outputs_of(notebook)} <= {"execute_result", "display_data"}
+    shown = headed(notebook)
+    assert count(shown["Accuracy against speed"], "image/svg+xml") == 1
+    for heading in (*FIGURES, "Gain over labels alone"):
+        assert count(shown[heading], "image/png") == 1, heading
+    assert count(shown["Pictures of that run"], "image/jpeg") == 6
+
+
+def test_committed_small_and_without_paths_of_a_machine() -> None:
+    assert NOTEBOOK.stat().st_size < MOST_BYTES
+    text = re.sub(r'"image/(png|jpeg)": "[^"]*"', "", NOTEBOOK.read_text(encoding="utf-8"))
+    assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users|mnt|opt)/", text)
+
+
+def test_committed_pictures_are_of_the_sample(notebook: Any) -> None:
+    same, rows = headed(notebook)["Results"]
+    assert ": data sample, " in same["text/markdown"] and "| data |" not in rows["text/markdown"]
+
+
+def test_runs_on_reports(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for alpha in (0.3, 0.7):
+        for temperature in (1.0, 4.0):
+            terms = {"kl": alpha, "ce": 1 - alpha}
+            recipe = {"terms": terms, "teacher_terms": ["kl"], "alpha": alpha, "temperature": temperature}
+            write_report(tmp_path / f"a{alpha}-T{temperature}", trained(recipe))
+    labels_only = {"terms": {"ce": 1.0}, "teacher_terms": [], "alpha": 0.0, "temperature": 4.0}
+    write_report(tmp_path / "twin", trained(labels_only))
+    newest = replace(tiny_report(stage="compress"), created="2026-02-02T00:00:00+00:00")
+    models = {key: replace(model, reliability=RELIABILITY) for key, model in newest.models.items()}
+    write_report(tmp_path / "new", replace(newest, models=models))
+
+    shown = headed(executed(notebook, tmp_path, monkeypatch))
+    same, results = (data["text/markdown"] for data in shown["Results"])
+    assert "backbone resnet18" in same and "MB 8.0" in same
+    assert results.count("\n") == 7 and "| new |" in results and "| 12.3 |" in results
+    assert count(shown["Accuracy against speed"], "image/svg+xml") == 1
+    gain, heat_map = shown["Gain over labels alone"]
+    assert gain["text/markdown"].count("+0.00 (one seed)") == 4 and "image/png" in heat_map
+    for heading in FIGURES:
+        assert count(shown[heading], "image/png") == 1, heading
+    assert count(shown["Pictures of that run"], "image/jpeg") == 2  # the newest run's
+
+
+def test_runs_on_the_least_that_a_report_can_be(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to compare, nothing measured, no pictures."""
+    bare = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4)}, lineage={}, curves={}, pictures=[])
+    write_report(tmp_path / "bare", bare)
+    shown = headed(executed(notebook, tmp_path, monkeypatch))
+    assert "| bare |" in shown["Results"][0]["text/markdown"]
+    assert shown["Temperature and alpha"] == shown["Accuracy against speed"] == []
+
+
+def trained(recipe: dict[str, Any]) -> RunReport:
+    report = tiny_report(stage="train")
+    return replace(report, lineage=report.lineage | {"recipe": recipe})
+
+
+def executed(notebook: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The notebook after it was run on other runs than the committed ones, without a warning or an error."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
-    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for output in outputs if output.output_type in ("stream", "error")]
-    shown = [output.data for output in outputs]
-    table = next(data["text/markdown"] for data in shown if "text/markdown" in data)
-    assert table.count("\n") == 4 and "| new |" in table
-    assert sum("image/png" in data for data in shown) == 3
-    assert sum("image/jpeg" in data for data in shown) == 2  # the newest run's pictures
+    execute(notebook, NOTEBOOK.parent, runs)
+    assert not [output for output in outputs_of(notebook) if output.output_type in ("stream", "error")]
+    return notebook

@@ -1,6 +1,7 @@
 """A data set, a teacher and settings so small that a whole run takes seconds."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,21 +48,22 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture
-def composed(scenes: Path, tmp_path: Path) -> Composer:
+def compose_small(scenes: Path, run_dir: Path, *overrides: str) -> DictConfig:
     """Compose the project's configuration with small settings; further overrides as on the command line."""
     register_resolvers()
+    small = [
+        f"data.root={scenes}", "data.size=64", "data.batch_size=2", "backbone=mobilenetv3_small", "teacher=none",
+        "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
+        "trainer.log_every_n_steps=1",
+        "student.network.width=16",
+        "compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100",
+        f"run_dir={run_dir}",
+    ]  # fmt: skip
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[*small, *overrides])
 
-    def compose_small(*overrides: str) -> DictConfig:
-        small = [
-            f"data.root={scenes}", "data.size=64", "data.batch_size=2", "backbone=mobilenetv3_small", "teacher=none",
-            "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
-            "trainer.log_every_n_steps=1",
-            "student.network.width=16",
-            "compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100",
-            f"run_dir={tmp_path / 'run'}",
-        ]  # fmt: skip
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=[*small, *overrides])
 
-    return compose_small
+@pytest.fixture
+def composed(scenes: Path, tmp_path: Path) -> Composer:
+    """`compose_small` with a run folder of the test's own."""
+    return partial(compose_small, scenes, tmp_path / "run")

@@ -2,13 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from unittest.mock import ANY
 
 import numpy as np
 import pytest
 import torch
-import wandb
 from PIL import Image
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
@@ -34,6 +34,7 @@ def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Compose
     report = read_report(folder / "report.json")
     assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
     assert metrics["student_int8/mIoU"] == report["models"]["student_int8"]["miou"]
+    assert [sum(model["reliability"]["counts"]) for model in report["models"].values()] == [2 * 16 * 16] * 3
     assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> fp32", "fp32 -> int8"]
     assert report["parity"][0]["pixel_agreement"] >= 0.999
     assert report["lineage"]["teacher"]["name"] == "tiny"
@@ -113,16 +114,21 @@ def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> 
     parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
     parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
     assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
+    models = read_report(Path(cfg.run_dir) / "report.json")["models"]
+    assert models["student_int8"]["instances"].keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    assert models["student_int8"]["note"] is None
 
 
-def test_wandb_records_the_run_offline(composed: Composer) -> None:
-    cfg = composed("logger=wandb", "trainer.max_epochs=1")
-    run(cfg)
-    wandb.teardown()  # waits for the file, unlike finish()
-    (record,) = Path(cfg.run_dir).glob("wandb/offline-run-*/run-*.wandb")
-    content = record.read_bytes()
-    for name in (b"val/mIoU", b"val/IoU/left-shoe", b"train/ce", b"student_int8/mIoU", b"predictions", b"results"):
-        assert name in content, name
+def test_persons_that_no_truth_tells_apart_are_not_scored_and_the_report_says_so(
+    composed: Composer, scenes: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(scenes, tmp_path / "without_ids")
+    shutil.rmtree(root / "Validation" / "Human_ids")
+    run(composed(f"data.root={root}", "student=m2fp", "student.network.queries=8", "student.network.layers=1",
+                 "trainer.max_epochs=1", "compress=none"))  # fmt: skip
+    (model,) = read_report(tmp_path / "run" / "report.json")["models"].values()
+    assert model["instances"] == {}
+    assert model["note"] == "persons are not scored, because the photos have no person ids"
 
 
 def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:

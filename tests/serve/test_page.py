@@ -1,12 +1,14 @@
-"""The web page in a real browser, against a stand-in for the service."""
+"""The web page in a real browser, on the real application: its models are artefacts, or their networks are made up."""
 
 import base64
 import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -15,21 +17,30 @@ from PIL import Image
 
 pytest.importorskip("playwright", reason="needs Playwright, of the dev extra")
 
-from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+import m2fp_kd.serve
+from m2fp_kd.cli.options import DEMO
 from m2fp_kd.labels import LABEL_SETS
-from tests.serve.conftest import encoded
-from tests.serve.stub_server import LABELS, RETRY_AFTER, STATIC, create_stub, part_map, people_boxes, serving
+from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.serve.models import load_model
+from m2fp_kd.serve.settings import Settings
+from tests.runtime.conftest import people_artefact  # noqa: F401  a fixture
+from tests.serve.conftest import UNLIMITED, encoded
+from tests.serve.made_up_models import LABELS, Gate, made_up, part_map, people_boxes, serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
 
+STATIC = Path(m2fp_kd.serve.__file__).parent / "static"
 HEIGHT, WIDTH = 120, 160
+SMALL = Settings(megabytes=2, megapixels=4, requests_per_minute=0)
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 EXAMPLES = ("street", "group", "pair")
-NAMES_AND_UNITS = """m2fp kd English PNG JPEG JSON API Apache ms MB px f32 cihp MobileNetV3 student INT8 FP32 OpenVINO
-    M2FP ResNet CC BY NC"""
+NAMES_AND_UNITS = """m2fp kd English PNG JPEG JSON API Apache ms MB px f32 cihp MobileNetV3 INT8 FP32 OpenVINO M2FP
+    ResNet CC BY NC"""
 
 Open = Callable[..., Page]
 
@@ -43,9 +54,25 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    with serving(create_stub()) as address:
-        yield address
+def gated_service() -> Iterator[tuple[str, Gate]]:
+    models, gate = made_up("lite", "full")
+    with serving(models, SMALL) as address:
+        yield address, gate
+
+
+@pytest.fixture
+def service(gated_service: tuple[str, Gate]) -> str:
+    """The address of a service whose networks are made up."""
+    return gated_service[0]
+
+
+@pytest.fixture
+def shut_gate(gated_service: tuple[str, Gate]) -> Iterator[Gate]:
+    """The service keeps photos waiting until this is opened."""
+    gate = gated_service[1]
+    gate.shut()
+    yield gate
+    gate.open()
 
 
 @pytest.fixture
@@ -56,6 +83,7 @@ def open_page(browser: Browser, service: str) -> Iterator[Open]:
     def open_one(address: str = service, ready: str = "#facts table", **options: Any) -> Page:
         context = browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
+        origin = address.removesuffix("/docs")
         context.set_default_timeout(5000)
         context.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.blockedURI))"
@@ -64,7 +92,7 @@ def open_page(browser: Browser, service: str) -> Iterator[Open]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if _is_wrong(said.type, said.text) else None)
         page.on("response", lambda answer: wrong.append(answer.url) if _is_missing(answer.status, answer.url) else None)
-        page.on("request", lambda request: wrong.append(request.url) if _is_foreign(request.url, address) else None)
+        page.on("request", lambda request: wrong.append(request.url) if _is_foreign(request.url, origin) else None)
         page.goto(address)
         page.wait_for_selector(ready, state="attached")
         return page
@@ -84,8 +112,8 @@ def _is_missing(status: int, url: str) -> bool:
     return status >= 400 and "/api/" not in url
 
 
-def _is_foreign(url: str, address: str) -> bool:
-    return not url.startswith((address, "blob:" + address, "data:"))
+def _is_foreign(url: str, origin: str) -> bool:
+    return not url.startswith((origin, "blob:" + origin, "data:"))
 
 
 @pytest.fixture
@@ -99,14 +127,28 @@ def file(name: str = "photo.png", data: bytes | None = None) -> dict[str, Any]:
     return {"name": name, "mimeType": "image/png", "buffer": encoded(photo) if data is None else data}
 
 
-def give(page: Page, *files: dict[str, Any]) -> None:
-    """Choose photos and wait until the first is parsed."""
-    page.set_input_files("#files", list(files or [file()]))
-    expect(page.locator("#message")).to_contain_text("ms")
+def parsed(page: Page, act: Callable[[], None]) -> dict[str, Any]:
+    """The API's answer to what `act` makes the page ask, once the page shows it."""
+    with page.expect_response("**/api/parse?*") as caught:
+        act()
+    answer = caught.value.json()
+    expect(page.locator("#message")).to_contain_text(milliseconds(answer))
+    return answer
+
+
+def give(page: Page, *files: dict[str, Any]) -> dict[str, Any]:
+    """Choose photos; the answer to the first."""
+    return parsed(page, lambda: page.set_input_files("#files", list(files or [file()])))
 
 
 def choose(page: Page, view: str) -> None:
-    page.locator("#views label", has_text=view).click()
+    page.locator("#views label", has_text=re.compile(rf"^\s*{view}")).click()
+
+
+def milliseconds(answer: dict[str, Any]) -> str:
+    """As the page says it."""
+    total = answer["timings_ms"]["total"]
+    return f"{total:,.{1 if total < 10 else 0}f} ms"
 
 
 def overlay(page: Page) -> np.ndarray:
@@ -132,8 +174,91 @@ def entry(page: Page, part: str) -> Locator:
     return page.locator(f"[data-part={part}]")
 
 
+@pytest.fixture
+def artefacts(people_artefact: Path) -> dict[str, Path]:  # noqa: F811
+    """The demo of the package as light model, one that tells people apart as full one."""
+    return {"lite": DEMO, "full": people_artefact}
+
+
+@pytest.fixture
+def artefact_page(artefacts: dict[str, Path], open_page: Open) -> Iterator[Page]:
+    """The page of a service with both."""
+    models = {mode: load_model(mode, path, 1, 1, "onnxruntime", UNLIMITED) for mode, path in artefacts.items()}
+    with serving(models, UNLIMITED) as address:
+        yield open_page(address)
+
+
+@pytest.fixture
+def drawn_people() -> np.ndarray:
+    """An example picture in the only size that the full artefact takes."""
+    with Image.open(STATIC / "examples" / "group.jpg") as picture:
+        return np.array(picture.convert("RGB").resize((225, 180)))
+
+
+def test_artefacts_alone_and_side_by_side(artefact_page, artefacts, drawn_people):
+    page = artefact_page
+    lite, full = (Parser.load(path, "onnxruntime")(drawn_people) for path in artefacts.values())
+    give(page, file(data=encoded(drawn_people)))
+    np.testing.assert_array_equal(opaque(page), coloured(lite.part_map))
+    largest_first = sorted(lite.parts, key=lambda part: -part.area)
+    assert page.locator("#legend .name").all_text_contents() == [part.name for part in largest_first]
+    assert page.locator("#people .name").all_text_contents() == [f"Region {i + 1}" for i in range(len(lite.people))]
+    expect(page.locator("#answering")).to_have_text("MobileNetV3 · per-pixel parser · INT8 · ONNX Runtime")
+
+    parsed(page, lambda: choose(page, "Full"))
+    np.testing.assert_array_equal(opaque(page), coloured(full.part_map))
+    assert page.locator("#people .name").all_text_contents() == [f"Person {i + 1}" for i in range(len(full.people))]
+    expect(page.locator("#answering")).to_have_text("mask classifier · FP32 · ONNX Runtime")
+    page.locator("[data-person='0']").hover()
+    left, top, right, bottom = full.people[0].box
+    frame, box = page.locator("#frame").bounding_box(), page.locator(".box").bounding_box()
+    scale = frame["width"] / 225
+    assert box["x"] - frame["x"] == pytest.approx(scale * left, abs=1)
+    assert box["y"] - frame["y"] == pytest.approx(scale * top, abs=1)
+    assert [box["width"], box["height"]] == pytest.approx([scale * (right - left), scale * (bottom - top)], abs=1)
+
+    choose(page, "Compare")
+    expect(page.locator("#divider")).to_be_visible()
+    halves = np.where(np.arange(225) < 113, lite.part_map, full.part_map)
+    np.testing.assert_array_equal(overlay(page), coloured(halves))
+    same = 100 * (lite.part_map == full.part_map).mean()
+    expect(page.locator("#agreement")).to_have_text(f"The two models agree on {same:.1f} % of the pixels.")
+    largest = largest_first[0].name
+    entry(page, largest).hover()
+    alone = overlay(page)
+    shown = halves == LABELS.parts.index(largest)
+    np.testing.assert_array_equal(alone[shown], coloured(halves)[shown])
+    assert len(np.unique(alone[~shown], axis=0)) == 1 and 100 < alone[~shown][0, 3] < 255
+
+
+def test_downloads_are_what_the_api_answered(artefact_page, artefacts, drawn_people):
+    page = artefact_page
+    give(page, file("two people.png", encoded(drawn_people)))
+    answer = parsed(page, lambda: choose(page, "Full"))
+
+    def download(kind: str) -> tuple[str, bytes]:
+        with page.expect_download() as caught:
+            page.click(f"[data-download={kind}]")
+        return caught.value.suggested_filename, Path(caught.value.path()).read_bytes()
+
+    name, data = download("map")
+    assert name == "two people-full-parts.png" and data == base64.b64decode(answer["map"])
+    found = Parser.load(artefacts["full"], "onnxruntime")(drawn_people)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (picture.format, picture.size) == ("PNG", (225, 180))
+        np.testing.assert_array_equal(np.array(picture), found.part_map)
+    name, data = download("json")
+    assert name == "two people-full-result.json"
+    assert json.loads(data) == {key: value for key, value in answer.items() if key != "map"}
+    with page.expect_response("**/api/parse?*return=mosaic") as caught:
+        name, data = download("mosaic")
+    assert name == "two people-full-mosaic.jpg" and data == base64.b64decode(caught.value.json()["mosaic"])
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.format == "JPEG" and picture.width > 225
+
+
 def test_photo_gives_overlay_and_legend(page):
-    give(page)
+    answer = give(page)
     parts = part_map("lite", HEIGHT, WIDTH)
     half_seen = overlay(page)[..., 3]
     assert set(np.unique(half_seen)) == {0, 153} and ((half_seen > 0) == (parts > 0)).all()
@@ -146,7 +271,7 @@ def test_photo_gives_overlay_and_legend(page):
     assert entry(page, "pants").get_attribute("aria-label") == f"pants: {share} of the photo"
     assert page.locator("#people .name").all_text_contents() == ["Region 1", "Region 2"]
     expect(page.locator("#people-note")).to_contain_text("two people who touch are one")
-    expect(page.locator("#message")).to_have_text("5 parts · 2 regions · 20 ms")
+    expect(page.get_by_role("status")).to_have_text(f"5 parts · 2 regions · Light {milliseconds(answer)}")
 
 
 def test_rotated_photo_lies_under_its_upright_map(page):
@@ -164,20 +289,42 @@ def test_large_map_is_shown_smaller_without_new_colours(page):
     np.testing.assert_array_equal(shown, coloured(part_map("lite", 1000, 3200)[1::2, 1::2]))
 
 
-def test_full_model_beside_light_one(page):
-    give(page)
-    choose(page, "Full")
-    expect(page.locator("#message")).to_have_text("6 parts · 2 people · 410 ms")
+def test_times_of_both_models_stand_side_by_side(page):
+    lite = give(page)
+    expect(page.get_by_role("radio", name="Full")).not_to_be_checked()
+    full = parsed(page, lambda: choose(page, "Full"))
+    expect(page.get_by_role("status")).to_have_text(f"6 parts · 2 people · Full {milliseconds(full)}")
     expect(page.locator("#people-note")).to_be_hidden()
     assert "score 0.90" in page.locator("[data-person='0']").get_attribute("aria-label")
-    assert "score 0.76" in entry(page, "face").get_attribute("aria-label")
-    assert page.locator(".tile b").all_text_contents() == ["20 ms", "410 ms"]
-    expect(page.locator(".tile[data-mode=lite]")).to_contain_text("20.5× as fast as the full model")
+    score = next(part["score"] for part in full["parts"] if part["name"] == "face")
+    assert f"score {score:.2f}" in entry(page, "face").get_attribute("aria-label")
+    choices = page.locator("#views label").all()
+    assert [one.locator(".time").inner_text() for one in choices[:2]] == [milliseconds(lite), milliseconds(full)]
+    factor = full["timings_ms"]["total"] / lite["timings_ms"]["total"]
+    expect(choices[2]).to_contain_text(f"Light is {factor:.1f}× as fast")
     assert page.locator("#steps tr", has_text="Network").locator("td").all_text_contents() == ["14.0", "287.0"]
+    assert page.locator("#steps tr", has_text="Telling people apart").locator("td").all_text_contents() == ["–", "2.0"]
     expect(page.locator("#divider")).to_be_hidden()
 
 
-def test_comparison_has_light_on_the_left_and_full_on_the_right(page):
+def test_what_is_parsed_stays_parsed(page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/parse" in request.url else None)
+    give(page)
+    parsed(page, lambda: choose(page, "Full"))
+    for view in ("Compare", "Light", "Full"):
+        choose(page, view)
+    expect(page.get_by_role("status")).to_contain_text("6 parts")
+    assert [re.search("mode=(.*)&", url)[1] for url in asked] == ["lite", "full"]
+
+
+def test_model_can_be_chosen_before_the_photo(page):
+    choose(page, "Full")
+    assert give(page)["mode"] == "full"
+    expect(page.locator("#answering")).to_have_text("ResNet-101 · mask classifier · FP32 · OpenVINO")
+
+
+def test_divider_between_the_models(page):
     give(page)
     choose(page, "Compare")
     expect(page.locator("#divider")).to_be_visible()
@@ -193,9 +340,8 @@ def test_comparison_has_light_on_the_left_and_full_on_the_right(page):
     frame = page.locator("#frame").bounding_box()
     page.mouse.click(frame["x"] + 0.25 * frame["width"], frame["y"] + 5)
     np.testing.assert_array_equal(overlay(page), expected(WIDTH // 4))
-    expect(page.locator("#agreement")).to_contain_text(f"{100 * (lite == full).mean():.1f} %")
     assert page.locator("#heads span").all_text_contents() == ["Part", "Light", "Full"]
-    assert "0.0 % / " in entry(page, "hat").get_attribute("aria-label")
+    assert "0 % / " in entry(page, "hat").get_attribute("aria-label")
 
 
 def test_legend_shows_a_part_alone(page):
@@ -244,6 +390,7 @@ def test_picture_names_the_part_under_the_pointer(page):
 
 def test_person_is_framed(page):
     give(page)
+    parsed(page, lambda: choose(page, "Full"))
     page.locator("[data-person='1']").hover()
     left, top, right, bottom = people_boxes(HEIGHT, WIDTH)[1]
     style = page.evaluate("['left', 'top', 'width', 'height'].map(side => document.querySelector('.box').style[side])")
@@ -253,53 +400,45 @@ def test_person_is_framed(page):
     expect(page.locator(".box")).to_be_hidden()
 
 
-def test_downloads(page):
-    give(page, file("a photo.png"))
-    choose(page, "Full")
-    expect(page.locator("#message")).to_contain_text("410 ms")
-
-    def download(kind: str) -> Download:
-        with page.expect_download() as caught:
-            page.click(f"[data-download={kind}]")
-        return caught.value
-
-    saved = download("map")
-    assert saved.suggested_filename == "a photo-full-parts.png"
-    np.testing.assert_array_equal(np.array(Image.open(saved.path())), part_map("full", HEIGHT, WIDTH))
-    saved = download("mosaic")
-    assert saved.suggested_filename == "a photo-full-mosaic.jpg"
-    with Image.open(saved.path()) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (WIDTH, HEIGHT))
-    saved = download("json")
-    assert saved.suggested_filename == "a photo-full-result.json"
-    result = json.loads(Path(saved.path()).read_text())
-    assert (result["mode"], result["size"], "map" in result) == ("full", [HEIGHT, WIDTH], False)
-    assert [part["name"] for part in result["parts"]][:2] == ["hat", "hair"]
-
-
-def test_broken_photo_is_told_and_the_next_one_works(page):
+def test_photo_that_no_retry_helps(page):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "/api/parse" in request.url else None)
     page.set_input_files("#files", [file("broken.png", b"broken")])
-    expect(page.get_by_role("status")).to_have_text("The photo cannot be read; send a whole JPEG file.")
+    expect(page.get_by_role("status")).to_contain_text("The photo cannot be read; send a whole JPEG")
+    expect(page.locator("#frame")).to_be_hidden()
+    page.set_input_files("#files", [file("wide.png", encoded(np.zeros((1000, 4001, 3), np.uint8)))])
+    expect(page.get_by_role("status")).to_have_text("The photo has too many pixels; at most 4 megapixels are taken.")
+    assert len(sent) == 2
+    page.set_input_files("#files", [file("huge.png", b"x" * 2_100_000)])
+    expect(page.get_by_role("status")).to_contain_text("huge.png has 2.1 MB; this server takes 2 MB at most")
+    assert len(sent) == 2, "what is too large is not sent"
+    expect(page.locator("#retry")).to_be_hidden()
     expect(page.locator("#side")).to_be_hidden()
     give(page)
     np.testing.assert_array_equal(opaque(page), coloured(part_map("lite", HEIGHT, WIDTH)))
 
 
-def test_busy_server_says_when_to_try_again(page):
-    page.set_input_files("#files", [file("busy.png")])
-    message = f"The queue is full. Try again in {RETRY_AFTER} s."
-    expect(page.get_by_role("status")).to_have_text(message)
-    with page.expect_request("**/api/parse**"):
+def test_busy_server_says_when_to_try_again(open_page):
+    models, gate = made_up("lite", waiting=1)
+    worker = models["lite"].worker
+    with serving(models, SMALL) as address:
+        page = open_page(address)
+        gate.shut()
+        others = [Thread(target=worker.parse, args=([np.zeros((8, 8, 3), np.uint8)], 20)) for _ in range(2)]
+        others[0].start()
+        gate.reached.wait()
+        others[1].start()
+        while worker.waiting == 0:
+            time.sleep(0.01)
+        page.set_input_files("#files", [file()])
+        message = "All places in the queue are taken; try again soon. Try again in 1 s."
+        expect(page.get_by_role("status")).to_have_text(message)
+        gate.open()
+        for other in others:
+            other.join()
         page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("status")).to_have_text(message)
-
-
-def test_too_large_photo_is_not_sent(page):
-    sent = []
-    page.on("request", lambda request: sent.append(request.url))
-    page.set_input_files("#files", [file("huge.png", b"x" * 2_100_000)])
-    expect(page.get_by_role("status")).to_contain_text("huge.png has 2.1 MB; this server takes 2 MB at most")
-    assert not [url for url in sent if "parse" in url]
+        expect(page.get_by_role("status")).to_contain_text("5 parts")
+        assert page.evaluate("document.activeElement.id") == "message"
 
 
 def test_server_out_of_reach_is_told(page):
@@ -311,12 +450,14 @@ def test_server_out_of_reach_is_told(page):
     expect(page.get_by_role("status")).to_contain_text("5 parts")
 
 
-def test_new_photo_cancels_the_one_under_way(page):
+def test_new_photo_cancels_the_one_under_way(page, shut_gate):
     cancelled = []
     page.on("requestfailed", lambda request: cancelled.append(request.failure))
     page.set_input_files("#files", [file("slow.png")])
-    expect(page.locator("#message")).to_contain_text("The light model is looking at the photo")
-    give(page, file("quick.png", encoded(np.zeros((WIDTH, HEIGHT, 3), np.uint8))))
+    expect(page.get_by_role("status")).to_have_text("The light model is looking at the photo …")
+    page.set_input_files("#files", [file("quick.png", encoded(np.zeros((WIDTH, HEIGHT, 3), np.uint8)))])
+    shut_gate.open()
+    expect(page.get_by_role("status")).to_contain_text("5 parts")
     assert cancelled == ["net::ERR_ABORTED"]
     np.testing.assert_array_equal(opaque(page), coloured(part_map("lite", WIDTH, HEIGHT)))
 
@@ -359,7 +500,7 @@ def test_dropped_and_pasted_photos(page, kind):
         }""",
         [kind, base64.b64encode(file()["buffer"]).decode()],
     )
-    expect(page.locator("#message")).to_have_text("5 parts · 2 regions · 20 ms")
+    expect(page.locator("#message")).to_contain_text("5 parts · 2 regions")
 
 
 def test_camera(page):
@@ -392,22 +533,24 @@ def test_examples_are_small_and_work(page):
 
 
 def test_one_model_has_no_switch(open_page):
-    with serving(create_stub(modes=("lite",))) as address:
+    with serving(made_up("lite")[0], SMALL) as address:
         page = open_page(address)
-        give(page)
+        answer = give(page)
         expect(page.locator("#views")).to_be_hidden()
         expect(page.locator("#download-from")).to_have_text("Download")
         expect(page.locator("#models-title")).to_have_text("The model")
+        expect(page.get_by_role("status")).to_have_text(f"5 parts · 2 regions · {milliseconds(answer)}")
+        expect(page.locator("#answering")).to_have_text("MobileNetV3 · per-pixel parser · INT8 · OpenVINO")
 
 
 def test_token_is_asked_for_and_sent(open_page):
-    with serving(create_stub(token="open sesame")) as address:
+    with serving(made_up("lite")[0], Settings(token="open sesame", requests_per_minute=0)) as address:
         page = open_page(address, ready="#token:not([hidden])")
         expect(page.locator("#retry")).to_be_hidden()
         field = page.get_by_label("This server asks for a token")
         field.fill("wrong")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("This server wants a token.")
+        expect(page.get_by_role("status")).to_have_text("The token is missing or wrong.")
         field.fill("open sesame")
         page.keyboard.press("Enter")
         expect(page.locator("#token")).to_be_hidden()
@@ -420,6 +563,7 @@ def test_facts_of_the_models(page):
         row.locator("th").inner_text(): row.locator("td").all_inner_texts()
         for row in page.locator("#facts tbody tr").all()
     }
+    assert rows["Backbone"] == ["MobileNetV3", "ResNet-101"]
     assert rows["Precision"] == ["INT8", "FP32"]
     assert rows["Size"] == ["3.4 MB", "253 MB"]
     assert rows["Engine"] == ["OpenVINO", "OpenVINO"]
@@ -430,19 +574,30 @@ def test_facts_of_the_models(page):
 def test_chinese(open_page):
     page = open_page(locale="zh-CN")
     assert page.evaluate("document.documentElement.lang") == "zh-Hans"
-    page.set_input_files("#files", [file()])
-    expect(page.locator("#message")).to_have_text("5 个部位 · 2 个区域 · 20 ms")
+    answer = give(page)
+    expect(page.locator("#message")).to_have_text(f"5 个部位 · 2 个区域 · 轻量 {milliseconds(answer)}")
     expect(entry(page, "hair")).to_contain_text("头发")
     page.set_input_files("#files", [file("broken.png", b"broken")])
     expect(page.locator("#message")).to_contain_text("照片已损坏")
     choose(page, "对比")
     page.locator("#photos button").first.click()
     expect(page.locator("#message")).to_contain_text("像素一致")
-    latin = set(re.findall(r"[A-Za-z][A-Za-z0-9]*", page.locator("main").inner_text()))
+    latin = set(re.findall(r"[A-Za-z][A-Za-z0-9]*", page.locator("body").inner_text()))
     assert latin <= set(NAMES_AND_UNITS.split())
     page.get_by_role("button", name="English").click()
     assert page.evaluate("document.documentElement.lang") == "en"
     expect(page.locator("#message")).to_contain_text("the same on")
+
+
+def test_language_goes_along(page):
+    page.get_by_role("button", name="中文").click()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("人体解析")
+    page.get_by_role("link", name="API").click()
+    expect(page.get_by_role("button", name="试一试").first).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("link", name="Back to the page").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Human parsing")
 
 
 def test_both_languages_say_everything(page):
@@ -455,31 +610,43 @@ def test_both_languages_say_everything(page):
     assert all(key.endswith(".one") for key in only_english)  # Chinese has no singular
     for key in english.keys() & chinese.keys():
         assert set(re.findall(r"{\w+}", english[key])) == set(re.findall(r"{\w+}", chinese[key])), key
-    asked = page.evaluate(
-        "[...document.querySelectorAll('[data-say], [data-label]')].map(node => node.dataset.say ?? node.dataset.label)"
-    )
-    assert set(asked) <= english.keys()
+    markup = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("index.html", "docs.html"))
+    assert set(re.findall(r'data-(?:say|label|title)="(.+?)"', markup)) <= english.keys()
     parts = {part for labels in LABEL_SETS.values() for part in labels.parts}
     assert parts == set(page.evaluate("import('/static/parts_zh.js').then(({PARTS_ZH}) => Object.keys(PARTS_ZH))"))
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-def test_phone_does_not_scroll_sideways(open_page, locale):
-    page = open_page(locale=locale, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
-    widths = [page.evaluate("document.documentElement.scrollWidth")]
+def test_phone(open_page, locale):
+    page = open_page(locale=locale, **PHONE)
+
+    def assert_fits() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert too_small_to_tap(page) == []
+
+    assert_fits()
     page.set_input_files("#files", [file(f"{'long-name-' * 12}{number}.png") for number in range(6)])
     expect(page.locator("#side")).to_be_visible()
     page.locator("#views label").last.click()
     expect(page.locator("#agreement")).to_be_visible()
-    widths.append(page.evaluate("document.documentElement.scrollWidth"))
+    assert_fits()
     page.set_input_files("#files", [file(f"{'x' * 200}.png", b"x" * 2_100_000)])
-    expect(page.locator("#retry")).to_be_visible()
-    widths.append(page.evaluate("document.documentElement.scrollWidth"))
-    assert widths == [360] * 3
+    expect(page.locator("#news.bad")).to_be_visible()
+    assert_fits()
+
+
+def too_small_to_tap(page: Page) -> list[str]:
+    """Controls that are smaller than 44 pixels either way."""
+    return page.evaluate(
+        """[...document.querySelectorAll("button, select, input, summary, footer a, .eyebrow a")].filter((node) => {
+            const { width, height } = node.getBoundingClientRect();
+            return node.checkVisibility() && Math.min(width, height) < 43.9;
+        }).map((node) => node.outerHTML)"""
+    )
 
 
 def test_tapped_part_is_let_go_by_a_second_tap(open_page):
-    page = open_page(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = open_page(**PHONE)
     give(page)
     every = overlay(page)
     entry(page, "hair").tap()
@@ -488,11 +655,21 @@ def test_tapped_part_is_let_go_by_a_second_tap(open_page):
     np.testing.assert_array_equal(overlay(page), every)
 
 
+def test_tapped_picture_names_the_part(open_page):
+    page = open_page(**PHONE)
+    give(page)
+    frame = page.locator("#frame").bounding_box()
+    row, column = np.argwhere(part_map("lite", HEIGHT, WIDTH) == LABELS.parts.index("pants"))[0]
+    place = {"x": (column + 1) * frame["width"] / WIDTH, "y": (row + 1) * frame["height"] / HEIGHT}
+    page.locator("#frame").tap(position=place)
+    expect(page.locator(".tip")).to_have_text("pants")
+
+
 def test_keyboard_alone(page):
     def focused() -> str:
         return page.evaluate(
             "(({id, value, dataset}) => id || dataset.part || dataset.person || dataset.download || dataset.example"
-            " || dataset.language || value)(document.activeElement)"
+            " || dataset.language || dataset.page || value)(document.activeElement)"
         )
 
     def tab_to(wanted: str) -> None:
@@ -502,24 +679,33 @@ def test_keyboard_alone(page):
             assert len(seen) < 30, f"{wanted} is not reached: {seen}"
             page.keyboard.press("Tab")
             outline = page.evaluate(
-                "[...[document.activeElement, document.activeElement.closest('label, .frame')]].filter(Boolean)"
-                ".map(node => getComputedStyle(node).outlineStyle)"
+                "[...[document.activeElement, document.activeElement.nextElementSibling,"
+                " document.activeElement.closest('.frame')]]"
+                ".filter(Boolean).map(node => getComputedStyle(node).outlineStyle)"
             )
             assert "solid" in outline, f"the focus on {focused()} is not seen"
 
-    tab_to("choose")
-    tab_to("street")
+    tab_to("zh")
     page.keyboard.press("Enter")
-    expect(page.locator("#message")).to_contain_text("20 ms")
+    assert page.evaluate("document.documentElement.lang") == "zh-Hans"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.documentElement.lang") == "en"
+    tab_to("choose")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    parsed(page, lambda: chooser.value.set_files([file()]))
+    tab_to("street")
+    parsed(page, lambda: page.keyboard.press("Enter"))
     tab_to("lite")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#message")).to_contain_text("410 ms")
+    parsed(page, lambda: page.keyboard.press("ArrowRight"))
     page.keyboard.press("ArrowRight")
     expect(page.locator("#divider")).to_be_visible()
     tab_to("opacity")
     before = overlay(page)
     page.keyboard.press("ArrowLeft")
     assert overlay(page)[..., 3].max() < before[..., 3].max()
+    assert page.locator("#opacity").get_attribute("aria-valuetext") == "59 %"
     tab_to("divider")
     before = overlay(page)
     page.keyboard.press("Home")
@@ -527,11 +713,13 @@ def test_keyboard_alone(page):
     tab_to("json")
     with page.expect_download():
         page.keyboard.press("Enter")
+    tab_to("clear")
     tab_to("upper-clothes")
     page.keyboard.press("Space")
     assert entry(page, "upper-clothes").get_attribute("aria-pressed") == "true"
     tab_to("1")
     expect(page.locator(".box")).to_be_visible()
+    tab_to("docs")
 
 
 def test_everything_has_a_name(page):
@@ -546,15 +734,53 @@ def test_everything_has_a_name(page):
     assert nameless == []
 
 
-def test_dark_and_still_where_wanted(open_page):
-    def look(**options: str) -> list[str]:
-        page = open_page(**options)
-        page.set_input_files("#files", [file("slow.png")])
-        expect(page.locator("body.busy")).to_be_visible()
-        return page.evaluate(
-            "[getComputedStyle(document.body).backgroundColor,"
-            " getComputedStyle(document.querySelector('.viewer'), '::after').animationName]"
-        )
+@pytest.mark.parametrize(
+    ("wish", "colour", "animation"),
+    [
+        ({"color_scheme": "light"}, "rgb(245, 246, 248)", "run"),
+        ({"color_scheme": "dark", "reduced_motion": "reduce"}, "rgb(13, 16, 21)", "none"),
+    ],
+)
+def test_dark_and_still_where_wanted(open_page, shut_gate, wish, colour, animation):
+    page = open_page(**wish)
+    page.set_input_files("#files", [file()])
+    expect(page.locator("body.busy")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour
+    assert page.evaluate("getComputedStyle(document.querySelector('.viewer'), '::after').animationName") == animation
 
-    assert look(color_scheme="light") == ["rgb(245, 246, 248)", "run"]
-    assert look(color_scheme="dark", reduced_motion="reduce") == ["rgb(13, 16, 21)", "none"]
+
+@pytest.mark.parametrize("options", [{}, PHONE])
+def test_every_operation_can_be_tried_on_the_docs_page(open_page, service, options):
+    page = open_page(f"{service}/docs", ready="#operations button", **options)
+
+    def attempt(path: str, *files: dict[str, Any]) -> str:
+        card = page.locator("section", has=page.locator("code", has_text=re.compile(f"^{path}$")))
+        if files:
+            card.locator("[type=file]").set_input_files(list(files))
+        card.get_by_role("button", name="Try it").click()
+        output = card.get_by_role("status")
+        expect(output).to_contain_text(" ms\n")
+        return output.inner_text()
+
+    assert attempt("/api/models").startswith("200 OK") and '"full"' in attempt("/api/models")
+    page.locator("select").first.select_option("full")
+    answer = attempt("/api/parse", file())
+    assert answer.startswith("200 OK") and '"mode": "full"' in answer and "characters)" in answer
+    assert "photo_broken" in attempt("/api/parse/batch", file(), file("broken.png", b"broken"))
+    assert attempt("/healthz").startswith("200 OK")
+    assert attempt("/readyz").startswith("200 OK")
+    page.locator("summary").first.click()
+    expect(page.get_by_role("row", name="200 done")).to_be_visible()
+    if options:
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert too_small_to_tap(page) == []
+
+
+def test_docs_page_sends_the_token(open_page):
+    with serving(made_up("lite")[0], Settings(token="open sesame")) as address:
+        page = open_page(f"{address}/docs", ready="#operations button")
+        page.get_by_role("button", name="Try it").first.click()
+        expect(page.get_by_role("status")).to_contain_text("unauthorized")
+        page.get_by_label("This server asks for a token").fill("open sesame")
+        page.get_by_role("button", name="Try it").first.click()
+        expect(page.get_by_role("status")).to_contain_text("200 OK")

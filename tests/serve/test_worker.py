@@ -61,6 +61,22 @@ def test_what_waits_goes_together_and_everyone_gets_his_own(slow):
     assert slow.calls == [1, 3, 2]
 
 
+def test_streams_share_what_waits():
+    streams = [Slow(), Slow()]
+    worker = Worker(streams, waiting=8, together=4)
+    with ThreadPoolExecutor() as pool:
+        first = [in_the_background(pool, worker, value) for value in (0, 1)]
+        assert all(stream.busy.wait(10) for stream in streams)
+        others = [in_the_background(pool, worker, value) for value in range(2, 6)]
+        until(lambda: worker.waiting == 4)
+        streams[0].go.set()
+        until(lambda: len(streams[0].calls) > 1)
+        streams[1].go.set()
+        assert [one.result()[0][0] for one in [*first, *others]] == list(range(6))
+    worker.close()
+    assert streams[0].calls[:2] == [1, 2], "half of the four are left to the other"
+
+
 def test_who_comes_when_it_is_full_is_turned_away_at_once(slow):
     worker = Worker([slow], waiting=2, together=1)
     with ThreadPoolExecutor() as pool:

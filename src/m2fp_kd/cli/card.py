@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import DEMO, STYLE
+from m2fp_kd.cli.options import DEMO, teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.artefact import Card
 
+HELP = """examples:
+  m2fp-kd card artefacts/int8          network, labels, teacher and its licence, parity, ms, versions
+  m2fp-kd card artefacts/int8 --json   all of it, for programs
+  m2fp-kd card                         the demo's
+
+Exit code: 0 shown, 2 there is no such artefact, or it has no card or not its own."""
+
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("card", help="what an artefact says about itself", **STYLE)
+    command = commands.add_parser("card", help="what an artefact says about itself", **teaching(HELP))
     command.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
     command.add_argument("--json", action="store_true", help="print all of it as JSON")
     command.set_defaults(run=run)
@@ -39,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(card: "Card") -> Iterator[tuple[str, str]]:
     """The card in a few lines: name and text of each; what is not known is left out."""
-    yield "network", f"{card.precision}, {card.head} head, {card.sizes.get('parameters', 0) / 1e6:.2f} M parameters"
+    network = [card.precision, *([card.backbone] if card.backbone else []), f"{card.head} head"]
+    network += [f"{card.sizes['parameters'] / 1e6:.2f} M parameters"] if "parameters" in card.sizes else []
+    yield "network", ", ".join(network)
     fixed = "padded to a square" if card.geometry["fixed"] else "any shape"
     yield "photos", f"longest side {card.geometry['size']} pixels, {fixed}"
     yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
@@ -56,7 +65,8 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
         yield "left in fp32", ", ".join(card.float_layers)
     for engine, facts in card.latency.items():
         known = [f"{facts['p50_ms']:.1f} ms a photo"]
-        known += [f"{facts['threads']} threads"] if facts.get("threads") else []
+        known += [f"fp32 {facts['fp32_p50_ms']:.1f}"] if "fp32_p50_ms" in facts else []
+        known += [f"threads: {facts['threads']}"] if facts.get("threads") else []
         known += [str(facts[name]) for name in ("arithmetic", "cpu") if facts.get(name)]
         yield f"in {engine}", ", ".join(known)
     if card.versions:

@@ -4,14 +4,24 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import STYLE, add_artefact
+from m2fp_kd.cli.options import add_artefact, teaching
+
+HELP = """examples:
+  m2fp-kd export triton -a artefacts/int8 -o models                  models/parser/config.pbtxt and 1/model.onnx
+  m2fp-kd export openvino-model-server -a artefacts/int8 -o models   models/config.json and parser/1/
+
+docs/deployment.md says how to start the servers and what goes in and comes out.
+
+Exit code: 0 written, 2 the artefact is of another format, cannot be used, or the folder cannot be written."""
 
 SERVERS = ("triton", "openvino-model-server")
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("export", help="a model repository for Triton or OpenVINO Model Server", **STYLE)
+    command = commands.add_parser(
+        "export", help="a model repository for Triton or OpenVINO Model Server", **teaching(HELP)
+    )
     command.add_argument("server", choices=SERVERS)
     add_artefact(command)
     command.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the repository")

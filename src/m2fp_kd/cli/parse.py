@@ -1,35 +1,42 @@
-"""`m2fp-kd parse`: photos and folders to part maps and mosaics."""
+"""`m2fp-kd parse`: photos, videos and folders to part maps and mosaics."""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import STYLE, add_artefact, say_demo
+from m2fp_kd.cli.options import add_artefact, say_demo, teaching
+from m2fp_kd.cli.progress import Progress
+from m2fp_kd.cli.results import parse_photo, parse_video
+from m2fp_kd.cli.sources import Job, plan
 
+if TYPE_CHECKING:
+    from m2fp_kd.runtime.parser import Parser
 
-@dataclass(frozen=True)
-class Job:
-    """A photo to parse and the two files to write."""
+HELP = """examples:
+  m2fp-kd parse photo.jpg                               part map and mosaic in parsed/
+  m2fp-kd parse -a artefacts/int8 photos/ more/ -o out  folders, with all photos and videos below them
+  m2fp-kd parse 'photos/**/*.jpg'                       a pattern, in quotes, where a shell's own would be too long
+  m2fp-kd parse -a artefacts/int8 photos/ --resume      go on where an earlier call stopped
+  m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
+  m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (pip install 'm2fp-kd[video]')
 
-    photo: Path
-    part_map: Path
-    mosaic: Path
+For NAME.jpg it writes NAME.png, whose pixel values are part indices (with the label set's palette, at the photo's own
+upright size), and NAME_mosaic.jpg, the photo beside its parts with a legend. For the video NAME.mp4 it writes
+NAME_mosaic.mp4, without sound, and NAME.jsonl, a JSON line per frame: parts, people, timings; with --part-maps also
+NAME_maps/NUMBER.png for each frame. Folders keep their structure. A file appears when it is whole.
 
-    @property
-    def done(self) -> bool:
-        """Whether both files exist; files are only ever there whole."""
-        return self.part_map.is_file() and self.mosaic.is_file()
+Exit code: 0 all done, 1 some photos or videos could not be read (they are named, the others are done), 2 it could not
+begin or go on, 130 interrupted."""
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("parse", help="part maps and mosaics of photos", **STYLE)
-    command.add_argument("photos", metavar="PHOTO|FOLDER", type=Path, nargs="+")
+    command = commands.add_parser("parse", help="part maps and mosaics of photos and videos", **teaching(HELP))
+    words = "photos, videos, folders and patterns"
+    command.add_argument("sources", metavar="PHOTO|VIDEO|FOLDER|PATTERN", type=Path, nargs="+", help=words)
     add_artefact(command)
     command.add_argument(
         "-o", "--output", metavar="DIR", type=Path, default=Path("parsed"), help="folder to write to (default: parsed)"
@@ -44,100 +51,59 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--arithmetic", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
     )
-    command.add_argument("--resume", action="store_true", help="skip photos whose two files exist")
-    command.add_argument("--json", action="store_true", help="print one JSON line per photo")
+    command.add_argument("--resume", action="store_true", help="skip what has all its files in DIR already")
+    command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
+    command.add_argument("--every", type=int, metavar="N", default=1, help="parse every Nth frame of a video only")
+    command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames too")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Parse; 1 if some photos could not be read."""
-    from m2fp_kd.runtime.geometry import PhotoError
+    """Parse; 1 if something could not be read."""
     from m2fp_kd.runtime.parser import Parser
 
+    if options.every < 1:
+        raise ValueError(f"--every must be at least 1, not {options.every}")
+    jobs = plan(options.sources, options.output)
+    waiting = [job for job in jobs if not (options.resume and job.done(options.part_maps))]
+    options.output.mkdir(parents=True, exist_ok=True)
     say_demo(options.artefact)
-    jobs = plan(options.photos, options.output)
-    waiting = [job for job in jobs if not (options.resume and job.done)]
     parser = Parser.load(options.artefact, options.engine, options.threads, options.arithmetic)
-    times: list[float] = []
-    failed = 0
-    for index, job in enumerate(waiting):
-        _progress(f"{index + 1}/{len(waiting)}  {job.photo}")
-        try:
-            result = _parse_one(parser, job)
-        except (PhotoError, FileNotFoundError) as error:
-            _progress("")
-            print(f"failed: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        times.append(sum(result["timings_ms"].values()))
-        if options.json:
-            print(json.dumps(result), flush=True)
-    _progress("")
+    try:
+        times = _parse_all(parser, waiting, options)
+    except KeyboardInterrupt:
+        print("\nstopped; what is written is whole, --resume goes on from here", file=sys.stderr)
+        return 130
+    failed = len(waiting) - len(times)
     words = [f"{len(times)} parsed"]
     words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
     words += [f"{failed} failed"] if failed else []
-    speed = f", {median(times):.1f} ms a photo ({parser.engine.name}, {parser.engine.arithmetic})" if times else ""
+    what = "photo or frame" if any(job.is_video for job in waiting) else "photo"
+    speed = f", {median(times):.1f} ms a {what} ({parser.engine.name}, {parser.engine.arithmetic})" if times else ""
     print(f"{', '.join(words)} in {options.output}{speed}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _parse_one(parser: Any, job: Job) -> dict[str, Any]:
-    from m2fp_kd.runtime.files import atomic_path, write_index_png
-    from m2fp_kd.runtime.geometry import read_photo
-    from m2fp_kd.runtime.mosaic import mosaic
+def _parse_all(parser: "Parser", jobs: list[Job], options: argparse.Namespace) -> list[float]:
+    """Milliseconds of a photo or a frame of each job that could be read; the others are named."""
+    from m2fp_kd.runtime.geometry import PhotoError
+    from m2fp_kd.runtime.video import VideoError
 
-    photo = read_photo(job.photo)
-    parsing = parser(photo)
-    write_index_png(job.part_map, parsing.part_map, parsing.labels)
-    with atomic_path(job.mosaic) as temporary:
-        mosaic(photo, parsing.part_map, parsing.labels).save(temporary, quality=90, subsampling=0)
-    return {
-        "photo": str(job.photo),
-        "part_map": str(job.part_map),
-        "mosaic": str(job.mosaic),
-        "parts": {part: round(share, 6) for part, share in parsing.shares.items()},
-        "people_kind": parsing.people_kind,
-        "people": [{"score": person.score, "box": person.box} for person in parsing.people],
-        "timings_ms": {step: round(value, 3) for step, value in parsing.timings.items()},
-    }
-
-
-def plan(sources: Sequence[Path], output: Path) -> list[Job]:
-    """The photos among `sources` (photos, and folders searched with all below them) and where their results go.
-
-    What lies in the output folder is an earlier result, never a photo.
-
-    Raises:
-        FileNotFoundError: a source does not exist, or there is no photo at all.
-        ValueError: photos lie in the output folder, or two would be written to the same file.
-    """
-    from m2fp_kd.runtime.files import find_photos
-
-    photos: list[tuple[Path, Path]] = []
-    target = output.resolve()
-    for source in sources:
-        if source.resolve().is_relative_to(target):
-            raise ValueError(f"{source} lies in the output folder {output}; choose another output folder")
-        if source.is_dir():
-            inside = (path for path in find_photos(source) if not path.resolve().is_relative_to(target))
-            photos += [(path, path.relative_to(source)) for path in inside]
-        elif source.is_file():
-            photos.append((source, Path(source.name)))
-        else:
-            raise FileNotFoundError(f"{source}: no such photo or folder")
-    if not photos:
-        raise FileNotFoundError(f"no photos in {', '.join(map(str, sources))}")
-    jobs: dict[Path, Job] = {}
-    for photo, name in photos:
-        stem = output / name.parent / name.stem
-        job = Job(photo, Path(f"{stem}.png"), Path(f"{stem}_mosaic.jpg"))
-        if other := jobs.get(job.part_map):
-            raise ValueError(f"{other.photo} and {photo} would both be written to {job.part_map}; parse them apart")
-        jobs[job.part_map] = job
-    return list(jobs.values())
-
-
-def _progress(text: str) -> None:
-    """Replace the terminal's last line; without a terminal say nothing."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    progress, times = Progress(len(jobs)), []
+    for index, job in enumerate(jobs):
+        progress.show(index, str(job.source))
+        try:
+            if job.is_video:
+                result = parse_video(parser, job, options.every, options.part_maps)
+            else:
+                result = parse_photo(parser, job)
+        except (PhotoError, VideoError, FileNotFoundError) as error:
+            progress.clear()
+            print(f"failed: {error}", file=sys.stderr)
+            continue
+        times.append(sum(result["timings_ms"].values()))
+        if options.json:
+            progress.clear()
+            print(json.dumps(result), flush=True)
+    progress.clear()
+    return times

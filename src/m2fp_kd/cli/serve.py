@@ -6,12 +6,23 @@ import os
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import STYLE, add_artefact, say_demo
+from m2fp_kd.cli.options import add_artefact, say_demo, teaching
+
+HELP = """examples:
+  m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
+  m2fp-kd serve -a artefacts/int8 --full m2fp/int8     with a switch between the student and the full M2FP
+  m2fp-kd serve -a artefacts/int8 --host 0.0.0.0       for other machines; set M2FP_KD_TOKEN to ask for a token
+  curl -F photo=@photo.jpg http://127.0.0.1:8000/api/parse
+
+/docs is the API's documentation; docs/deployment.md tells of containers, systemd and several machines.
+
+Exit code: 0 stopped by SIGTERM or Ctrl-C, 2 it could not begin: an artefact or engine that cannot be used, a port that
+is taken."""
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("serve", help="the web page and the API", **STYLE)
+    command = commands.add_parser("serve", help="the web page and the API", **teaching(HELP))
     add_artefact(command)
     command.add_argument("--full", metavar="ARTEFACT", type=Path, help="an exported M2FP, for the light-mode switch")
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for every address of this machine")

@@ -1,7 +1,7 @@
 """Compression as a Lightning callback: when training ends, its best student becomes checked artefacts."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -24,7 +24,7 @@ class CompressAfterFit(pl.Callback):
 
     Args:
         folder: every step writes into a folder of its own in it.
-        card: of the fp32 artefact.
+        card: gives the fp32 artefact's; asked when training has ended, since only then is it known what was trained.
         steps: what to make, in order.
         checks: how every hop is checked.
 
@@ -32,7 +32,9 @@ class CompressAfterFit(pl.Callback):
         results: what was made; None before training has ended and on other processes.
     """
 
-    def __init__(self, folder: str | Path, card: Card, steps: Sequence[ArtefactStep], checks: Checks) -> None:
+    def __init__(
+        self, folder: str | Path, card: Callable[[], Card], steps: Sequence[ArtefactStep], checks: Checks
+    ) -> None:
         self.folder = Path(folder)
         self.card = card
         self.steps = steps
@@ -45,7 +47,7 @@ class CompressAfterFit(pl.Callback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         student = best_student(pl_module.get_submodule("student"), best_checkpoint(trainer))
-        source = Source(student, self.card, training_canvases(data), SpreadPhotos(data.val, data.labels))
+        source = Source(student, self.card(), training_canvases(data), SpreadPhotos(data.val, data.labels))
         self.results = make_artefacts(source, self.folder, self.steps, self.checks)
 
     def raise_failed(self) -> None:

@@ -35,6 +35,8 @@ class ParsingDataModule(pl.LightningDataModule):
         seed: determines the order and the augmentation.
         cache: what a teacher said of the training and validation photos. It may also be set later, before `setup`.
         pseudo_labels: give unlabelled photos the teacher's most probable part as label (needs `cache`).
+        unlabelled: records to distil on besides, drawn in turn and spread evenly among the others.
+        unlabelled_ratio: their share of an epoch's photos, from 0 (none) to below 1; None takes each once an epoch.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class ParsingDataModule(pl.LightningDataModule):
         test: Sequence[Record] = (),
         cache: TeacherCache | None = None,
         pseudo_labels: bool = False,
+        unlabelled: Sequence[Record] = (),
+        unlabelled_ratio: float | None = None,
     ) -> None:
         super().__init__()
         self.train = train
@@ -63,12 +67,20 @@ class ParsingDataModule(pl.LightningDataModule):
         self.seed = seed
         self.cache = cache
         self.pseudo_labels = pseudo_labels
+        self.drawn = _drawn(len(train), len(unlabelled), unlabelled_ratio)
+        self.unlabelled = unlabelled if self.drawn else ()
         self._resume = (0, 0)
 
     @property
     def records(self) -> list[Record]:
         """Training and validation photos that are files."""
-        return [*_records(self.train), *_records(self.val)]
+        return [*_records(self.train), *self.unlabelled, *_records(self.val)]
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether there are training photos of which nothing but a teacher says anything."""
+        bare = any(record.categories is None for record in [*_records(self.train), *self.unlabelled])
+        return bare and not self.pseudo_labels
 
     @property
     def has_persons(self) -> bool:
@@ -80,10 +92,11 @@ class ParsingDataModule(pl.LightningDataModule):
 
         Raises:
             CacheError: photos without a cached target (named).
-            ValueError: pseudo labels without a cache, no validation photos, or some without labels.
+            ValueError: pseudo labels without a cache or from a teacher whose parts are divided among the student's,
+                no validation photos, or some without labels.
         """
-        if self.cache is None and self.pseudo_labels:
-            raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
+        if self.pseudo_labels:
+            _check_pseudo_labels(self.cache)
         if self.cache is not None:
             self._check_cache(self.cache)
         if not len(self.val):
@@ -94,10 +107,12 @@ class ParsingDataModule(pl.LightningDataModule):
     def _check_cache(self, cache: TeacherCache) -> None:
         if isinstance(self.train, DrawnPhotos):
             raise CacheError("scenes drawn on the fly have no cached targets; use teacher=live")
-        needed = [record.name for record in [*self.train, *_records(self.val)]]
+        needed = [record.name for record in self.records]
         if len(set(needed)) < len(needed):
             twice = sorted({name for name in needed if needed.count(name) > 1})[:5]
-            raise CacheError(f"training and validation photos of one name: {', '.join(twice)}; rename one of each")
+            raise CacheError(
+                f"training, unlabelled or validation photos of one name: {', '.join(twice)}; rename one of each"
+            )
         missing = sorted(set(needed) - set(cache.names))
         if missing:
             raise CacheError(
@@ -107,12 +122,15 @@ class ParsingDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches of `images, valid, parts[, humans, instances, log_parts], names`."""
+        photos = self.train if isinstance(self.train, DrawnPhotos) else [*self.train, *self.unlabelled]
         dataset = TrainingPhotos(
-            self._photos(self.train, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
-            self.pseudo_labels,
+            self._photos(photos, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
+            self.pseudo_labels, self._id_maps(),
         )  # fmt: skip
         epoch, batches = self._resume
-        sampler = EpochSampler(len(dataset), self.seed, epoch, done=batches * self.batch_size)
+        sampler = EpochSampler(
+            len(self.train), self.seed, epoch, batches * self.batch_size, len(self.unlabelled), self.drawn
+        )
         return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader:
@@ -148,6 +166,11 @@ class ParsingDataModule(pl.LightningDataModule):
         """Takes effect in the next `train_dataloader`."""
         self._resume = (state_dict["epoch"], state_dict["batches"])
 
+    def _id_maps(self) -> list[str]:
+        """What the labelled photos have besides parts; batches need it of the others as well."""
+        records = _records(self.train)
+        return [name for name in ("humans", "instances") if any(getattr(record, name) for record in records)]
+
     def _photos(self, source: Sequence[Record] | DrawnPhotos, cache: TeacherCache | None) -> Photos:
         return source if isinstance(source, DrawnPhotos) else StoredPhotos(source, self.labels, cache)
 
@@ -170,6 +193,30 @@ class ParsingDataModule(pl.LightningDataModule):
 
 def _records(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
     return () if isinstance(photos, DrawnPhotos) else photos
+
+
+def _drawn(labelled: int, unlabelled: int, ratio: float | None) -> int:
+    """How many unlabelled photos an epoch has."""
+    if ratio is None:
+        return unlabelled
+    if not 0 <= ratio < 1:
+        raise ValueError(f"data.unlabelled_ratio={ratio} lies from 0 to below 1, or is null: each photo once an epoch")
+    if ratio and not unlabelled:
+        raise ValueError(
+            f"data.unlabelled_ratio={ratio}, but there are no unlabelled photos; give data.unlabelled=FOLDER, or keep "
+            "fewer labels by data.label_fraction"
+        )
+    return max(1, round(labelled * ratio / (1 - ratio))) if ratio else 0
+
+
+def _check_pseudo_labels(cache: TeacherCache | None) -> None:
+    if cache is None:
+        raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
+    if cache.bridge is not None and cache.bridge.divided:
+        raise ValueError(
+            f"the bridge {cache.bridge.name} divides {', '.join(cache.bridge.divided)} among several parts, of which "
+            "the most probable would be a guess and no label: set data.module.pseudo_labels=false"
+        )
 
 
 def _check_labelled(records: Sequence[Record]) -> None:

@@ -83,7 +83,7 @@ class DrawnPhotos:
 
 
 class TrainingPhotos(Dataset):
-    """Augmented photos, indexed by (epoch, index): equal keys give equal items.
+    """Augmented photos, indexed by (epoch, index) as `EpochSampler` gives them: equal keys give equal items.
 
     Args:
         photos: where they come from.
@@ -92,6 +92,7 @@ class TrainingPhotos(Dataset):
         augmentation: what is drawn.
         seed: with the key it determines everything that is drawn.
         pseudo_labels: label unlabelled photos with the teacher's most probable part; otherwise they are all ignored.
+        id_maps: which of `humans` and `instances` every item has; where a photo has none, there is nobody.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class TrainingPhotos(Dataset):
         augmentation: Augmentation,
         seed: int,
         pseudo_labels: bool = False,
+        id_maps: Sequence[str] = (),
     ) -> None:
         self.photos = photos
         self.labels = labels
@@ -109,6 +111,7 @@ class TrainingPhotos(Dataset):
         self.augmentation = augmentation
         self.seed = seed
         self.pseudo_labels = pseudo_labels
+        self.id_maps = id_maps
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -134,6 +137,8 @@ class TrainingPhotos(Dataset):
         for name, ids in (("humans", photo.humans), ("instances", photo.instances)):
             if ids is not None:
                 item[name] = torch.from_numpy(ids)
+            elif name in self.id_maps:
+                item[name] = torch.zeros(self.size, self.size, dtype=torch.int32)
         return item
 
 

@@ -1,16 +1,26 @@
 """One function per kind of data, for the configuration: plain arguments in, a data module out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
-from m2fp_kd.data.layouts import ccp_records, limit_records, m2fp_records, photo_records, split_records
+from m2fp_kd.data.layouts import (
+    Record,
+    ccp_records,
+    limit_records,
+    m2fp_records,
+    photo_records,
+    split_records,
+    take_labels,
+)
 from m2fp_kd.data.teacher_cache import TeacherCache
 from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
 from m2fp_kd.labels import LABEL_SETS, load_label_set
 
 HOLDOUT = "holdout"
 HOLDOUT_FRACTION = 0.1
+OWN = "own"
 
 
 def m2fp_data(
@@ -25,6 +35,9 @@ def m2fp_data(
     test: str | None = None,
     limit: int | None = None,
     cache: TeacherCache | None = None,
+    label_fraction: float | None = None,
+    unlabelled: str | Path | None = None,
+    unlabelled_ratio: float | None = None,
 ) -> ParsingDataModule:
     """CIHP, LIP, PASCAL-Person-Part, MHP-v2 or one's own photos in M2FP's layout.
 
@@ -35,12 +48,18 @@ def m2fp_data(
         val: a split, usually `Validation`, or `holdout`: a fixed tenth of the training photos.
         test: a split, or None.
         limit: train on this many photos only, a fixed choice.
+        label_fraction: keep the labels of this share of the training photos, a fixed choice, and count the others among
+            the unlabelled ones; None keeps all.
+        unlabelled: a folder of photos to distil on besides.
+        unlabelled_ratio: as in `ParsingDataModule`.
     """
     train = m2fp_records(root, "Training")
     train, held_out = split_records(train, HOLDOUT_FRACTION) if val == HOLDOUT else (train, m2fp_records(root, val))
+    labelled, robbed = take_labels(limit_records(train, limit), label_fraction)
     return ParsingDataModule(
-        limit_records(train, limit), held_out, load_label_set(labels), size, batch_size, augmentation, workers, seed,
+        labelled, held_out, load_label_set(labels), size, batch_size, augmentation, workers, seed,
         m2fp_records(root, test) if test else (), cache,
+        unlabelled=[*robbed, *_photos(unlabelled)], unlabelled_ratio=unlabelled_ratio,
     )  # fmt: skip
 
 
@@ -52,27 +71,31 @@ def ccp_data(
     augmentation: Augmentation = NO_AUGMENTATION,
     workers: int = 0,
     seed: int = 0,
-    unlabelled: bool = False,
     pseudo_labels: bool = False,
     limit: int | None = None,
     cache: TeacherCache | None = None,
+    label_fraction: float | None = None,
+    unlabelled: str | Path | None = None,
+    unlabelled_ratio: float | None = None,
 ) -> ParsingDataModule:
     """Clothing Co-Parsing; it has no official split: a fixed tenth is for validation, another tenth for test.
 
     Args:
         root: folder with `photos` and `annotations`.
         size: as in `ParsingDataModule`, like the arguments not named here.
-        unlabelled: train on the photos with image-level tags as well, for what a teacher says of them.
-        limit: train on this many photos only, a fixed choice.
+        limit: train on this many labelled photos only, a fixed choice.
+        label_fraction: as in `m2fp_data`.
+        unlabelled: photos to distil on besides: `own`, the set's photos with image-level tags only, or a folder.
+        unlabelled_ratio: as in `ParsingDataModule`.
     """
     records = ccp_records(root)
     train, test = split_records([record for record in records if record.categories], HOLDOUT_FRACTION, seed=1)
     train, val = split_records(train, HOLDOUT_FRACTION)
-    if unlabelled:
-        train += [record for record in records if not record.categories]
+    labelled, robbed = take_labels(limit_records(train, limit), label_fraction)
+    bare = [record for record in records if not record.categories] if unlabelled == OWN else _photos(unlabelled)
     return ParsingDataModule(
-        limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
-        test, cache, pseudo_labels,
+        labelled, val, load_label_set(labels), size, batch_size, augmentation, workers, seed, test, cache,
+        pseudo_labels, [*robbed, *bare], unlabelled_ratio,
     )  # fmt: skip
 
 
@@ -143,3 +166,7 @@ def synthetic_data(
         workers,
         seed,
     )
+
+
+def _photos(folder: str | Path | None) -> Sequence[Record]:
+    return photo_records(folder, "data.unlabelled") if folder else ()

@@ -73,13 +73,17 @@ def ccp_records(root: str | Path) -> list[Record]:
     return [Record(stem, path, pixels.get(stem)) for stem, path in images.items()]
 
 
-def photo_records(root: str | Path) -> list[Record]:
+def photo_records(root: str | Path, setting: str = "data.root") -> list[Record]:
     """Unlabelled records of all photos in one folder (not below it).
+
+    Args:
+        root: the folder.
+        setting: that names it, for the error.
 
     Raises:
         LayoutError: the folder is missing or holds no photo.
     """
-    return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES).items()]
+    return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES, setting).items()]
 
 
 def data_sha256(records: Sequence[Record]) -> str | None:
@@ -115,16 +119,31 @@ def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -
     return [records[index] for index in sorted(chosen)]
 
 
+def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list[Record], list[Record]]:
+    """Splits into (labelled, robbed of their labels): `fraction` of the photos keep them; all where it is None.
+
+    The choice follows from the names: it is the same in every run, and a larger fraction keeps what a smaller one does.
+    """
+    if fraction is None:
+        return list(records), []
+    if not 0 < fraction <= 1:
+        raise ValueError(f"label_fraction={fraction} lies above 0 and at most at 1, or is null for all labels")
+    order = sorted(records, key=lambda record: _name_hash(record.name, seed=2))
+    keep = {record.name for record in order[: max(1, round(fraction * len(records)))]}
+    labelled = [record for record in records if record.name in keep]
+    return labelled, [Record(record.name, record.image) for record in records if record.name not in keep]
+
+
 def _name_hash(name: str, seed: int) -> float:
     """Uniform in [0, 1)."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _files(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
+def _files(folder: Path, suffixes: Iterable[str], setting: str = "data.root") -> dict[str, Path]:
     """Stem -> path of the folder's files with one of these endings, sorted by stem; hidden files are skipped."""
     if not folder.is_dir():
-        raise LayoutError(f"data folder {folder} does not exist; check data.root")
+        raise LayoutError(f"data folder {folder} does not exist; check {setting}")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
@@ -132,7 +151,7 @@ def _files(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
                 raise LayoutError(f"{folder} holds both {found[path.stem].name} and {path.name}; keep one of them")
             found[path.stem] = path
     if not found:
-        raise LayoutError(f"data folder {folder} holds no {'/'.join(sorted(suffixes))} file; check data.root")
+        raise LayoutError(f"data folder {folder} holds no {'/'.join(sorted(suffixes))} file; check {setting}")
     return dict(sorted(found.items()))
 
 

@@ -10,13 +10,17 @@ import json
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
+from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.codec import decode, encode
+from m2fp_kd.labels import Bridge
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.geometry import Geometry, Placement
 
@@ -39,15 +43,23 @@ class CacheError(RuntimeError):
     """A cached target that is missing, stale or broken; the message says how to make it anew."""
 
 
-def cache_key(teacher_sha256: str, *geometries: Geometry, code_version: int = CODE_VERSION) -> str:
+def cache_key(
+    teacher_sha256: str,
+    *geometries: Geometry,
+    ensemble: Mapping[str, Any] | None = None,
+    code_version: int = CODE_VERSION,
+) -> str:
     """What entries depend on besides the photo, as 64 hex digits.
 
     Args:
         teacher_sha256: of the teacher's weights.
         geometries: how photos enter the student and, where it differs, the teacher.
+        ensemble: the looks at a photo that entries are the mean of; None for a single one.
         code_version: of the code that makes entries.
     """
-    content = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
+    content: list[Any] = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
+    if ensemble is not None:
+        content.append(dict(ensemble))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -75,11 +87,13 @@ class TeacherCache:
     Args:
         folder: holds `targets.bin`; made when the first entry is written.
         key: of `cache_key`. A file made with another key counts as empty and is replaced by the first write.
+        bridge: what is read is handed on to the student's parts. The file holds the teacher's own, for any student.
     """
 
-    def __init__(self, folder: str | Path, key: str) -> None:
+    def __init__(self, folder: str | Path, key: str, bridge: Bridge | None = None) -> None:
         self.path = Path(folder) / FILE_NAME
         self.key = key
+        self.bridge = bridge
         self.refresh()
 
     def refresh(self) -> None:
@@ -116,9 +130,12 @@ class TeacherCache:
         """
         placement, encoded = self._body(name, photo_sha256)
         try:
-            return decode(encoded), placement
+            log_parts = decode(encoded)
         except ValueError as error:
             raise CacheError(f"{self.path}: entry of '{name}' is broken ({error}); build the cache again.") from error
+        if self.bridge is not None:
+            log_parts = cross(torch.from_numpy(log_parts), self.bridge).numpy()
+        return log_parts, placement
 
     def write(
         self,

@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from m2fp_kd.distill.loggers import start_loggers
 from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def fit(
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=cfg.run_dir,
-        logger=[instantiate(logger) for logger in cfg.logger.values()],
+        logger=start_loggers(cfg),
         callbacks=[*_callbacks(cfg, folder), *callbacks],
         plugins=[AtomicCheckpointIO()],
     )

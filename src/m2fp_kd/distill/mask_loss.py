@@ -104,14 +104,17 @@ class MatchedMaskLoss(nn.Module):
         return costs
 
     def _class_loss(self, class_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
-        """Cross-entropy of class logits (L, B, Q, C+1); queries without a mask are to say "no object"."""
+        """Cross-entropy of class logits (L, B, Q, C+1); queries without a mask are to say "no object".
+
+        Of an image without any label nothing is known, not even that.
+        """
         no_object = class_logits.shape[-1] - 1
         classes = torch.full(class_logits.shape[:-1], no_object, device=class_logits.device)
         layer = torch.arange(len(classes), device=classes.device)[:, None]
         classes[layer, truth.image[target], query] = truth.classes[target]
-        weights = torch.where(classes == no_object, self.no_object_weight, 1.0)
+        weights = torch.where(classes == no_object, self.no_object_weight, 1.0) * truth.labelled[:, None]
         loss = F.cross_entropy(class_logits.flatten(0, 2), classes.flatten(), reduction="none").view_as(weights)
-        return ((weights * loss).sum((1, 2)) / weights.sum((1, 2))).sum()
+        return ((weights * loss).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-6)).sum()
 
     def _mask_losses(self, mask_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
         """Binary cross-entropy and dice loss (2,), summed over the matched masks of one layer (B, Q, h, w).

@@ -108,6 +108,11 @@ class MaskBatch:
             counts=counts,
         )
 
+    @property
+    def labelled(self) -> Tensor:
+        """Which images have a pixel that is not ignored: bool (B,)."""
+        return self.valid.flatten(1).any(dim=1)
+
     def sample_masks(self, points: Tensor, target: Tensor) -> Tensor:
         """Masks `target` (M,) at points (M, N, 2): float (M, N) within 0..1, bilinear."""
         return _bilinear(self.masks, target, points)

@@ -27,6 +27,18 @@ def as_student_output(output: StudentOutput | M2FPOutput, num_parts: int) -> Stu
     return StudentOutput(log_parts(output, num_parts), queries=output, features=output.mask_features)
 
 
+def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
+    """What a network says of a small black photo: which outputs it has, and how many channels.
+
+    It is asked in evaluation mode and left in the mode that it was in.
+    """
+    training, device = network.training, next(network.parameters()).device
+    with torch.no_grad():
+        output = as_student_output(network.eval()(torch.zeros(1, 3, 64, 64, device=device)), num_parts)
+    network.train(training)
+    return output
+
+
 class Distillation(pl.LightningModule):
     """Trains ``student`` on labels, on a teacher's part distributions, or both.
 

@@ -19,7 +19,7 @@ class TeacherTarget:
     Attributes:
         log_parts: log-probabilities ``(B, P, h, w)``.
         valid: bool ``(B, h, w)``, false outside the photo.
-        queries: the teacher's query outputs, where it gives them (a cache does not).
+        queries: the teacher's query outputs, masks ``(B, R, h, w)``, where it gives them (a cache does not).
         features: the teacher's mask features ``(B, D, h, w)``, where it gives them.
     """
 
@@ -37,6 +37,9 @@ class Term(nn.Module):
     """
 
     needs: frozenset[str] = frozenset()
+
+    def connect(self, student_channels: int, teacher_channels: int) -> None:
+        """Make what depends on how many channels student's and teacher's features have; once, before training."""
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
         raise NotImplementedError
@@ -73,15 +76,27 @@ class Objective(nn.Module):
             missing = sorted(term.needs - given)  # type: ignore[operator]
             if not missing:
                 continue
-            if any(item.startswith("student.") for item in missing):
+            if of_student := [item for item in missing if item.startswith("student.")]:
                 raise ValueError(
-                    f"the term '{name}' needs {missing}, which this student does not give; use student=m2fp"
+                    f"the term '{name}' needs {of_student}, which this student does not give; "
+                    "use student=m2fp, or leave the term out"
                 )
             raise ValueError(
                 f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives)}; "
                 "use teacher=live teacher.checkpoint=FILE (a cache holds part distributions only), "
                 "or distill=labels to train on labels alone"
             )
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether any term reads what a teacher says."""
+        needed = frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
+        return not all(name.startswith("student.") for name in needed)
+
+    def connect(self, student_channels: int, teacher_channels: int) -> None:
+        """Let the terms make what depends on how many channels student's and teacher's features have."""
+        for term in self.terms.values():
+            term.connect(student_channels, teacher_channels)  # type: ignore[operator]
 
     def forward(
         self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None

@@ -12,14 +12,15 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
+from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.distill.ensemble import SINGLE, Ensemble, mirrored
+from m2fp_kd.labels import Bridge, LabelSet
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import log_parts
 from m2fp_kd.runtime.files import atomic_path, file_sha256
-from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
+from m2fp_kd.runtime.geometry import Geometry, Placement, place, read_photo, restore_dense
 
 CARD_NAME = "teacher.json"
 _LOWEST = 1e-8
@@ -33,38 +34,83 @@ class WholePhotoTeacher:
         labels: label set of the teacher.
         geometry: how photos enter the teacher.
         student_geometry: on whose stride-4 grid the answer is given; a canvas of the same proportions.
+        ensemble: the looks at a photo whose probabilities are averaged.
+        bridge: to the label set of the part maps, where it is another one.
     """
 
-    def __init__(self, network: M2FP, labels: LabelSet, geometry: Geometry, student_geometry: Geometry) -> None:
+    def __init__(
+        self,
+        network: M2FP,
+        labels: LabelSet,
+        geometry: Geometry,
+        student_geometry: Geometry,
+        ensemble: Ensemble = SINGLE,
+        bridge: Bridge | None = None,
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.labels = labels
         self.geometry = geometry
         self.student_geometry = student_geometry
+        self.ensemble = ensemble
+        self.bridge = bridge
 
     @torch.inference_mode()
-    def log_parts(self, photos: Sequence[np.ndarray]) -> np.ndarray:
-        """Photos uint8 (H, W, 3) of one size -> log-probabilities float32 (N, P, h, w)."""
-        parts = self._ask(photos)
+    def log_parts(self, photo: np.ndarray) -> np.ndarray:
+        """Photo uint8 (H, W, 3) -> log-probabilities float32 (2, P, h, w) of the photo and of the mirrored photo."""
+        parts = self._ask([photo, _mirrored_photo(photo)])
         if self.geometry != self.student_geometry:
-            side = self.student_geometry.size // 4
-            resized = F.interpolate(parts.exp(), size=(side, side), mode="bilinear", antialias=True)
-            parts = resized.clamp(min=_LOWEST).log().log_softmax(dim=1)
+            parts = _logarithm(_resized(parts.exp(), self.student_geometry.size // 4))
         return parts.cpu().numpy()
 
     def placement(self, photo: np.ndarray) -> Placement:
         """Where a photo lies on the student's canvas."""
         return place(photo, self.student_geometry)[1]
 
-    @torch.inference_mode()
     def parse(self, photo: np.ndarray) -> np.ndarray:
         """Photo -> part map at its own size, from the teacher's own grid."""
-        return part_map(self._ask([photo])[0].cpu().numpy(), place(photo, self.geometry)[1])
+        return part_map(*self.on_own_grid(photo))
+
+    @torch.inference_mode()
+    def on_own_grid(self, photo: np.ndarray) -> tuple[np.ndarray, Placement]:
+        """Photo -> log parts float32 (P, g, g) over the teacher's own canvas, and where the photo lies on it."""
+        looks = [photo, _mirrored_photo(photo)] if self.ensemble.flip else [photo]
+        parts = self._ask(looks)[:1]
+        if self.bridge is not None:
+            parts = cross(parts, self.bridge)
+        return parts[0].cpu().numpy(), place(photo, self.geometry)[1]
 
     def _ask(self, photos: Sequence[np.ndarray]) -> Tensor:
+        """Log parts (N, P, g, g) of photos of one size, on the teacher's own grid.
+
+        A flip wants two photos, mirror images of each other: what is said of one counts, mirrored, for the other.
+        """
+        if self.ensemble == SINGLE:
+            return self._answer(photos, self.geometry)
+        side = self.geometry.size // 4
+        answers = [self._answer(photos, geometry).exp() for geometry in self.ensemble.geometries(self.geometry)]
+        parts = torch.stack([_resized(answer, side) for answer in answers]).mean(dim=0)
+        if self.ensemble.flip:
+            placement = place(photos[0], self.geometry)[1]
+            parts = (parts + mirrored(parts.flip(0), placement, self.labels.flip_permutation)) / 2
+        return _logarithm(parts)
+
+    def _answer(self, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
         device = next(self.network.parameters()).device
-        canvases = np.stack([place(photo, self.geometry)[0] for photo in photos])
+        canvases = np.stack([place(photo, geometry)[0] for photo in photos])
         images = torch.from_numpy(canvases).to(device).permute(0, 3, 1, 2).float()
         return log_parts(self.network(images), self.labels.num_parts)
+
+
+def _mirrored_photo(photo: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(photo[:, ::-1])
+
+
+def _resized(parts: Tensor, side: int) -> Tensor:
+    return F.interpolate(parts, size=(side, side), mode="bilinear", antialias=True)
+
+
+def _logarithm(parts: Tensor) -> Tensor:
+    return parts.clamp(min=_LOWEST).log().log_softmax(dim=1)
 
 
 def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:
@@ -87,9 +133,9 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
     hashes = {record.name: file_sha256(record.image) for record in records}
     missing = [record for record in records if not cache.has(record.name, hashes[record.name])]
     for record in tqdm(missing, desc="teacher", unit="photo", disable=not missing):
-        photo = read_record(record, teacher.labels).image
-        both = teacher.log_parts([photo, np.ascontiguousarray(photo[:, ::-1])])
-        cache.write(record.name, both, teacher.placement(photo), hashes[record.name], teacher.labels.flip_permutation)
+        photo = read_photo(record.image)
+        targets, placement = teacher.log_parts(photo), teacher.placement(photo)
+        cache.write(record.name, targets, placement, hashes[record.name], teacher.labels.flip_permutation)
     return len(missing)
 
 
@@ -100,7 +146,7 @@ def write_teacher_card(folder: Path, card: dict[str, Any]) -> None:
 
 
 def read_teacher_card(folder: Path, labels: LabelSet) -> dict[str, Any]:
-    """The card beside a cache, for data of this label set.
+    """The card beside a cache, of a teacher that is said to know this label set.
 
     Raises:
         CacheError: there is none, or the teacher knows other parts.
@@ -111,7 +157,7 @@ def read_teacher_card(folder: Path, labels: LabelSet) -> dict[str, Any]:
     card = json.loads(path.read_text())
     if card.get("parts") != list(labels.parts):
         raise CacheError(
-            f"the teacher of {folder} knows other parts ({card.get('parts')}) than the data's '{labels.name}' "
-            f"({list(labels.parts)}); use a teacher of the data's label set"
+            f"the teacher of {folder} knows other parts ({card.get('parts')}) than '{labels.name}' "
+            f"({list(labels.parts)}); say teacher.labels=its label set, or use a teacher of the data's own"
         )
     return card

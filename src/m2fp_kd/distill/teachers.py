@@ -12,7 +12,7 @@ from torch import Tensor
 
 from m2fp_kd.distill.objective import TeacherTarget
 from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.models.outputs import log_parts
+from m2fp_kd.models.outputs import M2FPOutput, log_parts
 
 
 class CachedTeacher:
@@ -31,7 +31,7 @@ class LiveTeacher:
         network: an M2FP; it is put in evaluation mode and its gradients are switched off.
         num_parts: P of the label set, without ``Human``.
         size: side of the teacher's input in pixels, a multiple of 32. The student's crops are enlarged to it, where a
-            cache shows the teacher whole photos; the answer is resampled to the student's stride-4 grid.
+            cache shows the teacher whole photos; all it says is resampled to the student's stride-4 grid.
     """
 
     gives = frozenset({"log_parts", "queries", "features"})
@@ -41,6 +41,11 @@ class LiveTeacher:
         self.num_parts = num_parts
         self.size = size
 
+    @property
+    def channels(self) -> int:
+        """Of its features."""
+        return self.network.pixel_decoder.mask_features.out_channels
+
     @torch.no_grad()
     def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
         images: Tensor = batch["images"].float()
@@ -49,7 +54,13 @@ class LiveTeacher:
         if images.shape[-1] != self.size:
             images = F.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=False)
         output = self.network(images)
-        parts = log_parts(output, self.num_parts)
+        parts, masks, features = log_parts(output, self.num_parts), output.mask_logits, output.mask_features
+        assert features is not None  # an M2FP gives them
         if parts.shape[-2:] != grid:
-            parts = F.interpolate(parts.exp(), size=grid, mode="bilinear", align_corners=False).clamp(min=1e-8).log()
-        return TeacherTarget(parts, batch["valid"], queries=output, features=output.mask_features)
+            parts = _resized(parts.exp(), grid).clamp(min=1e-8).log()
+            masks, features = _resized(masks, grid), _resized(features, grid)
+        return TeacherTarget(parts, batch["valid"], M2FPOutput(output.class_logits, masks), features)
+
+
+def _resized(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, size=grid, mode="bilinear", align_corners=False)

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.evaluation import miou as metric
+from m2fp_kd.evaluation.instances import InstanceMetrics, found_in
+from m2fp_kd.evaluation.reliability import Reliability
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.parsing import Parsing
 
 Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size."""
@@ -26,7 +29,15 @@ class LabelledPhoto(Protocol):
     def parts(self) -> NDArray[np.uint8] | None: ...
 
 
+class PeopledPhoto(LabelledPhoto, Protocol):
+    """A labelled photo that may know its persons: ``humans`` int32 (H, W), 0 where there is nobody, or None."""
+
+    @property
+    def humans(self) -> NDArray[np.int32] | None: ...
+
+
 P = TypeVar("P", bound=LabelledPhoto)
+Q = TypeVar("Q", bound=PeopledPhoto)
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,9 @@ class Scores:
         iou: part name -> IoU, None where the part is in neither truth nor prediction.
         pixel_accuracy: share of right pixels.
         confusion: int64 (P, P), row = truth.
+        reliability: of the probabilities, where they were looked at.
+        instances: figures of `InstanceMetrics` by name; empty where persons were not scored.
+        unscored: why not, where the model tells persons apart; else None.
     """
 
     miou: float
@@ -46,6 +60,9 @@ class Scores:
     iou: dict[str, float | None]
     pixel_accuracy: float
     confusion: metric.Confusion
+    reliability: Reliability | None = None
+    instances: dict[str, float] = field(default_factory=dict)
+    unscored: str | None = None
 
     def shares(self, labels: LabelSet) -> dict[str, float]:
         """Share of the true pixels that each part has, 0..1."""
@@ -84,3 +101,31 @@ def evaluate(predict: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], lab
     if count == 0:
         raise ValueError("no photos to evaluate on; check the data folder and split")
     return scores_of(total, labels)
+
+
+def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels: LabelSet) -> Scores:
+    """`evaluate` with the persons as well, where the model tells them apart and all photos have person ids.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    metrics = InstanceMetrics(labels.num_parts, labels.ignore_index)
+    told_apart, with_ids = True, True
+
+    def predict(photo: Q) -> NDArray[np.uint8]:
+        nonlocal told_apart, with_ids
+        parsing = parse(photo)
+        told_apart &= parsing.people_kind == "persons"
+        with_ids &= photo.humans is not None
+        if told_apart and photo.parts is not None and photo.humans is not None:
+            metrics.add(found_in(parsing), photo.parts, photo.humans)
+        return parsing.part_map
+
+    scores = evaluate(predict, photos, labels)
+    if not told_apart:
+        return scores
+    if not with_ids:
+        return replace(scores, unscored="the photos have no person ids")
+    if not metrics.regions:
+        return replace(scores, unscored="the photos show nobody")
+    return replace(scores, instances=metrics.compute())

@@ -12,6 +12,7 @@ from m2fp_kd.evaluation import miou as metric
 from m2fp_kd.evaluation.curves import line_chart, short
 from m2fp_kd.evaluation.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.pictures import Picture, data_uri, panels
+from m2fp_kd.evaluation.reliability_chart import reliability_chart
 from m2fp_kd.evaluation.results import RunReport, title
 from m2fp_kd.evaluation.summary import MISSING, how_measured, percent, points, summary_rows
 
@@ -28,7 +29,7 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A learning curve: its metric, last value and drawing."""
+    """A small drawing with its name and the value that stands beside it; of a learning curve the metric's last one."""
 
     name: str
     last: str
@@ -81,10 +82,12 @@ def render(report: RunReport) -> str:
         tiles=[row for row in rows if row.quantity in TILES and row.cells[-1].text != MISSING],
         measured=[how_measured(model) or MISSING for model in report.models.values()],
         notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
+        persons=any(model.instances for model in report.models.values()),
         parts=_part_rows(report),
         changes=list(_changes(report)),
         front=_front(report),
         notable=NOTABLE_LOSS,
+        reliability=_reliability(report),
         charts=[chart for chart in charts if not chart.name.startswith(PART_CURVES)],
         part_charts=[chart for chart in charts if chart.name.startswith(PART_CURVES)],
         pictures=[(picture.name, _panels(picture, report)) for picture in report.pictures],
@@ -124,6 +127,14 @@ def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 def _charts(report: RunReport) -> list[Chart]:
     drawn = ((name, curve, line_chart(curve, name)) for name, curve in report.curves.items())
     return [Chart(name, short(curve[-1][1]), Markup(svg)) for name, curve, svg in drawn if svg]
+
+
+def _reliability(report: RunReport) -> list[Chart]:
+    found = {title(key): model.reliability for key, model in report.models.items() if model.reliability is not None}
+    return [
+        Chart(name, f"ECE {percent(known.ece)} %", Markup(reliability_chart(known, name)))
+        for name, known in found.items()
+    ]
 
 
 def _front(report: RunReport) -> Markup | None:

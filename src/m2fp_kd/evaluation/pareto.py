@@ -30,7 +30,7 @@ class Point:
     """A point of the picture.
 
     Attributes:
-        label: stands beside it.
+        label: stands beside it; may be empty.
         group: points of one group have one colour, which the legend names.
         ms: milliseconds of a photo.
         value: on the upright axis; None draws a line across the picture at `ms`.
@@ -120,7 +120,7 @@ def _label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) ->
         if point.value is not None:
             x, y = axes.transData.transform((point.ms, point.value))
             taken.append(Bbox.from_extents(x - 8, y - 8, x + 8, y + 8))
-    for point in sorted(points, key=lambda point: (not point.on_front, point.ms)):
+    for point in sorted(filter(lambda point: point.label, points), key=lambda point: (not point.on_front, point.ms)):
         if point.value is None:
             axes.annotate(
                 point.label,

@@ -3,6 +3,7 @@
 import io
 from base64 import b64encode
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,17 +35,31 @@ class Picture:
                 raise ValueError(f"{self.name}: {key} map {part_map.shape} does not fit photo {self.photo.shape[:2]}")
 
 
-def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, Image.Image]:
-    """The photo (key "photo") and an overlay per map, longest side at most `longest` pixels."""
+def reduced(picture: Picture, longest: int) -> Picture:
+    """The picture with its longest side at most `longest` pixels."""
     photo = Image.fromarray(picture.photo)
     scale = min(1.0, longest / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    photo = photo.resize(size, Image.Resampling.BILINEAR)
-    shown = {"photo": photo}
-    for key, part_map in picture.maps.items():
-        small = Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST)
-        shown[key] = Image.fromarray(overlay(np.asarray(photo), np.asarray(small), labels))
+    maps = {
+        key: np.asarray(Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST))
+        for key, part_map in picture.maps.items()
+    }
+    return Picture(picture.name, np.asarray(photo.resize(size, Image.Resampling.BILINEAR)), maps)
+
+
+def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, Image.Image]:
+    """The photo (key "photo") and an overlay per map, longest side at most `longest` pixels."""
+    small = reduced(picture, longest)
+    shown = {"photo": Image.fromarray(small.photo)}
+    for key, part_map in small.maps.items():
+        shown[key] = Image.fromarray(overlay(small.photo, part_map, labels))
     return shown
+
+
+def masks(picture: Picture, labels: LabelSet) -> dict[str, dict[str, Any]]:
+    """The maps as Weights & Biases lays them over a photo: key -> pixels and the parts' names."""
+    names = dict(enumerate(labels.parts)) | {labels.ignore_index: "ignored"}
+    return {key: {"mask_data": part_map, "class_labels": names} for key, part_map in picture.maps.items()}
 
 
 def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image:

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from m2fp_kd.evaluation.pictures import Picture
+from m2fp_kd.evaluation.reliability import Reliability
 from m2fp_kd.labels import LabelSet
 
 FORMAT = 1
@@ -53,6 +54,9 @@ class ModelResult:
         miou: over parts present in truth or prediction, at the labels' own size.
         miou_absent_zero: as M2FP's evaluator gives it.
         iou: part -> IoU, None for a part in neither truth nor prediction.
+        instances: APp50, APvol, PCP50, APr50, APr60, APr70 and APr, shares in 0..1, as `evaluation.instances` defines
+            them; empty where the model does not tell persons apart or the photos have no person ids.
+        reliability: accuracy by confidence and the expected calibration error, at the cells of the stride-4 grid.
         megabytes: size of the file(s) that is shipped.
         p50_ms: median time of one photo.
         p95_ms: time that 95 % of the photos stay under.
@@ -62,12 +66,14 @@ class ModelResult:
         threads: CPU threads that the times are for.
         engine: "openvino", "onnxruntime", "pytorch", ...
         arithmetic: "f32", "bf16", ... as the engine computed.
-        note: where figures come from if not from this run, e.g. the card of a cached teacher.
+        note: where figures come from if not from this run, e.g. the card of a cached teacher, and why some are missing.
     """
 
     miou: float | None = None
     miou_absent_zero: float | None = None
     iou: dict[str, float | None] = field(default_factory=dict)
+    instances: dict[str, float] = field(default_factory=dict)
+    reliability: Reliability | None = None
     megabytes: float | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None

@@ -7,6 +7,9 @@ from m2fp_kd.evaluation.results import Hop, ModelResult, RunReport, title
 
 MISSING = "–"
 
+INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
+"""The instance metrics to show; the other thresholds are in ``report.json``."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -30,6 +33,8 @@ def summary_rows(report: RunReport) -> list[Row]:
     rows = [
         _row(report, "mIoU", "%", lambda model: model.miou, percent, _difference),
         _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
+        *(_row(report, name, "%", _instances(name), percent, _difference) for name in INSTANCES),
+        _row(report, "Calibration error (ECE)", "%", _ece, percent, _difference),
         _row(report, "Size", "MB", lambda model: model.megabytes, number, _ratio("smaller", "larger")),
         _row(report, "Parameters", "M", lambda model: _millions(model.parameters), number, _ratio("fewer", "more")),
         _row(report, "MACs", "G", lambda model: model.gmacs, number, _ratio("fewer", "more")),
@@ -88,6 +93,14 @@ def _verdict(hop: Hop) -> str:
 
 def _millions(count: int | None) -> float | None:
     return None if count is None else count / 1e6
+
+
+def _ece(model: ModelResult) -> float | None:
+    return None if model.reliability is None else model.reliability.ece
+
+
+def _instances(name: str) -> Callable[[ModelResult], float | None]:
+    return lambda model: model.instances.get(name)
 
 
 def _row(

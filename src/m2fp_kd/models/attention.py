@@ -108,7 +108,7 @@ class DeformableAttention(nn.Module):
         vectors, index = self._table(self.value(value), corner.int(), sizes)
         # A bag is what one head of one token sees: the weighted sum of four corners of `levels * points` places.
         bags = index.view(batch * tokens * self.heads, -1), bilinear.view(batch * tokens * self.heads, -1)
-        attended = F.embedding_bag(bags[0], vectors.to(weights.dtype), per_sample_weights=bags[1], mode="sum")
+        attended = F.embedding_bag(bags[0], vectors.to(bilinear.dtype), per_sample_weights=bags[1], mode="sum")
         return self.out(attended.view(batch, tokens, width))
 
     def _table(self, values: Tensor, corner: Tensor, sizes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:

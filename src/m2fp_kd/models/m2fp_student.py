@@ -1,9 +1,12 @@
 """The mask-classification student: M2FP with a light pixel decoder and few transformer layers."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbones import Backbone
 from m2fp_kd.models.fpn import FPNDecoder
+from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.outputs import StudentOutput, log_parts
 from m2fp_kd.models.transformer_decoder import TransformerDecoder
@@ -52,3 +55,21 @@ class M2FPStudent(nn.Module):
         finest, *levels = self.pixel_decoder(self.backbone(self.normalise(images)))
         output = self.transformer_decoder(levels[::-1], self.mask_features(finest), auxiliary=self.training)
         return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)
+
+
+def head_of(teacher: M2FP) -> dict[str, int]:
+    """Width, number of queries and number of heads of a teacher's transformer decoder, as `M2FPStudent` takes them."""
+    decoder: Any = teacher.transformer_decoder
+    queries, width = decoder.query_features.shape
+    return {"width": width, "queries": queries, "heads": decoder.layers[0].cross_attention.heads}
+
+
+def copy_head(student: M2FPStudent, teacher: M2FP) -> int:
+    """Start a student's transformer decoder from the teacher's tensors of the same name and shape; return how many.
+
+    A student with fewer layers takes the teacher's first ones: each layer of an M2FP is trained to be the last.
+    """
+    ours, theirs = student.transformer_decoder.state_dict(), teacher.transformer_decoder.state_dict()
+    shared = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
+    student.transformer_decoder.load_state_dict(shared, strict=False)
+    return len(shared)

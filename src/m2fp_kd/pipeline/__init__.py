@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from m2fp_kd.distill.loggers import wandb_ended
 from m2fp_kd.pipeline.identity import claim
 from m2fp_kd.pipeline.saved import compress_saved
 from m2fp_kd.pipeline.student import cache_targets, train_student
@@ -30,4 +31,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_versions()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     claim(cfg)
-    return STAGES[cfg.stage](cfg)
+    with wandb_ended():
+        return STAGES[cfg.stage](cfg)

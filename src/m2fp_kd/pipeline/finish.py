@@ -7,10 +7,11 @@ from omegaconf import DictConfig
 
 from m2fp_kd.compress.chain import CompressionResult
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.distill.loggers import start_wandb
 from m2fp_kd.evaluation.report import RunReport, summary_table, write_report
 from m2fp_kd.pipeline.report import build_report
 from m2fp_kd.pipeline.teacher import Teacher
-from m2fp_kd.pipeline.wandb import log_report
+from m2fp_kd.pipeline.tracking import log_report
 
 
 def finish(
@@ -29,7 +30,7 @@ def finish(
     artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
     report = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
     _, page = write_report(Path(cfg.run_dir), report)
-    log_report(loggers or [], report, Path(cfg.run_dir))
+    log_report(start_wandb(cfg) if loggers is None else loggers, report, Path(cfg.run_dir))
     print(f"\n{summary_table(report)}\n\nreport: {page}")
     compression.raise_failed()
     return _metrics(report)

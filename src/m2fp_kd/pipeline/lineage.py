@@ -80,6 +80,7 @@ def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: dic
         geometry=vars(datamodule.geometry).copy(),
         precision="fp32",
         head=head,
+        backbone=lineage["backbone"],
         people="persons" if persons else "none",
         teacher=lineage["teacher"] | ({"licence": "; ".join(lineage["licences"])} if lineage["licences"] else {}),
         data=lineage["data"],
@@ -91,7 +92,8 @@ def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: dic
 def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
     """Of a saved student's fp32 artefact."""
     card = student_card(datamodule, network.module, network.lineage)
-    return replace(card, parents=card.parents | {"student": network.sha256})
+    parents = card.parents | {"student": network.sha256}
+    return replace(card, backbone=network.recipe["backbone"]["name"], parents=parents)
 
 
 def git_commit() -> str | None:

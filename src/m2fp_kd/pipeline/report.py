@@ -1,7 +1,7 @@
 """Scores, times and pictures of a finished run, gathered into its report."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,31 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.distill.ensemble import Ensemble
 from m2fp_kd.distill.targets import WholePhotoTeacher, part_map
 from m2fp_kd.evaluation.cpu import describe_cpu
 from m2fp_kd.evaluation.curves import read_curves
-from m2fp_kd.evaluation.evaluate import Scores, evaluate
+from m2fp_kd.evaluation.evaluate import Scores, evaluate_parsings
 from m2fp_kd.evaluation.macs import count_macs
-from m2fp_kd.evaluation.measure import Measurement, measure, measure_callable
+from m2fp_kd.evaluation.measure import Measurement, measure_callable
 from m2fp_kd.evaluation.outlook import outlook
 from m2fp_kd.evaluation.pictures import Picture
+from m2fp_kd.evaluation.reliability import label_at_cells, reliability, tally
 from m2fp_kd.evaluation.results import ModelResult, RunReport
+from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.pipeline.latency import write_latency
 from m2fp_kd.pipeline.teacher import Teacher
-from m2fp_kd.runtime.artefact import load_card, save_card
+from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.geometry import Geometry, Placement, read_photo
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.versions import installed_versions
 
 PICTURES = 12
 
-ParsePhoto = Callable[[Photo], np.ndarray]
+ParsePhoto = Callable[[Photo], Parsing]
 
 
 def build_report(
@@ -67,12 +72,12 @@ def build_report(
         """A photo; where it is unlabelled, what the teacher says is the truth."""
         photo = read_record(record, datamodule.labels)
         if photo.parts is None and teacher_parse is not None:
-            photo.parts = teacher_parse(photo)
+            photo.parts = teacher_parse(photo).part_map
         return photo
 
     def score(parse_photo: ParsePhoto) -> Scores:
         progress = tqdm(records, desc="scoring", unit="photo", leave=False)
-        return evaluate(parse_photo, map(read, progress), datamodule.labels)
+        return _score(parse_photo, map(read, progress), datamodule.labels)
 
     if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
@@ -80,7 +85,7 @@ def build_report(
     shares: dict[str, float] = {}
     for name, path in artefacts.items():
         scores = score(parse[name])
-        models[name] = _artefact_result(path, scores, records, cfg)
+        models[name] = _artefact_result(path, scores, records, cfg, artefacts.values())
         shares = scores.shares(datamodule.labels)
     return RunReport(
         name=cfg.name,
@@ -93,6 +98,7 @@ def build_report(
         data={
             "name": cfg.data.name,
             "training_photos": len(datamodule.train),
+            "unlabelled_photos": len(datamodule.unlabelled),
             "validation_photos": len(datamodule.val),
             "scored_on": _scored_on(datamodule, records),
             "scored_photos": len(records),
@@ -120,28 +126,56 @@ def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
 
 
 def _artefact_parse(parser: Parser) -> ParsePhoto:
-    return lambda photo: parser(photo.image).part_map
+    return lambda photo: parser(photo.image)
 
 
 def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
     """The live network where its weights are at hand, else the cache where it knows all these photos."""
     if teacher.whole is not None:
         whole = teacher.whole
-        return lambda photo: whole.parse(photo.image)
+        return lambda photo: _parsing(*whole.on_own_grid(photo.image), datamodule.labels)
     cache = datamodule.cache
     if cache is None or not {record.name for record in records} <= set(cache.names):
         return None
     hashes = {record.name: file_sha256(record.image) for record in records}
 
-    def parse(photo: Photo) -> np.ndarray:
+    def parse(photo: Photo) -> Parsing:
         log_parts, placement = cache.read(photo.name, hashes[photo.name])
-        return part_map(log_parts[0], placement)
+        return _parsing(log_parts[0], placement, datamodule.labels)
 
     return parse
 
 
+def _parsing(log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
+    """What a teacher's log parts (P, h, w) say of a photo."""
+    found = part_map(log_parts, placement)
+    return Parsing(found, labels, "regions", timings={}, placement=placement, outputs={"part_logits": log_parts})
+
+
+def _score(parse_photo: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Scores:
+    """Scores with the reliability of the probabilities, where the model gives them, and of persons likewise."""
+    tallies = []
+
+    def parse(photo: Photo) -> Parsing:
+        parsing = parse_photo(photo)
+        if photo.parts is not None and "part_logits" in parsing.outputs:
+            logits = parsing.outputs["part_logits"]
+            label = label_at_cells(photo.parts, logits.shape[1:], parsing.placement)
+            tallies.append(tally(logits, label, labels.ignore_index))
+        return parsing
+
+    scores = evaluate_parsings(parse, photos, labels)
+    return replace(scores, reliability=reliability(np.sum(tallies, axis=0)) if tallies else None)
+
+
 def _scored(scores: Scores) -> dict[str, Any]:
-    return {"miou": scores.miou, "miou_absent_zero": scores.miou_absent_zero, "iou": scores.iou}
+    return {
+        "miou": scores.miou,
+        "miou_absent_zero": scores.miou_absent_zero,
+        "iou": scores.iou,
+        "instances": scores.instances,
+        "reliability": scores.reliability,
+    }
 
 
 def _teacher_result(
@@ -150,6 +184,10 @@ def _teacher_result(
     whole, note = teacher.whole, "timed in the training process"
     if whole is None:
         whole, note = _stand_in(teacher, cfg, datamodule), "timed in the training process, with random weights"
+    if whole is not None and whole.ensemble.looks > 1:
+        note += f", {whole.ensemble.looks} looks at a photo"
+    if "bridge" in teacher.card:
+        note += f"; its parts are led over the bridge {teacher.card['bridge']}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
     known: dict[str, Any] = {key: teacher.card.get(key) for key in ("megabytes", "parameters")}
     return ModelResult(
@@ -163,12 +201,14 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
     if sum(weight.numel() for weight in network.parameters()) != teacher.card.get("parameters"):
         return None
     fold_batch_norm(network.eval())
-    return WholePhotoTeacher(network, datamodule.labels, Geometry(teacher.card["size"]), datamodule.geometry)
+    ensemble = Ensemble(**teacher.card.get("ensemble", {}))
+    labels = load_label_set(cfg.teacher.labels)
+    return WholePhotoTeacher(network, labels, Geometry(teacher.card["size"]), datamodule.geometry, ensemble)
 
 
 def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
     """What one photo costs the teacher in PyTorch on this CPU, with the students' number of threads."""
-    photos = [read_record(record, whole.labels).image for record in _spread(records, 4)]
+    photos = [read_photo(record.image) for record in _spread(records, 4)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     whole.network.cpu()
@@ -179,12 +219,12 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
     return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
 
 
-def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: DictConfig) -> ModelResult:
+def _artefact_result(
+    path: Path, scores: Scores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
+) -> ModelResult:
     """The artefact's figures; its times go into its card as well."""
+    timed = write_latency(path, [record.image for record in _spread(records, 16)], cfg.compress.threads, made)
     card = load_card(path)
-    timed = measure(path, [record.image for record in _spread(records, 16)], threads=cfg.compress.threads)
-    latency = {key: getattr(timed, key) for key in ("p50_ms", "p95_ms", "threads", "arithmetic")}
-    save_card(path, replace(card, latency={str(timed.engine): latency | {"cpu": timed.cpu["model"]}}))
     return ModelResult(
         **_scored(scores),
         megabytes=timed.megabytes,
@@ -196,8 +236,15 @@ def _artefact_result(path: Path, scores: Scores, records: list[Record], cfg: Dic
         threads=timed.threads,
         engine=timed.engine,
         arithmetic=timed.arithmetic,
-        note=f"left in fp32: {', '.join(card.float_layers)}" if card.float_layers else None,
+        note=_note(card, scores),
     )
+
+
+def _note(card: Card, scores: Scores) -> str | None:
+    notes = [f"left in fp32: {', '.join(card.float_layers)}"] if card.float_layers else []
+    if scores.unscored:
+        notes.append(f"persons are not scored, because {scores.unscored}")
+    return "; ".join(notes) or None
 
 
 def _gmacs(path: Path, timed: Measurement) -> float | None:
@@ -210,7 +257,7 @@ def _gmacs(path: Path, timed: Measurement) -> float | None:
 
 def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:
     maps = {"truth": photo.parts} if photo.parts is not None else {}
-    return Picture(photo.name, photo.image, maps | {name: parser(photo) for name, parser in parse.items()})
+    return Picture(photo.name, photo.image, maps | {name: parser(photo).part_map for name, parser in parse.items()})
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:

@@ -16,7 +16,7 @@ from m2fp_kd.pipeline.finish import finish
 from m2fp_kd.pipeline.identity import claim_sources
 from m2fp_kd.pipeline.lineage import saved_card, teacher_lineage
 from m2fp_kd.pipeline.shrink import compress, read_recipe
-from m2fp_kd.pipeline.student import require_network
+from m2fp_kd.pipeline.start import require_network
 from m2fp_kd.pipeline.teacher import load_m2fp, load_teacher
 
 
@@ -47,7 +47,8 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
         )
     teacher = load_teacher(cfg, datamodule)
     sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.get("sha256")}
-    claim_sources(cfg, sources | {"student.checkpoint": network.sha256})
+    sources |= {"teacher.bridge": teacher.card.get("bridge_sha256"), "student.checkpoint": network.sha256}
+    claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed)
     if recipe.training and not isinstance(network.module, M2FP):

@@ -42,6 +42,7 @@ class Card:
         head: "fpn" (per pixel) or "m2fp" (mask classification).
         outputs: names of what the model gives: "part_map" uint8 (N, H, W), "part_logits" (N, P, H/4, W/4),
             "class_logits" (N, Q, C + 1), "mask_logits" (N, Q, H/4, W/4).
+        backbone: its name, as `backbone=` takes it; None where it is not known.
         people: "persons" where the head was trained on persons, else "none".
         engine: engine that the figures were taken with.
         arithmetic: arithmetic that they were taken in.
@@ -49,7 +50,8 @@ class Card:
         data: what it was trained on.
         sizes: bytes, parameters and the like.
         parity: agreement with the models before it, by hop.
-        latency: measured milliseconds, by engine.
+        latency: by engine that runs the file, what a photo took on the machine that made it: `p50_ms`, `p95_ms`,
+            `threads`, `arithmetic`, `cpu`, and for INT8 `fp32_p50_ms`, of the fp32 export that it was made from.
         git_commit: of the code that exported it.
         versions: of the libraries that made it.
         parents: name -> SHA-256 of the files it was made from.
@@ -62,6 +64,7 @@ class Card:
     precision: str
     head: str
     outputs: list[str] = field(default_factory=lambda: ["part_map"])
+    backbone: str | None = None
     people: str = "none"
     engine: str = ""
     arithmetic: str = ""
@@ -87,6 +90,14 @@ class Card:
     def labels(self) -> LabelSet:
         """The label set."""
         return LabelSet.from_dict(self.label_set)
+
+    def slower_int8(self, engine: str) -> str | None:
+        """Where an engine was measured to run this INT8 artefact slower than the fp32 one, a phrase that says so."""
+        facts = self.latency.get(engine, {})
+        if "fp32_p50_ms" not in facts or facts["p50_ms"] <= facts["fp32_p50_ms"]:
+            return None
+        times = f"{facts['p50_ms']:.1f} and {facts['fp32_p50_ms']:.1f} ms a photo"
+        return f"{engine} ran INT8 slower than fp32: {times} ({facts['cpu']}, threads: {facts['threads']})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, as JSON writes them."""

@@ -1,8 +1,9 @@
 """Writing files so that nobody ever sees half of one."""
 
 import hashlib
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """As `atomic_path`, for a new folder, which takes the place of the one that was there."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) -> None:
@@ -60,10 +72,15 @@ def megabytes(model: Path) -> float:
 
 def find_photos(folder: Path) -> list[Path]:
     """The photos in a folder and below it, sorted; hidden files and folders are left out."""
+    return find_files(folder, PHOTO_SUFFIXES)
+
+
+def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files with such endings in a folder and below it, sorted; hidden files and folders are left out."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES
+        if path.suffix.lower() in suffixes
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

@@ -1,5 +1,8 @@
 """A picture to look at: the photo, the parts laid over it, and a legend of the parts present."""
 
+from collections.abc import Sequence
+from functools import cache
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,13 +24,15 @@ def colour_map(part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
     return np.array(labels.palette(), np.uint8).reshape(256, 3)[part_map]
 
 
-def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> Image.Image:
+def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet, every_part: bool = False) -> Image.Image:
     """Draw photo, overlay and legend.
 
     Args:
         photo: uint8 (H, W, 3) RGB.
         part_map: uint8 (H, W), same size.
         labels: what the numbers mean.
+        every_part: let the legend name every part, and no shares, so that the frames of a video are alike and of one
+            size; otherwise it names those that are present.
     """
     if photo.shape[:2] != part_map.shape:
         raise ValueError(f"photo of size {photo.shape[:2]} with a part map of size {part_map.shape}")
@@ -37,7 +42,8 @@ def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> Image.I
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shown = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     small_map = np.asarray(Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST))
-    legend = _legend(part_map, labels, max(2 * size[0] + GAP, SHORTEST))
+    columns = max(2 * size[0] + GAP, SHORTEST)
+    legend = _whole_legend(labels, columns) if every_part else _legend(_present(part_map, labels), labels, columns)
     sheet = Image.new("RGB", (legend.width + 2 * GAP, size[1] + legend.height + 3 * GAP), "white")
     sheet.paste(shown, (GAP, GAP))
     sheet.paste(
@@ -57,25 +63,40 @@ def overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.nda
     Returns:
         uint8 (H, W, 3).
     """
-    grey = np.asarray(Image.fromarray(photo).convert("L"), np.float32)[..., None]
-    parts = OPACITY * colour_map(part_map, labels) + (1 - OPACITY) * grey
-    return np.where(part_map[..., None] == 0, BACKGROUND_BRIGHTNESS * grey, parts).round().astype(np.uint8)
+    grey = np.asarray(Image.fromarray(photo).convert("L"))
+    return _blends(labels)[256 * part_map.astype(np.intp) + grey]
+
+
+@cache
+def _blends(labels: LabelSet) -> np.ndarray:
+    """What is drawn for each part over each grey: uint8 (256 * 256, 3), parts first."""
+    grey = np.arange(256, dtype=np.float32)[:, None]
+    colours = np.array(labels.palette(), np.uint8).reshape(256, 1, 3)
+    blends = OPACITY * colours + (1 - OPACITY) * grey
+    blends[0] = BACKGROUND_BRIGHTNESS * grey
+    return blends.round().astype(np.uint8).reshape(-1, 3)
 
 
 def _outline(picture: np.ndarray, part_map: np.ndarray) -> np.ndarray:
-    """A light line where one part meets another."""
+    """Draw a light line, into the picture itself, where one part meets another."""
     edges = np.zeros(part_map.shape, bool)
     edges[:, 1:] |= part_map[:, 1:] != part_map[:, :-1]
     edges[1:] |= part_map[1:] != part_map[:-1]
-    return np.where(edges[..., None], 0.3 * picture + 0.7 * 255, picture).round().astype(np.uint8)
+    picture[edges] = (0.3 * picture[edges] + 0.7 * 255).round()
+    return picture
 
 
-def _legend(part_map: np.ndarray, labels: LabelSet, width: int) -> Image.Image:
-    """Swatch, name and share of each part present, largest first, in as many lines as `width` pixels need."""
+@cache
+def _whole_legend(labels: LabelSet, width: int) -> Image.Image:
+    return _legend(list(enumerate(labels.parts))[1:], labels, width)
+
+
+def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> Image.Image:
+    """Swatch and text of each of some parts (index and text), in as many lines as `width` pixels need."""
     font = ImageFont.load_default(TEXT_SIZE)
     entries = []
     x, y = 0, 0
-    for index, text in _entries(part_map, labels):
+    for index, text in parts:
         needed = SWATCH + 6 + round(font.getlength(text)) + 2 * GAP
         if x and x + needed - 2 * GAP > width:
             x, y = 0, y + LINE
@@ -94,7 +115,8 @@ def _legend(part_map: np.ndarray, labels: LabelSet, width: int) -> Image.Image:
     return picture
 
 
-def _entries(part_map: np.ndarray, labels: LabelSet) -> list[tuple[int, str]]:
+def _present(part_map: np.ndarray, labels: LabelSet) -> list[tuple[int, str]]:
+    """The parts present, largest first, each with its name and share."""
     counts = np.bincount(part_map.ravel(), minlength=256)
     names = dict(enumerate(labels.parts)) | {labels.ignore_index: "not labelled"}
     largest_first = sorted((int(index) for index in np.flatnonzero(counts[1:]) + 1), key=lambda index: -counts[index])

@@ -1,8 +1,10 @@
 """Photos in, part maps and persons out: the one way that everything here uses an artefact."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import overload
@@ -44,8 +46,11 @@ class Parser:
         threads: int | None = None,
         arithmetic: str = "f32",
         keep: bool = True,
+        streams: int = 1,
     ) -> "Parser":
         """Load an artefact: its model file or the folder that holds it, with its card.
+
+        Where the card says that the engine ran INT8 slower than fp32, it warns, once in a process.
 
         Args:
             path: model file or folder.
@@ -53,6 +58,7 @@ class Parser:
             threads: CPU threads; None leaves it to the engine.
             arithmetic: "f32", or "auto" for what the engine finds fastest.
             keep: keep what OpenVINO compiles in the user's cache, so that the next start is fast.
+            streams: calls that run at the same time, as in `open_engine`.
 
         Raises:
             FileNotFoundError: there is no such artefact.
@@ -63,7 +69,10 @@ class Parser:
         card = load_card(model)
         outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
-        return cls(open_engine(model, engine, threads, arithmetic, outputs, keep), card)
+        loaded = open_engine(model, engine, threads, arithmetic, outputs, keep, streams)
+        if said := card.slower_int8(loaded.name):
+            _warn_once(f"{path}: {said}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
+        return cls(loaded, card)
 
     @overload
     def __call__(self, photos: PhotoSource) -> Parsing: ...
@@ -116,6 +125,11 @@ class Parser:
             outputs=outputs,
             persons=persons,
         )
+
+
+@cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What was found in one photo: the part map, its parts, the people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -10,8 +10,8 @@ import numpy as np
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.part_map import STRIDE
-from m2fp_kd.runtime.persons import Box, Person, bounding_box, softmax
-from m2fp_kd.runtime.regions import connected_regions
+from m2fp_kd.runtime.persons import Box, Person, softmax
+from m2fp_kd.runtime.regions import Region, Runs, connected_regions
 
 SMALLEST_REGION = 0.001
 """Share of the photo below which a connected region is not taken for a person."""
@@ -25,21 +25,26 @@ class Part:
         index: in the label set.
         name: in the label set.
         colour: RGB 0..255.
-        mask: bool (H, W) at the photo's own size.
         area: pixels.
         share: of the photo, 0..1.
         box: the smallest box around it.
         score: mean probability of the part over its pixels, 0..1; None where the artefact does not give it.
+        part_map: that it is a part of.
     """
 
     index: int
     name: str
     colour: tuple[int, int, int]
-    mask: np.ndarray = field(repr=False)
     area: int
     share: float
     box: Box
     score: float | None
+    part_map: np.ndarray = field(repr=False)
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Where it is, bool (H, W) at the photo's own size."""
+        return self.part_map == self.index
 
 
 @dataclass(frozen=True)
@@ -69,33 +74,31 @@ class Parsing:
     @property
     def shares(self) -> dict[str, float]:
         """Share of the photo that each part present covers, background included, in the label set's order."""
-        return {self.labels.parts[index]: float(count / self.part_map.size) for index, count in self._counts.items()}
+        return {self.labels.parts[index]: area / self.part_map.size for index, area, _ in self._places}
 
     @cached_property
     def parts(self) -> list[Part]:
         """The parts present, background left out, in the label set's order."""
-        found = []
-        for index, area in self._counts.items():
-            if index:
-                mask = self.part_map == index
-                name, colour, share = self.labels.parts[index], self.labels.colours[index], area / self.part_map.size
-                found.append(
-                    Part(index, name, colour, mask, area, share, bounding_box(mask), self.part_scores.get(index))
-                )
-        return found
+        names, colours = self.labels.parts, self.labels.colours
+        shares, scores = self.shares, self.part_scores
+        return [
+            Part(index, names[index], colours[index], area, shares[names[index]], box, scores.get(index), self.part_map)
+            for index, area, box in self._places
+            if index
+        ]
 
     @cached_property
-    def people(self) -> list[Person]:
+    def people(self) -> Sequence[Person | Region]:
         """The people, best or largest first: persons or regions, as `people_kind` says; a region has no score."""
         if self.people_kind == "persons":
             return self.persons
-        regions = connected_regions(self.part_map != 0, round(SMALLEST_REGION * self.part_map.size))
-        return [Person(region, None, bounding_box(region)) for region in regions]
+        return connected_regions(self.part_map != 0, round(SMALLEST_REGION * self.part_map.size))
 
     @cached_property
-    def _counts(self) -> dict[int, int]:
-        counts = np.bincount(self.part_map.ravel())
-        return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
+    def _places(self) -> list[tuple[int, int, Box]]:
+        """Index, area and box of the parts present, background included, in the label set's order."""
+        runs = Runs.of(self.part_map)
+        return runs.places(self.part_map[runs.row, runs.start])
 
     @cached_property
     def part_scores(self) -> dict[int, float]:
@@ -106,12 +109,12 @@ class Parsing:
         if "part_logits" not in self.outputs:
             return {}
         canvas, logits = self.outputs["part_map"], self.outputs["part_logits"]
-        parts, height, width = logits.shape
-        probabilities = softmax(np.moveaxis(logits, 0, -1))
-        samples = canvas.reshape(height, STRIDE, width, STRIDE)
-        scores = {}
-        for index in range(parts):
-            weights = (samples == index).sum(axis=(1, 3))
-            if total := weights.sum():
-                scores[index] = float((probabilities[..., index] * weights).sum() / total)
-        return scores
+        _, height, width = logits.shape
+        probabilities = np.moveaxis(softmax(np.moveaxis(logits, 0, -1)), -1, 0)
+        sample = np.arange(height * width).reshape(height, width).repeat(STRIDE, 0).repeat(STRIDE, 1)
+        of_pixel = probabilities.ravel()[canvas.astype(np.intp) * (height * width) + sample]
+        runs = Runs.of(canvas)
+        part = canvas[runs.row, runs.start]
+        areas = np.bincount(part, runs.length)
+        totals = np.bincount(part, np.add.reduceat(of_pixel.ravel(), runs.row * canvas.shape[1] + runs.start))
+        return {int(index): float(totals[index] / areas[index]) for index in np.flatnonzero(areas)}

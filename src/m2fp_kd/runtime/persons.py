@@ -62,13 +62,18 @@ class Person:
 
     Attributes:
         mask: bool (H, W).
-        score: 0..1; None for a connected region.
+        score: 0..1.
         box: the smallest box around the mask.
     """
 
     mask: np.ndarray
-    score: float | None
+    score: float
     box: Box
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int(self.mask.sum())
 
 
 def instances(

@@ -1,40 +1,123 @@
-"""Connected regions of a mask, without SciPy: runs of each row, joined where they touch those of the row above."""
+"""Runs of equal values along the rows of a map: places, sizes and connected regions without SciPy and without masks."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from m2fp_kd.runtime.persons import Box
 
-def connected_regions(mask: np.ndarray, smallest: int = 1) -> list[np.ndarray]:
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of equal values along the rows of a map, in reading order; int64 (N,) each.
+
+    Attributes:
+        row: of the run.
+        start: its first column.
+        end: the column behind its last.
+    """
+
+    row: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Runs":
+        """The runs of (H, W)."""
+        begins = np.ones(values.shape, bool)
+        np.not_equal(values[:, 1:], values[:, :-1], out=begins[:, 1:])
+        first = np.flatnonzero(begins)
+        row, start = np.divmod(first, values.shape[1])
+        return cls(row, start, start + np.diff(first, append=values.size))
+
+    def __getitem__(self, chosen: np.ndarray) -> "Runs":
+        """Some of the runs."""
+        return Runs(self.row[chosen], self.start[chosen], self.end[chosen])
+
+    @property
+    def length(self) -> np.ndarray:
+        """Pixels of each run."""
+        return self.end - self.start
+
+    def places(self, group: np.ndarray) -> list[tuple[int, int, Box]]:
+        """Every group, its pixels and the smallest box around them, by number; runs belong to groups, int (N,)."""
+        order = np.argsort(group, kind="stable")
+        numbers, first = np.unique(group[order], return_index=True)
+        if not len(numbers):
+            return []
+        row, start, end = self.row[order], self.start[order], self.end[order]
+        columns = (
+            numbers,
+            np.add.reduceat(end - start, first),
+            np.minimum.reduceat(start, first),
+            np.minimum.reduceat(row, first),
+            np.maximum.reduceat(end, first),
+            np.maximum.reduceat(row, first) + 1,
+        )
+        found = np.stack(columns, axis=1).tolist()
+        return [(number, area, (left, top, right, bottom)) for number, area, left, top, right, bottom in found]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected region.
+
+    Attributes:
+        area: pixels.
+        box: the smallest box around it.
+        runs: what it consists of.
+        size: (H, W) of the map.
+        score: none; people who are told apart have one.
+    """
+
+    area: int
+    box: Box
+    runs: Runs = field(repr=False)
+    size: tuple[int, int]
+    score: None = None
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The region in its map, bool (H, W)."""
+        edges = np.zeros((self.size[0], self.size[1] + 1), np.int8)
+        edges[self.runs.row, self.runs.start] = 1
+        edges[self.runs.row, self.runs.end] = -1
+        return np.cumsum(edges, axis=1, dtype=np.int8)[:, :-1].astype(bool)
+
+
+def connected_regions(mask: np.ndarray, smallest: int = 1) -> list[Region]:
     """The 4-connected regions of a bool (H, W) mask that have at least `smallest` pixels, largest first."""
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    lengths = ends - starts
-    region_of_run = _join(rows, starts, ends, mask.shape[1])
-    sizes = np.bincount(region_of_run, lengths)
-    labels = np.full(mask.shape, -1, np.int64)
-    labels[mask] = np.repeat(region_of_run, lengths)
-    largest_first = np.argsort(-sizes, kind="stable")
-    return [labels == region for region in largest_first if sizes[region] >= max(smallest, 1)]
+    runs = Runs.of(mask)
+    runs = runs[mask[runs.row, runs.start]]
+    height, width = mask.shape
+    region = _join(runs, width)
+    large = np.bincount(region, runs.length)[region] >= smallest
+    runs, region = runs[large], region[large]
+    found = [Region(area, box, runs[region == number], (height, width)) for number, area, box in runs.places(region)]
+    return sorted(found, key=lambda one: -one.area)
 
 
-def _join(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int) -> np.ndarray:
-    """The region of each run; runs are in reading order, a run's region is named by its first run."""
+def _join(runs: Runs, width: int) -> np.ndarray:
+    """The region of each run of a mask, named by its first run.
+
+    All pairs of runs that touch are looked at together: the later of two regions is hung under the earlier, then every
+    run under its region's first, until no pair is apart (algorithm S in Liu and Tarjan, "Simple Concurrent Labeling
+    Algorithms for Connected Components", https://arxiv.org/abs/1812.06177).
+    """
     # The runs above that touch a run follow one another: from the first that ends behind its start to the last that
     # starts before its end.
     stride = width + 1
-    above = (rows - 1) * stride
-    first = np.searchsorted(rows * stride + ends, above + starts, side="right")
-    last = np.searchsorted(rows * stride + starts, above + ends, side="left")
-    parent = list(range(len(rows)))
-
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = parent[parent[run]]
-            run = parent[run]
-        return run
-
-    for run, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-        for other in range(low, high):
-            a, b = root(run), root(other)
-            parent[max(a, b)] = min(a, b)
-    return np.array([root(run) for run in range(len(rows))], np.int64)
+    above = (runs.row - 1) * stride
+    first = np.searchsorted(runs.row * stride + runs.end, above + runs.start, side="right")
+    touching = np.searchsorted(runs.row * stride + runs.start, above + runs.end, side="left") - first
+    region = np.arange(len(first))
+    below = np.repeat(region, touching)
+    upper = np.arange(len(below)) + np.repeat(first - np.cumsum(touching) + touching, touching)
+    while len(below):
+        one, other = region[below], region[upper]
+        np.minimum.at(region, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(region, further := region[region]):
+            region = further
+        apart = region[below] != region[upper]
+        below, upper = below[apart], upper[apart]
+    return region

@@ -33,7 +33,7 @@ class Model:
 
 
 def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | None, settings: Settings) -> Model:
-    """Load an artefact as often as there are streams, each with so many CPU threads.
+    """Load an artefact, to be run in so many streams of so many CPU threads.
 
     Several streams of one thread parse more photos a second than one stream of several threads, and a single photo
     takes longer.
@@ -41,17 +41,19 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
     Raises:
         FileNotFoundError, ArtefactError, EngineError: as `Parser.load`.
     """
-    parsers = [Parser.load(path, engine, threads) for _ in range(streams)]
-    first, card = parsers[0], parsers[0].card
-    together = min(TOGETHER, first.engine.most or TOGETHER)
+    parser = Parser.load(path, engine, threads, streams=streams)
+    card = parser.card
+    together = min(TOGETHER, parser.engine.most or TOGETHER)
     facts = {
         "mode": mode,
-        "title": f"{TITLES[card.head]}, {card.precision.upper()}",
+        "title": ", ".join(filter(None, [card.backbone, TITLES[card.head], card.precision.upper()])),
+        "backbone": card.backbone,
+        "head": card.head,
         "precision": card.precision,
         "megabytes": round(megabytes(find_model(path)), 2),
-        "engine": first.engine.name,
-        "arithmetic": first.engine.arithmetic,
-        "input": first.geometry.size,
+        "engine": parser.engine.name,
+        "arithmetic": parser.engine.arithmetic,
+        "input": parser.geometry.size,
         "people": "persons" if card.people == "persons" else "regions",
         "licence": card.teacher.get("licence"),
         "teacher": card.teacher.get("name"),
@@ -61,4 +63,4 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
             "colours": [list(colour) for colour in card.labels.colours],
         },
     }
-    return Model(mode, facts, Worker(parsers, settings.waiting, together))
+    return Model(mode, facts, Worker([parser] * streams, settings.waiting, together))

@@ -31,7 +31,7 @@ class Worker:
     """Runs photos through a model, in as many threads as there are parsers.
 
     Args:
-        parsers: one per thread; each is only called from its own.
+        parsers: one for each thread, or the same for several if it can be called by them at the same time.
         waiting: photos that may wait; more are refused.
         together: most photos in one call.
     """
@@ -97,7 +97,9 @@ class Worker:
     def _run(self, parse: Parse) -> None:
         while (job := self._jobs.get()) is not None:
             jobs = [job]
-            while len(jobs) < self._together and (more := self._take()) is not None:
+            # Its share of what waits, so that no other thread is left without work.
+            share = min(self._together, math.ceil((1 + self.waiting) / len(self._threads)))
+            while len(jobs) < share and (more := self._take()) is not None:
                 jobs.append(more)
             self._do(parse, jobs)
 

@@ -41,6 +41,16 @@ def test_gain_is_the_mean_difference_at_equal_seeds() -> None:
     assert distilled["below the teacher"] == 6.3 and distilled["lost by INT8"] == "0.20 ± 0.00"
 
 
+def test_seeds_are_paired_though_the_data_was_shuffled_by_them_too() -> None:
+    """Settings as a run writes them: the data's module is told the seed as well."""
+
+    def seeded(recipe: dict[str, Any], seed: int, miou: float) -> dict[str, Any]:
+        return run(recipe, seed, miou, data={"name": "tiny", "module": {"limit": None, "seed": seed}})
+
+    runs = [seeded(LABELS, 0, 0.40), seeded(LABELS, 1, 0.41), seeded(CLASSIC, 0, 0.43), seeded(CLASSIC, 1, 0.43)]
+    assert [row["gain"] for row in gains(runs)] == [None, f"+2.50 ± {stdev([3, 2]):.2f}"]
+
+
 def test_there_is_no_gain_without_a_twin_of_the_same_schedule() -> None:
     other_schedule = [run(LABELS, 0, 0.4, lr=0.2)]
     rows = {row["recipe"].split(":")[0]: row for row in gains([*DISTILLED, *other_schedule])}

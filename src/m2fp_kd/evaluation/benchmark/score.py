@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.data.layouts import Record, limit_records, m2fp_records
-from m2fp_kd.data.reading import Photo, read_record
-from m2fp_kd.evaluation.evaluate import evaluate
+from m2fp_kd.data.reading import read_record
+from m2fp_kd.evaluation.evaluate import evaluate_parsings
 from m2fp_kd.runtime.parser import Parser
 
 HELD_OUT = ("Testing", "Validation")
@@ -49,7 +49,8 @@ def score(
         limit: as in `held_out_records`.
 
     Returns:
-        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}}``, shares in 0..1.
+        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, instances: {name: value}}``,
+        shares in 0..1; instances as in `Scores`.
 
     Raises:
         FileNotFoundError: the artefact or the photos are missing.
@@ -57,11 +58,8 @@ def score(
     """
     records = held_out_records(root, limit)
     parser = Parser.load(artefact, engine, threads, arithmetic, keep=False)
-
-    def parse(photo: Photo):
-        return parser(photo.image).part_map
-
-    scores = evaluate(parse, (read_record(record, parser.labels) for record in records), parser.labels)
+    photos = (read_record(record, parser.labels) for record in records)
+    scores = evaluate_parsings(lambda photo: parser(photo.image), photos, parser.labels)
     return {
         "split": held_out_split(root),
         "photos": len(records),
@@ -69,6 +67,7 @@ def score(
         "miou_absent_zero": scores.miou_absent_zero,
         "pixel_accuracy": scores.pixel_accuracy,
         "iou": scores.iou,
+        "instances": scores.instances,
     }
 
 

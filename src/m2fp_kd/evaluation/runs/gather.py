@@ -23,11 +23,12 @@ CONFIG = {"compress": "compress.name"}
 SHIPPED = "shipped"
 """The last model of a run."""
 
-# Column -> (model, quantity, factor that makes it readable, decimals).
+# Column -> (model, dotted path of the quantity, factor that makes it readable, decimals).
 RESULTS = {
     "teacher mIoU %": ("teacher", "miou", 100, 1),
     "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
     "mIoU %": (SHIPPED, "miou", 100, 1),
+    "ECE %": (SHIPPED, "reliability.ece", 100, 1),
     "M parameters": (SHIPPED, "parameters", 1e-6, 2),
     "GMAC": (SHIPPED, "gmacs", 1, 2),
     "MB": (SHIPPED, "megabytes", 1, 2),
@@ -91,7 +92,7 @@ def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
     row["shipped"] = shipped.removeprefix("student_")
     models = report["models"] | {SHIPPED: report["models"][shipped]}
     for column, (model, quantity, factor, decimals) in RESULTS.items():
-        value = models.get(model, {}).get(quantity)
+        value = look_up(models, f"{model}.{quantity}")
         row[column] = None if value is None else round(factor * value, decimals)
     passed = all(hop["passed"] for hop in report["parity"])
     return row | {"gates": ("passed" if passed else "FAILED") if report["parity"] else None}

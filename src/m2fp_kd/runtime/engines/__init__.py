@@ -35,6 +35,7 @@ def open_engine(
     arithmetic: str = "f32",
     outputs: Sequence[str] | None = None,
     keep: bool = False,
+    streams: int = 1,
 ) -> Engine:
     """Load a model into an engine.
 
@@ -45,6 +46,8 @@ def open_engine(
         arithmetic: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
         outputs: names of the outputs to compute; None for all.
         keep: keep what OpenVINO compiles in the user's cache, for models that will be loaded again.
+        streams: calls that run at the same time, made from as many threads, each in `threads` threads. They share one
+            copy of the weights. PyTorch runs one call after the other, in as many threads as all of them had.
 
     Raises:
         EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.
@@ -57,8 +60,11 @@ def open_engine(
     name = _choose(path, engine)
     opener = import_module(f"m2fp_kd.runtime.engines.{name}")
     try:
-        keeping = {"keep": keep} if name == "openvino" else {}
-        return opener.load(path, threads, arithmetic, outputs, **keeping)
+        if name == "openvino":
+            return opener.load(path, threads, arithmetic, outputs, keep, streams)
+        if INSTALL[name][0] == "torch" and threads:
+            threads *= streams
+        return opener.load(path, threads, arithmetic, outputs)
     except EngineError:
         raise
     except Exception as error:  # each engine has its own kinds of error

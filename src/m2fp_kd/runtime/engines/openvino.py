@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
 
 import numpy as np
 import openvino
@@ -16,24 +16,32 @@ from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 openvino.Type.u8.to_dtype()
 
 
-def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None, keep: bool) -> Engine:
+def load(
+    path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None, keep: bool, streams: int
+) -> Engine:
     """Load a model; see `open_engine`."""
-    settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    # Pinned threads take the first cores, whoever else is there: two processes of one thread would share one core.
+    settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
     if arithmetic == "f32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
+        settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
     if keep and (folder := compiled_folder(path)):
         settings["CACHE_DIR"] = str(folder)
     model = path if outputs is None else _with_outputs(path, outputs)
     compiled = _core().compile_model(model, "CPU", settings)
     names = tuple(output.any_name for output in compiled.outputs)
-    request, lock = compiled.create_infer_request(), Lock()
+    idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+    for _ in range(streams):
+        idle.put(compiled.create_infer_request())
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        with lock:
+        request = idle.get()
+        try:
             results = request.infer({0: images}, share_inputs=True)
             return {name: results[index] for index, name in enumerate(names)}
+        finally:
+            idle.put(request)
 
     ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     batch = compiled.input(0).partial_shape[0]

@@ -1,73 +1,80 @@
-// The OpenAPI document as a page on which every operation can be tried.
+/** The OpenAPI document as a page on which every operation can be tried. */
 
-const document_ = await (await fetch("openapi.json")).json();
-const token = document.querySelector("#token");
-token.hidden = !Object.values(document_.paths).some((path) => Object.values(path).some((one) => one.security));
+import { byId, el } from "./dom.js";
+import { listenToLanguage, useLanguage } from "./language.js";
+import { number, say } from "./words.js";
 
-/** An element with attributes and children. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+const LONGEST = 200;
+
+/** The card of one operation. The document's own words are English. */
+function operation(path, method, { summary, parameters = [], requestBody, responses }) {
+  const output = el("pre", { role: "status", tabIndex: 0, ariaLabel: path, hidden: true });
+  const fields = parameters.map(control);
+  if (requestBody) fields.push(photoField(path.endsWith("/batch")));
+  const button = el("button", { className: "primary", data: { say: "api.try" } });
+  const form = el("form", {}, el("div", { className: "fields" }, ...fields), button);
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    output.hidden = false;
+    output.textContent = "…";
+    output.textContent = await ask(path, method, form);
+  };
+  const rows = Object.entries(responses).map(([status, { description }]) =>
+    el("tr", {}, el("th", { scope: "row" }, status), el("td", {}, description)),
+  );
+  const answers = el("details", {}, el("summary", { data: { say: "api.answers" } }), el("table", {}, ...rows));
+  const title = el("h2", {}, el("span", { className: "method" }, method.toUpperCase()), el("code", {}, path));
+  answers.lang = title.lang = "en";
+  return el("section", { className: "card" }, title, el("p", { lang: "en" }, summary), form, output, answers);
 }
 
 /** A control for a query parameter: a choice where the document lists values, else text. */
 function control({ name, schema, description = "" }) {
-  const input = schema.enum
-    ? element("select", { name }, ...schema.enum.map((value) => element("option", {}, value)))
-    : element("input", { name, value: schema.default ?? "" });
-  return element("label", {}, `${name} `, input, element("small", {}, ` ${description}`));
+  const field = schema.enum
+    ? el("select", { name }, ...schema.enum.map((value) => el("option", {}, value)))
+    : el("input", { name, value: schema.default });
+  return el("label", {}, el("code", {}, name), field, el("small", { lang: "en" }, description));
+}
+
+const photoField = (multiple) =>
+  el("label", {}, el("code", {}, "photo"), el("input", { type: "file", accept: "image/*", multiple }));
+
+/** Send a form; the answer as text. */
+async function ask(path, method, form) {
+  const query = new URLSearchParams([...form.querySelectorAll("[name]")].map(({ name, value }) => [name, value]));
+  const start = performance.now();
+  try {
+    const answer = await fetch(`${path.slice(1)}?${query}`, { method, headers: headers(), body: bodyOf(form) });
+    const text = JSON.stringify(await answer.json(), shortened, 2);
+    return `${answer.status} ${answer.statusText}, ${number(performance.now() - start)} ms\n${text}`;
+  } catch (error) {
+    return `${say("error.unreachable")}\n${error}`;
+  }
+}
+
+const headers = () => (byId("token").hidden ? {} : { Authorization: `Bearer ${byId("token-text").value}` });
+
+/** The chosen photos as a form; nothing where the operation takes none. */
+function bodyOf(form) {
+  const files = form.querySelector("[type=file]")?.files;
+  if (!files) return undefined;
+  const body = new FormData();
+  for (const file of files) body.append("photo", file);
+  return body;
 }
 
 /** Long texts of an answer, such as base64, cut short for reading. */
 function shortened(key, value) {
-  return typeof value === "string" && value.length > 80 ? `${value.slice(0, 60)}… (${value.length} characters)` : value;
+  if (typeof value !== "string" || value.length <= LONGEST) return value;
+  return say("api.long", { start: value.slice(0, LONGEST), count: number(value.length) });
 }
 
-async function ask(path, method, form, output) {
-  const query = new URLSearchParams([...form.querySelectorAll("[name]")].map((one) => [one.name, one.value]));
-  const headers = token.hidden ? {} : { Authorization: `Bearer ${token.querySelector("input").value}` };
-  const files = form.querySelector("input[type=file]")?.files ?? [];
-  let body;
-  if (method === "post") {
-    body = new FormData();
-    for (const file of files) body.append("photo", file);
-  }
-  output.textContent = "…";
-  const start = performance.now();
-  try {
-    const answer = await fetch(`${path.slice(1)}${query.size ? `?${query}` : ""}`, { method, headers, body });
-    const said = JSON.stringify(await answer.json(), shortened, 2);
-    output.textContent = `${answer.status} ${answer.statusText}, ${Math.round(performance.now() - start)} ms\n${said}`;
-  } catch (error) {
-    output.textContent = String(error);
-  }
-}
-
-/** The card of one operation. */
-function operation(path, method, { summary, parameters = [], requestBody, responses }) {
-  const output = element("pre", { "aria-live": "polite" });
-  const form = element("form", {}, ...parameters.map(control));
-  if (requestBody) {
-    const several = path.endsWith("batch") ? { multiple: "" } : {};
-    form.append(element("label", {}, "photo ", element("input", { type: "file", accept: "image/*", ...several })));
-  }
-  form.append(element("button", { class: "primary" }, "Try it"));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    ask(path, method, form, output);
-  });
-  const rows = Object.entries(responses).map(([status, { description }]) =>
-    element("tr", {}, element("th", { scope: "row" }, status), element("td", {}, description)),
-  );
-  const answers = element("details", {}, element("summary", {}, "Answers"), element("table", {}, ...rows));
-  const title = element("h2", {}, element("code", {}, `${method.toUpperCase()} ${path}`));
-  return element("section", { class: "card operation" }, title, element("p", {}, summary), form, output, answers);
-}
-
-document.querySelector("#operations").append(
-  ...Object.entries(document_.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, details]) => operation(path, method, details)),
-  ),
+const { paths } = await (await fetch("openapi.json")).json();
+const operations = Object.entries(paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, details]) => operation(path, method, details)),
 );
+byId("token").hidden = !Object.values(paths).some((methods) => Object.values(methods).some(({ security }) => security));
+byId("token").onsubmit = (event) => event.preventDefault();
+byId("operations").append(...operations);
+useLanguage();
+listenToLanguage(byId("languages"));

@@ -1,6 +1,5 @@
 /** The photo with the parts laid over it. */
 
-import { el } from "./dom.js";
 import { drawn, packed } from "./part_map.js";
 
 const VEIL = packed(8, 11, 17, 175);
@@ -20,19 +19,24 @@ export class Picture {
     this.part = null;
     for (const name of ["photo", "overlay", "box", "tip"]) this[name] = frame.querySelector(`.${name}`);
     frame.addEventListener("pointermove", (event) => this.point(event));
-    frame.addEventListener("pointerleave", () => this.leave());
+    frame.addEventListener("pointerdown", (event) => this.point(event));
+    // A finger leaves with every tap; what it tapped stays named.
+    frame.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.leave());
   }
 
-  /** Show another photo, without its parts. One that the browser cannot decode leaves the picture empty. */
+  /** Show another photo, without its parts. Nothing is shown of one that the browser cannot decode. */
   async load(blob) {
     this.blob = blob;
     this.setLayers([]);
     const image = await createImageBitmap(blob).catch(() => null);
-    if (this.blob === blob) this.place(drawn(image ?? el("canvas", { width: 4, height: 1 }), true));
+    if (this.blob === blob) this.place(image);
     image?.close();
   }
 
-  place(canvas) {
+  place(image) {
+    this.frame.hidden = image === null;
+    if (image === null) return;
+    const canvas = drawn(image, true);
     const { width, height } = canvas;
     Object.assign(this.photo, { width, height });
     this.photo.getContext("2d").drawImage(canvas, 0, 0);

@@ -1,0 +1,87 @@
+"""How hard each term of an objective pulls at the student: the norm of its gradient, before and during training.
+
+    python benchmarks/term_gradients.py distill=best
+    python benchmarks/term_gradients.py --steps 0,50 distill=features teacher=live teacher.checkpoint=FILE
+
+The weights of conf/distill come from it. Arguments are the overrides of train.py.
+"""
+
+import argparse
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from m2fp_kd.config import register_resolvers
+from m2fp_kd.distill.module import Distillation
+from m2fp_kd.pipeline.start import new_student
+from m2fp_kd.pipeline.teacher import build_module, load_teacher
+
+ROOT = Path(__file__).parents[1]
+Norms = dict[str, tuple[float, float]]
+
+
+def prepared(overrides: list[str]) -> tuple[Distillation, Any]:
+    """The training module that train.py would train, and its data."""
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=["run_dir=unused", *overrides])
+    torch.manual_seed(cfg.seed)
+    datamodule = instantiate(cfg.data.module)
+    teacher = load_teacher(cfg, datamodule)
+    network, _, _ = new_student(cfg, datamodule, teacher)
+    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
+    module = build_module(cfg, network, terms, datamodule, teacher.source)
+    datamodule.setup("fit")
+    return module.train(), datamodule
+
+
+def term_norms(module: Distillation, batches: list[dict[str, Any]]) -> Norms:
+    """Value and norm of the gradient over the student's parameters, of every term, mean over batches."""
+    parameters = list(module.student.parameters())
+    found: dict[str, list[tuple[float, float]]] = {}
+    for batch in batches:
+        _, terms = module.loss(batch)
+        for name, value in terms.items():
+            gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+            norm = torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).norm()
+            found.setdefault(name, []).append((value.item(), norm.item()))
+    return {name: tuple(np.mean(values, axis=0)) for name, values in found.items()}
+
+
+def train(module: Distillation, batches: Any, steps: int) -> None:
+    """So many steps with the whole objective."""
+    optimizer = torch.optim.AdamW(module.parameters(), module.lr)
+    for batch in islice(batches, steps):
+        loss, _ = module.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+
+
+def main() -> None:
+    """Print a table."""
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("overrides", nargs="*")
+    command.add_argument("--batches", type=int, default=4)
+    command.add_argument("--steps", default="0", help="training steps after which to measure, ascending: 0,50")
+    options = command.parse_args()
+    module, datamodule = prepared(options.overrides)
+    batches = list(islice(datamodule.train_dataloader(), options.batches))
+    training, done = cycle(datamodule.train_dataloader()), 0
+    for steps in map(int, options.steps.split(",")):
+        train(module, training, steps - done)
+        done = steps
+        print(f"after {steps} steps: term, its value, norm of its gradient, weight, norm times weight")
+        for name, (value, norm) in term_norms(module, batches).items():
+            weight = module.objective.weights[name]
+            print(f"{name:>12} {value:8.3f} {norm:8.3f} {weight:6.2f} {weight * norm:8.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

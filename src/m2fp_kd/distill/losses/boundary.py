@@ -1,0 +1,64 @@
+"""Edges and bodies of parts, distilled apart."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.losses.hard_parts import parts_on_grid
+from m2fp_kd.distill.losses.means import masked_mean
+from m2fp_kd.distill.losses.soft_parts import divergence
+
+
+def edges_and_bodies(
+    part_logits: Tensor,
+    log_parts: Tensor,
+    weights: Tensor,
+    edges: Tensor,
+    temperature: float,
+    edge_weight: float = 1.0,
+    body_weight: float = 1.0,
+) -> Tensor:
+    """KL to the teacher in a band round the edges of parts, and KL in their bodies, each a mean over its own pixels.
+
+    The idea of Liu et al. 2024, "BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmentation": edges
+    are few pixels and most of the errors, so a mean over all pixels hardly hears of them. Both losses are
+    `soft_parts`; the paper has another one for the bodies.
+
+    Args:
+        part_logits: student, ``(B, P, h, w)``.
+        log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
+        weights: of the pixels in the means, ``(B, h, w)``: bool, or floats >= 0; 0 outside the photo.
+        edges: bool ``(B, h, w)``, of `edge_band`.
+        temperature: > 0.
+        edge_weight: of the mean over the edges.
+        body_weight: of the mean over the bodies.
+    """
+    values = divergence(part_logits, log_parts, temperature)
+    return edge_weight * masked_mean(values, weights * edges) + body_weight * masked_mean(values, weights * ~edges)
+
+
+def edge_band(parts: Tensor, valid: Tensor, width: int) -> Tensor:
+    """Valid cells that have a valid cell of another part within ``width`` rows and columns: bool ``(B, h, w)``.
+
+    Args:
+        parts: integer ``(B, h, w)``.
+        valid: bool ``(B, h, w)``; what lies outside the photo makes no edge.
+        width: >= 1.
+    """
+    values = parts[:, None].float()
+    outside = ~valid[:, None]
+    highest = F.max_pool2d(values.masked_fill(outside, -torch.inf), 2 * width + 1, 1, width)
+    lowest = -F.max_pool2d((-values).masked_fill(outside, -torch.inf), 2 * width + 1, 1, width)
+    return valid & (highest != lowest)[:, 0]
+
+
+def labelled_or_likely(parts: Tensor, log_parts: Tensor, ignore_index: int) -> Tensor:
+    """The label of each cell, or the teacher's most probable part where there is none: int64 ``(B, h, w)``.
+
+    Args:
+        parts: integer ``(B, H, W)``; brought to the teacher's grid (nearest).
+        log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
+        ignore_index: label of the pixels without one.
+    """
+    labels = parts_on_grid(parts, log_parts)
+    return torch.where(labels == ignore_index, log_parts.argmax(dim=1), labels)

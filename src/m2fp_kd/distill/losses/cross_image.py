@@ -1,0 +1,55 @@
+"""Which places of a batch's photos resemble which, in the features of teacher and student."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.losses.means import masked_mean
+
+_UNSEEN = -1e4  # a similarity whose softmax is 0
+
+
+def cross_image_relations(
+    student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16, temperature: float = 0.1
+) -> Tensor:
+    """KL between the rows of the two networks' similarity matrices of every pair of photos.
+
+    Yang et al. 2022, "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CIRKD), section 3.2,
+    mini-batch pixel-to-pixel: with F_i the unit embeddings of photo i (A, D) and S_ij = F_i F_j^T, the loss is the mean
+    over photos i, j and rows a of KL(softmax(S_ij[a] / tau) of the teacher || that of the student). The two networks
+    may have other numbers of channels. Embeddings are means over the cells of a coarse grid, so that the cost does not
+    grow with the photo.
+
+    Args:
+        student: features ``(B, C, h, w)``.
+        teacher: features ``(B, D, h, w)``.
+        valid: bool ``(B, h, w)``; a cell is the mean of its valid pixels, cells without any are left out.
+        cells: of the coarse grid on each side, A = cells² (fewer where h or w is less).
+        temperature: tau, > 0.
+
+    Returns:
+        A scalar >= 0; 0 where no pixel is valid.
+    """
+    # In a product of matrices autocast would round these similarities to bfloat16.
+    with torch.autocast(student.device.type, enabled=False):
+        seen = _coarse(valid[:, None].float(), cells).flatten(1) > 0
+        wanted = _similarities(teacher.detach(), valid, cells)
+        found = _similarities(student, valid, cells)
+        unseen = ~seen[None, :, None, :]
+        wanted, found = (
+            (values / temperature).masked_fill(unseen, _UNSEEN).log_softmax(dim=-1) for values in (wanted, found)
+        )
+        divergence = (wanted.exp() * (wanted - found)).sum(dim=-1)
+        return masked_mean(divergence, seen[:, None, :] & seen.any(dim=1)[None, :, None])
+
+
+def _similarities(features: Tensor, valid: Tensor, cells: int) -> Tensor:
+    """Cosines ``(B, B, A, A)`` of every cell of every photo with every cell of every photo."""
+    inside = valid[:, None].float()
+    # A mean of the valid pixels; its length is of no account.
+    embeddings = F.normalize(_coarse(features.float() * inside, cells), dim=1, eps=1e-4).flatten(2)
+    return torch.einsum("ida,jdb->ijab", embeddings, embeddings)
+
+
+def _coarse(maps: Tensor, cells: int) -> Tensor:
+    return F.adaptive_avg_pool2d(maps, (min(cells, maps.shape[-2]), min(cells, maps.shape[-1])))

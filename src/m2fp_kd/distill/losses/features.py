@@ -1,0 +1,37 @@
+"""The teacher's features as a hint."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.losses.relations import correlation
+
+Along = Literal["pixel", "channel"]
+"""What features are normalised along."""
+
+
+def feature_hints(student: Tensor, teacher: Tensor, valid: Tensor, along: Along = "pixel") -> Tensor:
+    """Distance of normalised features, for a student that is projected to the teacher's channels.
+
+    Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", section 2.2, with features normalised first, so that their
+    size is not copied: along "pixel", 1 - cosine of the two vectors of a pixel (half the squared distance of the unit
+    vectors); along "channel", 1 - Pearson's correlation of the two maps of a channel over all valid pixels of the
+    batch, half the squared distance of the standardised maps (Cao et al. 2022, "PKD: General Distillation Framework for
+    Object Detectors via Pearson Correlation Coefficient", section 3.2).
+
+    Args:
+        student: ``(B, D, h, w)``.
+        teacher: ``(B, D, h, w)``.
+        valid: bool ``(B, h, w)``; pixels outside the photo are left out.
+        along: "pixel" or "channel".
+
+    Returns:
+        A scalar within 0..2, a mean over pixels or channels; 0 where no pixel is valid.
+    """
+    ours, theirs = (features.float().movedim(1, -1)[valid] for features in (student, teacher.detach()))
+    if not len(ours):
+        return student.sum() * 0.0
+    if along == "pixel":
+        return (1 - F.cosine_similarity(ours, theirs, dim=1, eps=1e-4)).mean()
+    return (1 - correlation(ours.T, theirs.T)).mean()

@@ -1,0 +1,51 @@
+"""Relations instead of values: what is asked of the student is the teacher's order and proportions."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.losses.means import masked_mean
+
+_VARIANCE = 1e-8  # added to variances: what hardly varies has no correlation, and no exploding gradient either
+
+
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 where either is constant."""
+    first, second = (values - values.mean(dim=-1, keepdim=True) for values in (first, second))
+    variances = [values.square().mean(dim=-1) + _VARIANCE for values in (first, second)]
+    return (first * second).mean(dim=-1) / (variances[0] * variances[1]).sqrt()
+
+
+def part_relations(
+    part_logits: Tensor,
+    log_parts: Tensor,
+    valid: Tensor,
+    temperature: float = 1.0,
+    between_weight: float = 1.0,
+    within_weight: float = 1.0,
+) -> Tensor:
+    """1 - Pearson's correlation with the teacher between the parts of a pixel, and within a part between the pixels.
+
+    Huang et al. 2022, "Knowledge Distillation from A Stronger Teacher" (DIST), section 4, every valid pixel an
+    instance: beta * mean_i (1 - r(student_i, teacher_i)) + gamma * mean_c (1 - r(student_:c, teacher_:c)), r over the
+    probabilities at temperature T. Parts that are nowhere the teacher's most probable one are left out of the second
+    mean: what is left of them is noise.
+
+    Args:
+        part_logits: student, ``(B, P, h, w)``.
+        log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
+        valid: bool ``(B, h, w)``; pixels outside the photo are left out.
+        temperature: > 0.
+        between_weight: beta, of the relations between parts ("inter-class").
+        within_weight: gamma, of those within a part ("intra-class").
+
+    Returns:
+        A scalar within 0..2 for each weight; 0 where no pixel is valid.
+    """
+    student = F.softmax(part_logits.float() / temperature, dim=1).movedim(1, -1)[valid]
+    teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)[valid]
+    if not len(teacher):
+        return part_logits.sum() * 0.0
+    between = (1 - correlation(student, teacher)).mean()
+    present = F.one_hot(teacher.argmax(dim=1), teacher.shape[1]).any(dim=0)
+    within = masked_mean(1 - correlation(student.T, teacher.T), present)
+    return between_weight * between + within_weight * within

@@ -1,0 +1,105 @@
+"""Which runs may be compared: the same schedule, photos and network, another recipe; and their labels-only twin."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+from m2fp_kd.evaluation.runs.gather import look_up
+
+Report = Mapping[str, Any]
+"""A run's report, as read from JSON."""
+
+NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher")
+"""Settings in which a recipe may differ from its twin. So may the seed, wherever it stands."""
+
+LABELS_ONLY = "labels only"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes that were run under one schedule.
+
+    Attributes:
+        recipes: name -> reports of its runs; the twin first, then the other labels-only recipes.
+        twin: name of the labels-only recipe with the best validation score, so that a recipe is held against the best
+            that labels alone gave; None where there is none.
+    """
+
+    recipes: dict[str, list[Report]]
+    twin: str | None
+
+
+def comparisons(reports: Sequence[Report]) -> list[Comparison]:
+    """The runs that were trained (not only compressed) and scored, by schedule and recipe."""
+    schedules: dict[str, dict[str, list[Report]]] = defaultdict(lambda: defaultdict(list))
+    for report in reports:
+        known = look_up(report, "lineage.recipe.terms") is not None and score(report) is not None
+        if look_up(report, "config.stage") == "train" and known:
+            schedules[_schedule(report)][recipe(report)].append(report)
+    return [_comparison(recipes) for recipes in schedules.values()]
+
+
+def _comparison(recipes: Mapping[str, list[Report]]) -> Comparison:
+    twins = [name for name, runs in recipes.items() if not reads_teacher(runs[0])]
+    twin = max(twins, key=lambda name: mean(validation(run) for run in recipes[name]), default=None)
+    order = sorted(recipes, key=lambda name: (name != twin, name not in twins, name))
+    return Comparison({name: recipes[name] for name in order}, twin)
+
+
+def recipe(report: Report) -> str:
+    """The objective of a run, and the teacher that it reads."""
+    said = objective(report)
+    return f"{said}, {look_up(report, 'lineage.teacher.name')}" if reads_teacher(report) else said
+
+
+def objective(report: Report) -> str:
+    """The terms of a run's objective with their weights."""
+    said = report["lineage"]["recipe"]
+    terms = " + ".join(f"{weight:g} {name}" for name, weight in said["terms"].items())
+    return f"{terms} (T {said['temperature']:g})" if reads_teacher(report) else f"{LABELS_ONLY}: {terms}"
+
+
+def setting(report: Report) -> str:
+    """A run's photos and network in a few words."""
+    return ", ".join(str(look_up(report, f"lineage.{fact}")) for fact in ("data.name", "backbone", "student"))
+
+
+def reads_teacher(report: Report) -> bool:
+    """Whether a run's objective has a term that reads the teacher."""
+    return bool(report["lineage"]["recipe"]["teacher_terms"])
+
+
+def validation(report: Report) -> float:
+    """The best epoch's validation mIoU, 0..1: what to choose a recipe by."""
+    return report["lineage"]["val/mIoU"]
+
+
+def as_trained(report: Report) -> str:
+    """Key of the student before pruning and quantisation-aware training, in fp32."""
+    return "student_original" if "student_original" in report["models"] else "student_fp32"
+
+
+def score(report: Report) -> float | None:
+    """mIoU of the student as trained, 0..1; None where it was not scored."""
+    return look_up(report["models"], f"{as_trained(report)}.miou")
+
+
+def by_seed(reports: Sequence[Report]) -> dict[int, Report]:
+    """Runs of one recipe by their seed."""
+    return {report["lineage"]["seed"]: report for report in reports}
+
+
+def _schedule(report: Report) -> str:
+    """What runs that may be compared have in common: photos, network and every setting but the recipe's."""
+    kept = {key: value for key, value in report["config"].items() if key not in NOT_THE_SCHEDULE}
+    return json.dumps([look_up(report, "lineage.data.sha256"), _without_seeds(kept)], sort_keys=True)
+
+
+def _without_seeds(node: Any) -> Any:
+    """Settings without every seed; the data's module has one too."""
+    if not isinstance(node, Mapping):
+        return node
+    return {key: _without_seeds(value) for key, value in node.items() if key != "seed"}

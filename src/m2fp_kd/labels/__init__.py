@@ -1,0 +1,6 @@
+"""Label sets, and the bridges from one to another."""
+
+from m2fp_kd.labels.bridge import Bridge, find_bridge
+from m2fp_kd.labels.sets import LABEL_SETS, PAPER, LabelSet, distinct_colours, load_label_set
+
+__all__ = ["LABEL_SETS", "PAPER", "Bridge", "LabelSet", "distinct_colours", "find_bridge", "load_label_set"]

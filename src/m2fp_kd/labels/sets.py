@@ -1,0 +1,230 @@
+"""The parts a network tells apart, their colours and which of them are left/right pairs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from m2fp_kd.labels.yaml_file import read_yaml
+
+PAPER = (224, 224, 224)
+"""Palette colour of the ignored label, light grey."""
+
+
+@cache
+def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours for `count` parts, RGB 0..255: black for background, then each as far as can be from all before it.
+
+    Distances are Euclidean in Oklab (https://bottosson.github.io/posts/oklab), where they follow perception; very dark,
+    very pale, greyish and glaring colours are left out.
+    """
+    levels = np.linspace(0, 255, 11).round()
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = _oklab(candidates)
+    lightness, chroma = places[:, 0], np.hypot(places[:, 1], places[:, 2])
+    pleasant = (lightness > 0.4) & (lightness < 0.93) & (chroma > 0.07) & (chroma < 0.22)
+    candidates, places = candidates[pleasant], places[pleasant]
+    chosen = [(0, 0, 0)]
+    nearest = np.linalg.norm(places - _oklab(np.array(PAPER, float)), axis=1)
+    while len(chosen) < count:
+        best = int(nearest.argmax())
+        red, green, blue = candidates[best].astype(int).tolist()
+        chosen.append((red, green, blue))
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[best], axis=1))
+    return tuple(chosen)
+
+
+def _oklab(colours: np.ndarray) -> np.ndarray:
+    """Oklab lightness, a and b of sRGB colours (..., 3) in 0..255."""
+    share = colours / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    cones = np.cbrt(linear @ _TO_CONES.T)
+    return cones @ _TO_OKLAB.T
+
+
+_TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_TO_OKLAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The parts of a data set.
+
+    Attributes:
+        name: short name, shown in cards and reports.
+        parts: part names in index order; index 0 is background.
+        colours: one RGB colour (0..255) per part.
+        flip_pairs: index pairs that swap when a photo is mirrored.
+        has_human: whether persons are labelled as well, which gives M2FP's class head a `Human` class after the parts.
+        ignore_index: the value in label maps that means "not labelled".
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    has_human: bool = False
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        where = f"label set '{self.name}'"
+        if not 2 <= len(self.parts) <= 255:
+            raise ValueError(f"{where}: needs 2 to 255 parts with background first, got {len(self.parts)}")
+        if repeated := sorted({part for part in self.parts if self.parts.count(part) > 1}):
+            raise ValueError(f"{where}: part names repeat: {', '.join(repeated)}")
+        if len(self.colours) != len(self.parts):
+            raise ValueError(f"{where}: {len(self.parts)} parts but {len(self.colours)} colours; give one per part")
+        if any(len(colour) != 3 or not all(0 <= value <= 255 for value in colour) for colour in self.colours):
+            raise ValueError(f"{where}: every colour is three numbers from 0 to 255")
+        paired = [index for pair in self.flip_pairs for index in pair]
+        if any(len(pair) != 2 for pair in self.flip_pairs) or len(set(paired)) != len(paired):
+            raise ValueError(f"{where}: flip pairs must be pairs of different parts, each part in one pair at most")
+        if any(not 0 < index < len(self.parts) for index in paired):
+            raise ValueError(f"{where}: flip pairs name parts outside 1..{len(self.parts) - 1}: {self.flip_pairs}")
+        if not len(self.parts) <= self.ignore_index <= 255:
+            raise ValueError(
+                f"{where}: ignore_index {self.ignore_index} must be at most 255 "
+                f"and none of the parts 0..{len(self.parts) - 1}"
+            )
+
+    @property
+    def num_parts(self) -> int:
+        """P, background included."""
+        return len(self.parts)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of M2FP's head without "no object": P parts, and `Human` where persons are labelled."""
+        return self.num_parts + self.has_human
+
+    @property
+    def flip_permutation(self) -> tuple[int, ...]:
+        """Part index seen in the mirrored photo for every part index; its own inverse."""
+        permutation = list(range(self.num_parts))
+        for left, right in self.flip_pairs:
+            permutation[left], permutation[right] = right, left
+        return tuple(permutation)
+
+    def check(self, array: np.ndarray, where: str) -> None:
+        """Raise ValueError, naming `where` and the values, if a label map holds neither part nor `ignore_index`."""
+        if not np.issubdtype(array.dtype, np.integer):
+            raise ValueError(f"{where}: a label map holds whole numbers, not {array.dtype}")
+        wrong = (array < 0) | (array >= self.num_parts)
+        wrong &= array != self.ignore_index
+        if wrong.any():
+            values = np.unique(array[wrong])
+            shown = ", ".join(map(str, values[:8])) + (", ..." if values.size > 8 else "")
+            raise ValueError(
+                f"{where}: label {shown} outside '{self.name}' (0..{self.num_parts - 1}, ignored {self.ignore_index}); "
+                "is this another data set's label map?"
+            )
+
+    def palette(self) -> list[int]:
+        """The 768 numbers of a PNG palette; the ignored label is light grey."""
+        colours = list(self.colours) + [(0, 0, 0)] * (256 - self.num_parts)
+        colours[self.ignore_index] = PAPER
+        return [value for colour in colours for value in colour]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, as JSON and YAML write them."""
+        plain = asdict(self)
+        return plain | {
+            "parts": list(self.parts),
+            "colours": [list(colour) for colour in self.colours],
+            "flip_pairs": [list(pair) for pair in self.flip_pairs],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LabelSet":
+        """Inverse of `to_dict`; without `colours`, distinct ones are chosen.
+
+        Raises:
+            ValueError: a field is missing, unknown or invalid.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"label set has unknown fields {unknown}; it knows {sorted(known)}")
+        if missing := sorted({"name", "parts"} - set(values)):
+            raise ValueError(f"label set lacks {missing}")
+        parts = tuple(map(str, values["parts"]))
+        colours = values.get("colours") or distinct_colours(len(parts))
+        rest = {name: values[name] for name in ("has_human", "ignore_index") if name in values}
+        pairs = values.get("flip_pairs", ())
+        return cls(str(values["name"]), parts, _tuples(colours), _tuples(pairs), **rest)
+
+
+def _tuples(rows: Iterable[Iterable[int]]) -> tuple[Any, ...]:
+    return tuple(tuple(int(value) for value in row) for row in rows)
+
+
+def _label_set(
+    name: str, parts: str, flip_pairs: tuple[tuple[int, int], ...] = (), has_human: bool = False
+) -> LabelSet:
+    names = tuple(parts.split())
+    return LabelSet(name, names, distinct_colours(len(names)), flip_pairs, has_human)
+
+
+_CIHP = """background hat hair glove sunglasses upper-clothes dress coat socks pants torso-skin scarf skirt face
+    left-arm right-arm left-leg right-leg left-shoe right-shoe"""
+_ATR = """background hat hair sunglasses upper-clothes skirt pants dress belt left-shoe right-shoe face
+    left-leg right-leg left-arm right-arm bag scarf"""
+_PASCAL = "background lower-arm head upper-leg torso lower-leg upper-arm"
+_MHP = """background cap helmet face hair left-arm right-arm left-hand right-hand protector bikini jacket t-shirt
+    polo-shirt sweater singlet torso-skin pants shorts skirt stockings socks left-boot right-boot left-shoe right-shoe
+    left-high-heel right-high-heel left-sandal right-sandal left-leg right-leg left-foot right-foot coat dress robe
+    jumpsuit other-full-body-clothes headwear backpack ball bat belt bottle carry-bag case sunglasses eyewear glove
+    scarf umbrella wallet watch wristband tie other-accessory other-upper-body-clothes other-lower-body-clothes"""
+_CCP = """background accessories bag belt blazer blouse bodysuit boots bra bracelet cape cardigan clogs coat dress
+    earrings flats glasses gloves hair hat heels hoodie intimate jacket jeans jumper leggings loafers necklace panties
+    pants pumps purse ring romper sandals scarf shirt shoes shorts skin skirt sneakers socks stockings suit sunglasses
+    sweater sweatshirt swimwear t-shirt tie tights top vest wallet watch wedges"""
+_MHP_PAIRS = ((5, 6), (7, 8), (22, 23), (24, 25), (26, 27), (28, 29), (30, 31), (32, 33))
+
+LABEL_SETS: dict[str, LabelSet] = {
+    label_set.name: label_set
+    for label_set in (
+        _label_set("cihp", _CIHP, ((14, 15), (16, 17), (18, 19)), has_human=True),
+        # LIP has CIHP's twenty parts but for one: jumpsuits where CIHP has the skin of the torso.
+        _label_set("lip", _CIHP.replace("torso-skin", "jumpsuits"), ((14, 15), (16, 17), (18, 19))),
+        _label_set("atr", _ATR, ((9, 10), (12, 13), (14, 15))),
+        _label_set("pascal_person_part", _PASCAL, has_human=True),
+        _label_set("mhp_v2", _MHP, _MHP_PAIRS, has_human=True),
+        _label_set("ccp", _CCP),
+    )
+}
+
+
+def load_label_set(name: str) -> LabelSet:
+    """A label set by name, or from the user's own YAML file (fields of `LabelSet`).
+
+    Args:
+        name: a key of `LABEL_SETS`, or the path of a `.yaml` / `.yml` file.
+
+    Raises:
+        ValueError: neither a known name nor a valid file.
+        FileNotFoundError: the YAML file does not exist.
+    """
+    if name in LABEL_SETS:
+        return LABEL_SETS[name]
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ValueError(f"unknown label set '{name}'; choose from {', '.join(LABEL_SETS)} or give a .yaml file")
+    try:
+        return LabelSet.from_dict(read_yaml(path))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"'{name}': {error}") from error

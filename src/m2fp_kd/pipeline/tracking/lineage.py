@@ -1,0 +1,100 @@
+"""Networks and exported files as W&B artefacts, and which of them a run was made from.
+
+A teacher is ``teacher-HASH``, a student ``student-HASH`` (of their weights), so that a run which uses one finds the run
+that made it. Exported files, ``int8-RUN`` and so on, name their parents' hashes in their metadata, as their cards do.
+Online a run also names its teacher, and the student that it began with, as its inputs; offline W&B cannot record that.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from m2fp_kd.evaluation.results import RunReport
+from m2fp_kd.pipeline.identity import SOURCES
+from m2fp_kd.runtime.artefact import Card, find_model, load_card
+
+
+def log_lineage(run: Any, report: RunReport, folder: Path) -> None:
+    """Log what a run was made from and what it made: networks, exported files, its report.
+
+    Args:
+        run: of W&B.
+        report: of the run.
+        folder: the run's; its files are referred to, not copied, until they are uploaded.
+    """
+    sources = json.loads((folder / SOURCES).read_text())
+    teacher, start = report.lineage["teacher"], sources.get("student.checkpoint")
+    if teacher.get("sha256"):
+        use_network(run, "teacher", teacher)
+    if start and start != teacher.get("sha256"):  # an M2FP that is compressed is its own teacher
+        use_network(run, "student", {"sha256": start})
+    for name in ("student", *report.lineage.get("training_steps", [])):
+        if (path := folder / f"{name}.json").is_file():
+            log_network(run, "student", path, report.lineage)
+    for name in report.models:
+        artefact = folder / "artefacts" / name.removeprefix("student_")
+        if name != "teacher":
+            _log(run, f"{artefact.name}-{run.id}", "artefact", [artefact], _of_card(load_card(find_model(artefact))))
+    written = [folder / name for name in ("report.json", "report.html", "pictures")]
+    _log(run, f"report-{run.id}", "report", [path for path in written if path.exists()], {})
+
+
+def use_network(run: Any, kind: str, known: Mapping[str, Any]) -> None:
+    """Make a network one of a run's inputs: as another run of the project logged it, else by what is known of it.
+
+    Args:
+        run: of W&B.
+        kind: "teacher" or "student".
+        known: its ``sha256``, and whatever else.
+    """
+    import wandb
+
+    if run.offline:
+        return
+    name = _name(kind, known["sha256"])
+    logged = f"{run.entity}/{run.project}/{name}:latest"
+    if wandb.Api().artifact_exists(logged):
+        run.use_artifact(logged)
+        return
+    card = wandb.Artifact(name, kind, metadata=dict(known))
+    with card.new_file("card.json") as file:
+        json.dump(dict(known), file)
+    run.use_artifact(card)
+
+
+def log_network(run: Any, kind: str, path: Path, lineage: Mapping[str, Any]) -> None:
+    """Log a saved network; ``path`` is its JSON, ``kind`` "teacher" or "student"."""
+    weights = json.loads(path.read_text())["weights"]
+    parent = lineage.get("parent") or {}
+    own = {key: value for key, value in lineage.items() if key not in ("teacher", "parent")}
+    metadata = own | {"sha256": weights["sha256"], "started from": parent.get("sha256")}
+    if "teacher" in lineage:
+        metadata["teacher"] = _in_short(lineage["teacher"])
+    _log(run, _name(kind, weights["sha256"]), kind, [path, path.parent / weights["file"]], metadata)
+
+
+def _of_card(card: Card) -> dict[str, Any]:
+    shown = ("precision", "engine", "arithmetic", "data", "sizes", "parents", "git_commit")
+    return {key: getattr(card, key) for key in shown} | {"teacher": _in_short(card.teacher)}
+
+
+def _in_short(teacher: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: teacher.get(key) for key in ("name", "licence", "sha256")}
+
+
+def _name(kind: str, sha256: str) -> str:
+    return f"{kind}-{sha256[:12]}"
+
+
+def _log(run: Any, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
+    """Log files and folders as they lie: a copy of each until an upload, which may never be, would double the run."""
+    import wandb
+
+    artefact = wandb.Artifact(name, kind, metadata=metadata)
+    for path in paths:
+        if path.is_dir():
+            artefact.add_dir(str(path), name=path.name, policy="immutable", skip_cache=True)
+        else:
+            artefact.add_file(str(path), policy="immutable", skip_cache=True)
+    run.log_artifact(artefact)

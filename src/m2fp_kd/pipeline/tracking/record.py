@@ -1,0 +1,37 @@
+"""What is logged to Weights & Biases when a run has its results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import WandbLogger
+
+from m2fp_kd.distill.loggers import tolerated
+from m2fp_kd.evaluation.results import RunReport
+from m2fp_kd.pipeline.tracking.lineage import log_lineage, log_network, use_network
+from m2fp_kd.pipeline.tracking.results import log_results
+
+
+def log_report(loggers: Sequence[Any], report: RunReport, folder: Path) -> None:
+    """Log to every W&B logger among ``loggers``; without one, do nothing. What W&B raises becomes a warning."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            with tolerated("the run is complete in its own folder"):
+                log_results(logger.experiment, report)
+                log_lineage(logger.experiment, report, folder)
+
+
+def log_teacher(loggers: Sequence[Any], path: Path, lineage: dict[str, Any]) -> None:
+    """Log a trained teacher as an artefact, for its students' runs to use.
+
+    Args:
+        loggers: of its training.
+        path: the teacher's JSON.
+        lineage: what that says of where it comes from.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            with tolerated("the teacher is complete in its own folder"):
+                if lineage["parent"]:
+                    use_network(logger.experiment, "teacher", lineage["parent"])
+                log_network(logger.experiment, "teacher", path, lineage)

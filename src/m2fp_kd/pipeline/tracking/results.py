@@ -1,0 +1,93 @@
+"""Tables, charts, pictures and the summary of a finished run."""
+
+from dataclasses import asdict
+from typing import Any
+
+from PIL import Image
+
+from m2fp_kd.evaluation.miou import confusion, miou
+from m2fp_kd.evaluation.pictures import Picture, masks, reduced
+from m2fp_kd.evaluation.results import ModelResult, RunReport, title
+from m2fp_kd.labels import LabelSet
+
+FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
+LONGEST = 512
+"""Of a picture's sides, in pixels."""
+
+SHIPPED = "shipped"
+"""What a run's last model is called besides its own name, so that runs of different recipes have one to compare."""
+
+
+def log_results(run: Any, report: RunReport) -> None:
+    """Log a report to a W&B run.
+
+    Keys: "results" (models x figures), "parity" (hops), "IoU" (parts x models) and the same as bars under
+    "parts/MODEL", "predictions" (photos with the truth's and every model's parts as masks); and the `summary`.
+    """
+    import wandb
+
+    parts = [[part, *(model.iou.get(part) for model in report.models.values())] for part in report.labels.parts]
+    hops = ["hop", "pixel_agreement", "miou_change", "worst_part", "worst_part_change", "passed"]
+    run.log(
+        {
+            "results": wandb.Table(
+                columns=["model", *FIGURES, "threads", "engine", "arithmetic"],
+                data=[
+                    [name, *_figures(model).values(), model.threads, model.engine, model.arithmetic]
+                    for name, model in report.models.items()
+                ],
+            ),
+            "parity": wandb.Table(
+                columns=hops, data=[[asdict(hop)[column] for column in hops] for hop in report.parity]
+            ),
+            "IoU": wandb.Table(columns=["part", *report.models], data=parts),
+            "predictions": _predictions(report),
+        }
+        | {f"parts/{name}": _bars(name, model) for name, model in report.models.items()}
+    )
+    run.summary.update(summary(report))
+
+
+def summary(report: RunReport) -> dict[str, float]:
+    """What runs are compared by: ``MODEL/FIGURE``, the same of the model to ship as ``shipped/FIGURE``, with its
+    ``shipped/IoU/PART``, and the best epoch's ``val/mIoU``. What was not measured is left out."""
+    shipped = list(report.models.values())[-1]
+    values = {
+        f"{name}/{'mIoU' if figure == 'miou' else figure}": value
+        for name, model in {**report.models, SHIPPED: shipped}.items()
+        for figure, value in _figures(model).items()
+    }
+    values |= {f"{SHIPPED}/IoU/{part}": value for part, value in shipped.iou.items()}
+    values["val/mIoU"] = report.lineage["val/mIoU"]
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _figures(model: ModelResult) -> dict[str, float | None]:
+    return {figure: getattr(model, figure) for figure in FIGURES}
+
+
+def _bars(name: str, model: ModelResult) -> Any:
+    import wandb
+
+    rows = [[part, value] for part, value in model.iou.items() if value is not None]
+    return wandb.plot.bar(wandb.Table(columns=["part", "IoU"], data=rows), "part", "IoU", f"IoU by part: {title(name)}")
+
+
+def _predictions(report: RunReport) -> Any:
+    """A photo per row, its parts as masks that can be switched on and off, and every model's mIoU of it."""
+    import wandb
+
+    table = wandb.Table(columns=["photo", "parts", *(f"{name}/mIoU" for name in report.models)])
+    for picture in report.pictures:
+        small = reduced(picture, LONGEST)
+        image = wandb.Image(Image.fromarray(small.photo), masks=masks(small, report.labels), file_type="jpg")
+        table.add_data(picture.name, image, *(_miou(picture, name, report.labels) for name in report.models))
+    return table
+
+
+def _miou(picture: Picture, model: str, labels: LabelSet) -> float | None:
+    """Of one photo, if it is labelled."""
+    truth = picture.maps.get("truth")
+    if truth is None:
+        return None
+    return miou(confusion(truth, picture.maps[model], labels.num_parts, labels.ignore_index))

@@ -1,0 +1,78 @@
+/** Where photos come from: files, drops, the clipboard, the camera, examples. And which of them is shown. */
+
+import { getExample } from "./api.js";
+import { takePhoto } from "./camera.js";
+import { byId } from "./dom.js";
+import { picture } from "./highlighting.js";
+import { render, renderPhotos, showLayers, tell } from "./render.js";
+import { state } from "./state.js";
+import { begin, fail, update } from "./work.js";
+import { say } from "./words.js";
+
+/** Take up photos and show the first of them. */
+export function addPhotos(blobs) {
+  const added = [...blobs].map((blob) => ({
+    blob,
+    name: blob.name,
+    address: URL.createObjectURL(blob),
+    runs: {},
+  }));
+  if (!added.length) return;
+  state.photos.push(...added);
+  select(added[0]);
+}
+
+/** Show a photo and have it parsed. */
+export async function select(photo) {
+  state.photo = photo;
+  state.pinned = null;
+  renderPhotos();
+  if (state.models.length) update();
+  await picture.load(photo.blob);
+  if (state.photo !== photo) return;
+  state.drawn = photo;
+  showLayers();
+}
+
+/** Forget all photos. */
+export function clear() {
+  begin();
+  state.photos.forEach(({ address }) => URL.revokeObjectURL(address));
+  Object.assign(state, { photos: [], photo: null, drawn: null, pinned: null });
+  tell(() => "", "done");
+  render();
+  byId("choose").focus();
+}
+
+export async function addExample(name) {
+  try {
+    addPhotos([await getExample(name)]);
+  } catch (error) {
+    fail(error, () => addExample(name));
+  }
+}
+
+export async function addFromCamera() {
+  try {
+    const photo = await takePhoto(byId("viewfinder"));
+    if (photo) addPhotos([photo]);
+  } catch {
+    tell(() => say("camera.refused"), "bad", addFromCamera);
+  }
+}
+
+/** Take photos that are dropped anywhere on the page or pasted. */
+export function listenToDrops() {
+  const hover = (on) => document.body.classList.toggle("dragging", on);
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    hover(true);
+  });
+  addEventListener("dragleave", (event) => hover(event.relatedTarget !== null));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    hover(false);
+    addPhotos(event.dataTransfer.files);
+  });
+  addEventListener("paste", ({ clipboardData }) => addPhotos(clipboardData.files));
+}

@@ -1,0 +1,158 @@
+/** Puts the state on the page. Elements that may have the focus stay; only what they say changes. */
+
+import { byId, el, rgb } from "./dom.js";
+import { CAN_HOVER, picture, showPinned } from "./highlighting.js";
+import { partEntries, partHeads, peopleEntries, peopleHeads } from "./legend.js";
+import { describeView, facts, timings, title, viewChoice } from "./models.js";
+import { agreement } from "./part_map.js";
+import { current, isBusy, runsOf, shown, SPLIT, state, wantedModes } from "./state.js";
+import { milliseconds, modeName, percent, say, sayCount } from "./words.js";
+
+export function render() {
+  const runs = shown();
+  renderMessage();
+  renderModels();
+  renderPhotos();
+  for (const id of ["side", "timings", "downloads"]) byId(id).hidden = runs.length === 0;
+  if (runs.length) renderResults(runs);
+  showLayers();
+}
+
+function renderModels() {
+  const { models, limits } = state;
+  byId("models").hidden = models.length === 0;
+  byId("views").hidden = models.length < 2;
+  byId("invite").textContent = say(CAN_HOVER ? "invite" : "invite.touch");
+  if (!models.length) return;
+  byId("limits").textContent = say("limits", limits);
+  byId("models-title").textContent = say(models.length > 1 ? "models" : "models.one");
+  byId("facts").replaceChildren(facts(models));
+  byId("ribbon").replaceChildren(...models[0].label_set.colours.slice(1).map(stripe));
+  byId("answering").replaceChildren(...wantedModes().map(answering));
+  renderViews();
+}
+
+function stripe(colour) {
+  const node = el("i");
+  node.style.backgroundColor = rgb(colour);
+  return node;
+}
+
+function answering(wanted) {
+  const dot = el("span", { className: `dot ${wanted}` });
+  const words = title(state.models.find(({ mode }) => mode === wanted));
+  return el("span", {}, ...(state.models.length > 1 ? [dot] : []), words);
+}
+
+function renderViews() {
+  const views = [...state.models.map(({ mode }) => mode), SPLIT];
+  const box = byId("views");
+  if (!box.querySelector("label")) box.append(...views.map(viewChoice));
+  const runs = runsOf(state.photo);
+  for (const label of box.querySelectorAll("label")) {
+    const input = label.querySelector("input");
+    input.checked = input.value === state.view;
+    describeView(label, input.value, runs);
+  }
+}
+
+export function renderPhotos() {
+  document.body.classList.toggle("has-photo", state.photo !== null);
+  byId("strip").hidden = state.photos.length < 2;
+  const list = byId("photos");
+  if (list.children.length !== state.photos.length) list.replaceChildren(...state.photos.map(thumbnail));
+  list.querySelectorAll("button").forEach(labelThumbnail);
+}
+
+function thumbnail(photo, place) {
+  const image = el("img", { src: photo.address, alt: "", decoding: "async", loading: "lazy" });
+  image.onerror = () => image.remove();
+  return el("li", {}, el("button", { type: "button", data: { place } }, image));
+}
+
+function labelThumbnail(button, place) {
+  const photo = state.photos[place];
+  button.ariaLabel = say("photos.show", { number: place + 1, name: photo.name });
+  button.ariaPressed = `${photo === state.photo}`;
+}
+
+/** Lay what was found over the photo, once that is decoded. */
+export function showLayers() {
+  const runs = state.drawn === state.photo ? shown() : [];
+  const split = runs.length > 1;
+  picture.setLayers(runs.map(({ layer }) => layer));
+  byId("divider").hidden = !split;
+  byId("frame").classList.toggle("split", split);
+  showPinned();
+}
+
+function renderResults(runs) {
+  const { mode, answer } = current();
+  renderParts(runs);
+  renderPeople(mode, answer);
+  byId("steps").replaceChildren(timings(runsOf(state.photo)));
+  const from = state.models.length > 1 ? "download.from" : "download";
+  byId("download-from").textContent = say(from, { mode: modeName(mode) });
+}
+
+function renderParts(runs) {
+  const answers = runs.map(({ answer }) => answer);
+  const entries = partEntries(answers);
+  const hint = entries.length ? `parts.hint${CAN_HOVER ? "" : ".touch"}` : "parts.none";
+  byId("legend").replaceChildren(...entries);
+  byId("heads").hidden = entries.length === 0;
+  byId("heads").replaceChildren(...partHeads(runs.map(({ mode }) => mode), answers));
+  byId("parts-hint").textContent = say(hint);
+  const same = sameShare(runs);
+  byId("agreement").hidden = same === null;
+  byId("agreement").textContent = same === null ? "" : say("agreement", { share: percent(same) });
+}
+
+/** Share of the pixels on which the two runs that are compared agree; null where nothing is compared. */
+const sameShare = (runs) => (runs.length > 1 ? agreement(runs[0].layer, runs[1].layer) : null);
+
+function renderPeople(mode, answer) {
+  const { kind, found } = answer.people;
+  const which = state.view === SPLIT ? "people.of" : "people";
+  byId("people-title").textContent = say(which, { mode: modeName(mode) });
+  byId("people-heads").hidden = found.length === 0;
+  byId("people-heads").replaceChildren(...peopleHeads(answer));
+  byId("people").replaceChildren(...peopleEntries(answer));
+  byId("people-note").hidden = kind !== "regions" || found.length === 0;
+  byId("people-none").hidden = found.length > 0;
+}
+
+/** Say `text()` under the picture; "busy": until something else is said; offer `again`, where there is one, as a retry. */
+export function tell(text, kind, again = null) {
+  state.message = { text, kind, again };
+  renderMessage();
+}
+
+function renderMessage() {
+  const { text, kind, again } = state.message;
+  byId("message").textContent = text();
+  byId("news").className = `news ${kind}`;
+  byId("retry").hidden = again === null;
+  document.body.classList.toggle("busy", isBusy());
+  for (const button of byId("downloads").querySelectorAll("button")) button.ariaDisabled = `${isBusy()}`;
+}
+
+/** What to say when all is there: what was found, or how two runs compare. */
+export function summary() {
+  const runs = shown();
+  const run = current();
+  return () => (runs.length > 1 ? comparison(runs) : findings(run)).join(" · ");
+}
+
+const timed = ({ mode, answer }) => `${say(`mode.${mode}`)} ${milliseconds(answer.timings_ms.total)}`;
+
+function findings(run) {
+  const { parts, people } = run.answer;
+  const time = state.models.length > 1 ? timed(run) : milliseconds(run.answer.timings_ms.total);
+  return [sayCount("done.parts", parts.length), sayCount(`done.${people.kind}`, people.found.length), time];
+}
+
+function comparison(runs) {
+  const same = sameShare(runs);
+  return [...runs.map(timed), ...(same === null ? [] : [say("done.agreement", { share: percent(same) })])];
+}

@@ -1,0 +1,73 @@
+"""A run's own record in W&B, read back with W&B's own reader."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Artefact:
+    """An artefact as it is recorded: type, metadata, and path within it -> file on this machine."""
+
+    type: str
+    metadata: dict[str, Any]
+    files: dict[str, Path]
+
+    def table(self) -> dict[str, Any]:
+        """Of a logged table: its columns and rows."""
+        (path,) = (path for name, path in self.files.items() if name.endswith(".table.json"))
+        return json.loads(path.read_text())
+
+
+@dataclass
+class Record:
+    """Everything that a run logged. Nested keys are joined by dots, as the reader does.
+
+    Attributes:
+        run: id, name, group, job type, tags.
+        config: by top-level key, as it was at the end.
+        history: one dictionary per step.
+        summary: as it was at the end.
+        artefacts: by name.
+        exit_code: None where the run has not ended.
+    """
+
+    run: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    artefacts: dict[str, Artefact] = field(default_factory=dict)
+    exit_code: int | None = None
+
+    def curve(self, key: str) -> list[Any]:
+        """The values of a metric, in order."""
+        return [step[key] for step in self.history if key in step]
+
+
+def read_record(folder: Path) -> Record:
+    """Read an ``offline-run-…`` folder."""
+    (file,) = folder.glob("run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    record = Record()
+    for line in map(json.loads, lines):
+        kind, content = line["type"], line.get(line["type"], {})
+        if kind == "run":
+            record.run = content
+        elif kind == "config":
+            record.config |= content["update"]
+        elif kind == "history":
+            record.history.append(content["item"])
+        elif kind == "summary":
+            record.summary |= content["update"]
+        elif kind == "artifact":
+            files = {entry["path"]: Path(entry["local_path"]) for entry in content["manifest"]["contents"]}
+            record.artefacts[content["name"]] = Artefact(
+                content["type"], json.loads(content.get("metadata", "{}")), files
+            )
+        elif kind == "exit":
+            record.exit_code = content["exit_code"]
+    return record

@@ -1,0 +1,102 @@
+"""A run does not depend on W&B: not wanted, not installed, not started, or dead in the middle of a training."""
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+import wandb
+
+from m2fp_kd.distill.loggers import RUN_ID, start_wandb, wandb_ended
+from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.pipeline import run
+from tests.pipeline.conftest import Composer
+
+SHORT = ["trainer.max_epochs=1", "compress=none"]
+
+
+def complete(folder: Path) -> bool:
+    """Whether a run has got to its end."""
+    report = read_report(folder / "report.json")
+    return report["models"]["student_fp32"]["miou"] is not None and "val/mIoU" in report["curves"]
+
+
+@pytest.mark.parametrize(("logger", "warned"), [("csv", False), ("wandb", True)])
+def test_where_wandb_is_not_installed_runs_are_complete(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, logger: str, warned: bool
+) -> None:
+    """With logger=csv nothing of it is missed: whoever imports it fails here."""
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    cfg = composed(f"logger={logger}", *SHORT)
+    run(cfg)
+    assert complete(Path(cfg.run_dir)) and not (Path(cfg.run_dir) / "wandb").exists()
+    assert ("Weights & Biases is not installed (pip install wandb)" in caplog.text) is warned
+
+
+def test_a_training_outlives_wandb(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its process may be killed, for want of memory for instance: then every call raises."""
+    calls = []
+
+    def dead(self: object, *args: object, **kwargs: object) -> None:
+        calls.append(args)
+        if len(calls) > 2:
+            raise ConnectionResetError("Connection reset by peer")
+
+    monkeypatch.setattr(wandb.Run, "log", dead)
+    cfg = composed("logger=wandb", *SHORT)
+    run(cfg)
+    assert complete(Path(cfg.run_dir))
+    assert len(calls) == 4, "two that worked, one that failed in training and one with the results"
+    warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert [text.split(";")[0] for text in warnings if text.startswith("Weights & Biases")] == [
+        "Weights & Biases failed (ConnectionResetError: Connection reset by peer): the training goes on without it",
+        "Weights & Biases failed (ConnectionResetError: Connection reset by peer): the run is complete in its own folder",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "cause"),
+    [
+        ("logger.wandb.offline=false", "UsageError: No API key configured. Use `wandb login` to log in."),
+        ("logger.wandb.project='a/b'", "UsageError: Invalid project name 'a/b'"),
+    ],
+)
+def test_a_record_that_cannot_be_begun_is_a_warning_with_the_cause(
+    composed: Composer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    override: str,
+    cause: str,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # without whoever's login
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert start_wandb(composed("logger=wandb", override)) == []
+    assert cause in caplog.text and "logger=csv" in caplog.text
+
+
+def test_a_run_that_goes_on_does_so_in_its_record(composed: Composer) -> None:
+    ids = []
+    for ckpt_path in ("last", "last", "null"):
+        cfg = composed("logger=wandb", f"ckpt_path={ckpt_path}")
+        with wandb_ended():
+            (logger,) = start_wandb(cfg)
+            ids.append(logger.version)
+        assert wandb.run is None
+        assert (Path(cfg.run_dir) / RUN_ID).read_text() == ids[-1]
+    assert ids[0] == ids[1] != ids[2], "begun anew, it is another one"
+
+
+def test_a_run_that_fails_has_failed_in_its_record_too(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = []
+    monkeypatch.setattr(wandb, "run", object())
+    monkeypatch.setattr(wandb, "finish", lambda exit_code: ended.append(exit_code))
+    with pytest.raises(MemoryError), wandb_ended():
+        raise MemoryError("killed")
+    with wandb_ended():
+        pass
+    assert ended == [1, 0]

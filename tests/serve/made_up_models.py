@@ -1,0 +1,150 @@
+"""Models whose networks are made up, behind the real application: what they find in a photo is known beforehand."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+from waitress.server import create_server
+from waitress.wasyncore import close_all
+
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.geometry import Placement
+from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.persons import Box, Person
+from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.models import Model
+from m2fp_kd.serve.settings import Settings
+from m2fp_kd.serve.worker import Worker
+
+LABELS = LABEL_SETS["cihp"]
+NETWORK_MS = {"lite": 14.0, "full": 287.0}
+"""Milliseconds that the networks claim to have taken."""
+
+FIGURE = {
+    "hair": (40, 5, 60, 15),
+    "face": (42, 15, 58, 28),
+    "upper-clothes": (30, 28, 70, 58),
+    "pants": (34, 58, 66, 90),
+    "left-shoe": (52, 90, 68, 97),
+}
+"""Boxes of parts (left, top, right, bottom) in hundredths of a person's place."""
+
+
+def part_map(mode: str, height: int, width: int) -> np.ndarray:
+    """Two people side by side, uint8 (height, width); the full model sees a hat on the first and a wider face."""
+    found = np.zeros((height, width), np.uint8)
+    for place in people_boxes(height, width):
+        for name, box in FIGURE.items():
+            _fill(found, place, box, name)
+        if mode == "full":
+            _fill(found, place, (40, 15, 60, 28), "face")
+    if mode == "full":
+        _fill(found, people_boxes(height, width)[0], (38, 0, 62, 8), "hat")
+    return found
+
+
+def people_boxes(height: int, width: int) -> list[Box]:
+    """Where the two people stand, in pixels."""
+    return [(0, 0, width // 2, height), (width // 2, 0, width, height)]
+
+
+def _fill(found: np.ndarray, place: Box, box: Box, name: str) -> None:
+    left, top, right, bottom = place
+    across, down = (right - left) / 100, (bottom - top) / 100
+    rows = slice(top + round(down * box[1]), top + round(down * box[3]))
+    columns = slice(left + round(across * box[0]), left + round(across * box[2]))
+    found[rows, columns] = LABELS.parts.index(name)
+
+
+def parsing(mode: str, photo: np.ndarray) -> Parsing:
+    """What a model finds in a photo, uint8 (H, W, 3)."""
+    size = photo.shape[:2]
+    found = part_map(mode, *size)
+    timings = {"place": 1.0, "network": NETWORK_MS[mode], "restore": 0.5}
+    if mode == "lite":
+        return Parsing(found, LABELS, "regions", timings, Placement(size, size, size), {"part_map": found})
+    canvas = np.pad(found, [(0, -side % 4) for side in size])
+    logits = 4.0 * (np.arange(LABELS.num_parts)[:, None, None] == canvas[::4, ::4])
+    outputs = {"part_map": canvas, "part_logits": logits}
+    placement = Placement(size, size, canvas.shape)
+    persons = [_person(found, box, score) for box, score in zip(people_boxes(*size), (0.9, 0.8), strict=True)]
+    return Parsing(found, LABELS, "persons", timings | {"people": 2.0}, placement, outputs, persons)
+
+
+def _person(found: np.ndarray, box: Box, score: float) -> Person:
+    mask = np.zeros(found.shape, bool)
+    window = slice(box[1], box[3]), slice(box[0], box[2])
+    mask[window] = found[window] > 0
+    return Person(mask, score, box)
+
+
+class Gate:
+    """What photos pass on their way into a network; open at first.
+
+    Attributes:
+        reached: set once a photo stands before it.
+    """
+
+    def __init__(self) -> None:
+        self.reached = Event()
+        self._opened = Event()
+        self.open = self._opened.set
+        self.shut = self._opened.clear
+        self.open()
+
+    def pass_through(self) -> None:
+        """Wait until it is open."""
+        self.reached.set()
+        self._opened.wait()
+
+
+def made_up(*modes: str, waiting: int = 8) -> tuple[dict[str, Model], Gate]:
+    """Models with room for so many photos in their queues, and the gate before all of them."""
+    gate = Gate()
+
+    def model(mode: str) -> Model:
+        def parse(photos: list[np.ndarray]) -> list[Parsing]:
+            gate.pass_through()
+            return [parsing(mode, photo) for photo in photos]
+
+        return Model(mode, _facts(mode), Worker([parse], waiting, 1))
+
+    return {mode: model(mode) for mode in modes}, gate
+
+
+def _facts(mode: str) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "title": "made up",
+        "backbone": {"lite": "mobilenetv3", "full": "resnet101"}[mode],
+        "head": {"lite": "fpn", "full": "m2fp"}[mode],
+        "precision": {"lite": "int8", "full": "fp32"}[mode],
+        "megabytes": {"lite": 3.39, "full": 253.0}[mode],
+        "engine": "openvino",
+        "arithmetic": "f32",
+        "input": {"lite": 256, "full": 512}[mode],
+        "people": {"lite": "regions", "full": "persons"}[mode],
+        "licence": {"lite": None, "full": "CC BY-NC 4.0"}[mode],
+        "teacher": {"lite": "M2FP, ResNet-101", "full": None}[mode],
+        "label_set": {"name": LABELS.name, "parts": LABELS.parts, "colours": LABELS.colours},
+    }
+
+
+@contextmanager
+def serving(models: Mapping[str, Model], settings: Settings) -> Iterator[str]:
+    """Serve models on a free port of this machine; gives the address."""
+    sockets: dict[int, Any] = {}
+    server = create_server(create_app(models, settings), host="127.0.0.1", port=0, threads=8, map=sockets)
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.task_dispatcher.shutdown()
+        # The server's own thread closes what it listens to, also the connections that a browser keeps open.
+        server.trigger.pull_trigger(lambda: close_all(sockets))
+        thread.join()
+        for model in models.values():
+            model.worker.close()
