@@ -128,7 +128,7 @@ def test_card_for_people_and_for_programs(artefact, capsys):
     hop |= {"worst_part": "blue", "worst_part_change": -0.02}
     folder = artefact(
         teacher={"name": "m2fp", "licence": "CC BY-NC 4.0"},
-        latency={"openvino": {"p50_ms": 13.52, "threads": 2, "cpu": "Some CPU"}},
+        latency={"openvino": {"p50_ms": 13.52, "fp32_p50_ms": 12.0, "threads": 2, "cpu": "Some CPU"}},
         parity={"fp32 -> int8": hop},
         sizes={"parameters": 3_210_000},
         float_layers={"classifier": 0.4},
@@ -136,7 +136,8 @@ def test_card_for_people_and_for_programs(artefact, capsys):
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
     for words in (
-        "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0", "13.5 ms a photo, threads: 2, Some CPU",
+        "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
+        "13.5 ms a photo, fp32 12.0, threads: 2, Some CPU",
         "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU -0.12 points, most lost: blue -2.00", "classifier",
     ):  # fmt: skip
         assert words in text

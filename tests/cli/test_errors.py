@@ -1,6 +1,7 @@
 """What goes wrong is said in one clear line, with an exit code, without a traceback."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -93,13 +94,13 @@ def test_an_engine_for_other_files(artefact, photo, tmp_path, capsys):
     assert "torchscript runs .pt files, not model.onnx; use the openvino or onnxruntime engine" in line
 
 
-@pytest.mark.parametrize("command", ["parse", "serve", "bench", "card", "export"])
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
         ("gone", "gone: no such artefact"),
         ("photo.png", "photo.png: has no card.json beside it and none embedded; was it exported by m2fp-kd?"),
-        ("text.onnx", "text.onnx: cannot be read"),
+        ("text.onnx", "/text.onnx: cannot be read ("),
         ("empty", "found none; name the file itself"),
     ],
 )
@@ -115,6 +116,28 @@ def test_a_wrong_artefact(photo, tmp_path, capsys, command, name, cause):
         "export": ["triton", "-a", tmp_path / name, *out],
     }[command]
     assert cause in one_line(capsys, command, *arguments)
+
+
+def test_a_reader_that_has_seen_enough(artefact):
+    command = [sys.executable, "-m", "m2fp_kd.cli", "card", "--json", artefact()]
+    read, write = os.pipe()
+    os.close(read)
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, env=environment, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_port_that_is_taken(artefact):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "m2fp_kd.cli", "serve", "-a", artefact(), f"--port={port}"]
+        environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)

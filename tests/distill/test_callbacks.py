@@ -1,5 +1,6 @@
 """Pictures of predictions during training: when they are logged, and what they show."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +13,8 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 
 from m2fp_kd.distill.callbacks import PHOTOS, PredictionPictures
-from m2fp_kd.evaluation.pictures import GAP
 from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.runtime.geometry import PAD_RGB, Placement
-from m2fp_kd.runtime.mosaic import overlay
 from tests.evaluation.reports import LABELS
 
 DARK, BRIGHT = 40, 220
@@ -23,14 +22,24 @@ SOURCES = ((24, 32), (32, 20), (12, 16), (24, 32), (24, 32), (24, 32))
 """Sizes of the photos (height, width); the third is enlarged twice on its canvas of 32 x 32."""
 
 
+@dataclass
+class Logged:
+    """One call: key, photos, step, and what goes with every photo."""
+
+    key: str
+    photos: list[Image.Image]
+    step: int | None
+    more: dict[str, list[Any]]
+
+
 class Recorder(WandbLogger):
     """Keeps the pictures that it is given; starts no run."""
 
     def __init__(self) -> None:
-        self.logged: list[tuple[str, list[Image.Image], int | None]] = []
+        self.logged: list[Logged] = []
 
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
-        self.logged.append((key, images, step))
+        self.logged.append(Logged(key, images, step, kwargs))
 
 
 class Student:
@@ -74,34 +83,45 @@ def batch(photos: int) -> dict[str, Any]:
 
 
 def validate(
-    student: Student, photos: int, batch_index: int = 0, sanity_checking: bool = False, wandb: bool = True
+    student: Student,
+    photos: int,
+    batch_index: int = 0,
+    sanity_checking: bool = False,
+    wandb: bool = True,
+    validations: int = 1,
 ) -> Recorder:
-    """End one validation batch at step 17; what was logged."""
+    """End one batch of every validation at step 17; what was logged."""
     recorder = Recorder()
     loggers = [CSVLogger("."), recorder] if wandb else [CSVLogger(".")]
     trainer: Any = SimpleNamespace(loggers=loggers, sanity_checking=sanity_checking, global_step=17)
     module: Any = student
-    PredictionPictures().on_validation_batch_end(trainer, module, None, batch(photos), batch_index)
+    callback = PredictionPictures()
+    for _ in range(validations):
+        callback.on_validation_batch_end(trainer, module, None, batch(photos), batch_index)
     return recorder
 
 
-def test_a_strip_shows_photo_truth_and_prediction_at_the_photos_own_size() -> None:
-    ((key, strips, step),) = validate(Student(), photos=3).logged
-    assert (key, step, len(strips)) == ("val/predictions", 17, 3)
-    for index, strip in enumerate(strips):
+def test_photos_are_logged_at_their_own_size_with_truth_and_prediction_as_masks() -> None:
+    (logged,) = validate(Student(), photos=3).logged
+    assert (logged.key, logged.step, len(logged.photos)) == ("val/predictions", 17, 3)
+    assert logged.more["caption"] == ["photo0", "photo1", "photo2"] and logged.more["file_type"] == ["jpg"] * 3
+    for index, (shown, masks) in enumerate(zip(logged.photos, logged.more["masks"], strict=True)):
         photo, bright, truth = scene(index)
-        height, width = SOURCES[index]
-        assert strip.size == (3 * width + 2 * GAP, height)
-        panels = [np.asarray(strip)[:, left : left + width] for left in range(0, strip.width, width + GAP)]
-        expected = (photo, overlay(photo, truth, LABELS), overlay(photo, bright, LABELS))
-        for panel, shown in zip(panels, expected, strict=True):
-            np.testing.assert_array_equal(panel, shown)
+        np.testing.assert_array_equal(np.asarray(shown), photo)
+        np.testing.assert_array_equal(masks["truth"]["mask_data"], truth)
+        np.testing.assert_array_equal(masks["student"]["mask_data"], bright)
+        assert masks["student"]["class_labels"] == dict(enumerate(LABELS.parts)) | {255: "ignored"}
 
 
 def test_only_the_first_photos_are_parsed_and_shown() -> None:
     student = Student()
-    ((_, strips, _),) = validate(student, photos=len(SOURCES)).logged
-    assert len(strips) == PHOTOS == 4 and student.seen == [4]
+    (logged,) = validate(student, photos=len(SOURCES)).logged
+    assert len(logged.photos) == PHOTOS == 4 and student.seen == [4]
+
+
+def test_a_long_training_leaves_few_pictures() -> None:
+    """After validations 1, 2, 4, 8, ..., 512."""
+    assert len(validate(Student(), photos=1, validations=1000).logged) == 10
 
 
 @pytest.mark.parametrize("otherwise", [{"batch_index": 1}, {"sanity_checking": True}, {"wandb": False}])

@@ -221,7 +221,11 @@ def test_a_student_that_starts_from_another_inherits_its_licence(composed: Compo
     card = Parser.load(Path(second.run_dir) / "artefacts" / "int8").card
     assert card.teacher == {"licence": "Apache-2.0"}
     assert card.parents["started from"] == load_network(start).sha256
-    assert card.latency["openvino"]["p50_ms"] > 0
+    exported = Parser.load(Path(second.run_dir) / "artefacts" / "fp32").card
+    assert set(card.latency) == set(exported.latency) == {"openvino", "onnxruntime"}
+    for engine, facts in card.latency.items():
+        assert facts["p50_ms"] > 0 and facts["cpu"] and facts["threads"] == second.compress.threads
+        assert facts["fp32_p50_ms"] == exported.latency[engine]["p50_ms"] > 0
 
 
 def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:

@@ -46,7 +46,8 @@ def artefact(tmp_path: Path) -> Callable[..., Path]:
     def make(fixed: bool = True, **card: object) -> Path:
         model = tmp_path / "artefact" / "model.onnx"
         write_model(model)
-        save_card(model, Card(COLOURS.to_dict(), asdict(Geometry(64, fixed)), "fp32", "fpn", **card))
+        kind = {"precision": "fp32", "head": "fpn"}
+        save_card(model, Card(COLOURS.to_dict(), asdict(Geometry(64, fixed)), **(kind | card)))
         return model.parent
 
     return make

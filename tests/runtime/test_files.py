@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.runtime.files import atomic_path, file_sha256, find_photos, write_index_png
+from m2fp_kd.runtime.files import atomic_folder, atomic_path, file_sha256, find_photos, write_index_png
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -28,6 +28,17 @@ def test_after_a_failure_the_old_file_stands(tmp_path, failure):
         raise failure
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_takes_the_place_of_the_former_one(tmp_path):
+    target = tmp_path / "maps"
+    for name in ("former", "new"):
+        with atomic_folder(target) as temporary:
+            (temporary / name).touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    with pytest.raises(OSError), atomic_folder(target) as temporary:
+        raise OSError("disk full")
+    assert [path.name for path in target.iterdir()] == ["new"] and list(tmp_path.iterdir()) == [target]
 
 
 def test_an_index_png_holds_the_indices_and_the_palette(tmp_path):

@@ -51,6 +51,16 @@ def test_the_legend_names_only_the_parts_present():
     assert not present & (set(LABELS.colours[1:]) - {LABELS.colours[3]})
 
 
+def test_a_videos_frames_are_of_one_size_whatever_is_in_them():
+    photo = np.zeros((400, 400, 3), np.uint8)
+    many = np.repeat(np.arange(20, dtype=np.uint8), 20)[:, None].repeat(400, 1)
+    one, other = (np.asarray(mosaic(photo, parts, LABELS, every_part=True)) for parts in (np.zeros_like(many), many))
+    assert one.shape == other.shape
+    np.testing.assert_array_equal(one[512 + 2 * GAP :], other[512 + 2 * GAP :])
+    drawn = {tuple(colour) for colour in one[512 + 2 * GAP :].reshape(-1, 3).tolist()}
+    assert set(LABELS.colours[1:]) <= drawn, "the legend names every part"
+
+
 def test_a_map_of_another_size_is_refused():
     with pytest.raises(ValueError, match="size"):
         mosaic(np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4), np.uint8), LABELS)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -95,6 +96,39 @@ def test_an_artefact_without_its_outputs_is_an_error(people_artefact, artefact):
     save_card(model, load_card(people_artefact / "model.onnx"))
     with pytest.raises(EngineError, match="no output class_logits, mask_logits, only part_map"):
         Parser.load(model)
+
+
+def measured(p50_ms: float, fp32_p50_ms: float | None) -> dict[str, object]:
+    """What a card says of an engine."""
+    facts = {"p50_ms": p50_ms, "p95_ms": p50_ms, "threads": 1, "arithmetic": "f32", "cpu": "Some CPU"}
+    return facts if fp32_p50_ms is None else facts | {"fp32_p50_ms": fp32_p50_ms}
+
+
+def said_of(path, engine: str) -> list[str]:
+    """What loading three times warns of."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            Parser.load(path, engine, 1)
+    return [str(warning.message) for warning in said]
+
+
+def test_int8_that_the_engine_runs_slower_than_fp32_is_said_once(artefact):
+    pytest.importorskip("openvino"), pytest.importorskip("onnxruntime")
+    latency = {"onnxruntime": measured(89, 69), "openvino": measured(39, 57)}
+    folder = artefact(precision="int8", latency=latency)
+    (text,) = said_of(folder, "onnxruntime")
+    assert text == (
+        f"{folder}: onnxruntime ran INT8 slower than fp32: 89.0 and 69.0 ms a photo (Some CPU, threads: 1); "
+        "`m2fp-kd bench FP32 INT8 --pick` chooses the faster file"
+    )
+    assert said_of(folder, "openvino") == [], "there INT8 is faster"
+
+
+@pytest.mark.parametrize("latency", [{}, {"onnxruntime": measured(89, None)}, {"onnxruntime": measured(69, 69)}])
+def test_nothing_is_said_without_such_figures(artefact, latency):
+    pytest.importorskip("onnxruntime")
+    assert said_of(artefact(precision="int8", latency=latency), "onnxruntime") == []
 
 
 def test_the_runtime_imports_no_training_library(artefact):

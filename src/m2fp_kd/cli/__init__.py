@@ -1,6 +1,7 @@
 """The `m2fp-kd` command. Nothing heavy is imported before there is work."""
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ HELP = """examples:
 `m2fp-kd COMMAND -h` explains a command and shows more examples.
 
 Exit code: 0 all done, 1 some photos or videos could not be read (they are named, the others are done), 2 it could not
-begin or go on, 130 interrupted."""
+begin or go on, 130 interrupted, 141 nobody reads what it prints any more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,10 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _say_warning
         try:
-            return options.run(options)
+            code = options.run(options)
+            sys.stdout.flush()
+            return code
         except KeyboardInterrupt:
             print("\nstopped", file=sys.stderr)
             return 130
+        except BrokenPipeError:
+            # Whoever reads, `head` say, has seen enough. What is still buffered must not be written when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except (OSError, ValueError) as error:
             print(f"m2fp-kd: {_one_line(error)}", file=sys.stderr)
             return 2

@@ -27,8 +27,8 @@ class TolerantWandbLogger(WandbLogger):
     """Lightning's logger, but when W&B fails in the middle of a training, the record ends and the training does not.
 
     Args:
-        offline: record into ``save_dir`` and upload nothing. Of this run: Lightning's sets an environment variable, which
-            W&B reads once in a process.
+        offline: record into ``save_dir`` and upload nothing. Said of this run, where Lightning sets an environment
+            variable, which W&B reads only once in a process.
         settings: further arguments of `WandbLogger` and ``wandb.init``.
     """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.engines import read_metadata
+from m2fp_kd.runtime.engines import EngineError, read_metadata
 from m2fp_kd.runtime.files import atomic_path, file_sha256, model_files
 from m2fp_kd.runtime.geometry import Geometry
 
@@ -155,6 +155,7 @@ def load_card(model: str | Path) -> Card:
 
     Raises:
         ArtefactError: there is no card, it is broken, or it describes another file.
+        EngineError: the model whose embedded card is asked for cannot be read.
     """
     model = Path(model)
     beside = model.with_name(CARD_NAME)
@@ -167,7 +168,7 @@ def load_card(model: str | Path) -> Card:
             where = f"{model}, embedded card"
             values = json.loads(_embedded(model))
         return Card.from_dict(values)
-    except ArtefactError:
+    except (ArtefactError, EngineError):
         raise
     except (TypeError, AttributeError, ValueError) as error:
         raise ArtefactError(f"{where}: not a valid card: {error}") from error

@@ -47,9 +47,7 @@ def wandb_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def offline(
-    scenes: Path, teacher_file: Path, tmp_path_factory: pytest.TempPathFactory, wandb_data: Path
-) -> OfflineRun:
+def offline(scenes: Path, teacher_file: Path, tmp_path_factory: pytest.TempPathFactory, wandb_data: Path) -> OfflineRun:
     """Three epochs, distilled from the tiny teacher."""
     folder = tmp_path_factory.mktemp("offline") / "run"
     cache = folder.parent / "cache"

@@ -7,9 +7,9 @@ import pytest
 import wandb
 
 from m2fp_kd.checkpoints.network import load_network
+from m2fp_kd.distill.loggers import TolerantWandbLogger
 from m2fp_kd.pipeline.tracking.lineage import log_lineage, use_network
 from m2fp_kd.pipeline.tracking.record import log_teacher
-from m2fp_kd.distill.loggers import TolerantWandbLogger
 from tests.pipeline.tracking.conftest import OfflineRun
 
 SHA256 = "0123456789abcdef" * 4

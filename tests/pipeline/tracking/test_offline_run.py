@@ -80,9 +80,8 @@ def test_every_model_has_a_bar_per_part(offline: OfflineRun) -> None:
         panel = offline.record.config[f"_wandb.visualize.parts/{name}"]["panel_config"]
         assert panel["panelDefId"] == "wandb/bar/v0" and panel["fieldSettings"] == {"label": "part", "value": "IoU"}
         assert panel["userQuery"]["queryFields"][0]["fields"][-1]["args"][0]["value"] == f"parts/{name}_table"
-        (bars,) = (
-            artefact.table() for artefact in offline.record.artefacts.values() if f"parts/{name}_table.table.json" in artefact.files
-        )
+        file = f"parts/{name}_table.table.json"
+        (bars,) = (artefact.table() for artefact in offline.record.artefacts.values() if file in artefact.files)
         measured = offline.report["models"][name]["iou"].items()
         assert bars["data"] == [[part, value] for part, value in measured if value is not None]
 

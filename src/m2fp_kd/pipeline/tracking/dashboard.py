@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         parser.error(f"{error.name} is not installed: pip install 'm2fp-kd[train]'")
     try:
-        entity = options.entity or wandb.Api().default_entity
+        entity = options.entity or wandb.Api().default_entity or parser.error("the login names no entity: add --entity")
         workspace = build(entity, options.project, labels.parts)
         workspace.save()
     except wandb.Error as error:
