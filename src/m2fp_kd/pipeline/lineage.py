@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from m2fp_kd.checkpoints.network import Network
+from m2fp_kd.checkpoints.network import Network, original_recipe
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.objective import reads_teacher
@@ -80,7 +80,7 @@ def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: dic
         geometry=vars(datamodule.geometry).copy(),
         precision="fp32",
         head=head,
-        backbone=lineage["backbone"],
+        backbone=lineage.get("backbone"),
         people="persons" if persons else "none",
         teacher=lineage["teacher"] | ({"licence": "; ".join(lineage["licences"])} if lineage["licences"] else {}),
         data=lineage["data"],
@@ -93,7 +93,7 @@ def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
     """Of a saved student's fp32 artefact."""
     card = student_card(datamodule, network.module, network.lineage)
     parents = card.parents | {"student": network.sha256}
-    return replace(card, backbone=network.recipe["backbone"]["name"], parents=parents)
+    return replace(card, backbone=original_recipe(network.recipe)["backbone"]["name"], parents=parents)
 
 
 def git_commit() -> str | None:
