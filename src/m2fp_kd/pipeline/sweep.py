@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from m2fp_kd.evaluation.report import read_report
-from m2fp_kd.evaluation.runs.gains import gains
+from m2fp_kd.evaluation.runs.gains import NO_TWIN, gains
 from m2fp_kd.evaluation.runs.gather import table
 from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from m2fp_kd.runtime.files import atomic_path
@@ -18,8 +18,8 @@ JOBS = "sweep.txt"
 
 
 class ResultsTable(Callback):
-    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``; where recipes were
-    compared, also what they gain, and ``gains.csv``.
+    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``; where a recipe
+    has a twin, also what they gain, and ``gains.csv``.
 
     Not only at the end, which Hydra does not tell of where a job failed. A job that failed before it had a report is
     left out; Hydra shows its error. Jobs may run in processes of their own: which folders are the sweep's stands in
@@ -46,7 +46,7 @@ class ResultsTable(Callback):
         rows, recipes = table(found), gains(list(found.values()))
         _write(sweep / "sweep.csv", as_csv(rows))
         print(f"\n{as_markdown(rows)}")
-        if len(recipes) > 1:
+        if any(recipe["gain"] not in (None, NO_TWIN) for recipe in recipes):
             _write(sweep / "gains.csv", as_csv(recipes))
             print(f"\n{as_markdown(recipes)}")
 
