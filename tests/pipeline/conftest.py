@@ -14,12 +14,25 @@ from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.m2fp import build_m2fp
+from m2fp_kd.runtime.engines import engines_for
 from m2fp_kd.runtime.geometry import Geometry
 from tests.distill.tiny import TINY
 
 CONF = Path(__file__).parents[2] / "conf"
 
 Composer = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def every_engine() -> None:
+    """A run measures every installed engine, not only the preferred one."""
+
+
+@pytest.fixture(autouse=True)
+def one_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares most runs the start of a process per engine."""
+    if "every_engine" not in request.fixturenames:
+        monkeypatch.setattr("m2fp_kd.pipeline.latency.engines_for", lambda path: engines_for(path)[:1])
 
 
 @pytest.fixture(scope="session")

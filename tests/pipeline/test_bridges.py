@@ -16,6 +16,8 @@ from m2fp_kd.runtime.artefact import load_card
 
 from .conftest import Composer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="session")
 def regions(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ from m2fp_kd.pipeline import run
 
 from .conftest import Composer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def bare(scenes: Path, tmp_path: Path) -> Path:
