@@ -14,37 +14,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from prepared import ROOT, composed, prepared
 from scipy.special import softmax
 
-from m2fp_kd.config import register_resolvers
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
 from m2fp_kd.distill.targets import WholePhotoTeacher, fill_cache
-from m2fp_kd.pipeline.teacher import build_module, load_m2fp, load_teacher
+from m2fp_kd.pipeline.teacher import load_m2fp
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, read_photo
 
-ROOT = Path(__file__).parents[1]
 TEMPERATURE = 4
 
 
-def composed(*overrides: str) -> DictConfig:
-    """The project's configuration."""
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=[f"data.root={ROOT / 'data' / 'sample'}", "run_dir=unused", *overrides])
+def sample(*overrides: str) -> DictConfig:
+    """The project's configuration for the embedded sample, wherever this is called."""
+    return composed([f"data.root={ROOT / 'data' / 'sample'}", *overrides])
 
 
 def epoch(cfg: DictConfig) -> Callable[[], float]:
     """A function that trains one epoch and returns its seconds."""
-    datamodule = instantiate(cfg.data.module)
-    teacher = load_teacher(cfg, datamodule)
-    terms = instantiate(cfg.distill.terms)
-    module = build_module(cfg, instantiate(cfg.student.network), terms, datamodule, teacher.source).train()
+    module, datamodule = prepared(cfg)
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
-    datamodule.setup("fit")
 
     def run() -> float:
         start = time.perf_counter()
@@ -65,8 +57,8 @@ def time_epochs(rounds: int, limit: int) -> None:
     cache = f"teacher.cache={ROOT / 'data' / 'sample' / 'teacher'}"
     size = f"data.module.limit={limit}"
     runs = {
-        "labels": epoch(composed(size, "teacher=none", "distill=labels")),
-        "cached": epoch(composed(size, cache)),
+        "labels": epoch(sample(size, "teacher=none", "distill=labels")),
+        "cached": epoch(sample(size, cache)),
     }
     for run in runs.values():
         run()  # warm-up
@@ -84,7 +76,7 @@ def time_epochs(rounds: int, limit: int) -> None:
 
 def compare_with_live(teacher_file: Path, photos: int) -> None:
     """Print size, total variation and argmax agreement of cached targets against the live teacher."""
-    cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}")
+    cfg = sample("teacher=cached", f"teacher.checkpoint={teacher_file}")
     datamodule = instantiate(cfg.data.module)
     network, card = load_m2fp(cfg.teacher.checkpoint, cfg, datamodule.labels)
     teacher = WholePhotoTeacher(network, datamodule.labels, Geometry(cfg.teacher.size), datamodule.geometry)
@@ -95,7 +87,7 @@ def compare_with_live(teacher_file: Path, photos: int) -> None:
         variations, agreements = [], []
         for record in records:
             photo = read_photo(record.image)
-            live = teacher.log_parts([photo, np.ascontiguousarray(photo[:, ::-1])])
+            live = teacher.log_parts(photo)
             cached, _ = cache.read(record.name, file_sha256(record.image))
             difference = softmax(live / TEMPERATURE, axis=1) - softmax(cached / TEMPERATURE, axis=1)
             variations.append(np.abs(difference).sum(axis=1).mean() / 2)

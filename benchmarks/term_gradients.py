@@ -8,36 +8,15 @@ The weights of conf/distill come from it. Arguments are the overrides of train.p
 
 import argparse
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from prepared import composed, prepared
 
-from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.module import Distillation
-from m2fp_kd.pipeline.start import new_student
-from m2fp_kd.pipeline.teacher import build_module, load_teacher
 
-ROOT = Path(__file__).parents[1]
 Norms = dict[str, tuple[float, float]]
-
-
-def prepared(overrides: list[str]) -> tuple[Distillation, Any]:
-    """The training module that train.py would train, and its data."""
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=["run_dir=unused", *overrides])
-    torch.manual_seed(cfg.seed)
-    datamodule = instantiate(cfg.data.module)
-    teacher = load_teacher(cfg, datamodule)
-    network, _, _ = new_student(cfg, datamodule, teacher)
-    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
-    module = build_module(cfg, network, terms, datamodule, teacher.source)
-    datamodule.setup("fit")
-    return module.train(), datamodule
 
 
 def term_norms(module: Distillation, batches: list[dict[str, Any]]) -> Norms:
@@ -71,7 +50,7 @@ def main() -> None:
     command.add_argument("--batches", type=int, default=4)
     command.add_argument("--steps", default="0", help="training steps after which to measure, ascending: 0,50")
     options = command.parse_args()
-    module, datamodule = prepared(options.overrides)
+    module, datamodule = prepared(composed(options.overrides))
     batches = list(islice(datamodule.train_dataloader(), options.batches))
     training, done = cycle(datamodule.train_dataloader()), 0
     for steps in map(int, options.steps.split(",")):

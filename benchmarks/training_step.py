@@ -13,26 +13,18 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import DictConfig
+from prepared import composed, prepared
 
-from m2fp_kd.config import register_resolvers
-from m2fp_kd.pipeline.teacher import build_module, load_teacher
-
-ROOT = Path(__file__).parents[1]
 WARM_UP, STEPS = 3, 12
 
 
 def main(overrides: list[str]) -> None:
     """Take the steps and print the table."""
-    register_resolvers()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", overrides=["run_dir=unused", *overrides])
+    cfg = composed(overrides)
     device = torch.device("cuda" if cfg.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     times = take_steps(cfg, device)
     size = cfg.data.module.batch_size
@@ -50,12 +42,9 @@ def main(overrides: list[str]) -> None:
 
 def take_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
     """Seconds of every step by its parts, in their order."""
-    datamodule = instantiate(cfg.data.module)
-    teacher = load_teacher(cfg, datamodule)
-    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
-    module = build_module(cfg, instantiate(cfg.student.network), terms, datamodule, teacher.source).to(device).train()
+    module, datamodule = prepared(cfg)
+    module.to(device)
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
-    datamodule.setup("fit")
     times: dict[str, list[float]] = defaultdict(list)
 
     @contextmanager
