@@ -32,6 +32,7 @@ from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.pipeline.latency import write_latency
 from m2fp_kd.pipeline.teacher import Teacher
+from m2fp_kd.pipeline.teacher_scores import kept_scores
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, read_photo
@@ -81,7 +82,8 @@ def build_report(
 
     if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
-        models["teacher"] = _teacher_result(teacher, score(teacher_parse), records, cfg, datamodule)
+        scored = _teacher_scores(teacher, lambda: _scored(score(teacher_parse)), records, datamodule)
+        models["teacher"] = _teacher_result(teacher, scored, records, cfg, datamodule)
     shares: dict[str, float] = {}
     for name, path in artefacts.items():
         scores = score(parse[name])
@@ -178,8 +180,17 @@ def _scored(scores: Scores) -> dict[str, Any]:
     }
 
 
+def _teacher_scores(
+    teacher: Teacher, score: Callable[[], dict[str, Any]], records: list[Record], datamodule: ParsingDataModule
+) -> dict[str, Any]:
+    """Scored anew, unless a cache keeps them; photos without labels have what the teacher says, which it says anew."""
+    if datamodule.cache is None or not all(record.categories for record in records):
+        return score()
+    return kept_scores(datamodule.cache.path.parent, teacher.card, records, score)
+
+
 def _teacher_result(
-    teacher: Teacher, scores: Scores, records: list[Record], cfg: DictConfig, datamodule: ParsingDataModule
+    teacher: Teacher, scored: dict[str, Any], records: list[Record], cfg: DictConfig, datamodule: ParsingDataModule
 ) -> ModelResult:
     whole, note = teacher.whole, "timed in the training process"
     if whole is None:
@@ -190,9 +201,7 @@ def _teacher_result(
         note += f"; its parts are led over the bridge {teacher.card['bridge']}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
     known: dict[str, Any] = {key: teacher.card.get(key) for key in ("megabytes", "parameters")}
-    return ModelResult(
-        **_scored(scores), **known, **times, engine="pytorch", arithmetic="f32", note=note if times else None
-    )
+    return ModelResult(**scored, **known, **times, engine="pytorch", arithmetic="f32", note=note if times else None)
 
 
 def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
