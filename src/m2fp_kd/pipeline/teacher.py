@@ -87,6 +87,7 @@ def build_module(
         weight_decay=cfg.weight_decay,
         backbone_lr_scale=cfg.backbone_lr_scale,
         seed=cfg.seed,
+        compile=cfg.compile,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
+from m2fp_kd.distill.losses.means import masked_mean
 from m2fp_kd.distill.losses.relations import correlation
 
 Along = Literal["pixel", "channel"]
@@ -29,9 +30,8 @@ def feature_hints(student: Tensor, teacher: Tensor, valid: Tensor, along: Along 
     Returns:
         A scalar within 0..2, a mean over pixels or channels; 0 where no pixel is valid.
     """
-    ours, theirs = (features.float().movedim(1, -1)[valid] for features in (student, teacher.detach()))
-    if not len(ours):
-        return student.sum() * 0.0
+    student, teacher = student.float(), teacher.detach().float()
     if along == "pixel":
-        return (1 - F.cosine_similarity(ours, theirs, dim=1, eps=1e-4)).mean()
-    return (1 - correlation(ours.T, theirs.T)).mean()
+        return masked_mean(1 - F.cosine_similarity(student, teacher, dim=1, eps=1e-4), valid)
+    channels = [features.movedim(1, 0).flatten(1) for features in (student, teacher)]
+    return (1 - correlation(*channels, weights=valid.flatten())).mean() * valid.any()

@@ -1,5 +1,6 @@
 """Relations instead of values: what is asked of the student is the teacher's order and proportions."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -8,11 +9,20 @@ from m2fp_kd.distill.losses.means import masked_mean
 _VARIANCE = 1e-8  # added to variances: what hardly varies has no correlation, and no exploding gradient either
 
 
-def correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 where either is constant."""
-    first, second = (values - values.mean(dim=-1, keepdim=True) for values in (first, second))
-    variances = [values.square().mean(dim=-1) + _VARIANCE for values in (first, second)]
-    return (first * second).mean(dim=-1) / (variances[0] * variances[1]).sqrt()
+def correlation(first: Tensor, second: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 where either is constant.
+
+    Args:
+        first: ``(..., N)``.
+        second: ``(..., N)``.
+        weights: ``(N,)``, bool or floats >= 0, what each of the N counts; None counts all alike. Where all weigh 0
+            the correlation is 0.
+    """
+    weights = torch.ones_like(first[(0,) * (first.dim() - 1)]) if weights is None else weights.to(first.dtype)
+    shares = weights / weights.sum().clamp(min=torch.finfo(first.dtype).tiny)
+    first, second = (values - (values * shares).sum(dim=-1, keepdim=True) for values in (first, second))
+    variances = [(values.square() * shares).sum(dim=-1) + _VARIANCE for values in (first, second)]
+    return (first * second * shares).sum(dim=-1) / (variances[0] * variances[1]).sqrt()
 
 
 def part_relations(
@@ -41,11 +51,11 @@ def part_relations(
     Returns:
         A scalar within 0..2 for each weight; 0 where no pixel is valid.
     """
-    student = F.softmax(part_logits.float() / temperature, dim=1).movedim(1, -1)[valid]
-    teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)[valid]
-    if not len(teacher):
-        return part_logits.sum() * 0.0
-    between = (1 - correlation(student, teacher)).mean()
-    present = F.one_hot(teacher.argmax(dim=1), teacher.shape[1]).any(dim=0)
-    within = masked_mean(1 - correlation(student.T, teacher.T), present)
+    # Pixels outside weigh nothing instead of being taken out: a selection's size is known to a GPU only when it waits.
+    student = F.softmax(part_logits.float() / temperature, dim=1).movedim(1, -1)
+    teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)
+    between = masked_mean(1 - correlation(student, teacher), valid)
+    most_probable = F.one_hot(teacher.argmax(dim=-1), teacher.shape[-1]).bool() & valid[..., None]
+    of_parts = [values.flatten(0, 2).T for values in (student, teacher)]
+    within = masked_mean(1 - correlation(*of_parts, weights=valid.flatten()), most_probable.flatten(0, 2).any(dim=0))
     return between_weight * between + within_weight * within
