@@ -33,5 +33,5 @@ def feature_hints(student: Tensor, teacher: Tensor, valid: Tensor, along: Along 
     student, teacher = student.float(), teacher.detach().float()
     if along == "pixel":
         return masked_mean(1 - F.cosine_similarity(student, teacher, dim=1, eps=1e-4), valid)
-    channels = [features.movedim(1, 0).flatten(1) for features in (student, teacher)]
-    return (1 - correlation(*channels, weights=valid.flatten())).mean() * valid.any()
+    ours, theirs = (features.movedim(1, 0).flatten(1) for features in (student, teacher))
+    return (1 - correlation(ours, theirs, valid.flatten())).mean() * valid.any()

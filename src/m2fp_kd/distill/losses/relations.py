@@ -56,6 +56,6 @@ def part_relations(
     teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)
     between = masked_mean(1 - correlation(student, teacher), valid)
     most_probable = F.one_hot(teacher.argmax(dim=-1), teacher.shape[-1]).bool() & valid[..., None]
-    of_parts = [values.flatten(0, 2).T for values in (student, teacher)]
-    within = masked_mean(1 - correlation(*of_parts, weights=valid.flatten()), most_probable.flatten(0, 2).any(dim=0))
+    of_parts = correlation(student.flatten(0, 2).T, teacher.flatten(0, 2).T, valid.flatten())
+    within = masked_mean(1 - of_parts, most_probable.flatten(0, 2).any(dim=0))
     return between_weight * between + within_weight * within
