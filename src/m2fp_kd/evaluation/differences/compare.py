@@ -1,0 +1,96 @@
+"""What one model gets right that another gets wrong, pixel by pixel."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.evaluation import miou as metric
+from m2fp_kd.evaluation.evaluate import Scores, scores_of
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.parser import Parser
+
+MENDED, BROKEN, WRONG = 1, 2, 3
+"""Values of `verdict`; 0 is a pixel that both get right or that has no label."""
+
+ParsePhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class PhotoChange:
+    """What changed on one photo, as shares of its labelled pixels in 0..1.
+
+    Attributes:
+        index: of the photo, in the order they were compared.
+        mended: wrong before, right after.
+        broken: right before, wrong after.
+    """
+
+    index: int
+    mended: float
+    broken: float
+
+    @property
+    def gain(self) -> float:
+        """Change of the photo's pixel accuracy, -1..1."""
+        return self.mended - self.broken
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Scores of both models over all photos, and every photo's change."""
+
+    before: Scores
+    after: Scores
+    photos: list[PhotoChange]
+
+    def most_mended(self, count: int) -> list[PhotoChange]:
+        """The photos that gained most, best first; none that lost."""
+        return sorted((photo for photo in self.photos if photo.gain > 0), key=lambda photo: -photo.gain)[:count]
+
+    def most_broken(self, count: int) -> list[PhotoChange]:
+        """The photos that lost most, worst first; none that gained."""
+        return sorted((photo for photo in self.photos if photo.gain < 0), key=lambda photo: photo.gain)[:count]
+
+
+def parse_with(parser: Parser) -> ParsePhoto:
+    """An artefact as `differences` wants it."""
+    return lambda image: parser(image).part_map
+
+
+def verdict(
+    truth: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8], ignore_index: int = 255
+) -> NDArray[np.uint8]:
+    """Per pixel: `MENDED`, `BROKEN`, `WRONG` (both are), or 0; all maps uint8 (H, W)."""
+    was_right, is_right, known = before == truth, after == truth, truth != ignore_index
+    found = np.zeros_like(truth)
+    found[known & ~was_right & is_right] = MENDED
+    found[known & was_right & ~is_right] = BROKEN
+    found[known & ~was_right & ~is_right] = WRONG
+    return found
+
+
+def differences(before: ParsePhoto, after: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Differences:
+    """Compare two models on labelled photos, at the labels' own size.
+
+    Raises:
+        ValueError: no photos, one without a label, or a part map of another size.
+    """
+    counts = np.zeros((2, labels.num_parts, labels.num_parts), np.int64)
+    changes = []
+    for index, photo in enumerate(photos):
+        if photo.parts is None:
+            raise ValueError(f"{photo.name}: has no label; compare on labelled photos only")
+        first, second = before(photo.image), after(photo.image)
+        counts += [
+            metric.confusion(photo.parts, found, labels.num_parts, labels.ignore_index) for found in (first, second)
+        ]
+        changed = verdict(photo.parts, first, second, labels.ignore_index)
+        known = max(1, int(np.count_nonzero(photo.parts != labels.ignore_index)))
+        shares = [np.count_nonzero(changed == kind) / known for kind in (MENDED, BROKEN)]
+        changes.append(PhotoChange(index, *shares))
+    if not changes:
+        raise ValueError("no photos to compare on; check the data folder")
+    return Differences(scores_of(counts[0], labels), scores_of(counts[1], labels), changes)

@@ -1,0 +1,94 @@
+"""The comparison as one self-contained HTML page: no script, no external request."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, Differences, verdict
+from m2fp_kd.evaluation.pictures import Picture, data_uri, panels, reduced
+from m2fp_kd.evaluation.summary import MISSING, percent, points
+from m2fp_kd.labels import LabelSet
+
+COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (150, 150, 150)}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A photo of the page: its change of pixel accuracy, and the part maps of both models."""
+
+    photo: Photo
+    gain: float
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+
+
+def part_rows(found: Differences, shares: dict[str, float]) -> Iterator[dict[str, str]]:
+    """A row per part, rare parts first, and one for the mean; for tables of any kind."""
+    parts = sorted(found.before.iou, key=lambda part: shares[part])
+    values = [(part, f"{percent(shares[part])}", found.before.iou[part], found.after.iou[part]) for part in parts]
+    for name, share, before, after in [*values, ("mIoU", "", found.before.miou, found.after.miou)]:
+        change = MISSING if before is None or after is None else points(after - before)
+        texts = (MISSING if value is None else percent(value) for value in (before, after))
+        yield dict(
+            zip(("part", "share %", "before %", "after %", "change"), (name, share, *texts, change), strict=True)
+        )
+
+
+def render(
+    found: Differences, names: tuple[str, str], mended: list[Shown], broken: list[Shown], labels: LabelSet
+) -> str:
+    """The page as HTML text.
+
+    Args:
+        found: scores and changes over all photos.
+        names: what was compared, before and after.
+        mended: photos to show that gained.
+        broken: photos to show that lost.
+        labels: of both.
+    """
+    environment = Environment(loader=PackageLoader("m2fp_kd.evaluation"), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("differences.html.j2").render(
+        names=names,
+        rows=list(part_rows(found, found.before.shares(labels))),
+        photos=len(found.photos),
+        totals={kind: percent(float(np.mean([getattr(one, kind) for one in found.photos]))) for kind in TOTALS},
+        chapters={"Mended most": _chapter(mended, names, labels), "Broken most": _chapter(broken, names, labels)},
+        legend=dict(zip(labels.parts, (f"rgb{colour}" for colour in labels.colours), strict=True)),
+        verdicts={"mended": COLOURS[MENDED], "broken": COLOURS[BROKEN], "wrong in both": COLOURS[WRONG]},
+    )
+
+
+TOTALS = ("mended", "broken")
+
+
+def _chapter(shown: list[Shown], names: tuple[str, str], labels: LabelSet) -> list[tuple[str, str, dict[str, str]]]:
+    """Name, change in points, and the pictures by their titles, of every photo."""
+    return [(one.photo.name, points(one.gain), _pictures(one, names, labels)) for one in shown]
+
+
+def _pictures(one: Shown, names: tuple[str, str], labels: LabelSet) -> dict[str, str]:
+    assert one.photo.parts is not None
+    picture = Picture(
+        one.photo.name, one.photo.image, {"truth": one.photo.parts, "before": one.before, "after": one.after}
+    )
+    shown = panels(picture, labels)
+    titles = {"photo": "Photo", "truth": "Truth", "before": names[0], "after": names[1]}
+    return {titles[key]: data_uri(image) for key, image in shown.items()} | {
+        "What changed": data_uri(_changes(picture, labels))
+    }
+
+
+def _changes(picture: Picture, labels: LabelSet) -> Image.Image:
+    """The photo in light grey under the colours of the verdicts."""
+    small = reduced(picture, 320)
+    grey = np.asarray(Image.fromarray(small.photo).convert("L"), np.float32)[..., None]
+    drawn = np.repeat(110 + 0.5 * grey, 3, axis=2)
+    found = verdict(small.maps["truth"], small.maps["before"], small.maps["after"], labels.ignore_index)
+    for kind, colour in COLOURS.items():
+        drawn[found == kind] = 0.25 * drawn[found == kind] + 0.75 * np.array(colour, np.float32)
+    return Image.fromarray(drawn.clip(0, 255).astype(np.uint8))

@@ -1,0 +1,86 @@
+"""What was mended and what was broken, on maps whose answer is known, and as a command on drawn photos."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from m2fp_kd.cli.options import DEMO
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.data.synthetic import write_dataset
+from m2fp_kd.evaluation.differences.__main__ import main
+from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, differences, verdict
+from m2fp_kd.evaluation.differences.page import Shown, render
+from m2fp_kd.labels import LABEL_SETS
+
+LABELS = LABEL_SETS["pascal_person_part"]
+
+
+def maps(*rows: list[int]) -> np.ndarray:
+    return np.array(rows, np.uint8)
+
+
+TRUTH = maps([0, 1, 1, 255], [2, 2, 0, 0])
+BEFORE = maps([0, 1, 2, 3], [2, 0, 1, 0])  # three wrong
+AFTER = maps([0, 2, 1, 1], [2, 3, 0, 0])  # mends two of them, breaks one, leaves one wrong
+
+
+def photo(name: str = "a") -> Photo:
+    return Photo(name, np.zeros((*TRUTH.shape, 3), np.uint8), TRUTH)
+
+
+def test_every_pixel_has_its_verdict() -> None:
+    expected = maps([0, BROKEN, MENDED, 0], [0, WRONG, MENDED, 0])
+    np.testing.assert_array_equal(verdict(TRUTH, BEFORE, AFTER), expected)
+
+
+def test_shares_are_of_the_labelled_pixels_and_add_up_to_the_accuracy() -> None:
+    found = differences(lambda image: BEFORE, lambda image: AFTER, [photo()], LABELS)
+    (change,) = found.photos
+    assert (change.mended, change.broken) == pytest.approx((2 / 7, 1 / 7))
+    assert change.gain == pytest.approx(found.after.pixel_accuracy - found.before.pixel_accuracy)
+
+
+def test_photos_are_ordered_by_what_changed() -> None:
+    answers = {"better": (BEFORE, AFTER), "same": (AFTER, AFTER), "worse": (AFTER, BEFORE), "best": (BEFORE, TRUTH)}
+    turns = [iter([pair[side] for pair in answers.values()]) for side in (0, 1)]
+    found = differences(lambda _: next(turns[0]), lambda _: next(turns[1]), map(photo, answers), LABELS)
+    names = list(answers)
+    assert [names[change.index] for change in found.most_mended(5)] == ["best", "better"]
+    assert [names[change.index] for change in found.most_broken(5)] == ["worse"]
+    assert len(found.most_mended(1)) == 1
+
+
+@pytest.mark.parametrize("photos", [[], [Photo("unlabelled", np.zeros((2, 4, 3), np.uint8))]])
+def test_nothing_to_compare_is_refused(photos: list[Photo]) -> None:
+    with pytest.raises(ValueError, match=r"no photos|has no label"):
+        differences(lambda _: BEFORE, lambda _: AFTER, photos, LABELS)
+
+
+def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
+    found = differences(lambda image: BEFORE, lambda image: AFTER, [photo()], LABELS)
+    shown = Shown(photo("<b>"), 1 / 7, BEFORE, AFTER)
+    page = render(found, ("twin", "distilled"), [shown], [], LABELS)
+    assert "Mended most" in page and "Broken most" not in page
+    assert "&lt;b&gt;" in page and "<b>" not in page
+    assert page.count("data:image/jpeg") == 5  # photo, truth, both models, what changed
+    assert "28.6 % of the pixels were mended and 14.3 % broken" in page
+
+
+def test_the_command_finds_nothing_between_a_model_and_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset(tmp_path, "Validation", range(2), 96)
+    main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    changes = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:] if "|" in line]
+    assert changes and set(changes) <= {"±0.0", "–"}
+    assert "0.0 % of the pixels were mended" in (tmp_path / "out" / "differences.html").read_text()
+
+
+@pytest.mark.parametrize("missing", ["artefact", "data"])
+def test_what_is_missing_is_named(tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path / "photos", "Validation", range(1), 64)
+    second, data = (tmp_path, tmp_path / "photos") if missing == "artefact" else (DEMO, tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main([str(DEMO), str(second), "--data", str(data)])
+    assert stopped.value.code == 2 and str(tmp_path) in capsys.readouterr().err
