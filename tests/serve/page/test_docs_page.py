@@ -35,6 +35,8 @@ def test_every_operation_can_be_tried_on_the_docs_page(open_page, service, optio
     expect(page.get_by_role("row", name="200 done")).to_be_visible()
     if options:
         assert page.evaluate("document.documentElement.scrollWidth") == 360
+        wide = "[...document.querySelectorAll('.fields')].filter(box => box.scrollWidth > box.clientWidth).length"
+        assert page.evaluate(wide) == 0
         assert too_small_to_tap(page) == []
 
 
