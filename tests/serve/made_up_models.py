@@ -1,5 +1,6 @@
 """Models whose networks are made up, behind the real application: what they find in a photo is known beforehand."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -100,8 +101,8 @@ class Gate:
         self._opened.wait()
 
 
-def made_up(*modes: str, waiting: int = 8) -> tuple[dict[str, Model], Gate]:
-    """Models with room for so many photos in their queues, and the gate before all of them."""
+def made_up(*modes: str, waiting: int = 8, megabytes: float = math.inf) -> tuple[dict[str, Model], Gate]:
+    """Models with room for so many photos and decoded bytes in their queues, and the gate before all of them."""
     gate = Gate()
 
     def model(mode: str) -> Model:
@@ -109,7 +110,7 @@ def made_up(*modes: str, waiting: int = 8) -> tuple[dict[str, Model], Gate]:
             gate.pass_through()
             return [parsing(mode, photo) for photo in photos]
 
-        return Model(mode, _facts(mode), Worker([parse], waiting, 1))
+        return Model(mode, _facts(mode), Worker([parse], waiting, 1, megabytes))
 
     return {mode: model(mode) for mode in modes}, gate
 

@@ -91,6 +91,7 @@ def test_metrics_count_answers_and_photos(client, stripes):
     assert 'm2fp_kd_requests_total{endpoint="parse_one",status="200"} 1.0' in text
     assert 'm2fp_kd_requests_total{endpoint="parse_one",status="422"} 1.0' in text
     assert 'm2fp_kd_photos_total{mode="lite"} 1.0' in text and 'm2fp_kd_waiting_photos{mode="full"} 0.0' in text
+    assert 'm2fp_kd_waiting_bytes{mode="lite"} 0.0' in text
 
 
 def test_a_token_is_wanted_where_one_is_set(client_with, stripes):

@@ -32,6 +32,9 @@ def add(commands: Any) -> None:
     command.add_argument("--threads", type=int, metavar="N", default=1, help="CPU threads of each stream")
     command.add_argument("--token", help="ask every client for it; better in the environment: M2FP_KD_TOKEN")
     command.add_argument("--waiting", type=int, metavar="N", help="photos that may wait; more are told to come later")
+    command.add_argument(
+        "--waiting-megabytes", type=float, metavar="N", help="of photos that wait, once decoded; likewise"
+    )
     command.add_argument("--megabytes", type=float, help="largest request")
     command.add_argument("--requests-per-minute", type=int, metavar="N", help="of one client; 0 for no limit")
     command.set_defaults(run=run)
@@ -46,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.serve.settings import Settings
 
     say_demo(options.artefact)
-    given = {"waiting": options.waiting, "megabytes": options.megabytes}
+    given = {"waiting": options.waiting, "waiting_megabytes": options.waiting_megabytes}
+    given |= {"megabytes": options.megabytes}
     given |= {"requests_per_minute": options.requests_per_minute}
     given |= {"token": options.token or os.environ.get("M2FP_KD_TOKEN")}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})

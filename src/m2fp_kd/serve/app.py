@@ -1,24 +1,28 @@
 """The Flask application: routes, and errors as JSON."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from flask import Flask, Response, jsonify, request
+from PIL import Image
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.answers import answer, wanted
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.guard import guard
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.openapi import document
-from m2fp_kd.serve.photos import MemoryRequest, decode, photos_of
+from m2fp_kd.serve.photos import MemoryRequest, decode, decoded_bytes, open_photo, photos_of
 from m2fp_kd.serve.settings import Settings
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
+
+T = TypeVar("T")
 
 
 def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
@@ -84,30 +88,34 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
         data = photos_of(request, settings)
         if len(data) > 1:
             raise ApiError(400, "bad_request", "One photo at a time here; send several to /api/parse/batch.")
-        (result,) = _parse(model, [_Read.of(data[0], settings)], wants)
+        (result,) = _parse(model, [open_photo(data[0], settings)], wants)
+        if isinstance(result, ApiError):
+            raise result
         return jsonify(result)
 
     @app.post("/api/parse/batch")
     def parse_several() -> Response:
         model, wants = _asked(models)
-        read: list[_Read | ApiError] = []
-        for data in photos_of(request, settings):
-            try:
-                read.append(_Read.of(data, settings))
-            except ApiError as error:
-                read.append(error)
-        parsed = iter(_parse(model, [one for one in read if isinstance(one, _Read)], wants))
-        return jsonify({"results": [one.body if isinstance(one, ApiError) else next(parsed) for one in read]})
+        opened = [_or_error(open_photo, data, settings) for data in photos_of(request, settings)]
+        results = _parse(model, opened, wants)
+        return jsonify({"results": [one.body if isinstance(one, ApiError) else one for one in results]})
 
-    def _parse(model: Model, photos: list[_Read], wants: frozenset[str]) -> list[dict[str, Any]]:
-        results = []
-        found = model.worker.parse([one.photo for one in photos], settings.deadline)
-        for one, (parsing, waited) in zip(photos, found, strict=True):
-            timings = {"queue": waited, **parsing.timings, "read": one.milliseconds}
-            timings["total"] = sum(timings.values())
-            metrics.parsed(model.mode, timings)
-            results.append(answer(model.mode, one.photo, parsing, timings, wants))
-        return results
+    def _parse(
+        model: Model, opened: Sequence[Image.Image | ApiError], wants: frozenset[str]
+    ) -> list[dict[str, Any] | ApiError]:
+        """For each photo what is in it, or what is wrong with it."""
+        size = sum(decoded_bytes(image) for image in opened if isinstance(image, Image.Image))
+        with model.worker.take_place(size) as place:
+            read = [image if isinstance(image, ApiError) else _or_error(_Read.of, image) for image in opened]
+            photos = [one.photo for one in read if isinstance(one, _Read)]
+            found = iter(model.worker.parse(photos, settings.deadline, place))
+            return [one if isinstance(one, ApiError) else _answer(model.mode, one, *next(found), wants) for one in read]
+
+    def _answer(mode: str, read: _Read, parsing: Parsing, waited: float, wants: frozenset[str]) -> dict[str, Any]:
+        timings = {"queue": waited, **parsing.timings, "read": read.milliseconds}
+        timings["total"] = sum(timings.values())
+        metrics.parsed(mode, timings)
+        return answer(mode, read.photo, parsing, timings, wants)
 
     return app
 
@@ -120,9 +128,16 @@ class _Read:
     milliseconds: float
 
     @classmethod
-    def of(cls, data: bytes, settings: Settings) -> "_Read":
+    def of(cls, image: Image.Image) -> "_Read":
         start = time.perf_counter()
-        return cls(decode(data, settings), 1000 * (time.perf_counter() - start))
+        return cls(decode(image), 1000 * (time.perf_counter() - start))
+
+
+def _or_error(act: Callable[..., T], *arguments: Any) -> T | ApiError:
+    try:
+        return act(*arguments)
+    except ApiError as error:
+        return error
 
 
 def _asked(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:

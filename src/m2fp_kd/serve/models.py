@@ -63,4 +63,5 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
             "colours": [list(colour) for colour in card.labels.colours],
         },
     }
-    return Model(mode, facts, Worker([parser] * streams, settings.waiting, together))
+    worker = Worker([parser] * streams, settings.waiting, together, settings.waiting_megabytes)
+    return Model(mode, facts, worker)

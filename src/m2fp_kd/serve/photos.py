@@ -3,6 +3,8 @@
 import base64
 import binascii
 import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,21 +49,43 @@ def photos_of(request: Request, settings: Settings) -> list[bytes]:
     return found
 
 
-def decode(data: bytes, settings: Settings) -> np.ndarray:
-    """A photo as uint8 (H, W, 3) RGB, upright.
+def open_photo(data: bytes, settings: Settings) -> Image.Image:
+    """A photo that is not decoded yet.
 
     Raises:
-        ApiError: it is empty, broken, of another kind, or has too many pixels; the latter is known before decoding.
+        ApiError: it is empty, of another kind, or has too many pixels.
     """
     if not data:
         raise ApiError(400, "no_photo", "The photo is empty; choose another file.")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > 1e6 * settings.megapixels:
-                raise _too_many_pixels(settings)
-            return read_photo(image)
+        with _broken_files_told():
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:  # far too many, says Pillow itself
         raise _too_many_pixels(settings) from error
+    if image.width * image.height > 1e6 * settings.megapixels:
+        raise _too_many_pixels(settings)
+    return image
+
+
+def decoded_bytes(image: Image.Image) -> int:
+    """Bytes of the photo that `decode` will give."""
+    return 3 * image.width * image.height
+
+
+def decode(image: Image.Image) -> np.ndarray:
+    """A photo as uint8 (H, W, 3) RGB, upright.
+
+    Raises:
+        ApiError: it is broken.
+    """
+    with _broken_files_told(), closing(image):  # which frees Pillow's own copy, the larger one
+        return read_photo(image)
+
+
+@contextmanager
+def _broken_files_told() -> Iterator[None]:
+    try:
+        yield
     # Pillow's decoders report a broken file by any of these.
     except (PhotoError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         kinds = ", ".join(FORMATS)

@@ -12,6 +12,8 @@ class Settings:
         megapixels: of a photo, checked before it is decoded.
         photos: in one request.
         waiting: photos in the queue of a model; who comes later is turned away with 503.
+        waiting_megabytes: 10^6 bytes of those photos and of what is being decoded for that model, three bytes a pixel;
+            likewise. A request that needs more than all of it is taken when nothing else waits.
         deadline: seconds that a photo may wait and be parsed.
         requests_per_minute: of one client; its burst is a sixth of it. 0: no limit.
         token: that every request to /api must bear; None: none.
@@ -21,6 +23,7 @@ class Settings:
     megapixels: float = 50
     photos: int = 16
     waiting: int = 64
+    waiting_megabytes: float = 500
     deadline: float = 15
     requests_per_minute: int = 600
     token: str | None = None

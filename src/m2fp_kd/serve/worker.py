@@ -14,6 +14,7 @@ import numpy as np
 
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
+from m2fp_kd.serve.room import Place, Room
 
 Parse = Callable[[list[Any]], list[Parsing]]
 """A `Parser` called with a list of photos."""
@@ -23,6 +24,7 @@ Parse = Callable[[list[Any]], list[Parsing]]
 class _Job:
     photo: np.ndarray
     deadline: float
+    place: Place | None
     queued: float = field(default_factory=time.perf_counter)
     result: "Future[tuple[Parsing, float]]" = field(default_factory=Future)
 
@@ -34,9 +36,11 @@ class Worker:
         parsers: one for each thread, or the same for several if it can be called by them at the same time.
         waiting: photos that may wait; more are refused.
         together: most photos in one call.
+        megabytes: 10^6 bytes of photos for which there is room until a parser has them.
     """
 
-    def __init__(self, parsers: Sequence[Parse], waiting: int, together: int) -> None:
+    def __init__(self, parsers: Sequence[Parse], waiting: int, together: int, megabytes: float = math.inf) -> None:
+        self._room = Room(1e6 * megabytes)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(waiting)
         self._together = together
         self._seconds = 0.1  # of a photo, a running mean
@@ -50,12 +54,35 @@ class Worker:
         return self._jobs.qsize()
 
     @property
+    def waiting_bytes(self) -> int:
+        """Bytes of photos that are being decoded or in the queue."""
+        return self._room.taken
+
+    @property
     def ready(self) -> bool:
         """Whether photos are taken."""
-        return all(thread.is_alive() for thread in self._threads) and not self._jobs.full()
+        return all(thread.is_alive() for thread in self._threads) and not (self._jobs.full() or self._room.full)
 
-    def parse(self, photos: Sequence[np.ndarray], seconds: float) -> list[tuple[Parsing, float]]:
+    def take_place(self, size: int) -> Place:
+        """A place for photos of so many bytes in all, to be taken before they are decoded.
+
+        Raises:
+            ApiError: there is no room.
+        """
+        try:
+            return self._room.take(size)
+        except queue.Full:
+            raise self._busy() from None
+
+    def parse(
+        self, photos: Sequence[np.ndarray], seconds: float, place: Place | None = None
+    ) -> list[tuple[Parsing, float]]:
         """Parse photos, waiting for it at most so many seconds.
+
+        Args:
+            photos: uint8 (H, W, 3) RGB.
+            seconds: until they are given up.
+            place: what they have taken; each leaves it when a parser has it.
 
         Returns:
             For each photo what was found, and the milliseconds that it waited.
@@ -67,21 +94,20 @@ class Worker:
         jobs: list[_Job] = []
         try:
             for photo in photos:
-                job = _Job(photo, deadline)
+                job = _Job(photo, deadline, place)
                 self._jobs.put_nowait(job)
                 jobs.append(job)
             return [job.result.result(max(0, deadline - time.perf_counter())) for job in jobs]
         except queue.Full:
-            raise ApiError(
-                503, "busy", "All places in the queue are taken; try again soon.", self._retry_after
-            ) from None
+            raise self._busy() from None
         except FutureTimeout:
             raise ApiError(
                 503, "deadline", f"The photo was not parsed within {seconds:g} s; try again.", self._retry_after
             ) from None
         finally:
             for job in jobs:
-                job.result.cancel()
+                if job.result.cancel():
+                    del job.photo  # what is given up stays in the queue until its turn, and has no place any more
 
     def close(self) -> None:
         """Finish what was begun and stop."""
@@ -89,6 +115,9 @@ class Worker:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
+
+    def _busy(self) -> ApiError:
+        return ApiError(503, "busy", "All places in the queue are taken; try again soon.", self._retry_after)
 
     @property
     def _retry_after(self) -> int:
@@ -119,6 +148,9 @@ class Worker:
         jobs = [job for job in jobs if job.deadline > start and job.result.set_running_or_notify_cancel()]
         if not jobs:
             return
+        for job in jobs:
+            if job.place is not None:
+                job.place.leave(job.photo.nbytes)
         try:
             found = parse([job.photo for job in jobs])
         except Exception as error:  # whoever waits for it is told; the worker goes on
