@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
@@ -18,6 +19,8 @@ from m2fp_kd.data.teacher_cache import CacheError
 from m2fp_kd.distill.fit import resume_from
 from m2fp_kd.distill.module import Distillation
 from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.parser import Parser
@@ -140,18 +143,36 @@ def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
     assert run(again)["student_fp32/mIoU"] == first["student_fp32/mIoU"]
 
 
-def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer) -> None:
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """What is compiled: traced like any, but run by PyTorch, which needs no compiler and no minute."""
+    seen: list[nn.Module] = []
+    original = nn.Module.compile
+
+    def traced(network: nn.Module) -> None:
+        seen.append(network)
+        original(network, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", traced)
+    return seen
+
+
+def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer, compiled: list[nn.Module]) -> None:
+    """Both networks train as one program each; what is saved is what is saved without."""
     small = [f"teacher.network.{name}={value}" for name, value in TINY.items() if name != "heads"]
-    cfg = composed("stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", *small)
+    cfg = composed(
+        "stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", "compile=true", *small
+    )
     assert np.isfinite(run(cfg)["val/mIoU"])
     saved = json.loads((Path(cfg.run_dir) / "teacher.json").read_text())
     assert saved["recipe"]["num_classes"] == 21
 
     live = composed(
         "teacher=live", f"teacher.checkpoint={Path(cfg.run_dir) / 'teacher.json'}", "distill=classic",
-        "trainer.max_epochs=1", f"run_dir={cfg.run_dir}-student",
+        "trainer.max_epochs=1", f"run_dir={cfg.run_dir}-student", "compile=true",
     )  # fmt: skip
     assert "teacher/mIoU" in run(live)
+    assert [type(network) for network in compiled] == [M2FP, FPNStudent]
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,9 @@ def test_what_differs_is_scored_anew(tmp_path: Path, records: list[Record], chan
     other = {"weights": {"sha256": "b"}, "looks": {"ensemble": {"flip": True}}}.get(changed, {})
     kept_scores(tmp_path, card | other, records[:1] if changed == "photos" else records, teacher.score)
     assert teacher.asked == 2
+
+
+def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, records: list[Record]) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    assert kept_scores(in_the_way, {"sha256": "a"}, records, Teacher().score) == SCORED

@@ -57,7 +57,6 @@ class Distillation(pl.LightningModule):
         weight_decay: of weights with more than one axis.
         backbone_lr_scale: factor on ``lr`` inside the backbone.
         seed: with the step number it determines every random draw made on the device.
-        compile: let torch.compile make one program of the student; what is saved stays as it is.
     """
 
     def __init__(
@@ -73,14 +72,11 @@ class Distillation(pl.LightningModule):
         weight_decay: float = 0.01,
         backbone_lr_scale: float = 1.0,
         seed: int = 0,
-        compile: bool = False,
     ) -> None:
         super().__init__()
         # On CPUs and GPUs alike convolutions are up to twice as fast with channels innermost.
         # Saved networks come in eval mode, and Lightning leaves a module in the mode that it has.
         self.student = student.to(memory_format=torch.channels_last).train()
-        if compile:
-            self.student.compile()
         self.objective = objective
         self.labels = labels
         self.geometry = geometry

@@ -183,8 +183,8 @@ def _scored(scores: Scores) -> dict[str, Any]:
 def _teacher_scores(
     teacher: Teacher, score: Callable[[], dict[str, Any]], records: list[Record], datamodule: ParsingDataModule
 ) -> dict[str, Any]:
-    """Scored anew, unless a cache keeps them; photos without labels have what the teacher says, which it says anew."""
-    if datamodule.cache is None or not all(record.categories for record in records):
+    """A live network's scores are kept beside its cache; what it says of photos without labels, it says anew."""
+    if teacher.whole is None or datamodule.cache is None or not all(record.categories for record in records):
         return score()
     return kept_scores(datamodule.cache.path.parent, teacher.card, records, score)
 

@@ -51,6 +51,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         result, last = compress(cfg, recipe, datamodule, teacher, load_network(saved))
         return finish(cfg, datamodule, teacher, last.lineage, result)
     module = build_module(cfg, network, terms, datamodule, teacher.source)
+    if cfg.compile:  # in place: what is saved stays as it is
+        network.compile()
     save = SaveStudent(saved, Network(network, datamodule.labels, datamodule.geometry, network_recipe, lineage, ""))
     compression = CompressAfterFit(
         Path(cfg.run_dir) / "artefacts",

@@ -87,7 +87,6 @@ def build_module(
         weight_decay=cfg.weight_decay,
         backbone_lr_scale=cfg.backbone_lr_scale,
         seed=cfg.seed,
-        compile=cfg.compile,
     )
 
 
@@ -113,6 +112,8 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     data = data_sha256(datamodule.records)
     claim_sources(cfg, {"data": data, "teacher.checkpoint": parent["sha256"] if parent else None})
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
+    if cfg.compile:
+        network.compile()
     trainer = fit(cfg, module, datamodule)
     score = load_best(module, Path(cfg.run_dir) / "checkpoints")
     recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)

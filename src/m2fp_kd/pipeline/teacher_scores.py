@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.data.layouts import Record, data_sha256
-from m2fp_kd.data.teacher_cache import CODE_VERSION
 from m2fp_kd.evaluation.reliability import Reliability
 from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised whenever the same teacher and photos would get other scores."""
 
 
 def kept_scores(
@@ -27,7 +29,7 @@ def kept_scores(
         records: the photos that are scored.
         score: gives the teacher's figures of quality, as `ModelResult` names them.
     """
-    content = json.dumps([card, data_sha256(records), CODE_VERSION], sort_keys=True)
+    content = json.dumps([VERSION, card, data_sha256(records)], sort_keys=True)
     path = folder / f"scores-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
     if path.is_file():
         log.info("the teacher's scores on these photos are known from %s", path)
@@ -35,6 +37,9 @@ def kept_scores(
         return kept | {"reliability": Reliability(**kept["reliability"]) if kept["reliability"] else None}
     scored = score()
     reliability = scored["reliability"]
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(scored | {"reliability": asdict(reliability) if reliability else None}))
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(scored | {"reliability": asdict(reliability) if reliability else None}))
+    except OSError as error:  # a run's report is not lost for want of a place to keep this
+        log.warning("the teacher's scores cannot be kept for later runs: %s", error)
     return scored
