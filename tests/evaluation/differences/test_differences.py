@@ -51,20 +51,23 @@ def test_photos_are_ordered_by_what_changed() -> None:
     assert len(found.most_mended(1)) == 1
 
 
-@pytest.mark.parametrize("photos", [[], [Photo("unlabelled", np.zeros((2, 4, 3), np.uint8))]])
+BLACK = np.zeros((2, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize("photos", [[], [Photo("a", BLACK)], [Photo("b", BLACK, np.full_like(TRUTH, 255))]])
 def test_nothing_to_compare_is_refused(photos: list[Photo]) -> None:
-    with pytest.raises(ValueError, match=r"no photos|has no label"):
+    with pytest.raises(ValueError, match=r"no labelled pixels|a: has no label"):
         differences(lambda _: BEFORE, lambda _: AFTER, photos, LABELS)
 
 
 def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
     found = differences(lambda image: BEFORE, lambda image: AFTER, [photo()], LABELS)
     shown = Shown(photo("<b>"), 1 / 7, BEFORE, AFTER)
-    page = render(found, ("twin", "distilled"), [shown], [], LABELS)
+    page = render(found, ("same name", "same name"), [shown], [], LABELS)
     assert "Mended most" in page and "Broken most" not in page
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert page.count("data:image/jpeg") == 5  # photo, truth, both models, what changed
-    assert "28.6 % of the pixels were mended and 14.3 % broken" in page
+    assert "28.6 % were mended and 14.3 % broken" in page
 
 
 def test_the_command_finds_nothing_between_a_model_and_itself(
@@ -74,7 +77,14 @@ def test_the_command_finds_nothing_between_a_model_and_itself(
     main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
     changes = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:] if "|" in line]
     assert changes and set(changes) <= {"±0.0", "–"}
-    assert "0.0 % of the pixels were mended" in (tmp_path / "out" / "differences.html").read_text()
+    assert " 0.0 % were mended" in (tmp_path / "out" / "differences.html").read_text()
+
+
+def test_a_limit_that_leaves_nothing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path, "Validation", range(1), 64)
+    with pytest.raises(SystemExit):
+        main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--limit", "0"])
+    assert "limit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["artefact", "data"])

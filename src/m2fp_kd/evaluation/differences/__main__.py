@@ -16,7 +16,9 @@ from m2fp_kd.evaluation.differences.compare import PhotoChange, differences, par
 from m2fp_kd.evaluation.differences.page import Shown, part_rows, render
 from m2fp_kd.evaluation.runs.table import as_markdown
 from m2fp_kd.runtime.artefact import ArtefactError
+from m2fp_kd.runtime.engines import EngineError
 from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.geometry import PhotoError
 from m2fp_kd.runtime.parser import Parser
 
 
@@ -36,13 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--out", type=Path, help="folder for differences.html")
     options = command.parse_args(arguments)
     try:
-        records = held_out_records(options.data, options.limit)
-        parsers = [Parser.load(path, keep=False) for path in (options.before, options.after)]
-    except (FileNotFoundError, ArtefactError) as error:
+        _run(options)
+    except (FileNotFoundError, ArtefactError, EngineError, PhotoError, ValueError) as error:
         command.error(str(error))
+
+
+def _run(options: argparse.Namespace) -> None:
+    records = held_out_records(options.data, options.limit)
+    parsers = [Parser.load(path, keep=False) for path in (options.before, options.after)]
     labels = parsers[0].labels
     if parsers[1].labels.parts != labels.parts:
-        command.error(f"{options.before} knows '{labels.name}' and {options.after} '{parsers[1].labels.name}'")
+        raise ValueError(f"{options.before} knows '{labels.name}' and {options.after} '{parsers[1].labels.name}'")
     parse = [parse_with(parser) for parser in parsers]
     photos = (read_record(record, labels) for record in tqdm(records, unit="photo", leave=False))
     found = differences(parse[0], parse[1], photos, labels)

@@ -84,13 +84,16 @@ def differences(before: ParsePhoto, after: ParsePhoto, photos: Iterable[Photo], 
         if photo.parts is None:
             raise ValueError(f"{photo.name}: has no label; compare on labelled photos only")
         first, second = before(photo.image), after(photo.image)
-        counts += [
-            metric.confusion(photo.parts, found, labels.num_parts, labels.ignore_index) for found in (first, second)
-        ]
+        try:
+            counts += [
+                metric.confusion(photo.parts, found, labels.num_parts, labels.ignore_index) for found in (first, second)
+            ]
+        except ValueError as error:
+            raise ValueError(f"{photo.name}: {error}") from error
         changed = verdict(photo.parts, first, second, labels.ignore_index)
         known = max(1, int(np.count_nonzero(photo.parts != labels.ignore_index)))
         shares = [np.count_nonzero(changed == kind) / known for kind in (MENDED, BROKEN)]
         changes.append(PhotoChange(index, *shares))
-    if not changes:
-        raise ValueError("no photos to compare on; check the data folder")
+    if not counts.any():
+        raise ValueError("no labelled pixels to compare on; check the data folder and --limit")
     return Differences(scores_of(counts[0], labels), scores_of(counts[1], labels), changes)

@@ -66,21 +66,20 @@ def render(
 TOTALS = ("mended", "broken")
 
 
-def _chapter(shown: list[Shown], names: tuple[str, str], labels: LabelSet) -> list[tuple[str, str, dict[str, str]]]:
-    """Name, change in points, and the pictures by their titles, of every photo."""
+def _chapter(
+    shown: list[Shown], names: tuple[str, str], labels: LabelSet
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Name, change in points, and the pictures with their titles, of every photo."""
     return [(one.photo.name, points(one.gain), _pictures(one, names, labels)) for one in shown]
 
 
-def _pictures(one: Shown, names: tuple[str, str], labels: LabelSet) -> dict[str, str]:
+def _pictures(one: Shown, names: tuple[str, str], labels: LabelSet) -> list[tuple[str, str]]:
     assert one.photo.parts is not None
     picture = Picture(
         one.photo.name, one.photo.image, {"truth": one.photo.parts, "before": one.before, "after": one.after}
     )
-    shown = panels(picture, labels)
-    titles = {"photo": "Photo", "truth": "Truth", "before": names[0], "after": names[1]}
-    return {titles[key]: data_uri(image) for key, image in shown.items()} | {
-        "What changed": data_uri(_changes(picture, labels))
-    }
+    shown = [*panels(picture, labels).values(), _changes(picture, labels)]
+    return list(zip(("Photo", "Truth", *names, "What changed"), map(data_uri, shown), strict=True))
 
 
 def _changes(picture: Picture, labels: LabelSet) -> Image.Image:
