@@ -9,10 +9,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
-from m2fp_kd.distill.losses.boundary import edges_and_bodies
+from m2fp_kd.distill.losses.boundary import edge_band, edges_and_bodies, labelled_or_likely
 from m2fp_kd.distill.losses.channels import channel_maps
 from m2fp_kd.distill.losses.cross_image import cross_image_relations
 from m2fp_kd.distill.losses.features import feature_hints
+from m2fp_kd.distill.losses.hard_parts import hard_parts, soft_jaccard
 from m2fp_kd.distill.losses.queries import paired_queries
 from m2fp_kd.distill.losses.relations import part_relations
 from m2fp_kd.distill.losses.soft_parts import pixel_weights, soft_parts
@@ -139,7 +140,21 @@ def test_confident_networks_stay_finite(loss: Loss, student: Tensor, teacher: Te
     assert found.isfinite()
 
 
-@losses
+def by_edges_of_labels(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
+    """Edges where the label's are, or the teacher's where there is none."""
+    log_parts = teacher.log_softmax(1)
+    parts = labelled_or_likely(valid.long(), log_parts, 255)
+    return edges_and_bodies(student, log_parts, valid, edge_band(parts, valid, 1), 2.0)
+
+
+ASKED_OF_A_GPU = LOSSES | {
+    "boundary": by_edges_of_labels,
+    "ce": lambda student, _, valid: hard_parts(student, valid.long(), 255),
+    "jaccard": lambda student, _, valid: soft_jaccard(student, valid.long(), 255),
+}
+
+
+@pytest.mark.parametrize("loss", ASKED_OF_A_GPU.values(), ids=ASKED_OF_A_GPU)
 def test_a_gpu_need_not_be_waited_for(
     loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor, request: pytest.FixtureRequest
 ) -> None:
