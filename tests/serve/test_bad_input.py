@@ -1,17 +1,24 @@
 """What a hostile or clumsy client sends: a clear JSON error, nothing harmed."""
 
 import base64
+import gc
 import io
 import struct
 import tempfile
+import weakref
 import zlib
+from types import FrameType
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from m2fp_kd.runtime import geometry
+from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.serve import app
 from m2fp_kd.serve.settings import Settings
 from tests.serve.conftest import encoded
+from tests.serve.test_worker import until
 
 SMALL = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 
@@ -99,6 +106,45 @@ def test_pixels_are_counted_before_decoding(client, monkeypatch):
 def test_unusual_photos_are_parsed(client, photo, options):
     answer = client.post("/api/parse", data=encoded(photo, **options))
     assert answer.status_code == 200 and answer.json["size"] == [photo.height, photo.width]
+
+
+def test_a_photo_with_a_second_picture_behind_it_is_parsed(client):
+    data = encoded(Image.fromarray(SMALL), "MPO", save_all=True, append_images=[Image.fromarray(SMALL)])
+    assert Image.open(io.BytesIO(data), formats=["JPEG"]).format == "MPO", "as some phones make them"
+    assert client.post("/api/parse", data=data).json["size"] == [30, 40]
+
+
+@pytest.mark.parametrize("path", ["/api/parse", "/api/parse/batch"])
+def test_broken_photos_are_let_go(client, path):
+    def left() -> list[FrameType]:
+        frames = [one for one in gc.get_objects() if isinstance(one, FrameType)]
+        return [one for one in frames if one.f_code.co_filename in (app.__file__, geometry.__file__)]
+
+    gc.collect()
+    gc.disable()
+    try:
+        client.post(path, data={"photo": (io.BytesIO(encoded(SMALL)[:200]), "half.png")})
+        assert left() == []
+    finally:
+        gc.enable()
+
+
+def test_photos_that_could_not_be_parsed_are_let_go(client_with, monkeypatch):
+    photos = []
+
+    def fail(self, images):
+        photos.extend(weakref.ref(image) for image in images)
+        raise RuntimeError("no such photo")
+
+    monkeypatch.setattr(Parser, "__call__", fail)
+    gc.disable()
+    try:
+        refused(client_with().post("/api/parse", data=encoded(SMALL)), 500, "internal")
+        until(lambda: all(photo() is None for photo in photos))
+    finally:
+        gc.enable()
+        monkeypatch.undo()
+    assert photos
 
 
 def test_a_turned_photo_is_parsed_upright(client):

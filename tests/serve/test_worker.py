@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -117,6 +118,21 @@ def test_a_failure_reaches_those_it_concerns_and_the_next_photo_is_parsed(slow):
     with pytest.raises(RuntimeError, match="no such photo"):
         worker.parse([photo(99)], 10)
     assert worker.parse([photo(5)], 10)[0][0] == 5 and worker.ready
+    worker.close()
+
+
+def test_idle_worker_holds_no_photo_and_no_result():
+    class Found:
+        pass
+
+    worker = Worker([lambda photos: [Found() for _ in photos]], waiting=4, together=2)
+
+    def ask():
+        asked = [photo(1), photo(2)]
+        return [weakref.ref(one) for one in [*asked, *(found for found, _ in worker.parse(asked, 10))]]
+
+    held = ask()
+    until(lambda: all(one() is None for one in held))
     worker.close()
 
 

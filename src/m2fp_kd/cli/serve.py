@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     command.add_argument("--token", help="ask every client for it; better in the environment: M2FP_KD_TOKEN")
     command.add_argument("--waiting", type=int, metavar="N", help="photos that may wait; more are told to come later")
     command.add_argument(
-        "--waiting-megabytes", type=float, metavar="N", help="of photos that wait, once decoded; likewise"
+        "--waiting-megabytes", type=float, metavar="N", help="of memory for photos, 18 bytes a pixel; likewise"
     )
     command.add_argument("--megabytes", type=float, help="largest request")
     command.add_argument("--requests-per-minute", type=int, metavar="N", help="of one client; 0 for no limit")

@@ -2,12 +2,13 @@
 
 import io
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from m2fp_kd.runtime.resize import Taps, bilinear
 
@@ -16,6 +17,23 @@ STRIDE = 32
 
 PAD_RGB = (124, 116, 104)
 """Padding colour: the ImageNet mean, about zero after normalisation."""
+
+STRIP = 1 << 18
+"""Pixels of a photo that are converted at a time, for each step makes a copy of them."""
+
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""EXIF orientation -> the view of an upright photo whose rows are those that the file stores."""
+
+LYING = (5, 6, 7, 8)
+"""EXIF orientations whose stored rows are an upright photo's columns."""
 
 PhotoSource = str | Path | bytes | Image.Image | np.ndarray
 
@@ -57,11 +75,12 @@ class Placement:
     canvas: tuple[int, int]
 
 
-def read_photo(source: PhotoSource) -> np.ndarray:
+def read_photo(source: PhotoSource, formats: tuple[str, ...] | None = None) -> np.ndarray:
     """Read a photo of any mode as uint8 (H, W, 3) RGB, upright by EXIF; transparent pixels turn white.
 
     Args:
         source: a path, the bytes of a file, a Pillow image, or a uint8 array (H, W, 3) RGB or (H, W).
+        formats: Pillow's decoders that a file may reach; None for all.
 
     Raises:
         PhotoError: the photo is broken, truncated, empty or of an unknown kind.
@@ -74,7 +93,7 @@ def read_photo(source: PhotoSource) -> np.ndarray:
         if isinstance(source, Image.Image):
             photo = _upright_rgb(source)
         else:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
                 photo = _upright_rgb(image)
     except FileNotFoundError:
         raise
@@ -94,8 +113,21 @@ def _from_array(array: np.ndarray) -> np.ndarray:
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray:
+    image.load()
+    orientation = 1
     with suppress(struct.error):  # broken EXIF says nothing of how the photo lies
-        image = ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    rows, columns = image.size if orientation in LYING else image.size[::-1]
+    photo = np.empty((rows, columns, 3), np.uint8)
+    stored = STORED.get(orientation, lambda upright: upright)(photo)
+    height = max(1, STRIP // max(1, image.width))
+    for top in range(0, image.height, height):
+        bottom = min(top + height, image.height)
+        stored[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
+    return photo
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):  # 16-bit grey, in whatever container
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))

@@ -1,13 +1,13 @@
 """The Flask application: routes, and errors as JSON."""
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from flask import Flask, Response, jsonify, request
-from PIL import Image
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from m2fp_kd.runtime.parsing import Parsing
@@ -17,7 +17,7 @@ from m2fp_kd.serve.guard import guard
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.openapi import document
-from m2fp_kd.serve.photos import MemoryRequest, decode, decoded_bytes, open_photo, photos_of
+from m2fp_kd.serve.photos import MemoryRequest, decode, needed_bytes, photos_of
 from m2fp_kd.serve.settings import Settings
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -88,7 +88,7 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
         data = photos_of(request, settings)
         if len(data) > 1:
             raise ApiError(400, "bad_request", "One photo at a time here; send several to /api/parse/batch.")
-        (result,) = _parse(model, [open_photo(data[0], settings)], wants)
+        (result,) = _parse(model, data, wants)
         if isinstance(result, ApiError):
             raise result
         return jsonify(result)
@@ -96,19 +96,19 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
     @app.post("/api/parse/batch")
     def parse_several() -> Response:
         model, wants = _asked(models)
-        opened = [_or_error(open_photo, data, settings) for data in photos_of(request, settings)]
-        results = _parse(model, opened, wants)
+        results = _parse(model, photos_of(request, settings), wants)
         return jsonify({"results": [one.body if isinstance(one, ApiError) else one for one in results]})
 
-    def _parse(
-        model: Model, opened: Sequence[Image.Image | ApiError], wants: frozenset[str]
-    ) -> list[dict[str, Any] | ApiError]:
+    def _parse(model: Model, data: Sequence[bytes], wants: frozenset[str]) -> list[dict[str, Any] | ApiError]:
         """For each photo what is in it, or what is wrong with it."""
-        size = sum(decoded_bytes(image) for image in opened if isinstance(image, Image.Image))
-        with model.worker.take_place(size) as place:
-            read = [image if isinstance(image, ApiError) else _or_error(_Read.of, image) for image in opened]
+        sizes = [_or_error(needed_bytes, one, settings) for one in data]
+        with model.worker.place([size for size in sizes if isinstance(size, int)]):
+            read = [
+                size if isinstance(size, ApiError) else _or_error(_Read.of, one)
+                for one, size in zip(data, sizes, strict=True)
+            ]
             photos = [one.photo for one in read if isinstance(one, _Read)]
-            found = iter(model.worker.parse(photos, settings.deadline, place))
+            found = iter(model.worker.parse(photos, settings.deadline))
             return [one if isinstance(one, ApiError) else _answer(model.mode, one, *next(found), wants) for one in read]
 
     def _answer(mode: str, read: _Read, parsing: Parsing, waited: float, wants: frozenset[str]) -> dict[str, Any]:
@@ -128,16 +128,16 @@ class _Read:
     milliseconds: float
 
     @classmethod
-    def of(cls, image: Image.Image) -> "_Read":
+    def of(cls, data: bytes) -> "_Read":
         start = time.perf_counter()
-        return cls(decode(image), 1000 * (time.perf_counter() - start))
+        return cls(decode(data), 1000 * (time.perf_counter() - start))
 
 
 def _or_error(act: Callable[..., T], *arguments: Any) -> T | ApiError:
     try:
         return act(*arguments)
     except ApiError as error:
-        return error
+        return replace(error)  # without its traceback, whose frames hold what was decoded and, in turn, this error
 
 
 def _asked(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:
@@ -151,6 +151,7 @@ def _asked(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:
 def _answer_errors(app: Flask, settings: Settings) -> None:
     @app.errorhandler(ApiError)
     def refused(error: ApiError) -> tuple[Response, int, dict[str, str]]:
+        _let_go(error)
         return jsonify(error.body), error.status, error.headers
 
     @app.errorhandler(RequestEntityTooLarge)
@@ -168,4 +169,10 @@ def _answer_errors(app: Flask, settings: Settings) -> None:
     @app.errorhandler(Exception)
     def broken(error: Exception) -> tuple[Response, int, dict[str, str]]:
         app.logger.exception("a request failed")
+        _let_go(error)
         return refused(ApiError(500, "internal", "Something went wrong here; it was written to the server's log."))
+
+
+def _let_go(error: Exception) -> None:
+    """Let the photos go that the frames of an error's traceback know; some know the error too, and would keep all."""
+    traceback.clear_frames(error.__traceback__)

@@ -14,7 +14,7 @@ class Metrics:
     """Counts what a server did; `text` is what /metrics says.
 
     Args:
-        workers: mode -> its queue, whose length and bytes are told.
+        workers: mode -> its queue, whose length and taken bytes are told.
     """
 
     def __init__(self, workers: Mapping[str, Worker]) -> None:
@@ -25,7 +25,7 @@ class Metrics:
             "m2fp_kd_step_seconds", "Time of a photo by step.", ["mode", "step"], buckets=SECONDS, registry=own
         )
         waiting = Gauge("m2fp_kd_waiting_photos", "Photos in the queue.", ["mode"], registry=own)
-        size = Gauge("m2fp_kd_waiting_bytes", "Of photos being decoded or queued.", ["mode"], registry=own)
+        size = Gauge("m2fp_kd_waiting_bytes", "That requests have taken for photos.", ["mode"], registry=own)
         for mode, worker in workers.items():
             waiting.labels(mode).set_function(partial(getattr, worker, "waiting"))
             size.labels(mode).set_function(partial(getattr, worker, "waiting_bytes"))

@@ -83,7 +83,7 @@ REFUSALS = {
     "401": "the token is missing or wrong",
     "404": "no such mode",
     "405": "no such method",
-    "413": "too large: bytes, pixels or photos",
+    "413": "too large: bytes, pixels, photos, or a batch for the memory",
     "415": "a body of another type",
     "422": "the photo is broken",
     "429": "too many requests; see Retry-After",

@@ -1,4 +1,4 @@
-"""Room for photos that no network has yet: bytes that requests take before they decode theirs."""
+"""Room for photos: bytes that requests take before they decode theirs, and give back at their end."""
 
 from queue import Full
 from threading import Lock
@@ -12,55 +12,27 @@ class Room:
     """
 
     def __init__(self, most: float) -> None:
-        self._most = most
+        self.most = most
         self._lock = Lock()
         self.taken = 0
 
     @property
     def full(self) -> bool:
         """Whether nobody is let in, whatever he brings."""
-        return self.taken >= self._most
+        return self.taken >= self.most
 
-    def take(self, size: int) -> "Place":
-        """Take so many bytes.
+    def take(self, size: int) -> None:
+        """Take so many bytes; none are always to be had.
 
         Raises:
             Full: there is no room.
         """
         with self._lock:
-            if self.taken and self.taken + size > self._most:
+            if size and self.taken and self.taken + size > self.most:
                 raise Full
             self.taken += size
-        return Place(self, size)
 
     def leave(self, size: int) -> None:
         """Give bytes back."""
         with self._lock:
             self.taken -= size
-
-
-class Place:
-    """What a request has taken of a room; `with` gives back what it still has of it at the end.
-
-    Args:
-        room: where.
-        size: bytes.
-    """
-
-    def __init__(self, room: Room, size: int) -> None:
-        self._room = room
-        self._left = size
-        self._lock = Lock()
-
-    def __enter__(self) -> "Place":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.leave(self._left)
-
-    def leave(self, size: int) -> None:
-        """Give back so many bytes; never more than are left, for the request may end while a worker does the same."""
-        with self._lock:
-            size = min(size, self._left)
-            self._left -= size
-        self._room.leave(size)

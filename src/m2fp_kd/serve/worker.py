@@ -4,9 +4,10 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
-from m2fp_kd.serve.room import Place, Room
+from m2fp_kd.serve.room import Room
 
 Parse = Callable[[list[Any]], list[Parsing]]
 """A `Parser` called with a list of photos."""
@@ -24,7 +25,6 @@ Parse = Callable[[list[Any]], list[Parsing]]
 class _Job:
     photo: np.ndarray
     deadline: float
-    place: Place | None
     queued: float = field(default_factory=time.perf_counter)
     result: "Future[tuple[Parsing, float]]" = field(default_factory=Future)
 
@@ -36,7 +36,7 @@ class Worker:
         parsers: one for each thread, or the same for several if it can be called by them at the same time.
         waiting: photos that may wait; more are refused.
         together: most photos in one call.
-        megabytes: 10^6 bytes of photos for which there is room until a parser has them.
+        megabytes: 10^6 bytes for which requests have room.
     """
 
     def __init__(self, parsers: Sequence[Parse], waiting: int, together: int, megabytes: float = math.inf) -> None:
@@ -55,7 +55,7 @@ class Worker:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of photos that are being decoded or in the queue."""
+        """Bytes that requests have taken."""
         return self._room.taken
 
     @property
@@ -63,26 +63,36 @@ class Worker:
         """Whether photos are taken."""
         return all(thread.is_alive() for thread in self._threads) and not (self._jobs.full() or self._room.full)
 
-    def take_place(self, size: int) -> Place:
-        """A place for photos of so many bytes in all, to be taken before they are decoded.
+    @contextmanager
+    def place(self, sizes: Sequence[int]) -> Iterator[None]:
+        """Room for a request, from before its photos are decoded until its answers are made.
+
+        Args:
+            sizes: bytes that each of its photos takes.
 
         Raises:
             ApiError: there is no room.
         """
+        size, most = sum(sizes), self._room.most
+        # A few bytes of upload may be gigabytes of pixels: only what cannot be sent in parts is let in beyond the room.
+        if len(sizes) > 1 and size > most:
+            needed = f"These photos need {size / 1e6:.1f} MB of memory; there is room for {most / 1e6:.1f} MB."
+            raise ApiError(413, "batch_too_large", f"{needed} Send fewer at a time.")
         try:
-            return self._room.take(size)
+            self._room.take(size)
         except queue.Full:
             raise self._busy() from None
+        try:
+            yield
+        finally:
+            self._room.leave(size)
 
-    def parse(
-        self, photos: Sequence[np.ndarray], seconds: float, place: Place | None = None
-    ) -> list[tuple[Parsing, float]]:
+    def parse(self, photos: Sequence[np.ndarray], seconds: float) -> list[tuple[Parsing, float]]:
         """Parse photos, waiting for it at most so many seconds.
 
         Args:
             photos: uint8 (H, W, 3) RGB.
             seconds: until they are given up.
-            place: what they have taken; each leaves it when a parser has it.
 
         Returns:
             For each photo what was found, and the milliseconds that it waited.
@@ -94,7 +104,7 @@ class Worker:
         jobs: list[_Job] = []
         try:
             for photo in photos:
-                job = _Job(photo, deadline, place)
+                job = _Job(photo, deadline)
                 self._jobs.put_nowait(job)
                 jobs.append(job)
             return [job.result.result(max(0, deadline - time.perf_counter())) for job in jobs]
@@ -107,7 +117,7 @@ class Worker:
         finally:
             for job in jobs:
                 if job.result.cancel():
-                    del job.photo  # what is given up stays in the queue until its turn, and has no place any more
+                    del job.photo  # what is given up stays in the queue until its turn, and has no room any more
 
     def close(self) -> None:
         """Finish what was begun and stop."""
@@ -124,13 +134,44 @@ class Worker:
         return max(1, math.ceil(self.waiting * self._seconds / len(self._threads)))
 
     def _run(self, parse: Parse) -> None:
-        while (job := self._jobs.get()) is not None:
-            jobs = [job]
-            # Its share of what waits, so that no other thread is left without work.
-            share = min(self._together, math.ceil((1 + self.waiting) / len(self._threads)))
-            while len(jobs) < share and (more := self._take()) is not None:
-                jobs.append(more)
-            self._do(parse, jobs)
+        while self._parse_next(parse):
+            pass
+
+    def _parse_next(self, parse: Parse) -> bool:
+        """Wait for jobs and do them; False at the sign to stop.
+
+        All that a round knows is in names of this method: they go, and with them the photos, before the next wait.
+        """
+        jobs = self._next()
+        if not jobs:
+            return False
+        start = time.perf_counter()
+        # False where the client has given up meanwhile.
+        jobs = [job for job in jobs if job.deadline > start and job.result.set_running_or_notify_cancel()]
+        if not jobs:
+            return True
+        try:
+            found = parse([job.photo for job in jobs])
+        except Exception as error:  # whoever waits for it is told; the worker goes on
+            for job in jobs:
+                job.result.set_exception(error)
+            return True
+        self._seconds += 0.1 * ((time.perf_counter() - start) / len(jobs) - self._seconds)
+        for job, parsing in zip(jobs, found, strict=True):
+            job.result.set_result((parsing, 1000 * (start - job.queued)))
+        return True
+
+    def _next(self) -> list[_Job]:
+        """Jobs for one call, once there are some; none at the sign to stop."""
+        job = self._jobs.get()
+        if job is None:
+            return []
+        jobs = [job]
+        # Its share of what waits, so that no other thread is left without work.
+        share = min(self._together, math.ceil((1 + self.waiting) / len(self._threads)))
+        while len(jobs) < share and (more := self._take()) is not None:
+            jobs.append(more)
+        return jobs
 
     def _take(self) -> _Job | None:
         """Another job, if one waits; the sign to stop is left for the next round."""
@@ -141,22 +182,3 @@ class Worker:
         if job is None:
             self._jobs.put(None)
         return job
-
-    def _do(self, parse: Parse, jobs: list[_Job]) -> None:
-        start = time.perf_counter()
-        # False where the client has given up meanwhile.
-        jobs = [job for job in jobs if job.deadline > start and job.result.set_running_or_notify_cancel()]
-        if not jobs:
-            return
-        for job in jobs:
-            if job.place is not None:
-                job.place.leave(job.photo.nbytes)
-        try:
-            found = parse([job.photo for job in jobs])
-        except Exception as error:  # whoever waits for it is told; the worker goes on
-            for job in jobs:
-                job.result.set_exception(error)
-            return
-        self._seconds += 0.1 * ((time.perf_counter() - start) / len(jobs) - self._seconds)
-        for job, parsing in zip(jobs, found, strict=True):
-            job.result.set_result((parsing, 1000 * (start - job.queued)))

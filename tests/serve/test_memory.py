@@ -1,0 +1,91 @@
+"""No photo takes more memory, from its decoding to its answer, than its request has taken of the room."""
+
+import ctypes
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.photos import decode, needed_bytes
+from tests.serve.conftest import UNLIMITED, encoded
+from tests.serve.made_up_models import made_up
+
+PEAK = Path("/proc/self/clear_refs")  # who writes 5 to it asks the kernel to forget the peak
+SIZE = (4000, 3000)
+MARGIN = 10_000_000
+"""For all that does not grow with the photo."""
+
+pytestmark = pytest.mark.skipif(not os.access(PEAK, os.W_OK), reason="needs a kernel that tells the peak")
+
+
+def see_through(photo: Image.Image) -> Image.Image:
+    photo = photo.copy()
+    photo.putalpha(200)
+    return photo
+
+
+def turned(photo: Image.Image, kind: str, **options: object) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(photo, kind, exif=exif, **options)
+
+
+KINDS: dict[str, Callable[[Image.Image], bytes]] = {
+    "PNG": encoded,
+    "PNG with alpha, turned": lambda photo: turned(see_through(photo), "PNG"),
+    "16-bit PNG": lambda photo: encoded(np.asarray(photo.convert("L")).astype(np.uint16)),
+    "progressive CMYK JPEG, turned": lambda photo: turned(photo.convert("CMYK"), "JPEG", progressive=True),
+    "WebP with alpha": lambda photo: encoded(see_through(photo), "WEBP", method=0),
+}
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return Image.linear_gradient("L").resize(SIZE).convert("RGB")
+
+
+def resident(what: str) -> int:
+    """Bytes of this process, VmRSS now or VmHWM at the peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(what))
+
+
+def peak_of(act: Callable[[], object]) -> int:
+    """Bytes that an action takes beyond those before it."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed and is kept would be used again unseen
+    PEAK.write_text("5")
+    before = resident("VmRSS")
+    act()
+    return resident("VmHWM") - before
+
+
+def test_large_photo_is_read_whole_and_upright(photo):
+    upright = np.rot90(np.asarray(photo), -1)
+    np.testing.assert_array_equal(decode(turned(photo, "PNG")), upright)
+    np.testing.assert_array_equal(decode(encoded(photo)), np.asarray(photo))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decoding(photo, kind):
+    data = KINDS[kind](photo)
+    pixels = SIZE[0] * SIZE[1]
+    most = 18 if "WebP" in kind else 12.1 if "progressive" in kind else 7
+    assert peak_of(lambda: decode(data)) <= most * pixels + MARGIN
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_request(photo, kind):
+    data = KINDS[kind](photo)
+    models, _ = made_up("lite")
+    client = create_app(models, UNLIMITED).test_client()
+    answers = []
+    peak = peak_of(lambda: answers.append(client.post("/api/parse?return=all", data=data)))
+    models["lite"].worker.close()
+    assert answers[0].status_code == 200 and answers[0].json["mosaic"]
+    assert peak <= needed_bytes(data, UNLIMITED) + MARGIN
