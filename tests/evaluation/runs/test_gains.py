@@ -57,6 +57,12 @@ def test_there_is_no_gain_without_a_twin_of_the_same_schedule() -> None:
     assert rows["0.7 kl + 0.3 ce (T 4), M2FP"]["gain"] == "no twin"
 
 
+def test_how_the_student_was_shrunk_afterwards_does_not_matter() -> None:
+    shrunk = [run(LABELS, 0, 0.4, compress={"name": "int8_qat"})]
+    rows = {row["recipe"].split(":")[0]: row for row in gains([*DISTILLED, *shrunk])}
+    assert rows["0.7 kl + 0.3 ce (T 4), M2FP"]["gain"].startswith("+")
+
+
 def test_seeds_that_the_twin_lacks_do_not_count() -> None:
     assert gains([*TWINS[:1], *DISTILLED])[1]["gain"] == "+3.00 (one seed), of the seeds that both have"
 

@@ -12,8 +12,9 @@ from m2fp_kd.evaluation.runs.gather import look_up
 Report = Mapping[str, Any]
 """A run's report, as read from JSON."""
 
-NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher")
-"""Settings in which a recipe may differ from its twin. So may the seed, wherever it stands."""
+NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher", "compress")
+"""Settings in which a recipe may differ from its twin: scores are of students as trained. So may the seed, wherever it
+stands."""
 
 LABELS_ONLY = "labels only"
 
