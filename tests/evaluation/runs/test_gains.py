@@ -58,7 +58,7 @@ def test_there_is_no_gain_without_a_twin_of_the_same_schedule() -> None:
 
 
 def test_how_the_student_was_shrunk_afterwards_does_not_matter() -> None:
-    shrunk = [run(LABELS, 0, 0.4, compress={"name": "int8_qat"})]
+    shrunk = [run(LABELS, 0, 0.4, compress={"name": "int8_static"})]
     rows = {row["recipe"].split(":")[0]: row for row in gains([*DISTILLED, *shrunk])}
     assert rows["0.7 kl + 0.3 ce (T 4), M2FP"]["gain"].startswith("+")
 

@@ -12,9 +12,8 @@ from m2fp_kd.evaluation.runs.gather import look_up
 Report = Mapping[str, Any]
 """A run's report, as read from JSON."""
 
-NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher", "compress")
-"""Settings in which a recipe may differ from its twin: scores are of students as trained. So may the seed, wherever it
-stands."""
+NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher")
+"""Settings in which a recipe may differ from its twin. So may the seed, wherever it stands."""
 
 LABELS_ONLY = "labels only"
 
@@ -94,8 +93,17 @@ def by_seed(reports: Sequence[Report]) -> dict[int, Report]:
 
 
 def _schedule(report: Report) -> str:
-    """What runs that may be compared have in common: photos, network and every setting but the recipe's."""
-    kept = {key: value for key, value in report["config"].items() if key not in NOT_THE_SCHEDULE}
+    """What runs that may be compared have in common: photos, network and every setting but the recipe's.
+
+    How a student was exported and quantised afterwards does not matter, as it is scored as trained; where it was trained
+    on (pruning, QAT), the validation score is of what came of that.
+    """
+    trained_on = as_trained(report) == "student_original"
+    kept = {
+        key: value
+        for key, value in report["config"].items()
+        if key not in NOT_THE_SCHEDULE and (key != "compress" or trained_on)
+    }
     return json.dumps([look_up(report, "lineage.data.sha256"), _without_seeds(kept)], sort_keys=True)
 
 
