@@ -95,8 +95,8 @@ def by_seed(reports: Sequence[Report]) -> dict[int, Report]:
 def _schedule(report: Report) -> str:
     """What runs that may be compared have in common: photos, network and every setting but the recipe's.
 
-    How a student was exported and quantised afterwards does not matter, as it is scored as trained; where it was trained
-    on (pruning, QAT), the validation score is of what came of that.
+    How a student was exported and quantised afterwards does not matter, as it is scored as trained; where it was
+    trained on (pruning, QAT), the validation score is of what came of that.
     """
     trained_on = as_trained(report) == "student_original"
     kept = {
