@@ -14,7 +14,7 @@ from m2fp_kd.evaluation.pictures import Picture, data_uri, panels, reduced
 from m2fp_kd.evaluation.summary import MISSING, percent, points
 from m2fp_kd.labels import LabelSet
 
-COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (150, 150, 150)}
+COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}
 
 
 @dataclass(frozen=True)
