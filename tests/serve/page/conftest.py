@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="needs Playwright, of the dev extra")
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.serve.made_up_models import Gate, made_up, serving
 from tests.serve.page.actions import SMALL
@@ -16,6 +16,9 @@ from tests.serve.page.actions import SMALL
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
+PATIENCE = 20_000
+"""Milliseconds: a machine that is busy with other tests is slow, not wrong."""
 
 Open = Callable[..., Page]
 
@@ -25,6 +28,7 @@ def browser() -> Iterator[Browser]:
     """Started once. Not kept for the whole session: Playwright's event loop runs as long, and forbids others theirs."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium or Chrome on the PATH")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *FAKE_CAMERA])
         yield browser
@@ -62,7 +66,7 @@ def open_page(browser: Browser, service: str) -> Iterator[Open]:
         context = browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         origin = address.removesuffix("/docs")
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.blockedURI))"
         )
