@@ -40,7 +40,10 @@ def server(request, artefact):  # noqa: F811
         if found := re.search(r"http://127\.0\.0\.1:(\d+)/ is ready", line):
             yield int(found[1]), folder
             process.send_signal(request.param)
-            assert process.wait(60) == 0
+            try:
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
             return
     raise AssertionError(f"it did not start: {said}")
 

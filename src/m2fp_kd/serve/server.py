@@ -74,6 +74,7 @@ def serve(
         log.info("%s: %s, %s MB, %s %s", mode, facts["title"], facts["megabytes"], facts["engine"], facts["arithmetic"])
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # how containers and systemd stop a server
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts' background jobs start without
     try:
         server.run()
     finally:
