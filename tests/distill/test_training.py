@@ -8,6 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, save_network, without_downloads
 from m2fp_kd.config import register_resolvers
@@ -204,3 +205,14 @@ def test_an_ensemble_is_asked_once_for_the_cache(composed: Composer) -> None:
         load_teacher(composed("live", *looks), datamodule)
     with pytest.raises(ValueError, match=r"use teacher=cached teacher\.checkpoint=FILE"):
         load_teacher(composed("teacher=sample", *looks), datamodule)
+
+
+def test_depthwise_convolutions_train_in_float32_on_a_cpu(composed: Composer) -> None:
+    module, batch = build(composed("teacher=none", "distill=labels"))
+    seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            conv.register_forward_hook(lambda conv, _, output: seen[conv.groups > 1].add(output.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        module(batch["images"])
+    assert seen == {True: {torch.float32}, False: {torch.bfloat16}}

@@ -1,6 +1,7 @@
 """The training recipe: any network that parses people, any teacher, any objective."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from m2fp_kd.distill.depthwise import DepthwiseInFloat32
 from m2fp_kd.distill.objective import Objective
 from m2fp_kd.distill.schedule import parameter_groups
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
@@ -92,7 +94,8 @@ class Distillation(pl.LightningModule):
     def forward(self, images: Tensor) -> StudentOutput:
         """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
         images = images.float().contiguous(memory_format=torch.channels_last)
-        return as_student_output(self.student(images), self.labels.num_parts)
+        with DepthwiseInFloat32() if images.device.type == "cpu" else nullcontext():
+            return as_student_output(self.student(images), self.labels.num_parts)
 
     def loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective of a training batch, and its terms unweighted."""
