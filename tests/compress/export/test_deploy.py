@@ -3,10 +3,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2fp_kd.compress.export.deploy import Deployable, GridSampledAttention, deployable
+from m2fp_kd.compress.export.deploy import (
+    Deployable,
+    GridSampledAttention,
+    SoftmaxAttention,
+    deployable,
+    part_scores,
+)
 from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.models.attention import DeformableAttention
-from m2fp_kd.models.outputs import StudentOutput, log_parts
+from m2fp_kd.models.attention import Attention, DeformableAttention
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from tests.distill.tiny import tiny_m2fp
 
@@ -42,7 +48,7 @@ def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
     canvases = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
     part_map, part_logits, class_logits, mask_logits = deployed(canvases)
     expected = network(canvases.permute(0, 3, 1, 2))
-    torch.testing.assert_close(part_logits, log_parts(expected, labels.num_parts), atol=1e-4, rtol=0)
+    torch.testing.assert_close(part_logits.log_softmax(1), log_parts(expected, labels.num_parts), atol=1e-4, rtol=0)
     torch.testing.assert_close(class_logits, expected.class_logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(mask_logits, expected.mask_logits, atol=1e-4, rtol=0)
     parts = F.interpolate(log_parts(expected, labels.num_parts), scale_factor=4, mode="bilinear").argmax(1)
@@ -61,6 +67,23 @@ def test_grid_sampled_attention_is_deformable_attention_off_the_map_too() -> Non
         expected = attention(tokens, tokens, reference, sizes)
         found = GridSampledAttention(attention)(tokens, tokens, reference, sizes)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_without_guards_is_attention() -> None:
+    torch.manual_seed(0)
+    attention = Attention(16, 4).eval()
+    queries, keys, values = torch.randn(2, 5, 16), torch.randn(2, 9, 16), torch.randn(2, 9, 16)
+    attend = torch.rand(2, 5, 9) < 0.3
+    attend[..., 0] = True
+    with torch.no_grad():
+        for mask in (None, attend):
+            found = SoftmaxAttention(attention)(queries, keys, values, mask)
+            torch.testing.assert_close(found, attention(queries, keys, values, mask), atol=1e-6, rtol=1e-5)
+
+
+def test_part_scores_of_hopeless_masks_are_finite() -> None:
+    queries = M2FPOutput(torch.zeros(1, 2, 4), torch.full((1, 2, 3, 3), -200.0))
+    assert part_scores(queries, 3).isfinite().all()
 
 
 def test_deploying_copies() -> None:

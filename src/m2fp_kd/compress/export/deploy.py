@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2fp_kd.models.attention import DeformableAttention
+from m2fp_kd.models.attention import Attention, DeformableAttention
 from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.models.outputs import StudentOutput, log_parts
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry
 from m2fp_kd.runtime.part_map import STRIDE as LOGIT_STRIDE
@@ -52,11 +52,14 @@ class Deployable(nn.Module):
             class_logits (N, Q, C + 1), mask_logits (N, Q, H/4, W/4).
         """
         output = self.student(images.permute(0, 3, 1, 2))
-        logits = F.interpolate(output.part_logits, scale_factor=LOGIT_STRIDE, mode="bilinear", align_corners=False)
+        queries, part_logits = output.queries, output.part_logits
+        if queries is not None:
+            part_logits = part_scores(queries, part_logits.shape[1])
+        logits = F.interpolate(part_logits, scale_factor=LOGIT_STRIDE, mode="bilinear", align_corners=False)
         part_map = logits.argmax(dim=1).to(torch.uint8)
-        if output.queries is None:
-            return part_map, output.part_logits
-        return part_map, output.part_logits, output.queries.class_logits, output.queries.mask_logits
+        if queries is None:
+            return part_map, part_logits
+        return part_map, part_logits, queries.class_logits, queries.mask_logits
 
 
 class M2FPAsStudent(nn.Module):
@@ -83,35 +86,104 @@ class GridSampledAttention(nn.Module):
 
     The original looks its samples up with `embedding_bag`, which is faster in PyTorch, but becomes a loop in ONNX, and
     a traced table of one size answers wrongly at another. Sums are taken in another order: results agree to 1e-5.
+
+    Tokens lie innermost throughout, as sampling wants them, and linear layers are convolutions of one pixel: OpenVINO
+    takes longer to turn tokens round than to multiply them with the weights, but gives its convolutions either layout.
     """
 
     def __init__(self, attention: DeformableAttention) -> None:
         super().__init__()
         self.heads, self.levels, self.points = attention.heads, attention.levels, attention.points
-        self.sampling_offsets = attention.sampling_offsets
-        self.attention_weights = attention.attention_weights
-        self.value = attention.value
+        self.x_offsets = _pointwise(attention.sampling_offsets, slice(0, None, 2))
+        self.y_offsets = _pointwise(attention.sampling_offsets, slice(1, None, 2))
+        self.attention_weights = _pointwise(attention.attention_weights)
+        self.value = _pointwise(attention.value)
         self.out = attention.out
 
     def forward(self, query: Tensor, value: Tensor, reference: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """As `DeformableAttention.forward`."""
         batch, tokens, _ = query.shape
-        offsets = self.sampling_offsets(query).view(batch, tokens, self.heads, self.levels, self.points, 2)
-        weights = self.attention_weights(query).view(batch, tokens, self.heads, -1).softmax(-1)
-        offsets, weights = (of_query.transpose(1, 2).flatten(0, 1) for of_query in (offsets, weights))
-        weights = weights.view(-1, 1, tokens, self.levels, self.points)
-        values = self.value(value).transpose(1, 2).unflatten(1, (self.heads, -1)).flatten(0, 1)
+        query, value = _as_map(query), _as_map(value)
+        x_offsets, y_offsets, weights, values = (
+            layer(of_tokens).reshape(batch * self.heads, -1, tokens)
+            for layer, of_tokens in (
+                (self.x_offsets, query),
+                (self.y_offsets, query),
+                (self.attention_weights, query),
+                (self.value, value),
+            )
+        )
+        x_offsets, y_offsets, weights = (  # by level
+            of_places.split(self.points, dim=1) for of_places in (x_offsets, y_offsets, weights.softmax(1))
+        )
         attended: Tensor | None = None  # not zeros: the ONNX exporter would take their batch for a constant
         maps = values.split([rows * columns for rows, columns in sizes], dim=2)
         for level, (rows, columns) in enumerate(sizes):
-            x = reference[:, :1] + offsets[:, :, level, :, 0] / columns
-            y = reference[:, 1:] + offsets[:, :, level, :, 1] / rows
+            x = reference[:, 0] + x_offsets[level] / columns
+            y = reference[:, 1] + y_offsets[level] / rows
             grid = 2 * torch.stack([x, y], dim=-1) - 1  # grid_sample counts places from -1 to 1
             samples = F.grid_sample(maps[level].unflatten(2, (rows, columns)), grid, align_corners=False)
-            of_level = (samples * weights[:, :, :, level]).sum(-1)
+            of_level = (samples * weights[level].unsqueeze(1)).sum(2)
             attended = of_level if attended is None else attended + of_level
         assert attended is not None, "attention needs a level"
-        return self.out(attended.unflatten(0, (batch, self.heads)).flatten(1, 2).transpose(1, 2))
+        return self.out(attended.view(batch, -1, tokens).transpose(1, 2))
+
+
+def _as_map(tokens: Tensor) -> Tensor:
+    """(B, S, D) tokens as a map of one column, (B, D, S, 1)."""
+    return tokens.unsqueeze(2).permute(0, 3, 1, 2)
+
+
+def _pointwise(layer: nn.Linear, rows: slice = slice(None)) -> nn.Conv2d:
+    """A linear layer, or the part of it that gives some of its outputs, as a convolution."""
+    weight, bias = layer.weight.detach()[rows], layer.bias.detach()[rows]
+    convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+    convolution.weight, convolution.bias = nn.Parameter(weight[:, :, None, None]), nn.Parameter(bias)
+    return convolution
+
+
+class SoftmaxAttention(nn.Module):
+    """`Attention`, with the same weights, without the guards that `scaled_dot_product_attention` exports with.
+
+    They are for rows that may look nowhere, which M2FP's masks do not have (`attended`), and cost three passes over
+    every score. Keys and values come from convolutions, as in `GridSampledAttention`.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.heads = attention.heads
+        self.query, self.out = attention.query, attention.out
+        self.key, self.value = _pointwise(attention.key), _pointwise(attention.value)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, attend: Tensor | None = None) -> Tensor:
+        """As `Attention.forward`."""
+        queries = self.query(query).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        keys, values = (
+            layer(_as_map(tokens)).flatten(2).unflatten(1, (self.heads, -1))
+            for layer, tokens in ((self.key, key), (self.value, value))
+        )
+        scores = queries * queries.shape[-1] ** -0.5 @ keys
+        if attend is not None:
+            scores = scores.masked_fill(~attend.unsqueeze(1), -torch.inf)
+        return self.out((scores.softmax(-1) @ values.transpose(2, 3)).transpose(1, 2).flatten(2))
+
+
+EXPORTABLE = {DeformableAttention: GridSampledAttention, Attention: SoftmaxAttention}
+"""What layers are replaced by."""
+
+
+def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:
+    """`log_parts` but for a constant at each pixel, which changes neither the largest part nor their softmax.
+
+    Without the shifts that keep gradients finite, and without the normalisation: five passes over all masks less.
+
+    Returns:
+        (B, P, H/4, W/4).
+    """
+    classes = queries.class_logits.float().softmax(-1)[..., :num_parts]
+    masks = queries.mask_logits.float().sigmoid()
+    sums = torch.einsum("bqc,bqhw->bchw", classes, masks)
+    return sums.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def deployable(network: nn.Module, card: Card) -> Deployable:
@@ -126,8 +198,8 @@ def deployable(network: nn.Module, card: Card) -> Deployable:
         copied = M2FPAsStudent(copied, card.labels.num_parts)
     for module in list(copied.modules()):
         for name, child in module.named_children():
-            if isinstance(child, DeformableAttention):
-                setattr(module, name, GridSampledAttention(child))
+            if type(child) in EXPORTABLE:
+                setattr(module, name, EXPORTABLE[type(child)](child))
     return Deployable(copied, card.head).eval()
 
 

@@ -85,7 +85,8 @@ def float_nodes(model: ModelProto) -> list[str]:
     that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
     M2FP's levels to one row of tokens with the first product of it (OpenVINO moves quantisation in front of the joining
     and then cannot load that product). In networks with queries every resize stays float: where sizes are dynamic,
-    OpenVINO resizes in INT8 wrongly.
+    OpenVINO resizes in INT8 wrongly; so does all between the linear layers of tokens, where sampling, sums and turning
+    round are slower in INT8 than in float.
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
@@ -102,7 +103,17 @@ def float_nodes(model: ModelProto) -> list[str]:
     ]
     joined = {output for node in rows for output in node.output}
     first = [node for node in nodes if node.op_type == "MatMul" and joined.intersection(node.input)]
-    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first, *resizes]})
+    between = _between_layers(model) if queries else []
+    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first, *resizes, *between]})
+
+
+def _between_layers(model: ModelProto) -> list[NodeProto]:
+    """Nodes after the feature maps have become tokens, up to the next convolution, that have no weights."""
+    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    tokens = {value.name for value in inferred if len(value.type.tensor_type.shape.dim) == 3}
+    after = reached(model.graph.node, tokens, until=("Conv",))
+    return [node for node in after if node.op_type not in ("MatMul", "Gemm") or not weights.intersection(node.input)]
 
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:

@@ -1,6 +1,7 @@
 """OpenVINO runs `.onnx` files and its own `.xml` with `.bin`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,9 +29,8 @@ def load(
         settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
     if keep and (folder := compiled_folder(path)):
         settings["CACHE_DIR"] = str(folder)
-    model = path if outputs is None else _with_outputs(path, outputs)
-    compiled = _core().compile_model(model, "CPU", settings)
-    names = tuple(output.any_name for output in compiled.outputs)
+    wanted = _Wanted.all_of(path) if outputs is None else _Wanted.some_of(path, outputs)
+    compiled = _core().compile_model(wanted.model, "CPU", settings)
     idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
     for _ in range(streams):
         idle.put(compiled.create_infer_request())
@@ -39,20 +39,53 @@ def load(
         request = idle.get()
         try:
             results = request.infer({0: images}, share_inputs=True)
-            return {name: results[index] for index, name in enumerate(names)}
+            said = {name: results[index] for index, name in enumerate(wanted.names)}
         finally:
             idle.put(request)
+        return said | {name: np.log(said[name]) for name in wanted.logarithms}
 
     ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     batch = compiled.input(0).partial_shape[0]
-    return Engine("openvino", ran_in, names, run, batch.get_length() if batch.is_static else None)
+    return Engine("openvino", ran_in, wanted.names, run, batch.get_length() if batch.is_static else None)
 
 
-def _with_outputs(path: Path, outputs: Sequence[str]) -> openvino.Model:
-    model = _core().read_model(path)
-    names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
-    results = [openvino.opset13.result(model.output(name).node.input_value(0)) for name in names]
-    return openvino.Model(results, model.get_parameters())
+@dataclass(frozen=True)
+class _Wanted:
+    """What of a model is to be computed.
+
+    Attributes:
+        model: computes it.
+        names: of its outputs, in order.
+        logarithms: those of them of which the logarithm is still to be taken.
+    """
+
+    model: openvino.Model
+    names: tuple[str, ...]
+    logarithms: tuple[str, ...] = ()
+
+    @classmethod
+    def all_of(cls, path: Path) -> "_Wanted":
+        """The whole file as it is."""
+        model = _core().read_model(path)
+        return cls(model, tuple(output.any_name for output in model.outputs))
+
+    @classmethod
+    def some_of(cls, path: Path, outputs: Sequence[str]) -> "_Wanted":
+        """Some outputs, as fast as they can be had.
+
+        Where all sizes but the batch are fixed, the batch becomes one photo: that is a tenth to a fifth faster, and
+        more photos in a call are not. A logarithm at the end is left to NumPy, which takes a fifth of the time.
+        """
+        model = _core().read_model(path)
+        names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
+        batch, *sides = model.input(0).partial_shape
+        if batch.is_dynamic and all(side.is_static for side in sides):
+            model.reshape([1, *(side.get_length() for side in sides)])
+        ends = {name: model.output(name).node.input_value(0) for name in names}
+        logarithms = tuple(name for name, end in ends.items() if end.node.get_type_name() == "Log")
+        ends |= {name: ends[name].node.input_value(0) for name in logarithms}
+        results = [openvino.opset13.result(end) for end in ends.values()]
+        return cls(openvino.Model(results, model.get_parameters()), names, logarithms)
 
 
 def metadata(path: Path, key: str) -> str | None:
