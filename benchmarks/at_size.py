@@ -3,6 +3,7 @@
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
     python benchmarks/at_size.py resnet101 --size 512 --out DIR     an M2FP as published, untrained
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
+    python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 2 --queries 50 --out DIR    with a lighter head
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
 Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
@@ -37,17 +38,18 @@ from m2fp_kd.runtime.geometry import STRIDE, Geometry, place
 SCENES = 4
 
 
-def load(source: str, student: str | None) -> tuple[nn.Module, LabelSet]:
+def load(source: str, student: str | None, layers: int, queries: int) -> tuple[nn.Module, LabelSet]:
     """The network of a file, or an untrained one for CIHP on the backbone that `source` names."""
     if source not in BACKBONES:
-        network = load_network(source)
-        return network.module, network.labels
+        saved = load_network(source)
+        return saved.module, saved.labels
     torch.manual_seed(0)
     backbone, labels = build_backbone(source), load_label_set("cihp")
     if student == "fpn":
         return FPNStudent(backbone, labels.num_parts).eval(), labels
     if student == "m2fp":
-        return M2FPStudent(backbone, labels.num_parts, labels.has_human).eval(), labels
+        network = M2FPStudent(backbone, labels.num_parts, labels.has_human, queries=queries, layers=layers)
+        return network.eval(), labels
     return build_m2fp(backbone, labels.num_classes).eval(), labels
 
 
@@ -57,6 +59,8 @@ def main() -> None:
         "network", help=f"FILE.json of a run, or the backbone of an untrained M2FP: {', '.join(BACKBONES)}"
     )
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
+    command.add_argument("--layers", type=int, default=3, help="of an untrained m2fp student's decoder")
+    command.add_argument("--queries", type=int, default=100, help="of an untrained m2fp student")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
     command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
     command.add_argument("--pytorch", action="store_true", help="TorchScript and torch.export as well")
@@ -64,7 +68,7 @@ def main() -> None:
     options = command.parse_args()
     if options.size < STRIDE or options.size % STRIDE:
         command.error(f"--size must be a multiple of {STRIDE}")
-    network, labels = load(options.network, options.student)
+    network, labels = load(options.network, options.student, options.layers, options.queries)
     if options.prune:
         goal = Goal("parameters", options.prune, measure(network, options.size, "parameters"))
         prune_untrained(cast(Prunable, network), options.size, goal)

@@ -44,6 +44,33 @@ def test_only_the_outputs_asked_for(people_artefact, engine_name):
         open_engine(path, engine_name, outputs=["part_score"])
 
 
+def test_openvino_takes_one_photo_where_sizes_are_fixed_and_leaves_a_last_logarithm_to_numpy(tmp_path):
+    pytest.importorskip("openvino")
+    onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["images"], ["values"], to=types.FLOAT),
+        helper.make_node("Exp", ["values"], ["exponentials"]),
+        helper.make_node("Log", ["exponentials"], ["part_logits"]),
+    ]
+    shape = ["N", *IMAGES.shape[1:]]
+    graph = helper.make_graph(
+        nodes,
+        "logarithm",
+        [helper.make_tensor_value_info("images", types.UINT8, shape)],
+        [helper.make_tensor_value_info("part_logits", types.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    images = IMAGES // 8
+    whole = open_engine(tmp_path / "model.onnx", "openvino")
+    assert whole.most is None
+    np.testing.assert_allclose(whole(images)["part_logits"], images, atol=1e-4)
+    chosen = open_engine(tmp_path / "model.onnx", "openvino", outputs=["part_logits"])
+    assert (chosen.most, chosen.outputs) == (1, ("part_logits",))
+    np.testing.assert_allclose(chosen(images[:1])["part_logits"], images[:1], atol=1e-4)
+
+
 def test_results_stay_what_they_are_when_the_engine_runs_again(artefact, engine_name):
     engine = open_engine(artefact() / "model.onnx", engine_name)
     first = engine(IMAGES)["part_map"]
