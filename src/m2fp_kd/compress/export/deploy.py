@@ -146,7 +146,7 @@ class SoftmaxAttention(nn.Module):
     """`Attention`, with the same weights, without the guards that `scaled_dot_product_attention` exports with.
 
     They are for rows that may look nowhere, which M2FP's masks do not have (`attended`), and cost three passes over
-    every score. Keys and values come from convolutions, as in `GridSampledAttention`. Heads follow one another, since the
+    every score. Keys and values come from convolutions, as in `GridSampledAttention`. Heads follow one another: the
     scores of one stay in the cache.
     """
 
