@@ -6,8 +6,11 @@ import numpy as np
 
 STRIDE = 4
 
-FRACTIONS = ((np.arange(STRIDE) + 0.5) / STRIDE).astype(np.float32)
-"""Where the pixels between two neighbouring samples lie."""
+_FRACTIONS = (np.arange(STRIDE, dtype=np.float32) + 0.5) / STRIDE
+_SIDES = np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1)
+
+WEIGHTS = np.kron(_SIDES, _SIDES)
+"""Of a cell's four corners in each of its 16 pixels, (16, 4), both row by row."""
 
 
 def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
@@ -16,7 +19,7 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
     Upsampled logits are averages of four neighbouring samples. Where the same part is the largest in all four it is the
     largest everywhere between them, so only the cells at parts' borders, a tenth or so, are interpolated. The result is
     that of interpolating everything, but for rounding where two parts are as good as equal. For 20 parts at 512x512
-    that is 2 ms on one core, where the operations in the graph take 14 ms on two (OpenVINO, f32).
+    that is 1 to 2 ms on one core, where the operations in the graph take 14 ms on two (OpenVINO, f32).
 
     Args:
         logits: float32 (P, h, w).
@@ -32,20 +35,13 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
     pixels = corner.repeat(STRIDE, 0).repeat(STRIDE, 1)
 
     row, column = np.nonzero(mixed)
-    corners = [[rows[row + down] * width + columns[column + right] for right in (0, 1)] for down in (0, 1)]
-    between = (_interpolate(part.ravel()[np.array(corners)]) for part in logits)
+    corners = np.array([rows[row + down] * width + columns[column + right] for down in (0, 1) for right in (0, 1)])
+    between = (WEIGHTS @ part.ravel()[corners] for part in logits)
     cells = pixels.reshape(height + 1, STRIDE, width + 1, STRIDE).transpose(1, 3, 0, 2)
-    cells[:, :, row, column] = _largest(between)
+    cells[:, :, row, column] = _largest(between).reshape(STRIDE, STRIDE, -1)
     # Cells begin at samples, which are the centres of blocks of pixels.
     half = STRIDE // 2
     return np.ascontiguousarray(pixels[half:-half, half:-half])
-
-
-def _interpolate(corners: np.ndarray) -> np.ndarray:
-    """Values at the corners of n cells (down, right, n) -> at the pixels within them, (4, 4, n)."""
-    sides = corners[0] + FRACTIONS[:, None, None] * (corners[1] - corners[0])
-    left, right = sides[:, :1], sides[:, 1:]
-    return left + FRACTIONS[:, None] * (right - left)
 
 
 def _largest(planes: Iterable[np.ndarray]) -> np.ndarray:
