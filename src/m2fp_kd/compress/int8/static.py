@@ -81,30 +81,22 @@ def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]]) -> Mo
 def float_nodes(model: ModelProto) -> list[str]:
     """Names of the nodes that stay float.
 
-    They are the normalisation, the final resize and argmax (eight bits of a logit are ties at a part's border), all
-    that follows the queries, attention masks up to the softmax (their minus infinity has no scale), and the joining of
-    M2FP's levels to one row of tokens with the first product of it (OpenVINO moves quantisation in front of the joining
-    and then cannot load that product). In networks with queries every resize stays float: where sizes are dynamic,
-    OpenVINO resizes in INT8 wrongly; so does all between the linear layers of tokens, where sampling, sums and turning
-    round are slower in INT8 than in float.
+    They are the normalisation and the final resize and argmax (eight bits of a logit are ties at a part's border). In
+    networks with queries they are all that follows the queries; every resize, since OpenVINO resizes in INT8 wrongly
+    where sizes are dynamic; and all between the linear layers of tokens: attention masks have minus infinity, which no
+    scale holds, and sampling, sums and turning round are slower in INT8 than in float.
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
-    comparisons = {output for node in nodes if node.op_type in ("GreaterOrEqual", "Less") for output in node.output}
-    masks = reached(nodes, comparisons, until=("MatMul",))
     queries = {value.name for value in model.graph.output} & set(QUERY_OUTPUTS)
-    tail = reached(nodes, queries) if queries else _chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))
-    resizes = [node for node in nodes if node.op_type == "Resize"] if queries else []
-    makers = {output: node.op_type for node in nodes for output in node.output}
-    rows = [
-        node
-        for node in nodes
-        if node.op_type == "Concat" and any(makers.get(source) in ("Transpose", "Reshape") for source in node.input)
-    ]
-    joined = {output for node in rows for output in node.output}
-    first = [node for node in nodes if node.op_type == "MatMul" and joined.intersection(node.input)]
-    between = _between_layers(model) if queries else []
-    return sorted({node.name for node in [*normalisation, *masks, *tail, *rows, *first, *resizes, *between]})
+    if not queries:
+        return _names([*normalisation, *_chain_to(nodes, "part_map", ("Cast", "ArgMax", "Resize"))])
+    resizes = [node for node in nodes if node.op_type == "Resize"]
+    return _names([*normalisation, *reached(nodes, queries), *resizes, *_between_layers(model)])
+
+
+def _names(nodes: Iterable[NodeProto]) -> list[str]:
+    return sorted({node.name for node in nodes})
 
 
 def _between_layers(model: ModelProto) -> list[NodeProto]:
