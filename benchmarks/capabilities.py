@@ -43,9 +43,10 @@ TEACHER = {
     "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
     "encoder_feedforward": 16, "decoder_feedforward": 16,
 }  # fmt: skip
-LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.15)}
+LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.3)}
 """Least pixel agreement and largest relative error of queries. INT8 with queries is judged by these alone: the parts of
-an untrained mask classifier are ties."""
+an untrained mask classifier are ties. Its queries move by 5 to 9 % where pixels change by two grey levels, and by 25 %
+in the INT8 of an M2FP on a ResNet-34, the most of all that work; graphs that were wrong moved by up to 290 %."""
 
 Canvases = NDArray[np.uint8]
 
