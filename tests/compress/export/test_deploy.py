@@ -82,7 +82,8 @@ def test_attention_without_guards_is_attention() -> None:
 
 
 def test_part_scores_of_hopeless_masks_are_finite() -> None:
-    queries = M2FPOutput(torch.zeros(1, 2, 4), torch.full((1, 2, 3, 3), -200.0))
+    masks = torch.full((1, 2, 3, 3), -200.0)
+    queries = M2FPOutput(torch.zeros(1, 2, 4), masks, mask_features=masks)
     assert part_scores(queries, 3).isfinite().all()
 
 

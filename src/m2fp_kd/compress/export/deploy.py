@@ -186,9 +186,11 @@ def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:
     Returns:
         (B, P, H/4, W/4).
     """
+    assert queries.mask_features is not None, "a network's own output has its mask features"
     classes = queries.class_logits.float().softmax(-1)[..., :num_parts]
-    masks = queries.mask_logits.float().sigmoid()
-    sums = torch.einsum("bqc,bqhw->bchw", classes, masks)
+    masks = queries.mask_logits.float().flatten(2).sigmoid()
+    # The exporter follows sizes back to the mask features, but not to the mask logits, which were flat before.
+    sums = (classes.transpose(1, 2) @ masks).unflatten(2, queries.mask_features.shape[-2:])
     return sums.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
