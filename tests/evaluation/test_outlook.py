@@ -42,6 +42,8 @@ def test_with_vnni_and_bf16_both_are_native() -> None:
     said = " ".join(outlook(_cpu("AVX2", "AVX-512 VNNI", "AMX BF16")))
     assert "INT8 is native (AVX-512 VNNI)" in said and "bf16 is native (AMX BF16)" in said
     assert "overflow" not in said and "emulated" not in said
+    assert "with AMX" not in said
+    assert "with AMX" in " ".join(outlook(_cpu("AVX2", "AMX INT8")))
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torchscript", "program"])

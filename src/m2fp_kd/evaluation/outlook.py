@@ -48,6 +48,11 @@ def outlook(cpu: Cpu, engine: str | None = None) -> list[str]:
 def _int8(cpu: Cpu, engine: str | None) -> list[str]:
     if found := _has(cpu, INT8_PRODUCTS):
         lines = [f"INT8 is native ({', '.join(found)}): products are added in 32 bits, the full range is safe"]
+        if "AMX INT8" in found:
+            lines.append(
+                "with AMX, OpenVINO's INT8 was 2.0 times as fast as f32 on a MobileNetV3 student, 6.9 on a ResNet-18 "
+                "one, 2.3 to 3.1 on an M2FP (measured)"
+            )
     else:
         lines = [
             "no VNNI, AVX-VNNI or AMX: pairs of INT8 products are added in 16 bits, which overflow at the full range, "
@@ -70,7 +75,7 @@ def _bf16(cpu: Cpu, engine: str | None) -> list[str]:
         return [f"{engine} computes in f32 here, whatever the CPU has"]
     if found := _has(cpu, BF16_PRODUCTS):
         return [
-            f"bf16 is native ({', '.join(found)}): OpenVINO chooses it where arithmetic is auto, 1.6 to 3 times as "
+            f"bf16 is native ({', '.join(found)}): OpenVINO chooses it where arithmetic is auto, 1.4 to 5 times as "
             "fast as f32 (measured); answers differ slightly, so it is checked as a hop of its own"
         ]
     return ["bf16 is not native: emulated it would be about ten times slower than f32, so f32 is used"]
