@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deploy import Deployable, deployable
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.export.openvino import export_openvino
 from m2fp_kd.compress.export.program import export_program
@@ -43,10 +43,13 @@ TEACHER = {
     "width": 32, "mask_width": 32, "queries": 8, "encoder_layers": 1, "decoder_layers": 1, "heads": 2,
     "encoder_feedforward": 16, "decoder_feedforward": 16,
 }  # fmt: skip
-LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.3)}
+LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.15)}
 """Least pixel agreement and largest relative error of queries. INT8 with queries is judged by these alone: the parts of
-an untrained mask classifier are ties. Its queries move by 5 to 9 % where pixels change by two grey levels, and by 25 %
-in the INT8 of an M2FP on a ResNet-34, the most of all that work; graphs that were wrong moved by up to 290 %."""
+an untrained mask classifier are ties."""
+
+GREY_LEVELS, TIMES = 4, 3
+"""INT8 may also move the queries so many times as far as so many grey levels in the photo move them in PyTorch: some
+untrained M2FPs move by a third in INT8."""
 
 Canvases = NDArray[np.uint8]
 
@@ -58,14 +61,18 @@ class Agreement:
     Attributes:
         pixels: share with the same part, 0..1.
         queries: mean error of class and mask logits relative to their mean size; None where there are none.
+        sensitivity: the same of PyTorch's own answers where the photo's pixels move by up to `GREY_LEVELS`.
     """
 
     pixels: float
     queries: float | None
+    sensitivity: float = 0.0
 
     def within(self, precision: str) -> bool:
         """Whether that is parity."""
         least, most = LIMITS[precision]
+        if precision == "int8":
+            most = max(most, TIMES * self.sensitivity)
         if self.queries is not None and self.queries > most:
             return False
         return self.pixels >= least or (precision == "int8" and self.queries is not None)
@@ -139,17 +146,32 @@ def compare(model: Path, network: nn.Module, card: Card, batches: Iterable[Canva
     engine, expected = open_engine(model, threads=1), deployable(network, card)
     pixels: list[float] = []
     queries: list[float] = []
+    moved: list[float] = []
     for canvases in batches:
-        with torch.inference_mode():
-            wanted = dict(zip(expected.outputs, expected(torch.from_numpy(canvases)), strict=True))
+        wanted = _answers(expected, canvases)
+        shift = np.random.default_rng(0).integers(-GREY_LEVELS, GREY_LEVELS + 1, canvases.shape)
+        beside = _answers(expected, (canvases + shift).clip(0, 255).astype(np.uint8))
         engine(canvases)
         for name, found in engine(canvases).items():
-            truth = wanted[name].numpy()
             if name == "part_map":
-                pixels.append(float((found == truth).mean()))
+                pixels.append(float((found == wanted[name]).mean()))
             else:
-                queries.append(float(np.abs(found - truth).mean() / np.abs(truth).mean()))
-    return Agreement(min(pixels), max(queries, default=None))
+                queries.append(_relative(found, wanted[name]))
+                moved.append(_relative(beside[name], wanted[name]))
+    return Agreement(min(pixels), max(queries, default=None), max(moved, default=0.0))
+
+
+def _answers(network: Deployable, canvases: Canvases) -> dict[str, NDArray]:
+    with torch.inference_mode():
+        return {
+            name: answer.numpy()
+            for name, answer in zip(network.outputs, network(torch.from_numpy(canvases)), strict=True)
+        }
+
+
+def _relative(found: NDArray, truth: NDArray) -> float:
+    """Mean error relative to the mean size."""
+    return float(np.abs(found - truth).mean() / np.abs(truth).mean())
 
 
 def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
