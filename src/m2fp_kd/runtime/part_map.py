@@ -36,7 +36,8 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
 
     row, column = np.nonzero(mixed)
     corners = np.array([rows[row + down] * width + columns[column + right] for down in (0, 1) for right in (0, 1)])
-    between = (WEIGHTS @ part.ravel()[corners] for part in logits)
+    # Not a matrix product, for the reason that `resize` gives.
+    between = (np.einsum("pc,cn->pn", WEIGHTS, part.ravel()[corners]) for part in logits)
     cells = pixels.reshape(height + 1, STRIDE, width + 1, STRIDE).transpose(1, 3, 0, 2)
     cells[:, :, row, column] = _largest(between).reshape(STRIDE, STRIDE, -1)
     # Cells begin at samples, which are the centres of blocks of pixels.
