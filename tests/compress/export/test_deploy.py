@@ -3,15 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2fp_kd.compress.export.deploy import (
-    Deployable,
-    GridSampledAttention,
-    SoftmaxAttention,
-    deployable,
-    part_scores,
-)
+from m2fp_kd.compress.export.deploy import Deployable, deployable, part_scores
 from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.models.attention import Attention, DeformableAttention
+from m2fp_kd.models.attention import DeformableAttention
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from tests.distill.tiny import tiny_m2fp
@@ -53,32 +47,6 @@ def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
     torch.testing.assert_close(mask_logits, expected.mask_logits, atol=1e-4, rtol=0)
     parts = F.interpolate(log_parts(expected, labels.num_parts), scale_factor=4, mode="bilinear").argmax(1)
     assert (part_map == parts).float().mean() > 0.999
-
-
-def test_grid_sampled_attention_is_deformable_attention_off_the_map_too() -> None:
-    torch.manual_seed(0)
-    attention = DeformableAttention(16, 4, 2)
-    for parameter in attention.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    sizes = [(3, 5), (6, 10)]
-    tokens, reference = torch.randn(2, 75, 16), torch.rand(75, 2)
-    with torch.no_grad():
-        attention.sampling_offsets.bias.normal_(std=4)  # far beyond the border of every map
-        expected = attention(tokens, tokens, reference, sizes)
-        found = GridSampledAttention(attention)(tokens, tokens, reference, sizes)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_attention_without_guards_is_attention() -> None:
-    torch.manual_seed(0)
-    attention = Attention(16, 4).eval()
-    queries, keys, values = torch.randn(2, 5, 16), torch.randn(2, 9, 16), torch.randn(2, 9, 16)
-    attend = torch.rand(2, 5, 9) < 0.3
-    attend[..., 0] = True
-    with torch.no_grad():
-        for mask in (None, attend):
-            found = SoftmaxAttention(attention)(queries, keys, values, mask)
-            torch.testing.assert_close(found, attention(queries, keys, values, mask), atol=1e-6, rtol=1e-5)
 
 
 def test_part_scores_of_hopeless_masks_are_finite() -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2fp_kd.models.attention import Attention, DeformableAttention
+from m2fp_kd.compress.export.attention import EXPORTABLE
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
@@ -79,103 +79,6 @@ class M2FPAsStudent(nn.Module):
         """RGB images 0..255 (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
         output = self.network(images, auxiliary=False)
         return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)
-
-
-class GridSampledAttention(nn.Module):
-    """`DeformableAttention`, with the same weights, in operations that every format has: one `grid_sample` a level.
-
-    The original looks its samples up with `embedding_bag`, which is faster in PyTorch, but becomes a loop in ONNX, and
-    a traced table of one size answers wrongly at another. Sums are taken in another order: results agree to 1e-5.
-
-    Tokens lie innermost throughout, as sampling wants them, and linear layers are convolutions of one pixel: OpenVINO
-    takes longer to turn tokens round than to multiply them with the weights, but gives its convolutions either layout.
-    """
-
-    def __init__(self, attention: DeformableAttention) -> None:
-        super().__init__()
-        self.heads, self.levels, self.points = attention.heads, attention.levels, attention.points
-        self.x_offsets = _pointwise(attention.sampling_offsets, slice(0, None, 2))
-        self.y_offsets = _pointwise(attention.sampling_offsets, slice(1, None, 2))
-        self.attention_weights = _pointwise(attention.attention_weights)
-        self.value = _pointwise(attention.value)
-        self.out = attention.out
-
-    def forward(self, query: Tensor, value: Tensor, reference: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        """As `DeformableAttention.forward`."""
-        batch, tokens, _ = query.shape
-        query, value = _as_map(query), _as_map(value)
-        x_offsets, y_offsets, weights, values = (
-            layer(of_tokens).reshape(batch * self.heads, -1, tokens)
-            for layer, of_tokens in (
-                (self.x_offsets, query),
-                (self.y_offsets, query),
-                (self.attention_weights, query),
-                (self.value, value),
-            )
-        )
-        x_offsets, y_offsets, weights = (  # by level
-            of_places.split(self.points, dim=1) for of_places in (x_offsets, y_offsets, weights.softmax(1))
-        )
-        attended: Tensor | None = None  # not zeros: the ONNX exporter would take their batch for a constant
-        maps = values.split([rows * columns for rows, columns in sizes], dim=2)
-        for level, (rows, columns) in enumerate(sizes):
-            x = reference[:, 0] + x_offsets[level] / columns
-            y = reference[:, 1] + y_offsets[level] / rows
-            grid = 2 * torch.stack([x, y], dim=-1) - 1  # grid_sample counts places from -1 to 1
-            samples = F.grid_sample(maps[level].unflatten(2, (rows, columns)), grid, align_corners=False)
-            of_level = (samples * weights[level].unsqueeze(1)).sum(2)
-            attended = of_level if attended is None else attended + of_level
-        assert attended is not None, "attention needs a level"
-        return self.out(attended.view(batch, -1, tokens).transpose(1, 2))
-
-
-def _as_map(tokens: Tensor) -> Tensor:
-    """(B, S, D) tokens as a map of one column, (B, D, S, 1)."""
-    return tokens.unsqueeze(2).permute(0, 3, 1, 2)
-
-
-def _pointwise(layer: nn.Linear, rows: slice = slice(None)) -> nn.Conv2d:
-    """A linear layer, or the part of it that gives some of its outputs, as a convolution."""
-    weight, bias = layer.weight.detach()[rows], layer.bias.detach()[rows]
-    convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
-    convolution.weight, convolution.bias = nn.Parameter(weight[:, :, None, None]), nn.Parameter(bias)
-    return convolution
-
-
-class SoftmaxAttention(nn.Module):
-    """`Attention`, with the same weights, without the guards that `scaled_dot_product_attention` exports with.
-
-    They are for rows that may look nowhere, which M2FP's masks do not have (`attended`), and cost three passes over
-    every score. Keys and values come from convolutions, as in `GridSampledAttention`. Heads follow one another: the
-    scores of one stay in the cache.
-    """
-
-    def __init__(self, attention: Attention) -> None:
-        super().__init__()
-        self.heads = attention.heads
-        self.query, self.out = attention.query, attention.out
-        self.key, self.value = _pointwise(attention.key), _pointwise(attention.value)
-
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, attend: Tensor | None = None) -> Tensor:
-        """As `Attention.forward`."""
-        queries = self.query(query).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        keys, values = (
-            layer(_as_map(tokens)).flatten(2).unflatten(1, (self.heads, -1))
-            for layer, tokens in ((self.key, key), (self.value, value))
-        )
-        queries = queries * queries.shape[-1] ** -0.5
-        hidden = None if attend is None else ~attend
-        attended = []
-        for head in range(self.heads):
-            scores = queries[:, head] @ keys[:, head]
-            if hidden is not None:
-                scores = scores.masked_fill(hidden, -torch.inf)
-            attended.append(scores.softmax(-1) @ values[:, head].transpose(1, 2))
-        return self.out(torch.cat(attended, dim=-1))
-
-
-EXPORTABLE = {DeformableAttention: GridSampledAttention, Attention: SoftmaxAttention}
-"""What layers are replaced by."""
 
 
 def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:
