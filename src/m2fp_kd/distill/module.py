@@ -94,7 +94,7 @@ class Distillation(pl.LightningModule):
     def forward(self, images: Tensor) -> StudentOutput:
         """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
         images = images.float().contiguous(memory_format=torch.channels_last)
-        with DepthwiseInFloat32() if images.device.type == "cpu" else nullcontext():
+        with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
             return as_student_output(self.student(images), self.labels.num_parts)
 
     def loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
