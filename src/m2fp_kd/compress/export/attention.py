@@ -72,8 +72,7 @@ class SoftmaxAttention(nn.Module):
     """`Attention`, with the same weights, without the guards that `scaled_dot_product_attention` exports with.
 
     They are for rows that may look nowhere, which M2FP's masks do not have (`attended`), and cost three passes over
-    every score. Keys and values come from convolutions, as in `GridSampledAttention`. Heads follow one another: the
-    scores of one stay in the cache.
+    every score. Keys and values come from convolutions, as in `GridSampledAttention`.
     """
 
     def __init__(self, attention: Attention) -> None:
@@ -89,15 +88,11 @@ class SoftmaxAttention(nn.Module):
             layer(_as_map(tokens)).flatten(2).unflatten(1, (self.heads, -1))
             for layer, tokens in ((self.key, key), (self.value, value))
         )
-        queries = queries * queries.shape[-1] ** -0.5
-        hidden = None if attend is None else ~attend
-        attended = []
-        for head in range(self.heads):
-            scores = queries[:, head] @ keys[:, head]
-            if hidden is not None:
-                scores = scores.masked_fill(hidden, -torch.inf)
-            attended.append(scores.softmax(-1) @ values[:, head].transpose(1, 2))
-        return self.out(torch.cat(attended, dim=-1))
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys
+        if attend is not None:
+            scores = scores.masked_fill(~attend.unsqueeze(1), -torch.inf)
+        attended = scores.softmax(-1) @ values.transpose(2, 3)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
 EXPORTABLE = {DeformableAttention: GridSampledAttention, Attention: SoftmaxAttention}

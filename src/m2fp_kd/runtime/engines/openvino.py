@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,6 +15,13 @@ from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 # The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same
 # time, each would wait for the other for ever: one holds the interpreter's lock, the other the set-up's.
 openvino.Type.u8.to_dtype()
+
+SIZES_KEPT = 8
+"""INT8 models of dynamic size are compiled for each size of canvas anew; this many are kept, those used last.
+
+Compiled once for all sizes they answer wrongly on CPUs with AMX (a ShuffleNetV2's masks by 18 %), or crash the process
+(openvinotoolkit/openvino#37577). For one size they are also a tenth to a fifth faster.
+"""
 
 
 def load(
@@ -30,12 +37,25 @@ def load(
     if keep and (folder := compiled_folder(path)):
         settings["CACHE_DIR"] = str(folder)
     wanted = _Wanted.all_of(path) if outputs is None else _Wanted.some_of(path, outputs)
-    compiled = _core().compile_model(wanted.model, "CPU", settings)
-    idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-    for _ in range(streams):
-        idle.put(compiled.create_infer_request())
+
+    @lru_cache(SIZES_KEPT)
+    def requests(shape: tuple[int, ...] | None) -> SimpleQueue[openvino.InferRequest]:
+        model = wanted.model
+        if shape:
+            model = model.clone()
+            model.reshape(shape)
+        compiled = _core().compile_model(model, "CPU", settings)
+        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        for _ in range(streams):
+            idle.put(compiled.create_infer_request())
+        return idle
+
+    one_by_one = wanted.model.is_dynamic() and _is_int8(wanted.model)
+    if not one_by_one:
+        requests(None)
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        idle = requests(images.shape if one_by_one else None)
         request = idle.get()
         try:
             results = request.infer({0: images}, share_inputs=True)
@@ -44,8 +64,8 @@ def load(
             idle.put(request)
         return said | {name: np.log(said[name]) for name in wanted.logarithms}
 
-    ran_in = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-    batch = compiled.input(0).partial_shape[0]
+    ran_in = arithmetic if arithmetic == "f32" else _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+    batch = wanted.model.input(0).partial_shape[0]
     return Engine("openvino", ran_in, wanted.names, run, batch.get_length() if batch.is_static else None)
 
 
@@ -73,19 +93,24 @@ class _Wanted:
     def some_of(cls, path: Path, outputs: Sequence[str]) -> "_Wanted":
         """Some outputs, as fast as they can be had.
 
-        Where all sizes but the batch are fixed, the batch becomes one photo: that is a tenth to a fifth faster, and
-        more photos in a call are not. A logarithm at the end is left to NumPy, which takes a fifth of the time.
+        Where all sizes but the batch are fixed, and in INT8 (see `SIZES_KEPT`), the batch becomes one photo: that is a
+        tenth to a fifth faster, and more photos in a call are not. A logarithm at the end is left to NumPy, which takes
+        a fifth of the time.
         """
         model = _core().read_model(path)
         names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
         batch, *sides = model.input(0).partial_shape
-        if batch.is_dynamic and all(side.is_static for side in sides):
-            model.reshape([1, *(side.get_length() for side in sides)])
+        if batch.is_dynamic and (all(side.is_static for side in sides) or _is_int8(model)):
+            model.reshape([1, *sides])
         ends = {name: model.output(name).node.input_value(0) for name in names}
         logarithms = tuple(name for name, end in ends.items() if end.node.get_type_name() == "Log")
         ends |= {name: ends[name].node.input_value(0) for name in logarithms}
         results = [openvino.opset13.result(end) for end in ends.values()]
         return cls(openvino.Model(results, model.get_parameters()), names, logarithms)
+
+
+def _is_int8(model: openvino.Model) -> bool:
+    return any(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
 
 
 def metadata(path: Path, key: str) -> str | None:
