@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from m2fp_kd.runtime.engines import compiled, open_engine
-from m2fp_kd.runtime.engines.compiled import compiled_folder
+from m2fp_kd.runtime.engines.compiled import compiled_folder, read_compiled
 from m2fp_kd.runtime.parser import Parser
 
 pytest.importorskip("openvino")
@@ -50,14 +50,16 @@ def test_a_model_overwritten_in_place_is_another_model(artefact, cache):
     np.testing.assert_array_equal(parse(model), IMAGES.argmin(axis=3))
 
 
-def test_a_broken_compiled_model_is_compiled_again(artefact, cache):
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: content[::-1]])
+def test_a_broken_compiled_model_is_compiled_again(artefact, cache, damage):
     model = artefact() / "model.onnx"
     parse(model)
     (file,) = compiled_files(cache)
     content = file.read_bytes()
     file.chmod(0o600)
-    file.write_bytes(content[: len(content) // 2])
+    file.write_bytes(damage(content))
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
+    assert read_compiled(file) is not None
 
 
 def test_without_a_cache_a_model_runs_all_the_same(artefact, cache):

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 import numpy as np
 import openvino
 
-from m2fp_kd.runtime.engines.compiled import compiled_folder
+from m2fp_kd.runtime.engines.compiled import compiled_file, compiled_folder, read_compiled, write_compiled
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
 # The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same
@@ -34,8 +34,7 @@ def load(
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
         settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
-    if keep and (folder := compiled_folder(path)):
-        settings["CACHE_DIR"] = str(folder)
+    folder = compiled_folder(path) if keep else None
     wanted = _Wanted.all_of(path) if outputs is None else _Wanted.some_of(path, outputs)
 
     @lru_cache(SIZES_KEPT)
@@ -44,7 +43,7 @@ def load(
         if shape:
             model = model.clone()
             model.reshape(shape)
-        compiled = _core().compile_model(model, "CPU", settings)
+        compiled = _compile(model, settings, folder)
         idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for _ in range(streams):
             idle.put(compiled.create_infer_request())
@@ -107,6 +106,19 @@ class _Wanted:
         ends |= {name: ends[name].node.input_value(0) for name in logarithms}
         results = [openvino.opset13.result(end) for end in ends.values()]
         return cls(openvino.Model(results, model.get_parameters()), names, logarithms)
+
+
+def _compile(model: openvino.Model, settings: dict[str, object], folder: Path | None) -> openvino.CompiledModel:
+    """Compile a model, or take what is kept of it in a folder."""
+    if folder is None:
+        return _core().compile_model(model, "CPU", settings)
+    sizes, outputs = model.input(0).partial_shape.to_string(), [output.any_name for output in model.outputs]
+    file = compiled_file(folder, settings | {"version": openvino.__version__, "sizes": sizes, "outputs": outputs})
+    if (kept := read_compiled(file)) is not None:
+        return _core().import_model(kept, "CPU", settings)
+    compiled = _core().compile_model(model, "CPU", settings)
+    write_compiled(file, compiled.export_model().getvalue())
+    return compiled
 
 
 def _is_int8(model: openvino.Model) -> bool:
