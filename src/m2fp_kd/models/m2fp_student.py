@@ -31,8 +31,8 @@ class M2FPStudent(nn.Module):
         num_parts: int,
         has_human: bool,
         width: int = 128,
-        queries: int = 100,
-        layers: int = 3,
+        queries: int = 50,
+        layers: int = 2,
         heads: int = 8,
     ) -> None:
         super().__init__()

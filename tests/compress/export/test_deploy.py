@@ -3,9 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2fp_kd.compress.export.deploy import Deployable, deployable, part_scores
+from m2fp_kd.compress.export.deploy import Deployable, NormaliseCanvases, deployable, part_scores
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.attention import DeformableAttention
+from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
 from m2fp_kd.runtime.artefact import Card
 from tests.distill.tiny import tiny_m2fp
@@ -20,15 +21,23 @@ class _Slope(nn.Module):
 
 
 def test_part_map_is_the_argmax_of_upsampled_logits() -> None:
-    part_map, _ = Deployable(_Slope(), "fpn")(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
+    part_map, _ = Deployable(nn.Identity(), _Slope(), "fpn")(torch.zeros(2, 16, 16, 3, dtype=torch.uint8))
     assert part_map.dtype == torch.uint8
     assert part_map.shape == (2, 16, 16)
     assert part_map[1, 5].tolist() == [0] * 8 + [1] * 8
 
 
+def test_canvases_are_normalised_as_images_are() -> None:
+    canvases = torch.randint(0, 256, (2, 8, 12, 3), dtype=torch.uint8)
+    normalise = Normalise()
+    normalised = NormaliseCanvases(normalise)(canvases).permute(0, 3, 1, 2)
+    assert torch.equal(normalised, normalise(canvases.permute(0, 3, 1, 2)))
+    assert normalised.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_unknown_head_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="fpn, m2fp"):
-        Deployable(_Slope(), "unet")
+        Deployable(nn.Identity(), _Slope(), "unet")
 
 
 @torch.inference_mode()

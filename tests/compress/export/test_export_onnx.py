@@ -29,7 +29,7 @@ def _canvases(batch: int, height: int = 64, width: int = 64) -> np.ndarray:
 
 def _network_outputs(student: nn.Module, head: str, canvases: np.ndarray) -> list[np.ndarray]:
     with torch.inference_mode():
-        return [output.numpy() for output in Deployable(student, head)(torch.from_numpy(canvases))]
+        return [output.numpy() for output in Deployable(nn.Identity(), student, head)(torch.from_numpy(canvases))]
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])

@@ -173,7 +173,11 @@ def test_training_rounds_the_layers_that_the_file_quantises(tmp_path: Path) -> N
     constants = {tensor.name for tensor in model.graph.initializer}
     dequantised = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
     weights = {name for name, node in dequantised.items() if node.input[0] in constants}
-    carried = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type in ("Reshape", "Transpose")}
+    carried = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type in ("Reshape", "Transpose", "Unsqueeze")
+    }
 
     def reads_int8(tensor: str) -> bool:
         return tensor in dequantised or (tensor in carried and reads_int8(carried[tensor]))

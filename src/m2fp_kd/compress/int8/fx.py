@@ -55,19 +55,19 @@ def quantise_fx(
     """
     geometry = Geometry(**card.geometry)
     require(Cell("torchscript", "int8", kind_of(student, card), geometry.fixed))
-    images = [torch.from_numpy(image) for image in single_images(canvases)]
     module = fuse(deployable(student, card))
+    images = [module.normalise(torch.from_numpy(image)).permute(0, 3, 1, 2) for image in single_images(canvases)]
     module.student = _Quantised(quantised_logits(module.student, images, reduced_range(cpu or describe_cpu())))
     write_torchscript(module, example_canvases(geometry), path, card)
 
 
 @torch.no_grad()
-def quantised_logits(student: nn.Module, images: Iterable[Tensor], reduce_range: bool) -> GraphModule:
-    """An INT8 module from uint8 images (N, 3, H, W) to part logits.
+def quantised_logits(student: nn.Module, images: list[Tensor], reduce_range: bool) -> GraphModule:
+    """An INT8 module from normalised images (N, 3, H, W) to part logits.
 
     Args:
-        student: fused, in eval mode.
-        images: canvases of one photo each, uint8 (1, h, w, 3).
+        student: fused, in eval mode, as in `Deployable`.
+        images: normalised ones to calibrate on, (1, 3, h, w).
         reduce_range: spread activations over 0..127 instead of 0..255.
     """
     with _deprecated():
@@ -81,10 +81,9 @@ def quantised_logits(student: nn.Module, images: Iterable[Tensor], reduce_range:
         mapping.set_global(QConfig(activations, default_per_channel_weight_observer))
         mapping.set_module_name("student.classifier", None)  # eight bits of a logit are ties at a part's border
         leaves = PrepareCustomConfig().set_non_traceable_module_classes([Conv2dSame])
-        batches = [image.permute(0, 3, 1, 2) for image in images]
-        observed = prepare_fx(_traced(_Logits(student)), mapping, (batches[0],), leaves)
-        for batch in batches:
-            observed(batch)
+        observed = prepare_fx(_traced(_Logits(student)), mapping, (images[0],), leaves)
+        for image in images:
+            observed(image)
         return convert_fx(observed)
 
 
