@@ -3,7 +3,7 @@
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
     python benchmarks/at_size.py resnet101 --size 512 --out DIR     an M2FP as published, untrained
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
-    python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 3 --queries 100 --out DIR    with a heavier head
+    python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 3 --out DIR    with a heavier head
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
 Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
@@ -60,7 +60,7 @@ def main() -> None:
     )
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
     command.add_argument("--layers", type=int, default=2, help="of an untrained m2fp student's decoder")
-    command.add_argument("--queries", type=int, default=50, help="of an untrained m2fp student")
+    command.add_argument("--queries", type=int, default=100, help="of an untrained m2fp student")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
     command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
     command.add_argument("--pytorch", action="store_true", help="TorchScript and torch.export as well")

@@ -86,7 +86,8 @@ def test_temperature_must_be_positive() -> None:
 
 
 def test_a_read_out_trains_with_the_objective() -> None:
-    objective = Objective({"pixel": PixelParts(LABELS, width=8)}, {"pixel": 1.0})
+    objective = Objective({"pixel": PixelParts(LABELS)}, {"pixel": 1.0})
+    objective.connect(student_channels=8, teacher_channels=None)
     features = torch.randn(2, 8, 4, 4, requires_grad=True)
     total, _ = objective(StudentOutput(output().part_logits, features=features), batch(), None)
     total.backward()

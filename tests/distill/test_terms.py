@@ -88,8 +88,9 @@ def test_matched_masks_reach_queries_and_pixels_reach_features() -> None:
     seen = StudentOutput(torch.zeros(2, 20, 16, 16), queries=output, features=output.mask_features)
     for term, reached in (
         (MatchedMasks(CIHP, num_points=64), "transformer_decoder"),
-        (PixelParts(CIHP, width=32), "pixel_decoder"),
+        (PixelParts(CIHP), "pixel_decoder"),
     ):
+        term.connect(output.mask_features.shape[1], None)
         network.zero_grad()
         term(seen, batch, None).backward(retain_graph=True)
         touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None and p.grad.any()}
@@ -124,7 +125,7 @@ def test_matched_masks_take_the_ids_that_the_batch_has(ids: tuple[str, ...]) -> 
 
 
 TERMS = [
-    SoftParts(PPP), HardParts(PPP), SoftJaccard(PPP), MatchedMasks(PPP, num_points=32), PixelParts(PPP, width=6),
+    SoftParts(PPP), HardParts(PPP), SoftJaccard(PPP), MatchedMasks(PPP, num_points=32), PixelParts(PPP),
     ChannelMaps(PPP), PartRelations(PPP), EdgesAndBodies(PPP), CrossImage(PPP), FeatureHints(PPP), PairedQueries(PPP),
 ]  # fmt: skip
 
@@ -132,6 +133,7 @@ TERMS = [
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
 def test_a_term_needs_what_it_says_and_no_more(term: Term) -> None:
     torch.manual_seed(1)
+    term.connect(student_channels=6, teacher_channels=6)
     logits, student_features = torch.zeros(1, 7, 4, 4), torch.randn(1, 6, 4, 4)
     parts = labels_of(torch.arange(16).expand(1, 16, 16) // 3)
     log_parts, features = torch.randn(1, 7, 4, 4).log_softmax(dim=1), torch.randn(1, 6, 4, 4)
@@ -160,7 +162,8 @@ def test_a_term_needs_what_it_says_and_no_more(term: Term) -> None:
 @pytest.mark.parametrize("kind", [HardParts, SoftJaccard, PixelParts])
 def test_the_label_sets_own_ignored_value_is_left_out(kind: type[Term]) -> None:
     torch.manual_seed(0)
-    term = kind(replace(PPP, ignore_index=99), **({"width": 7} if kind is PixelParts else {}))
+    term = kind(replace(PPP, ignore_index=99))
+    term.connect(student_channels=7, teacher_channels=None)
     logits, parts = torch.randn(1, 7, 16, 16, requires_grad=True), torch.randint(0, 7, (1, 16, 16))
     parts[:, 8:] = 99
     loss = term(StudentOutput(logits, features=logits), labels_of(parts), None)

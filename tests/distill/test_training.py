@@ -127,10 +127,7 @@ def test_a_recipe_trains(composed: Composer, recipe: str, teacher: str, student:
 def test_all_terms_together_under_bfloat16(composed: Composer) -> None:
     terms = ",".join(["ce", "jaccard", "pixel", *CACHED_TERMS, *LIVE_TERMS])
     certainty = [f"distill.terms.{name}.term.confidence=entropy" for name in ("kl", "boundary")]
-    pixel = "distill.terms.pixel.term.width=16"
-    module, batch = build(
-        composed("live", f"distill/term@distill.terms=[{terms}]", *certainty, pixel, *STUDENTS["m2fp"])
-    )
+    module, batch = build(composed("live", f"distill/term@distill.terms=[{terms}]", *certainty, *STUDENTS["m2fp"]))
     with torch.autocast("cpu", torch.bfloat16):
         loss, values = module.loss(batch)
     loss.backward()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from m2fp_kd.runtime.engines import compiled, open_engine
-from m2fp_kd.runtime.engines.compiled import compiled_folder, read_compiled
+from m2fp_kd.runtime.engines.compiled import compiled_file, read_compiled, write_compiled
 from m2fp_kd.runtime.parser import Parser
 
 pytest.importorskip("openvino")
@@ -22,7 +22,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def compiled_files(cache):
-    return {file: file.stat().st_mtime_ns for file in cache.rglob("*.blob")}
+    return {file: file.read_bytes() for file in cache.rglob("*.blob")}
 
 
 def parse(model):
@@ -50,22 +50,39 @@ def test_a_model_overwritten_in_place_is_another_model(artefact, cache):
     np.testing.assert_array_equal(parse(model), IMAGES.argmin(axis=3))
 
 
+def test_every_choice_of_outputs_threads_and_arithmetic_is_kept_apart(people_artefact, cache):
+    model = people_artefact / "model.onnx"
+    choices = [{"threads": 1}, {"threads": 2}, {"outputs": ["part_map"]}, {"arithmetic": "auto"}]
+    for count, choice in enumerate(choices, 1):
+        for _ in range(2):
+            engine = open_engine(model, "openvino", keep=True, **choice)
+            np.testing.assert_array_equal(engine(IMAGES[:1])["part_map"], IMAGES[:1].argmax(axis=3))
+            assert len(compiled_files(cache)) == count
+
+
 @pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: content[::-1]])
 def test_a_broken_compiled_model_is_compiled_again(artefact, cache, damage):
     model = artefact() / "model.onnx"
     parse(model)
     (file,) = compiled_files(cache)
-    content = file.read_bytes()
-    file.chmod(0o600)
-    file.write_bytes(damage(content))
+    file.write_bytes(damage(file.read_bytes()))
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
     assert read_compiled(file) is not None
+
+
+def test_what_openvino_does_not_take_is_compiled_again(artefact, cache):
+    model = artefact() / "model.onnx"
+    parse(model)
+    (file,) = compiled_files(cache)
+    write_compiled(file, b"of another version")
+    np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
+    assert read_compiled(file) != b"of another version"
 
 
 def test_without_a_cache_a_model_runs_all_the_same(artefact, cache):
     cache.write_text("a file where the folder should be")
     model = artefact() / "model.onnx"
-    assert compiled_folder(model) is None
+    assert compiled_file(model, {}) is None
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
 
 
@@ -74,7 +91,7 @@ def test_a_folder_that_another_process_takes_away_does_no_harm(artefact, cache, 
         raise FileNotFoundError(root)
 
     monkeypatch.setattr(compiled, "_make_room", gone)
-    assert compiled_folder(artefact() / "model.onnx") is None
+    assert compiled_file(artefact() / "model.onnx", {}) is None
 
 
 def test_models_that_are_tried_once_are_not_kept(artefact, cache):
@@ -83,13 +100,14 @@ def test_models_that_are_tried_once_are_not_kept(artefact, cache):
     assert not cache.exists()
 
 
-def test_the_models_used_longest_ago_make_room(tmp_path, cache, monkeypatch):
+def test_the_files_used_longest_ago_make_room(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(compiled, "KEPT", 2)
-    folders = []
-    for index, name in enumerate(["a", "b", "a", "c"]):
-        model = tmp_path / f"{name}.onnx"
-        model.write_text(name)
-        folders.append(compiled_folder(model))
-        os.utime(folders[-1], (index, index))
-    left = set((cache / "m2fp-kd" / "openvino").iterdir())
-    assert left == {folders[2], folders[3]}
+    model = tmp_path / "model.onnx"
+    model.write_text("a model")
+    files = [compiled_file(model, {"threads": threads}) for threads in range(3)]
+    for index, file in enumerate(files):
+        write_compiled(file, b"compiled")
+        os.utime(file, (index, index))
+    assert read_compiled(files[0]) == b"compiled"
+    compiled_file(model, {})
+    assert set(compiled_files(cache)) == {files[0], files[2]}

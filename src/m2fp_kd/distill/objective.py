@@ -38,7 +38,7 @@ class Term(nn.Module):
 
     needs: frozenset[str] = frozenset()
 
-    def connect(self, student_channels: int, teacher_channels: int) -> None:
+    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
         """Make what depends on how many channels student's and teacher's features have; once, before training."""
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
@@ -93,8 +93,8 @@ class Objective(nn.Module):
         needed = frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
         return not all(name.startswith("student.") for name in needed)
 
-    def connect(self, student_channels: int, teacher_channels: int) -> None:
-        """Let the terms make what depends on how many channels student's and teacher's features have."""
+    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
+        """Let the terms make what depends on how many channels student's and teacher's features have, if it has any."""
         for term in self.terms.values():
             term.connect(student_channels, teacher_channels)  # type: ignore[operator]
 

@@ -176,7 +176,7 @@ def measure_callable(
     if not photos or runs < 1:
         raise ValueError("measuring needs at least one photo and one run")
     sizes = sorted({"x".join(map(str, photo.shape[:2])) for photo in photos})
-    _time_calls(parse, photos, WARM_UP, seconds)
+    _time_calls(parse, photos, max(WARM_UP, len(photos)), seconds)  # some engines prepare for each size of photo
     times = _time_calls(parse, photos, runs, seconds)
     p50, p95 = np.percentile(times, [50, 95]).tolist()
     shown = f"{', '.join(sizes[:3])}{', ...' if len(sizes) > 3 else ''}"

@@ -73,8 +73,9 @@ def build_module(
     example = example_output(network, datamodule.labels.num_parts)
     gives = frozenset(name for name in ("queries", "features") if getattr(example, name) is not None)
     objective.check(teacher.gives if teacher is not None else frozenset(), gives)
-    if isinstance(teacher, LiveTeacher) and example.features is not None:
-        objective.connect(example.features.shape[1], teacher.channels)
+    if example.features is not None:
+        channels = teacher.channels if isinstance(teacher, LiveTeacher) else None
+        objective.connect(example.features.shape[1], channels)
     return Distillation(
         student=network,
         objective=objective,

@@ -26,7 +26,8 @@ class NormaliseCanvases(nn.Module):
     """`Normalise`, with the same statistics, for canvases, whose colours lie innermost.
 
     Before images are turned to planes OpenVINO need not turn them at all, for its convolutions want colours innermost
-    too; and by whole rows it is not done three values at a time. A MobileNetV3 student gains 2 to 7 % of its time.
+    too; and by whole rows it is not done three values at a time. A MobileNetV3 student gains 2 to 7 % of its time in
+    OpenVINO.
     """
 
     mean: Tensor
@@ -54,7 +55,7 @@ class Deployable(nn.Module):
 
     Args:
         normalise: maps canvases to what the student takes.
-        student: maps images (N, 3, H, W) to a `StudentOutput`.
+        student: maps normalised images (N, 3, H, W) to a `StudentOutput`.
         head: a key of `OUTPUTS`.
     """
 
@@ -101,7 +102,7 @@ class M2FPAsStudent(nn.Module):
         self.num_parts = num_parts
 
     def forward(self, images: Tensor) -> StudentOutput:
-        """RGB images 0..255 (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
+        """Normalised images (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
         output = self.network(images, auxiliary=False)
         return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Tracer
 
 from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import deployable, example_canvases
+from m2fp_kd.compress.export.deploy import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torchscript import write_torchscript
 from m2fp_kd.compress.int8.static import single_images
@@ -56,18 +56,18 @@ def quantise_fx(
     geometry = Geometry(**card.geometry)
     require(Cell("torchscript", "int8", kind_of(student, card), geometry.fixed))
     module = fuse(deployable(student, card))
-    images = [module.normalise(torch.from_numpy(image)).permute(0, 3, 1, 2) for image in single_images(canvases)]
-    module.student = _Quantised(quantised_logits(module.student, images, reduced_range(cpu or describe_cpu())))
+    calibration = [torch.from_numpy(canvas) for canvas in single_images(canvases)]
+    module.student = _Quantised(quantised_logits(module, calibration, reduced_range(cpu or describe_cpu())))
     write_torchscript(module, example_canvases(geometry), path, card)
 
 
 @torch.no_grad()
-def quantised_logits(student: nn.Module, images: list[Tensor], reduce_range: bool) -> GraphModule:
+def quantised_logits(network: Deployable, canvases: list[Tensor], reduce_range: bool) -> GraphModule:
     """An INT8 module from normalised images (N, 3, H, W) to part logits.
 
     Args:
-        student: fused, in eval mode, as in `Deployable`.
-        images: normalised ones to calibrate on, (1, 3, h, w).
+        network: its student is fused.
+        canvases: to calibrate on, of one photo each, uint8 (1, h, w, 3).
         reduce_range: spread activations over 0..127 instead of 0..255.
     """
     with _deprecated():
@@ -81,9 +81,10 @@ def quantised_logits(student: nn.Module, images: list[Tensor], reduce_range: boo
         mapping.set_global(QConfig(activations, default_per_channel_weight_observer))
         mapping.set_module_name("student.classifier", None)  # eight bits of a logit are ties at a part's border
         leaves = PrepareCustomConfig().set_non_traceable_module_classes([Conv2dSame])
-        observed = prepare_fx(_traced(_Logits(student)), mapping, (images[0],), leaves)
-        for image in images:
-            observed(image)
+        example = network.normalise(canvases[0]).permute(0, 3, 1, 2)
+        observed = prepare_fx(_traced(_Logits(network.student)), mapping, (example,), leaves)
+        for canvas in canvases:
+            observed(network.normalise(canvas).permute(0, 3, 1, 2))
         return convert_fx(observed)
 
 

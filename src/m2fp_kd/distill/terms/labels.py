@@ -64,10 +64,14 @@ class PixelParts(Term):
 
     needs = frozenset({"student.features"})
 
-    def __init__(self, labels: LabelSet, width: int = 256) -> None:
+    def __init__(self, labels: LabelSet) -> None:
         super().__init__()
+        self.num_parts = labels.num_parts
         self.ignore_index = labels.ignore_index
-        self.read_out = nn.Conv2d(width, labels.num_parts, kernel_size=1)
+        self.read_out: nn.Module = nn.Identity()
+
+    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
+        self.read_out = nn.Conv2d(student_channels, self.num_parts, kernel_size=1)
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
         features = output.features

@@ -28,7 +28,8 @@ class FeatureHints(Term):
         self.along: Along = along
         self.projection: nn.Module = nn.Identity()
 
-    def connect(self, student_channels: int, teacher_channels: int) -> None:
+    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
+        assert teacher_channels is not None, "Objective.check has seen to it"
         self.projection = nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:

@@ -47,7 +47,8 @@ def open_engine(
         outputs: names of the outputs to compute; None for all.
         keep: keep what OpenVINO compiles in the user's cache, for models that will be loaded again.
         streams: calls that run at the same time, made from as many threads, each in `threads` threads. They share one
-            copy of the weights. PyTorch runs one call after the other, in as many threads as all of them had.
+            copy of the weights (for each size, where a model is compiled for each). PyTorch runs one call after the
+            other, in as many threads as all of them had.
 
     Raises:
         EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.

@@ -1,26 +1,29 @@
 """OpenVINO runs `.onnx` files and its own `.xml` with `.bin`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 import openvino
 
-from m2fp_kd.runtime.engines.compiled import compiled_file, compiled_folder, read_compiled, write_compiled
+from m2fp_kd.runtime.engines.compiled import compiled_file, read_compiled, write_compiled
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
 # The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same
 # time, each would wait for the other for ever: one holds the interpreter's lock, the other the set-up's.
 openvino.Type.u8.to_dtype()
 
-SIZES_KEPT = 8
-"""INT8 models of dynamic size are compiled for each size of canvas anew; this many are kept, those used last.
+SIZES_KEPT = 32
+"""INT8 models of dynamic size are compiled for each size of canvas and batch anew; this many are kept, those used last.
 
-Compiled once for all sizes they answer wrongly on CPUs with AMX (a ShuffleNetV2's masks by 18 %), or crash the process
-(openvinotoolkit/openvino#37577). For one size they are also a tenth to a fifth faster.
+It is as many as there are canvases of 512 pixels. Compiled once for all sizes such models answer wrongly on CPUs with
+AMX (a ShuffleNetV2's masks by 18 %), or crash the process (openvinotoolkit/openvino#37577). For one size they are also
+a tenth to a fifth faster.
 """
 
 
@@ -34,7 +37,6 @@ def load(
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
         settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
-    folder = compiled_folder(path) if keep else None
     wanted = _Wanted.all_of(path) if outputs is None else _Wanted.some_of(path, outputs)
 
     @lru_cache(SIZES_KEPT)
@@ -43,22 +45,23 @@ def load(
         if shape:
             model = model.clone()
             model.reshape(shape)
-        compiled = _compile(model, settings, folder)
+        compiled = _compile(model, settings, path if keep else None)
         idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for _ in range(streams):
             idle.put(compiled.create_infer_request())
         return idle
 
-    one_by_one = wanted.model.is_dynamic() and _is_int8(wanted.model)
-    if not one_by_one:
+    size_by_size = wanted.model.is_dynamic() and _is_int8(wanted.model)
+    if not size_by_size:
         requests(None)
+    compiling = Lock()  # several threads may meet a new size at the same time
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        idle = requests(images.shape if one_by_one else None)
+        with compiling:
+            idle = requests(images.shape if size_by_size else None)
         request = idle.get()
         try:
-            results = request.infer({0: images}, share_inputs=True)
-            said = {name: results[index] for index, name in enumerate(wanted.names)}
+            said = dict(zip(wanted.names, _infer(request, images), strict=True))
         finally:
             idle.put(request)
         return said | {name: np.log(said[name]) for name in wanted.logarithms}
@@ -108,17 +111,37 @@ class _Wanted:
         return cls(openvino.Model(results, model.get_parameters()), names, logarithms)
 
 
-def _compile(model: openvino.Model, settings: dict[str, object], folder: Path | None) -> openvino.CompiledModel:
-    """Compile a model, or take what is kept of it in a folder."""
-    if folder is None:
-        return _core().compile_model(model, "CPU", settings)
-    sizes, outputs = model.input(0).partial_shape.to_string(), [output.any_name for output in model.outputs]
-    file = compiled_file(folder, settings | {"version": openvino.__version__, "sizes": sizes, "outputs": outputs})
-    if (kept := read_compiled(file)) is not None:
-        return _core().import_model(kept, "CPU", settings)
+def _compile(model: openvino.Model, settings: dict[str, object], keep: Path | None) -> openvino.CompiledModel:
+    """Compile a model, or take what is kept of the file that it comes from."""
+    made_with = settings | {
+        "version": openvino.__version__,
+        "cpu": _core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "arithmetics": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "sizes": model.input(0).partial_shape.to_string(),
+        "outputs": [output.any_name for output in model.outputs],
+    }
+    file = compiled_file(keep, made_with) if keep else None
+    if file and (kept := read_compiled(file)) is not None:
+        with suppress(RuntimeError):  # OpenVINO does not take it: it is made anew
+            return _core().import_model(kept, "CPU", settings)
     compiled = _core().compile_model(model, "CPU", settings)
-    write_compiled(file, compiled.export_model().getvalue())
+    if file:
+        write_compiled(file, compiled.export_model().getvalue())
     return compiled
+
+
+def _infer(request: openvino.InferRequest, images: np.ndarray) -> list[np.ndarray]:
+    """The model's outputs, in arrays of their own. Where sizes are fixed it writes into them: a tenth of an m2fp
+    student's time would go into copying its masks."""
+    outputs = request.model_outputs
+    if any(output.partial_shape.is_dynamic for output in outputs):
+        results = request.infer({0: images}, share_inputs=True)
+        return [results[index] for index in range(len(outputs))]
+    arrays = [np.empty(output.shape, output.element_type.to_dtype()) for output in outputs]
+    for output, array in zip(outputs, arrays, strict=True):
+        request.set_tensor(output, openvino.Tensor(array, shared_memory=True))
+    request.infer({0: images}, share_inputs=True, share_outputs=True)
+    return arrays
 
 
 def _is_int8(model: openvino.Model) -> bool:
