@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,6 +70,47 @@ def test_openvino_takes_one_photo_where_sizes_are_fixed_and_leaves_a_last_logari
     chosen = open_engine(tmp_path / "model.onnx", "openvino", outputs=["part_logits"])
     assert (chosen.most, chosen.outputs) == (1, ("part_logits",))
     np.testing.assert_allclose(chosen(images[:1])["part_logits"], images[:1], atol=1e-4)
+
+
+def test_openvino_compiles_int8_of_dynamic_size_once_for_each_size_whatever_threads_meet_it(tmp_path, monkeypatch):
+    openvino = pytest.importorskip("m2fp_kd.runtime.engines.openvino")
+    onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["images"], ["values"], to=types.FLOAT),
+        helper.make_node("QuantizeLinear", ["values", "one", "zero"], ["bytes"]),
+        helper.make_node("DequantizeLinear", ["bytes", "one", "zero"], ["part_logits"]),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(np.array(1, np.float32), "one"),
+        onnx.numpy_helper.from_array(np.array(0, np.uint8), "zero"),
+    ]
+    ends = [
+        [helper.make_tensor_value_info(name, kind, ["N", "H", "W", 3])]
+        for name, kind in (("images", types.UINT8), ("part_logits", types.FLOAT))
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "rounding", *ends, constants),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    compiled = []
+    compile_model = openvino._compile
+
+    def watched(model, *how):
+        compiled.append(model.input(0).partial_shape.to_string())
+        time.sleep(0.1)
+        return compile_model(model, *how)
+
+    monkeypatch.setattr(openvino, "_compile", watched)
+    engine = open_engine(tmp_path / "model.onnx", "openvino", threads=1, outputs=["part_logits"])
+    with ThreadPoolExecutor(4) as pool:
+        for images in [IMAGES[:1]] * 4 + [IMAGES[:1, :, ::2]] * 4:
+            answers = pool.submit(engine, images), pool.submit(engine, images)
+            for answer in answers:
+                np.testing.assert_array_equal(answer.result()["part_logits"], images)
+    assert engine.most == 1 and compiled == ["[1,32,64,3]", "[1,32,32,3]"]
 
 
 def test_results_stay_what_they_are_when_the_engine_runs_again(artefact, engine_name):
