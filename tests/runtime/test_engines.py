@@ -54,15 +54,7 @@ def test_openvino_takes_one_photo_where_sizes_are_fixed_and_leaves_a_last_logari
         helper.make_node("Exp", ["values"], ["exponentials"]),
         helper.make_node("Log", ["exponentials"], ["part_logits"]),
     ]
-    shape = ["N", *IMAGES.shape[1:]]
-    graph = helper.make_graph(
-        nodes,
-        "logarithm",
-        [helper.make_tensor_value_info("images", types.UINT8, shape)],
-        [helper.make_tensor_value_info("part_logits", types.FLOAT, shape)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "model.onnx")
+    _write_model(tmp_path / "model.onnx", nodes, ["N", *IMAGES.shape[1:]])
     images = IMAGES // 8
     whole = open_engine(tmp_path / "model.onnx", "openvino")
     assert whole.most is None
@@ -81,20 +73,8 @@ def test_openvino_compiles_int8_of_dynamic_size_once_for_each_size_whatever_thre
         helper.make_node("QuantizeLinear", ["values", "one", "zero"], ["bytes"]),
         helper.make_node("DequantizeLinear", ["bytes", "one", "zero"], ["part_logits"]),
     ]
-    constants = [
-        onnx.numpy_helper.from_array(np.array(1, np.float32), "one"),
-        onnx.numpy_helper.from_array(np.array(0, np.uint8), "zero"),
-    ]
-    ends = [
-        [helper.make_tensor_value_info(name, kind, ["N", "H", "W", 3])]
-        for name, kind in (("images", types.UINT8), ("part_logits", types.FLOAT))
-    ]
-    model = helper.make_model(
-        helper.make_graph(nodes, "rounding", *ends, constants),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    onnx.save(model, tmp_path / "model.onnx")
+    constants = {"one": np.array(1, np.float32), "zero": np.array(0, np.uint8)}
+    _write_model(tmp_path / "model.onnx", nodes, ["N", "H", "W", 3], constants)
     compiled = []
     compile_model = openvino._compile
 
@@ -111,6 +91,23 @@ def test_openvino_compiles_int8_of_dynamic_size_once_for_each_size_whatever_thre
             for answer in answers:
                 np.testing.assert_array_equal(answer.result()["part_logits"], images)
     assert engine.most == 1 and compiled == ["[1,32,64,3]", "[1,32,32,3]"]
+    first = engine(IMAGES[:1])["part_logits"]
+    engine(255 - IMAGES[:1])
+    np.testing.assert_array_equal(first, IMAGES[:1])
+
+
+def _write_model(path, nodes, shape, constants=None):
+    """A graph from uint8 `images` to float `part_logits`, both of this shape."""
+    import onnx
+
+    ends = [
+        [onnx.helper.make_tensor_value_info(name, kind, shape)]
+        for name, kind in (("images", onnx.TensorProto.UINT8), ("part_logits", onnx.TensorProto.FLOAT))
+    ]
+    constants = [onnx.numpy_helper.from_array(values, name) for name, values in (constants or {}).items()]
+    graph = onnx.helper.make_graph(nodes, "made for a test", *ends, constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
 
 
 def test_results_stay_what_they_are_when_the_engine_runs_again(artefact, engine_name):

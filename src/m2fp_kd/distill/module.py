@@ -18,15 +18,8 @@ from m2fp_kd.distill.schedule import parameter_groups
 from m2fp_kd.distill.teachers import CachedTeacher, LiveTeacher
 from m2fp_kd.evaluation.miou import iou, miou
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
+from m2fp_kd.models.outputs import StudentOutput, as_student_output
 from m2fp_kd.runtime.geometry import Geometry, restore_map
-
-
-def as_student_output(output: StudentOutput | M2FPOutput, num_parts: int) -> StudentOutput:
-    """View an M2FP's output as a student's, so that teachers train by the same recipe."""
-    if isinstance(output, StudentOutput):
-        return output
-    return StudentOutput(log_parts(output, num_parts), queries=output, features=output.mask_features)
 
 
 def example_output(network: nn.Module, num_parts: int) -> StudentOutput:

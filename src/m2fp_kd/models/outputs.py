@@ -70,3 +70,10 @@ def log_parts(output: M2FPOutput, num_parts: int) -> Tensor:
         sums = torch.einsum("bqc,bqhw->bchw", (classes - class_shift).exp(), (masks - mask_shift).exp())
         scores = sums.clamp_min(_FLOOR).log() + class_shift.transpose(1, 2).unsqueeze(-1)
         return F.log_softmax(scores, dim=1)
+
+
+def as_student_output(output: StudentOutput | M2FPOutput, num_parts: int) -> StudentOutput:
+    """View an M2FP's output as a student's, so that it trains and is exported as one."""
+    if isinstance(output, StudentOutput):
+        return output
+    return StudentOutput(log_parts(output, num_parts), queries=output, features=output.mask_features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from m2fp_kd.compress.export.attention import EXPORTABLE
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.normalise import Normalise
-from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, log_parts
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, as_student_output
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry
 from m2fp_kd.runtime.part_map import STRIDE as LOGIT_STRIDE
@@ -103,8 +103,7 @@ class M2FPAsStudent(nn.Module):
 
     def forward(self, images: Tensor) -> StudentOutput:
         """Normalised images (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
-        output = self.network(images, auxiliary=False)
-        return StudentOutput(log_parts(output, self.num_parts), queries=output, features=output.mask_features)
+        return as_student_output(self.network(images, auxiliary=False), self.num_parts)
 
 
 def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:

@@ -113,14 +113,7 @@ class _Wanted:
 
 def _compile(model: openvino.Model, settings: dict[str, object], keep: Path | None) -> openvino.CompiledModel:
     """Compile a model, or take what is kept of the file that it comes from."""
-    made_with = settings | {
-        "version": openvino.__version__,
-        "cpu": _core().get_property("CPU", "FULL_DEVICE_NAME"),
-        "arithmetics": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
-        "sizes": model.input(0).partial_shape.to_string(),
-        "outputs": [output.any_name for output in model.outputs],
-    }
-    file = compiled_file(keep, made_with) if keep else None
+    file = compiled_file(keep, settings | _made_with(model)) if keep else None
     if file and (kept := read_compiled(file)) is not None:
         with suppress(RuntimeError):  # OpenVINO does not take it: it is made anew
             return _core().import_model(kept, "CPU", settings)
@@ -128,6 +121,17 @@ def _compile(model: openvino.Model, settings: dict[str, object], keep: Path | No
     if file:
         write_compiled(file, compiled.export_model().getvalue())
     return compiled
+
+
+def _made_with(model: openvino.Model) -> dict[str, object]:
+    """What a compiled model depends on, besides its file and the settings."""
+    return {
+        "version": openvino.__version__,
+        "cpu": _core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "arithmetics": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "sizes": model.input(0).partial_shape.to_string(),
+        "outputs": [output.any_name for output in model.outputs],
+    }
 
 
 def _infer(request: openvino.InferRequest, images: np.ndarray) -> list[np.ndarray]:
