@@ -13,8 +13,9 @@ from flask import Flask
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from m2fp_kd.serve import app
+from m2fp_kd.serve import parse
 from m2fp_kd.serve.answers import answer
+from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.photos import needed_bytes
 from m2fp_kd.serve.room import Room
@@ -87,7 +88,7 @@ def service() -> Iterator[Service]:
     models, gate = made_up("lite", megabytes=2 * BYTES / 1e6)
     worker = models["lite"].worker
     with ThreadPoolExecutor() as pool:
-        yield Service(app.create_app(models, UNLIMITED), worker, gate, pool)
+        yield Service(create_app(models, UNLIMITED), worker, gate, pool)
         gate.open()
     worker.close()
     assert worker.waiting_bytes == 0
@@ -134,7 +135,7 @@ def test_batch_keeps_its_room_until_its_answers_are_made(service, monkeypatch):
         taken.append(service.worker.waiting_bytes)
         return answer(*arguments)
 
-    monkeypatch.setattr(app, "answer", watched)
+    monkeypatch.setattr(parse, "answer", watched)
     assert service.post_several(PHOTO, PHOTO).status_code == 200
     assert taken == [2 * BYTES] * 2
 

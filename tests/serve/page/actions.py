@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def parsed(page: Page, act: Callable[[], None]) -> dict[str, Any]:
 
 def milliseconds(answer: dict[str, Any]) -> str:
     """As the page says it."""
-    total = answer["timings_ms"]["total"]
-    return f"{total:,.{1 if total < 10 else 0}f} ms"
+    total = Decimal(str(answer["timings_ms"]["total"]))
+    return f"{total.quantize(Decimal('0.1' if total < 10 else '1'), ROUND_HALF_UP):,} ms"
 
 
 def entry(page: Page, part: str) -> Locator:
