@@ -63,6 +63,13 @@ def test_how_the_student_was_shrunk_afterwards_does_not_matter() -> None:
     assert rows["0.7 kl + 0.3 ce (T 4), M2FP"]["gain"].startswith("+")
 
 
+def test_int8_is_held_against_the_network_that_was_quantised() -> None:
+    pruned = run(LABELS, 0, 0.42)
+    pruned["models"]["student_original"] = {"miou": 0.37}
+    (row,) = gains([pruned])
+    assert row["mIoU %"] == "37.00 (one seed)" and row["lost by INT8"] == "0.20 (one seed)"
+
+
 def test_seeds_that_the_twin_lacks_do_not_count() -> None:
     assert gains([*TWINS[:1], *DISTILLED])[1]["gain"] == "+3.00 (one seed), of the seeds that both have"
 

@@ -17,7 +17,8 @@ NO_TWIN = "no twin"
 def gains(reports: Sequence[Report]) -> list[dict[str, Any]]:
     """One row per recipe, twins first, of the runs that were trained (not only compressed) and scored.
 
-    Scores are the fp32 student's as trained.
+    Scores are the fp32 student's as trained; what INT8 loses is against the fp32 file beside it, which may have been
+    pruned.
 
     Returns:
         Rows with the keys "data", "backbone", "student", "recipe", "seeds" (their number), "val mIoU %", "mIoU %" (of
@@ -32,7 +33,7 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
     runs = compared.recipes[name]
     scores = _scores(runs)
     teacher = next(iter(_scores(runs, "teacher").values()), None)
-    quantised = _scores(runs, "student_int8")
+    quantised, exported = _scores(runs, "student_int8"), _scores(runs, "student_fp32")
     row = {
         "data": look_up(runs[0], "lineage.data.name"),
         "backbone": runs[0]["lineage"]["backbone"],
@@ -46,7 +47,7 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
         "teacher minus twin": None,
         "of that gap": None,
         "below the teacher": None if teacher is None else round(100 * (teacher - mean(scores.values())), 1),
-        "lost by INT8": spread([100 * (scores[seed] - value) for seed, value in quantised.items()])
+        "lost by INT8": spread([100 * (exported[seed] - value) for seed, value in quantised.items()])
         if quantised
         else None,
     }
