@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
+from m2fp_kd.models.padded_convolution import with_constant_padding
 
 STRIDES = (4, 8, 16, 32)
 
@@ -121,7 +122,7 @@ def build_backbone(
         expected = resolve_model_data_config(body)
         mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
         fold_normalisation(body, mean, std, IMAGE_MEAN, IMAGE_STD)
-    return Backbone(body, channels)
+    return Backbone(with_constant_padding(body), channels)
 
 
 def _timm(name: str, pretrained: bool, zero_init_last: bool) -> tuple[nn.Module, Sequence[int]]:

@@ -93,7 +93,3 @@ class SoftmaxAttention(nn.Module):
             scores = scores.masked_fill(~attend.unsqueeze(1), -torch.inf)
         attended = scores.softmax(-1) @ values.transpose(2, 3)
         return self.out(attended.transpose(1, 2).flatten(2))
-
-
-EXPORTABLE = {DeformableAttention: GridSampledAttention, Attention: SoftmaxAttention}
-"""What layers are replaced by."""

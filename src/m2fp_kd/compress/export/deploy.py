@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2fp_kd.compress.export.attention import EXPORTABLE
+from m2fp_kd.compress.export.attention import GridSampledAttention, SoftmaxAttention
+from m2fp_kd.models.attention import Attention, DeformableAttention
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, as_student_output
+from m2fp_kd.models.padded_convolution import PaddedConvolution, PaddingThenConvolution
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import STRIDE, Geometry
 from m2fp_kd.runtime.part_map import STRIDE as LOGIT_STRIDE
@@ -20,6 +22,13 @@ OUTPUTS = {
     "m2fp": ("part_map", "part_logits", "class_logits", "mask_logits"),
 }
 """Names of the outputs, in order, by the network's head."""
+
+EXPORTABLE = {
+    DeformableAttention: GridSampledAttention,
+    Attention: SoftmaxAttention,
+    PaddedConvolution: PaddingThenConvolution,
+}
+"""What layers are replaced by: operations that every format has, and engines and quantisers know."""
 
 
 class NormaliseCanvases(nn.Module):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.fx import GraphModule, Tracer
 
@@ -72,7 +71,6 @@ def quantised_logits(network: Deployable, canvases: list[Tensor], reduce_range: 
     """
     with _deprecated():
         from torch.ao.quantization import HistogramObserver, QConfig, default_per_channel_weight_observer
-        from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
         from torch.ao.quantization.qconfig_mapping import get_default_qconfig_mapping
         from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
@@ -80,9 +78,8 @@ def quantised_logits(network: Deployable, canvases: list[Tensor], reduce_range: 
         mapping = get_default_qconfig_mapping(BACKEND)
         mapping.set_global(QConfig(activations, default_per_channel_weight_observer))
         mapping.set_module_name("student.classifier", None)  # eight bits of a logit are ties at a part's border
-        leaves = PrepareCustomConfig().set_non_traceable_module_classes([Conv2dSame])
         example = network.normalise(canvases[0]).permute(0, 3, 1, 2)
-        observed = prepare_fx(_traced(_Logits(network.student)), mapping, (example,), leaves)
+        observed = prepare_fx(_traced(_Logits(network.student)), mapping, (example,))
         for canvas in canvases:
             observed(network.normalise(canvas).permute(0, 3, 1, 2))
         return convert_fx(observed)
@@ -106,16 +103,9 @@ class _Quantised(nn.Module):
         return StudentOutput(self.logits(images))
 
 
-class _Tracer(Tracer):
-    """Conv2dSame computes its padding from the size of its input, which cannot be traced."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Conv2dSame) or super().is_leaf_module(m, module_qualified_name)
-
-
 def _traced(module: nn.Module) -> GraphModule:
     """Trace a module, leaving out the identities that hide a ReLU from the convolution before it."""
-    graph = _Tracer().trace(module)
+    graph = Tracer().trace(module)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(node.target), nn.Identity):
             node.replace_all_uses_with(node.args[0])
