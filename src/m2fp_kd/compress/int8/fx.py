@@ -38,8 +38,7 @@ def quantise_fx(
 
     Weights are symmetric int8 with one scale per channel, activations asymmetric uint8 with one scale per tensor. On
     CPUs without VNNI activations use half their range, so that sums do not overflow; such a file gives the same answers
-    on any CPU. Normalisation, classifier, final resize and argmax stay float, and so do convolutions with TensorFlow's
-    asymmetric padding (five in an EfficientNet-Lite), which have no quantised kernel.
+    on any CPU. Normalisation, classifier, final resize and argmax stay float.
 
     Args:
         student: an fpn student.
