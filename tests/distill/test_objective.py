@@ -111,3 +111,18 @@ def test_every_term_falls_when_it_is_followed(term: Term) -> None:
     (gradient,) = torch.autograd.grad(before, student.part_logits)
     after = term(StudentOutput(student.part_logits - 0.1 * gradient), batch(), target())
     assert after < before
+
+
+@pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.1, 0.75), (0.4, 0.0), (0.9, 0.0)])
+def test_a_term_fades_linearly_to_nothing_and_the_others_stay(progress: float, left: float) -> None:
+    terms = {
+        "kl": {"weight": 0.7, "fade": 0.4, "term": partial(SoftParts, temperature=4.0)},
+        "ce": {"weight": 0.3, "fade": None, "term": HardParts},
+    }
+    total, values = build_objective(terms, LABELS)(output(), batch(), target(), progress)
+    assert total.item() == pytest.approx(left * 0.7 * values["kl"].item() + 0.3 * values["ce"].item(), rel=1e-6)
+
+
+def test_a_term_that_fades_at_once_is_an_error() -> None:
+    with pytest.raises(ValueError, match="fade before training begins: kl"):
+        Objective({"kl": SoftParts(LABELS)}, {"kl": 1.0}, {"kl": 0.0})

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
+from torch.utils.data import DataLoader
 
 from m2fp_kd.checkpoints.network import CheckpointError, save_network, without_downloads
 from m2fp_kd.config import register_resolvers
@@ -143,6 +146,26 @@ def test_a_projection_trains_with_the_student_and_is_not_saved_with_it(composed:
     assert before["terms.feature.projection.weight"].shape == (32, 16, 1, 1)
     assert all(not torch.equal(weight, before[name]) for name, weight in module.objective.named_parameters())
     assert not any("projection" in name for name in module.student.state_dict())
+
+
+def test_the_teacher_fades_while_a_trainer_trains(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed("distill=best", "distill.fade=0.5", "teacher=sample", "data.batch_size=1", *STUDENTS["fpn"])
+    module, batch = build(cfg)
+    loaders = DataLoader([batch] * 4, batch_size=None)
+    monkeypatch.setattr(Distillation, "validation_step", None)
+    trainer = pl.Trainer(max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    losses: list[tuple[float, dict[str, torch.Tensor]]] = []
+    objective = module.objective.forward
+
+    def watched(*arguments: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss, terms = objective(*arguments)
+        losses.append((loss.item(), terms))
+        return loss, terms
+
+    monkeypatch.setattr(module.objective, "forward", watched)
+    trainer.fit(module, loaders)
+    for (loss, terms), left in zip(losses, (1, 0.5, 0, 0), strict=True):  # after 0, 1, 2 and 3 of 4 steps
+        assert loss == pytest.approx(float(terms["ce"] + 0.5 * terms["jaccard"] + left * terms["dist"]), rel=1e-5)
 
 
 def test_a_cache_cannot_feed_terms_that_look_inside_the_teacher(composed: Composer) -> None:

@@ -82,6 +82,7 @@ class Distillation(pl.LightningModule):
         self.weight_decay = weight_decay
         self.backbone_lr_scale = backbone_lr_scale
         self.seed = seed
+        self.total_steps = 1  # known when training begins
         self.confusion = MulticlassConfusionMatrix(labels.num_parts, ignore_index=labels.ignore_index)
 
     def forward(self, images: Tensor) -> StudentOutput:
@@ -90,15 +91,15 @@ class Distillation(pl.LightningModule):
         with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
             return as_student_output(self.student(images), self.labels.num_parts)
 
-    def loss(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective of a training batch, and its terms unweighted."""
+    def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective of a training batch when a share of the training is done, and its terms unweighted."""
         target = self.teacher(batch) if self.teacher is not None else None
-        return self.objective(self(batch["images"]), batch, target)
+        return self.objective(self(batch["images"]), batch, target, progress)
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
         # One seed per step: what a resumed run draws does not depend on what was drawn before the interruption.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
-        loss, terms = self.loss(batch)
+        loss, terms = self.loss(batch, self.global_step / self.total_steps)
         size = len(batch["images"])
         self.log("train/loss", loss, prog_bar=True, batch_size=size)
         self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=size)
@@ -140,8 +141,8 @@ class Distillation(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(self, self.lr, self.weight_decay, self.backbone_lr_scale)
         optimizer = self.optimizer(groups)
-        total_steps = int(self.trainer.estimated_stepping_batches)
+        self.total_steps = int(self.trainer.estimated_stepping_batches)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.schedule(optimizer, total_steps=total_steps), "interval": "step"},
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, total_steps=self.total_steps), "interval": "step"},
         }

@@ -51,12 +51,17 @@ class Objective(nn.Module):
     Args:
         terms: modules by name. Their parameters (a projection, say) train with the student.
         weights: one weight per term.
+        fades: of the terms that fade, the share of the training, above 0, at which nothing is left of them; their
+            weights fall linearly from the beginning on (the idea of Jafari et al. 2021, "Annealing Knowledge
+            Distillation").
 
     Raises:
-        ValueError: a weight without a term or a term without a weight, or no term at all.
+        ValueError: a weight without a term or a term without a weight, no term at all, or one that fades at 0.
     """
 
-    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+    def __init__(
+        self, terms: Mapping[str, Term], weights: Mapping[str, float], fades: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__()
         if not terms:
             raise ValueError("the objective has no terms; choose a recipe, for instance distill=classic")
@@ -64,6 +69,9 @@ class Objective(nn.Module):
             raise ValueError(f"weights are for {sorted(weights)}, but the terms are {sorted(terms)}")
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
+        self.fades = dict(fades or {})
+        if at_once := [name for name, fade in self.fades.items() if fade <= 0]:
+            raise ValueError(f"terms that fade before training begins: {', '.join(at_once)}; distill.fade is above 0")
 
     def check(self, teacher_gives: frozenset[str], student_gives: frozenset[str]) -> None:
         """Refuse a term that reads what this teacher or this student cannot give.
@@ -99,11 +107,15 @@ class Objective(nn.Module):
             term.connect(student_channels, teacher_channels)  # type: ignore[operator]
 
     def forward(
-        self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None
+        self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None, progress: float = 0.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum and every term unweighted."""
+        """Return the weighted sum and every term unweighted; ``progress`` is the share of the training that is done."""
         values = {name: term(output, batch, target) for name, term in self.terms.items()}
-        return torch.stack([self.weights[name] * value for name, value in values.items()]).sum(), values
+        return torch.stack([self._weight(name, progress) * value for name, value in values.items()]).sum(), values
+
+    def _weight(self, name: str, progress: float) -> float:
+        left = max(0.0, 1 - progress / self.fades[name]) if name in self.fades else 1.0
+        return left * self.weights[name]
 
 
 def reads_teacher(term: partial[Term]) -> bool:
@@ -115,7 +127,8 @@ def reads_teacher(term: partial[Term]) -> bool:
 def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:
     """Build an objective from ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
 
-    A term of weight 0 is left out, so that ``distill.alpha=0`` needs no teacher.
+    With a further entry "fade" that is not None the term fades; see `Objective`. A term of weight 0 is left out, so
+    that ``distill.alpha=0`` needs no teacher.
 
     Raises:
         ValueError: a negative weight.
@@ -126,4 +139,5 @@ def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) ->
     return Objective(
         {name: spec["term"](labels=labels) for name, spec in active.items()},
         {name: float(spec["weight"]) for name, spec in active.items()},
+        {name: float(spec["fade"]) for name, spec in active.items() if spec.get("fade") is not None},
     )

@@ -41,6 +41,7 @@ def student_lineage(
             "teacher_terms": [name for name, spec in active.items() if reads_teacher(spec["term"])],
             "alpha": cfg.distill.alpha,
             "temperature": cfg.distill.temperature,
+            "fade": cfg.distill.fade,
         },
         "student": cfg.student.name,
         "backbone": cfg.backbone.name,

@@ -59,7 +59,10 @@ def objective(report: Report) -> str:
     """The terms of a run's objective with their weights."""
     said = report["lineage"]["recipe"]
     terms = " + ".join(f"{weight:g} {name}" for name, weight in said["terms"].items())
-    return f"{terms} (T {said['temperature']:g})" if reads_teacher(report) else f"{LABELS_ONLY}: {terms}"
+    if not reads_teacher(report):
+        return f"{LABELS_ONLY}: {terms}"
+    fading = f", fading by {said['fade']:g}" if said.get("fade") else ""
+    return f"{terms} (T {said['temperature']:g}{fading})"
 
 
 def setting(report: Report) -> str:
