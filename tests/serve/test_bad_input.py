@@ -15,7 +15,7 @@ from PIL import Image
 
 from m2fp_kd.runtime import geometry
 from m2fp_kd.runtime.parser import Parser
-from m2fp_kd.serve import parse
+from m2fp_kd.serve import app, parse
 from m2fp_kd.serve.settings import Settings
 from tests.serve.conftest import encoded
 from tests.serve.test_worker import until
@@ -118,7 +118,7 @@ def test_a_photo_with_a_second_picture_behind_it_is_parsed(client):
 def test_broken_photos_are_let_go(client, path):
     def left() -> list[FrameType]:
         frames = [one for one in gc.get_objects() if isinstance(one, FrameType)]
-        return [one for one in frames if one.f_code.co_filename in (parse.__file__, geometry.__file__)]
+        return [one for one in frames if one.f_code.co_filename in (app.__file__, parse.__file__, geometry.__file__)]
 
     gc.collect()
     gc.disable()
