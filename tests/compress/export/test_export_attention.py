@@ -29,3 +29,9 @@ def test_attention_without_guards_is_attention() -> None:
         for mask in (None, attend):
             found = SoftmaxAttention(attention)(queries, keys, values, mask)
             torch.testing.assert_close(found, attention(queries, keys, values, mask), atol=1e-6, rtol=1e-5)
+
+
+def test_weights_are_contiguous() -> None:
+    """PyTorch's INT8 kernels read a bias as if it were: every second offset of x would be one of y."""
+    for module in (GridSampledAttention(DeformableAttention(16, 4, 2)), SoftmaxAttention(Attention(16, 4))):
+        assert all(parameter.is_contiguous() for parameter in module.parameters())

@@ -153,6 +153,10 @@ def test_the_picture_is_of_single_photos_with_most_threads(tmp_path: Path) -> No
     assert (point.label, point.group, point.ms, point.value) == ("a", "e, f32", 5, 3)
     (point,) = picture_points([row(p50_ms=5.0, megabytes=3.0, miou=0.5)])
     assert point.value == 50
+    in_turn = [row(p50_ms=5.0, arithmetic="bf16"), row(p50_ms=9.0), row(p50_ms=7.0, name="b")]
+    assert [point.ms for point in picture_points(in_turn)] == [5, 7]  # of "a" the faster arithmetic
+    in_turn[1] = row(p50_ms=9.0, on_front=True)
+    assert [point.ms for point in picture_points(in_turn)] == [5, 9, 7]
     write(Benchmark("now", CPU, "no photos", 1, None, [row(problem="gone")], []), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"benchmark.{ending}" for ending in ("csv", "html", "json", "md")

@@ -61,8 +61,11 @@ def _as_map(tokens: Tensor) -> Tensor:
 
 
 def _pointwise(layer: nn.Linear, rows: slice = slice(None)) -> nn.Conv2d:
-    """A linear layer, or the part of it that gives some of its outputs, as a convolution."""
-    weight, bias = layer.weight.detach()[rows], layer.bias.detach()[rows]
+    """A linear layer, or the part of it that gives some of its outputs, as a convolution.
+
+    Its weights are contiguous: PyTorch's INT8 kernels read a bias as if it were.
+    """
+    weight, bias = layer.weight.detach()[rows].contiguous(), layer.bias.detach()[rows].contiguous()
     convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
     convolution.weight, convolution.bias = nn.Parameter(weight[:, :, None, None]), nn.Parameter(bias)
     return convolution
