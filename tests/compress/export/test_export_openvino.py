@@ -43,6 +43,13 @@ def test_int8_weights_stay_int8(int8: Path, card, photos, tmp_path: Path) -> Non
         assert (before(photo.image).part_map == after(photo.image).part_map).mean() > 0.999
 
 
+def test_what_can_be_computed_beforehand_is(int8: Path, card, tmp_path: Path) -> None:
+    """Scales and zero points of INT8 are half of an ONNX file's operations, and cost every start."""
+    export_openvino(int8, tmp_path / "model.xml", replace(card, precision="int8"))
+    before, after = (len(openvino.Core().read_model(model).get_ops()) for model in (int8, tmp_path / "model.xml"))
+    assert after < 0.5 * before
+
+
 def test_the_card_is_the_new_one_and_the_old_one_is_nowhere(fp32: Path, card, tmp_path: Path) -> None:
     model = tmp_path / "model.xml"
     export_openvino(fp32, model, replace(card, git_commit="new"))
