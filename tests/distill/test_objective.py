@@ -119,10 +119,19 @@ def test_a_term_fades_linearly_to_nothing_and_the_others_stay(progress: float, l
         "kl": {"weight": 0.7, "fade": 0.4, "term": partial(SoftParts, temperature=4.0)},
         "ce": {"weight": 0.3, "fade": None, "term": HardParts},
     }
-    total, values = build_objective(terms, LABELS)(output(), batch(), target(), progress)
-    assert total.item() == pytest.approx(left * 0.7 * values["kl"].item() + 0.3 * values["ce"].item(), rel=1e-6)
+    objective = build_objective(terms, LABELS)
+    said = target() if objective.reads_teacher(progress) else None
+    total, values = objective(output(), batch(), said, progress)
+    assert ("kl" in values) == (said is not None) == (left > 0)
+    ce, kl = (term(output(), batch(), target()) for term in (HardParts(LABELS), SoftParts(LABELS, temperature=4.0)))
+    assert total.item() == pytest.approx(left * 0.7 * kl.item() + 0.3 * ce.item(), rel=1e-6)
 
 
 def test_a_term_that_fades_at_once_is_an_error() -> None:
     with pytest.raises(ValueError, match="fade before training begins: kl"):
         Objective({"kl": SoftParts(LABELS)}, {"kl": 1.0}, {"kl": 0.0})
+
+
+def test_something_stays_until_training_ends() -> None:
+    with pytest.raises(ValueError, match="every term fades before training ends"):
+        Objective({"kl": SoftParts(LABELS)}, {"kl": 1.0}, {"kl": 0.9})

@@ -277,21 +277,24 @@ def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, t
 def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> None:
     cfg = composed(
         "compress=prune40_int8", "compress.gates.prune.min_pixel_agreement=0", "compress.gates.prune.max_miou_drop=100",
-        "compress.steps.prune.reduction=0.2", "compress.steps.prune.last_epochs=1", "trainer.max_epochs=1",
+        "compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100",
+        "compress.steps.prune.reduction=0.2", "compress.steps.prune.last_epochs=1", "compress.steps.qat.epochs=1",
+        "trainer.max_epochs=1",
     )  # fmt: skip
     run(cfg)
     folder = Path(cfg.run_dir)
     report = read_report(folder / "report.json")
     assert list(report["models"]) == ["student_original", "student_fp32", "student_int8"]
     assert [hop["hop"] for hop in report["parity"]] == [
-        "PyTorch -> original", "PyTorch -> pruned", "PyTorch -> fp32", "fp32 -> int8",
+        "PyTorch -> original", "PyTorch -> pruned", "pruned -> qat", "PyTorch -> fp32", "fp32 -> int8",
     ]  # fmt: skip
     original, fp32, int8 = (report["models"][name]["parameters"] for name in report["models"])
     assert 0.7 * original < fp32 == int8 <= 0.8 * original
-    pruned = load_network(folder / "pruned.json")
-    assert sum(weight.numel() for weight in pruned.module.parameters()) == fp32
+    pruned, trained = (load_network(folder / f"{name}.json") for name in ("pruned", "qat"))
+    assert sum(weight.numel() for weight in trained.module.parameters()) == fp32
     card = load_card(folder / "artefacts" / "int8" / "model.onnx")
-    assert card.parents["pruned"] == pruned.sha256 and {"PyTorch -> pruned", "fp32 -> int8"} <= set(card.parity)
+    assert card.parents["pruned"] == pruned.sha256 and card.parents["qat"] == trained.sha256
+    assert {"PyTorch -> pruned", "pruned -> qat", "fp32 -> int8"} <= set(card.parity)
 
     before = (folder / "pruned.safetensors").stat().st_mtime_ns
     run(cfg)

@@ -92,8 +92,11 @@ class Distillation(pl.LightningModule):
             return as_student_output(self.student(images), self.labels.num_parts)
 
     def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective of a training batch when a share of the training is done, and its terms unweighted."""
-        target = self.teacher(batch) if self.teacher is not None else None
+        """The objective of a training batch when a share of the training is done, and its terms unweighted.
+
+        The teacher is asked as long as a term listens to it.
+        """
+        target = self.teacher(batch) if self.teacher is not None and self.objective.reads_teacher(progress) else None
         return self.objective(self(batch["images"]), batch, target, progress)
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:

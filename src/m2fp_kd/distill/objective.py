@@ -56,7 +56,7 @@ class Objective(nn.Module):
             Distillation").
 
     Raises:
-        ValueError: a weight without a term or a term without a weight, no term at all, or one that fades at 0.
+        ValueError: a weight without a term or a term without a weight, no term that stays, or one that fades at 0.
     """
 
     def __init__(
@@ -72,6 +72,8 @@ class Objective(nn.Module):
         self.fades = dict(fades or {})
         if at_once := [name for name, fade in self.fades.items() if fade <= 0]:
             raise ValueError(f"terms that fade before training begins: {', '.join(at_once)}; distill.fade is above 0")
+        if all(self.fades.get(name, 1.0) < 1 for name in terms):
+            raise ValueError("every term fades before training ends; add one that stays, for instance ce")
 
     def check(self, teacher_gives: frozenset[str], student_gives: frozenset[str]) -> None:
         """Refuse a term that reads what this teacher or this student cannot give.
@@ -95,10 +97,9 @@ class Objective(nn.Module):
                 "or distill=labels to train on labels alone"
             )
 
-    @property
-    def reads_teacher(self) -> bool:
-        """Whether any term reads what a teacher says."""
-        needed = frozenset().union(*(term.needs for term in self.terms.values()))  # type: ignore[arg-type]
+    def reads_teacher(self, progress: float = 0.0) -> bool:
+        """Whether any term still reads what a teacher says when so much, 0..1, of the training is done."""
+        needed = frozenset().union(*(self.terms[name].needs for name in self._weights(progress)))  # type: ignore[arg-type]
         return not all(name.startswith("student.") for name in needed)
 
     def connect(self, student_channels: int, teacher_channels: int | None) -> None:
@@ -109,13 +110,18 @@ class Objective(nn.Module):
     def forward(
         self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None, progress: float = 0.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum and every term unweighted; ``progress`` is the share of the training that is done."""
-        values = {name: term(output, batch, target) for name, term in self.terms.items()}
-        return torch.stack([self._weight(name, progress) * value for name, value in values.items()]).sum(), values
+        """Return the weighted sum and its terms unweighted when ``progress``, 0..1, of the training is done.
 
-    def _weight(self, name: str, progress: float) -> float:
-        left = max(0.0, 1 - progress / self.fades[name]) if name in self.fades else 1.0
-        return left * self.weights[name]
+        Terms that have faded are not computed, and ``target`` may be None when none of the others reads it.
+        """
+        weights = self._weights(progress)
+        values = {name: self.terms[name](output, batch, target) for name in weights}
+        return torch.stack([weight * values[name] for name, weight in weights.items()]).sum(), values
+
+    def _weights(self, progress: float) -> dict[str, float]:
+        """Weights of the terms that have not faded."""
+        left = {name: 1 - progress / self.fades[name] if name in self.fades else 1.0 for name in self.terms}
+        return {name: share * self.weights[name] for name, share in left.items() if share > 0}
 
 
 def reads_teacher(term: partial[Term]) -> bool:

@@ -65,7 +65,7 @@ def build_module(
             learns anything from.
     """
     objective = build_objective(terms, datamodule.labels)
-    if datamodule.needs_teacher and not objective.reads_teacher:
+    if datamodule.needs_teacher and not objective.reads_teacher():
         raise ValueError(
             "of unlabelled photos only a teacher says anything, and no term of the objective listens to one: add "
             "teacher=cached teacher.checkpoint=FILE distill=classic, or leave them out by data.unlabelled_ratio=0"
