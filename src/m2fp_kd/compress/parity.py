@@ -107,7 +107,8 @@ def raise_failed(parities: Iterable[Parity]) -> None:
     failed = [str(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; limits are compress.gates):\n"
+            "parity gate failed (all files are saved; limits are compress.gates; where static INT8 costs too much, "
+            "stage=compress with compress=int8_accurate or int8_qat costs less):\n"
             + "\n".join(f"  {line}" for line in failed)
         )
 
