@@ -77,7 +77,7 @@ def build_report(
         return photo
 
     def score(parse_photo: ParsePhoto) -> Scores:
-        progress = tqdm(records, desc="scoring", unit="photo", leave=False)
+        progress = tqdm(records, desc="scoring", unit="photo", leave=False, disable=None)
         return _score(parse_photo, map(read, progress), datamodule.labels)
 
     if teacher_parse is not None:

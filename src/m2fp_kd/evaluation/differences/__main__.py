@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> None:
     if parsers[1].labels.parts != labels.parts:
         raise ValueError(f"{options.before} knows '{labels.name}' and {options.after} '{parsers[1].labels.name}'")
     parse = [parse_with(parser) for parser in parsers]
-    photos = (read_record(record, labels) for record in tqdm(records, unit="photo", leave=False))
+    photos = (read_record(record, labels) for record in tqdm(records, unit="photo", leave=False, disable=None))
     found = differences(parse[0], parse[1], photos, labels)
     print(as_markdown(list(part_rows(found, found.before.shares(labels)))))
     if options.out is None:
