@@ -21,10 +21,11 @@ def gains(reports: Sequence[Report]) -> list[dict[str, Any]]:
     pruned.
 
     Returns:
-        Rows with the keys "data", "backbone", "student", "recipe", "seeds" (their number), "val mIoU %", "mIoU %" (of
-        the photos in "scored on"), "gain" (mean and standard deviation of the differences at equal seeds, in points;
-        "no twin" where there is none to compare with), "teacher minus twin", "of that gap" (the share of it that the
-        recipe closes), "below the teacher" and "lost by INT8", all in points of mIoU. None is what is not known.
+        Rows with the keys "data", "size" (longest side in pixels), "epochs", "backbone", "student", "recipe", "seeds"
+        (their number), "val mIoU %", "mIoU %" (of the photos in "scored on"), "gain" (mean and standard deviation of
+        the differences at equal seeds, in points; "no twin" where there is none to compare with), "teacher minus
+        twin", "of that gap" (the share of it that the recipe closes), "below the teacher" and "lost by INT8", all in
+        points of mIoU. None is what is not known.
     """
     return [_row(name, compared) for compared in comparisons(reports) for name in compared.recipes]
 
@@ -36,6 +37,8 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
     quantised, exported = _scores(runs, "student_int8"), _scores(runs, "student_fp32")
     row = {
         "data": look_up(runs[0], "lineage.data.name"),
+        "size": look_up(runs[0], "config.data.size"),
+        "epochs": look_up(runs[0], "config.trainer.max_epochs"),
         "backbone": runs[0]["lineage"]["backbone"],
         "student": runs[0]["lineage"]["student"],
         "recipe": name,
