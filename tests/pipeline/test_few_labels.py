@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from m2fp_kd.data.layouts import LayoutError
 from m2fp_kd.evaluation.report import read_report
 from m2fp_kd.pipeline import run
+from m2fp_kd.pipeline.teacher import build_module
 
 from .conftest import Composer
 
@@ -57,6 +59,17 @@ def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
 def test_unlabelled_photos_want_a_teacher(composed: Composer, overrides: list[str]) -> None:
     with pytest.raises(ValueError, match=r"no term of the objective listens.*teacher=cached.*unlabelled_ratio=0"):
         run(composed("data.label_fraction=0.5", *overrides))
+
+
+@pytest.mark.parametrize(("fade", "warned"), [("0.6", True), ("null", False)])
+def test_a_teacher_that_leaves_unlabelled_photos_alone_is_told_of(
+    composed: Composer, caplog: pytest.LogCaptureFixture, fade: str, warned: bool
+) -> None:
+    cfg = composed("data.label_fraction=0.5", "teacher=live", "distill=best", f"distill.fade={fade}")
+    datamodule = instantiate(cfg.data.module)
+    with pytest.raises(ValueError, match="needs"):  # the teacher's answers, as none is given here
+        build_module(cfg, instantiate(cfg.student.network), instantiate(cfg.distill.terms), datamodule, None)
+    assert ("unlabelled photos teach nothing after that" in caplog.text) == warned
 
 
 def test_the_twin_that_sees_the_labelled_photos_only(composed: Composer) -> None:
