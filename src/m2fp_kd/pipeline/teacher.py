@@ -70,7 +70,7 @@ def build_module(
             "of unlabelled photos only a teacher says anything, and no term of the objective listens to one: add "
             "teacher=cached teacher.checkpoint=FILE distill=classic, or leave them out by data.unlabelled_ratio=0"
         )
-    if datamodule.needs_teacher and not objective.reads_teacher(0.99):
+    if datamodule.needs_teacher and not objective.reads_teacher(0.99):  # a teacher that fades by the very end stays
         log.warning("the teacher fades, and unlabelled photos teach nothing after that: distill.fade=null lets it stay")
     example = example_output(network, datamodule.labels.num_parts)
     gives = frozenset(name for name in ("queries", "features") if getattr(example, name) is not None)
