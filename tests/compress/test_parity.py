@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from m2fp_kd.compress.chain import artefact_parse, torch_parse
-from m2fp_kd.compress.parity import Gate, ParityError, compare, raise_failed
+from m2fp_kd.compress.parity import Gate, Parity, ParityError, compare, raise_failed
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import COLOURS
@@ -72,6 +72,22 @@ def test_without_labels_the_model_before_is_the_truth_of_the_worst_part() -> Non
 )
 def test_every_limit_counts(gate: Gate, passed: bool) -> None:
     assert compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, gate).passed is passed
+
+
+def test_a_loss_that_few_photos_leave_unsure_does_not_pass() -> None:
+    """One photo in four is hurt: 5.9 points in all, but of 8 photos nobody knows how many of the next ones will be."""
+
+    def parity(photos: int) -> Parity:
+        hurt = iter(np.random.default_rng(0).permutation(photos) < photos // 4)
+        after = lambda image: _blue_becomes_green(image) if next(hurt) else _right(image)  # noqa: E731
+        return compare("hop", _right, after, [_photo(TRUTH)] * photos, COLOURS, Gate(0.8, 8.0))
+
+    few, many = parity(8), parity(256)
+    for known in (few, many):
+        assert known.miou_change == pytest.approx((1 + 1 + 16 / 18 + 14 / 16) / 4 - 1)
+    assert few.miou_error is not None and many.miou_error is not None and few.miou_error > 3 * many.miou_error
+    assert not few.passed
+    assert many.passed
 
 
 def test_a_gain_is_no_loss() -> None:

@@ -80,7 +80,8 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
 def _parity(hop: str, facts: dict[str, Any]) -> str:
     text = f"{'passed' if facts['passed'] else 'FAILED'}  {hop}: {100 * facts['pixel_agreement']:.2f} % of pixels agree"
     if facts.get("miou_change") is not None:
-        text += f", mIoU {100 * facts['miou_change']:+.2f} points"
+        error = f" ± {100 * facts['miou_error']:.2f}" if facts.get("miou_error") is not None else ""
+        text += f", mIoU {100 * facts['miou_change']:+.2f}{error} points"
     if facts.get("worst_part_change") is not None:
         text += f", most lost: {facts['worst_part']} {100 * facts['worst_part_change']:+.2f}"
     return text

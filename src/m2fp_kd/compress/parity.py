@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.miou import Confusion, confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.results import Hop
 from m2fp_kd.labels import LabelSet
@@ -22,7 +23,8 @@ class Gate:
 
     Attributes:
         min_pixel_agreement: least share (0..1) of pixels on which both sides name the same part.
-        max_miou_drop: most mIoU points (hundredths) that may be lost.
+        max_miou_drop: most mIoU points (hundredths) that may be lost, with 95 % confidence: a loss of 0.4 on so few
+            photos that it may be 0.6 on others does not pass 0.5.
         max_part_drop: most IoU points that a single part may lose; None for any.
     """
 
@@ -56,9 +58,11 @@ class Parity(Hop):
             f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"
         ]
         if self.miou_before is not None and self.miou_after is not None and self.miou_change is not None:
+            error = "" if self.miou_error is None else f" ± {100 * self.miou_error:.2f}"
             facts.append(
                 f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, "
-                f"{100 * self.miou_change:+.2f} points (at most {limits['max_miou_drop']:g} lost)"
+                f"{100 * self.miou_change:+.2f}{error} points "
+                f"(at most {limits['max_miou_drop']:g} lost with 95 % confidence)"
             )
         if self.worst_part is not None and self.worst_part_change is not None:
             limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
@@ -83,19 +87,17 @@ def compare(
         ValueError: no photos; a part map of another size than its photo or its label.
     """
     size = (labels.num_parts, labels.num_parts)
-    between, truth_before, truth_after = (np.zeros(size, np.int64) for _ in range(3))
-    for photo in photos:
+    between = np.zeros(size, np.int64)
+    truth_before, truth_after = (np.zeros((GROUPS, *size), np.int64) for _ in range(2))
+    for index, photo in enumerate(photos):
         first, second = before(photo.image), after(photo.image)
         between += _count(photo.name, first, second, labels)
         if photo.parts is not None:
-            truth_before += _count(photo.name, photo.parts, first, labels)
-            truth_after += _count(photo.name, photo.parts, second, labels)
+            truth_before[index % GROUPS] += _count(photo.name, photo.parts, first, labels)
+            truth_after[index % GROUPS] += _count(photo.name, photo.parts, second, labels)
     if not between.any():
         raise ValueError(f"{hop}: no photos to compare on; check the validation photos")
-    if truth_before.any():
-        return _judge(hop, pixel_accuracy(between), truth_before, truth_after, True, labels, gate)
-    itself = np.diag(between.sum(axis=1))
-    return _judge(hop, pixel_accuracy(between), itself, between, False, labels, gate)
+    return _judge(hop, between, truth_before, truth_after, labels, gate)
 
 
 def raise_failed(parities: Iterable[Parity]) -> None:
@@ -107,8 +109,8 @@ def raise_failed(parities: Iterable[Parity]) -> None:
     failed = [str(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; limits are compress.gates; where static INT8 costs too much, "
-            "stage=compress with compress=int8_accurate or int8_qat costs less):\n"
+            "parity gate failed (all files are saved; limits are compress.gates; more validation photos make it surer; "
+            "where static INT8 costs too much, stage=compress with compress=int8_accurate or int8_qat costs less):\n"
             + "\n".join(f"  {line}" for line in failed)
         )
 
@@ -121,16 +123,26 @@ def _count(name: str, truth: NDArray, prediction: NDArray, labels: LabelSet) -> 
 
 
 def _judge(
-    hop: str, agreement: float, before: Confusion, after: Confusion, labelled: bool, labels: LabelSet, gate: Gate
+    hop: str,
+    between: Confusion,
+    truth_before: NDArray[np.int64],
+    truth_after: NDArray[np.int64],
+    labels: LabelSet,
+    gate: Gate,
 ) -> Parity:
+    """The verdict on confusion matrices: of both models with each other, and (G, P, P) of each with the truth."""
+    labelled = bool(truth_before.any())
+    before = truth_before.sum(axis=0) if labelled else np.diag(between.sum(axis=1))
+    after = truth_after.sum(axis=0) if labelled else between
     # A part in neither truth nor prediction on one side has no IoU there, hence no change.
     changes = iou(after) - iou(before)
     worst = int(np.nanargmin(changes)) if not np.isnan(changes).all() else None
     part_change = None if worst is None else float(changes[worst])
-    miou_change = miou(after) - miou(before) if labelled else None
+    change = miou_change(truth_before, truth_after) if labelled else None
+    agreement = pixel_accuracy(between)
     passed = (
         agreement >= gate.min_pixel_agreement
-        and (miou_change is None or -100 * miou_change <= gate.max_miou_drop)
+        and (change is None or 100 * change.most_lost <= gate.max_miou_drop)
         and (gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop)
     )
     return Parity(
@@ -138,7 +150,8 @@ def _judge(
         pixel_agreement=agreement,
         miou_before=miou(before) if labelled else None,
         miou_after=miou(after) if labelled else None,
-        miou_change=miou_change,
+        miou_change=change.value if change else None,
+        miou_error=change.error if change else None,
         worst_part=None if worst is None else labels.parts[worst],
         worst_part_change=part_change,
         thresholds=gate.thresholds,

@@ -94,6 +94,7 @@ class Hop:
         hop: e.g. "PyTorch -> fp32".
         pixel_agreement: share of pixels on which both sides name the same part.
         miou_change: mIoU after minus before; None without labels.
+        miou_error: its standard error, see `evaluation.jackknife`; None where one group of photos has labels.
         worst_part: the part whose IoU fell most; None without labels.
         worst_part_change: by how much.
         passed: whether the gate let it through.
@@ -103,6 +104,7 @@ class Hop:
     hop: str
     pixel_agreement: float
     miou_change: float | None
+    miou_error: float | None
     worst_part: str | None
     worst_part_change: float | None
     passed: bool

@@ -75,6 +75,14 @@ def points(change: float) -> str:
     return "±0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
+def miou_change(hop: Hop) -> str:
+    """A hop's change in mIoU in percentage points, with its standard error where that is known: "−0.48 ± 0.14"."""
+    if hop.miou_change is None:
+        return MISSING
+    error = "" if hop.miou_error is None else f" ± {100 * hop.miou_error:.2f}"
+    return f"{100 * hop.miou_change:+.2f}{error}".replace("-", "−")
+
+
 def number(value: float) -> str:
     """Three figures where there are decimals: 0.85, 8.04, 12.7, 253."""
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
@@ -85,7 +93,7 @@ def _verdict(hop: Hop) -> str:
     mark = "✓ passed" if hop.passed else "✗ FAILED"
     text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
     if hop.miou_change is not None:
-        text += f", mIoU {points(hop.miou_change)}"
+        text += f", mIoU {miou_change(hop)}"
     if hop.worst_part is not None and hop.worst_part_change is not None:
         text += f", most lost: {hop.worst_part} {points(hop.worst_part_change)}"
     return text

@@ -52,13 +52,13 @@ class RoundedWeight(nn.Module):
 class RoundedInput(nn.Module):
     """Activations rounded to uint8 steps, asymmetric, one scale for the whole tensor.
 
-    The range is the mean over photos of each photo's smallest and largest value, zero included, as in NNCF's
-    calibration. In training it follows the network slowly: a range that is learned or kept would clip values that the
-    exporter, which calibrates the trained network anew, does not clip.
+    The range is the running mean of every batch's smallest and largest value, zero included. It follows the network
+    slowly: a range that is learned or kept would clip values that the exporter, which calibrates the trained network
+    anew, does not clip.
 
     Args:
-        low: smallest value, mean over photos.
-        high: largest value.
+        low: smallest value to start from.
+        high: largest value to start from.
     """
 
     low: Tensor
@@ -73,9 +73,8 @@ class RoundedInput(nn.Module):
         """Values (B, ...) rounded; the gradient is that of the identity inside the range and 0 outside."""
         values = values.float()
         if self.training:
-            low, high = _extent(values).mean(dim=0)
-            self.low.lerp_(low, MOMENTUM)
-            self.high.lerp_(high, MOMENTUM)
+            self.low.lerp_(values.detach().min(), MOMENTUM)
+            self.high.lerp_(values.detach().max(), MOMENTUM)
         low, high = self.low.clamp(max=0), self.high.clamp(min=0)
         scale = ((high - low) / 255).clamp_min(torch.finfo(torch.float32).eps)
         return torch.fake_quantize_per_tensor_affine(values, scale, torch.round(-low / scale).int(), 0, 255)
@@ -161,11 +160,11 @@ def _replace(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) ->
 def _observed_ranges(
     student: nn.Module, canvases: Iterable[NDArray[np.uint8]]
 ) -> dict[nn.Module, tuple[Tensor, Tensor]]:
-    """Layer -> mean over photos of the smallest and of the largest value of its input."""
-    seen: dict[nn.Module, list[Tensor]] = defaultdict(list)
+    """Layer -> the smallest and the largest value of its input."""
+    seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = defaultdict(list)
 
     def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen[layer].append(_extent(inputs[0]))
+        seen[layer].append(torch.aminmax(inputs[0]))
 
     layers = [layer for layer in student.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     handles = [layer.register_forward_pre_hook(observe) for layer in layers]
@@ -175,11 +174,7 @@ def _observed_ranges(
         handle.remove()
     if not seen:
         raise ValueError("quantisation-aware training needs training photos to observe ranges on; there are none")
-    means = {layer: torch.cat(extents).mean(dim=0) for layer, extents in seen.items()}
-    return {layer: (mean[0], mean[1]) for layer, mean in means.items()}
-
-
-def _extent(values: Tensor) -> Tensor:
-    """(B, 2): the smallest and the largest value of every photo."""
-    flat = values.detach().flatten(1)
-    return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
+    lows_and_highs = {layer: tuple(zip(*extents, strict=True)) for layer, extents in seen.items()}
+    return {
+        layer: (torch.stack(lows).min(), torch.stack(highs).max()) for layer, (lows, highs) in lows_and_highs.items()
+    }

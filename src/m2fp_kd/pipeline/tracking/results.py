@@ -27,7 +27,7 @@ def log_results(run: Any, report: RunReport) -> None:
     import wandb
 
     parts = [[part, *(model.iou.get(part) for model in report.models.values())] for part in report.labels.parts]
-    hops: list[str | int] = ["hop", "pixel_agreement", "miou_change", "worst_part", "worst_part_change", "passed"]
+    hops = ["hop", "pixel_agreement", "miou_change", "miou_error", "worst_part", "worst_part_change", "passed"]
     run.log(
         {
             "results": wandb.Table(
@@ -38,7 +38,7 @@ def log_results(run: Any, report: RunReport) -> None:
                 ],
             ),
             "parity": wandb.Table(
-                columns=hops, data=[[asdict(hop)[str(column)] for column in hops] for hop in report.parity]
+                columns=[*hops], data=[[asdict(hop)[name] for name in hops] for hop in report.parity]
             ),
             "IoU": wandb.Table(columns=["part", *report.models], data=parts),
             "predictions": _predictions(report),
