@@ -101,24 +101,24 @@ def test_inputs_are_rounded_to_256_steps_that_hold_zero() -> None:
     assert rounding(torch.full((1, 4), 0.3)).sub(0.3).abs().max() <= 2.7 / 255 / 2
 
 
-def test_a_range_follows_the_extremes_of_batches_in_training_only() -> None:
+def test_a_range_starts_at_the_mean_over_photos_and_follows_in_training_only() -> None:
     rounding = RoundedInput(torch.tensor(-1.0), torch.tensor(1.0))
-    values = torch.stack([torch.linspace(-2, 4, 7), torch.linspace(-3, 2, 7)])
+    values = torch.stack([torch.linspace(-2, 4, 7), torch.linspace(-4, 2, 7)])
     rounding.eval()(values)
     assert (rounding.low, rounding.high) == (-1, 1)
     rounding.train()
     for _ in range(1000):
         rounding(values)
     torch.testing.assert_close(rounding.low, torch.tensor(-3.0), rtol=0, atol=1e-3)
-    torch.testing.assert_close(rounding.high, torch.tensor(4.0), rtol=0, atol=1e-3)
+    torch.testing.assert_close(rounding.high, torch.tensor(3.0), rtol=0, atol=1e-3)
 
 
-def test_observed_ranges_are_the_extremes_of_all_photos(student: nn.Module) -> None:
+def test_observed_ranges_are_means_of_each_photos_extremes(student: nn.Module) -> None:
     prepared = prepare(student, canvases(range(3)))
     normalised = [student.normalise(torch.from_numpy(canvas).permute(0, 3, 1, 2)) for canvas in canvases(range(3))]
     rounding = prepared.layers[0].rounded_input
-    torch.testing.assert_close(rounding.low, torch.stack([image.min() for image in normalised]).min())
-    torch.testing.assert_close(rounding.high, torch.stack([image.max() for image in normalised]).max())
+    torch.testing.assert_close(rounding.low, torch.stack([image.min() for image in normalised]).mean())
+    torch.testing.assert_close(rounding.high, torch.stack([image.max() for image in normalised]).mean())
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small", "shufflenetv2"])
@@ -220,7 +220,7 @@ def test_the_file_holds_the_weights_that_training_rounded_and_no_float_copy(
     assert sum(matrix.dtype == np.int8 for matrix in matrices) == 4
     assert all(matrix.dtype == np.int8 or matrix.shape == normalisation for matrix in matrices)
     parse, parser = torch_parse(prepared, card), Parser.load(path, threads=1)
-    assert np.mean([(parse(photo.image) == parser(photo.image).part_map).mean() for photo in photos]) > 0.97
+    assert np.mean([(parse(photo.image) == parser(photo.image).part_map).mean() for photo in photos]) > 0.99
 
 
 def test_training_with_rounding_beats_training_without_where_int8_hurts(

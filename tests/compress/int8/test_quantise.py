@@ -13,6 +13,7 @@ from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.parser import Parser
@@ -51,6 +52,18 @@ def test_activations_are_uint8_with_one_scale(int8: Path) -> None:
     for node in activations:
         assert constants[node.input[1]].size == 1
         assert constants[node.input[2]].dtype == np.uint8
+
+
+def test_what_only_some_photos_say_is_not_clipped(fp32: Path, card: Card, tmp_path: Path) -> None:
+    bright = canvases(range(8))
+    grey = [np.full_like(canvas, 110) for canvas in bright]
+    quantise_static(fp32, [*bright, *grey], tmp_path / "model.onnx", card)
+    model = onnx.load(tmp_path / "model.onnx")
+    constants = _constants(model)
+    first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    scale, zero = (constants[name].astype(float) for name in first.input[1:])
+    largest = Normalise()(torch.from_numpy(np.concatenate(bright)).permute(0, 3, 1, 2)).max().item()
+    assert 0.9 * largest < scale * (255 - zero) < 1.1 * largest
 
 
 def test_normalisation_resize_and_argmax_stay_float(int8: Path) -> None:
