@@ -46,6 +46,13 @@ def test_the_picture_names_every_point_and_every_group(points: list[Point], log_
     assert draw_front(points, "mIoU %", "title & all", log_values) == drawn
 
 
+def test_hundredths_of_a_point_stay_small() -> None:
+    points = [Point("fp32", "all", 10, 48.17, True), Point("int8", "all", 5, 48.13, True)]
+    texts = ElementTree.fromstring(draw_front(points, "mIoU %", "")).iter("{http://www.w3.org/2000/svg}text")
+    numbers = [float(text.text) for text in texts if re.fullmatch(r"\d\d\.\d+", text.text or "")]
+    assert max(numbers) - min(numbers) > 0.5
+
+
 def test_labels_do_not_cover_one_another() -> None:
     """Three points so close that labels to their right would."""
     crowd = [Point(f"candidate {index}", "all", 12, 50 + 0.1 * index, True) for index in range(3)]

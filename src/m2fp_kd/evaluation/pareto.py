@@ -16,6 +16,9 @@ from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
 SIZE = (9, 5.2)
+LEAST_SPAN = 1.0
+"""Of the upright axis, where it is not logarithmic: without it, hundredths of a point of mIoU look like a gulf."""
+
 COLOURS = ("#3672e3", "#e07b16", "#21966c", "#9a55d6", "#c2437a", "#5b6676", "#17a2b8", "#b8860b")
 INK, RULE = "#626c7b", "#d5dae2"
 # Where a label may stand beside its point, in points to the right and upwards, best first.
@@ -87,6 +90,9 @@ def draw_front(points: Sequence[Point], value_name: str, title: str, log_values:
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
         _draw_points(axes, points)
+        low, high = axes.get_ylim()
+        if not log_values and high - low < LEAST_SPAN:
+            axes.set_ylim((low + high - LEAST_SPAN) / 2, (low + high + LEAST_SPAN) / 2)
         figure.draw_without_rendering()
         _label_points(axes, points, canvas.get_renderer())
         drawn = io.StringIO()
