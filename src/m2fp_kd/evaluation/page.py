@@ -14,7 +14,7 @@ from m2fp_kd.evaluation.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.reliability_chart import reliability_chart
 from m2fp_kd.evaluation.results import RunReport, title
-from m2fp_kd.evaluation.summary import MISSING, how_measured, miou_change, percent, points, summary_rows
+from m2fp_kd.evaluation.summary import MISSING, change_of, how_measured, percent, points, summary_rows
 
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"
@@ -73,7 +73,7 @@ def render(report: RunReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(points=points, percent=percent, miou_change=miou_change, title=title)
+    environment.filters.update(points=points, percent=percent, change_of=change_of, title=title)
     charts = _charts(report)
     rows = summary_rows(report)
     return environment.get_template("report.html.j2").render(

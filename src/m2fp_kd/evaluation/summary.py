@@ -75,7 +75,7 @@ def points(change: float) -> str:
     return "±0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
-def miou_change(hop: Hop) -> str:
+def change_of(hop: Hop) -> str:
     """A hop's change in mIoU in percentage points, with its standard error where that is known: "−0.48 ± 0.14"."""
     if hop.miou_change is None:
         return MISSING
@@ -93,7 +93,7 @@ def _verdict(hop: Hop) -> str:
     mark = "✓ passed" if hop.passed else "✗ FAILED"
     text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
     if hop.miou_change is not None:
-        text += f", mIoU {miou_change(hop)}"
+        text += f", mIoU {change_of(hop)}"
     if hop.worst_part is not None and hop.worst_part_change is not None:
         text += f", most lost: {hop.worst_part} {points(hop.worst_part_change)}"
     return text
