@@ -38,6 +38,8 @@ def test_table_is_aligned_and_ends_with_the_gates() -> None:
     assert len(starts) == 1
     assert lines[-2].startswith("✓ passed  PyTorch -> ONNX fp32: 100.00 % of pixels agree")
     assert lines[-1].startswith("✗ FAILED  ONNX fp32 -> INT8")
+    assert ", mIoU −2.10 ± 0.42, " in lines[-1]
+    assert ", mIoU 0.00 ± 0.00, " in lines[-2]
     assert "most lost: shoe <left> −7.1" in lines[-1]
     assert max(map(len, lines)) <= 120
 

@@ -80,7 +80,8 @@ def change_of(hop: Hop) -> str:
     if hop.miou_change is None:
         return MISSING
     error = "" if hop.miou_error is None else f" ± {100 * hop.miou_error:.2f}"
-    return f"{100 * hop.miou_change:+.2f}{error}".replace("-", "−")
+    change = f"{100 * hop.miou_change:+.2f}"
+    return ("0.00" if change in ("+0.00", "-0.00") else change.replace("-", "−")) + error
 
 
 def number(value: float) -> str:
