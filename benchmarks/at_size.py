@@ -7,8 +7,8 @@
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
 Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
-DIR/program. INT8 is calibrated on a few synthetic scenes: good enough for speed. What a network sees at a size that it
-was not trained at, or pruned and not fine-tuned, is no measure of its quality.
+DIR/torch_export. A few synthetic scenes calibrate INT8, which is enough to measure speed. Quality cannot be measured
+this way: the networks were not trained at this size, nor fine-tuned after pruning.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch import nn
 
 from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.compress.export.onnx import export_onnx
-from m2fp_kd.compress.export.program import export_program
+from m2fp_kd.compress.export.torch_export import export_torch_export
 from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.compress.prune.graph import Prunable
@@ -83,7 +83,7 @@ def main() -> None:
     print(f"{fp32}\n{int8}")
     if options.pytorch:
         export_torchscript(network, options.out / "torchscript" / "model.pt", card)
-        export_program(network, options.out / "program" / "model.pt2", card)
+        export_torch_export(network, options.out / "torch_export" / "model.pt2", card)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.data.layouts import m2fp_records
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.distill.targets import WholePhotoTeacher
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.runtime.geometry import restore_dense
 

@@ -24,7 +24,7 @@ from m2fp_kd.compress.export.capabilities import FORMATS, NETWORKS, PRECISIONS, 
 from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.export.openvino import export_openvino
-from m2fp_kd.compress.export.program import export_program
+from m2fp_kd.compress.export.torch_export import export_torch_export
 from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.fx import quantise_fx
 from m2fp_kd.compress.int8.pt2e import quantise_pt2e
@@ -132,12 +132,12 @@ def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: 
         else:
             export_torchscript(network, path, fp32)
         return path
-    if cell.format == "program":
+    if cell.format == "torch_export":
         path = folder / "model.pt2"
         if cell.precision == "int8":
             quantise_pt2e(network, calibration, path, int8)
         else:
-            export_program(network, path, fp32)
+            export_torch_export(network, path, fp32)
         return path
     path = folder / "onnx" / "fp32" / "model.onnx"
     export_onnx(network, path, fp32)
@@ -214,7 +214,7 @@ def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
     if not cell.fixed:
         batches.append(noise(1, size + 32, size + 64, 2))
     one_photo = cell.network == "teacher" and cell.format in ("onnx", "openvino")
-    compiled = cell.format == "program" and cell.precision == "int8"  # anew for every batch, which takes a minute
+    compiled = cell.format == "torch_export" and cell.precision == "int8"  # anew for every batch, which takes a minute
     if not one_photo and not compiled:
         batches.append(noise(3, size, size, 3))
     found = compare(model, network, card, batches, compiled)

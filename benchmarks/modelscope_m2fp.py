@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from m2fp_kd.evaluation.measure import Loaded, measure_here, measuring_options
+from m2fp_kd.evaluation.speed.measure import Loaded, measure_here, measuring_options
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from prepared import composed, prepared
 
-from m2fp_kd.distill.module import Distillation
+from m2fp_kd.distill.training.module import Distillation
 
 Norms = dict[str, tuple[float, float]]
 

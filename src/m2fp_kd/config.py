@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
 
 # What may differ between two calls that continue the same run.

@@ -9,13 +9,13 @@ from m2fp_kd.cli import bench
 from m2fp_kd.cli.bench import Timed, slower_int8
 
 
-def timed(precision, engine, ms):
-    return Timed(precision, precision, engine, "f32", ms, ms, 100, 50, 1)
+def timed(weights, engine, ms):
+    return Timed(weights, weights, engine, "f32", ms, ms, 100, 50, 1)
 
 
 def test_int8_that_is_slower_is_said_for_each_engine():
     rows = [timed("fp32", "openvino", 9), timed("int8", "openvino", 6)]
-    rows += [timed("fp32", "onnxruntime", 10), timed("int8", "onnxruntime", 14), timed("int8", "program", 99)]
+    rows += [timed("fp32", "onnxruntime", 10), timed("int8", "onnxruntime", 14), timed("int8", "torch_export", 99)]
     assert slower_int8(rows) == ["in onnxruntime INT8 is slower here than fp32: 14.0 and 10.0 ms"]
     assert slower_int8([]) == []
 

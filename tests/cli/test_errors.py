@@ -86,7 +86,7 @@ def test_a_full_disk_stops_the_work(artefact, photo, tmp_path, capsys):
 
 def test_an_unknown_engine(artefact, photo, tmp_path, capsys):
     line = one_line(capsys, "parse", "-a", artefact(), photo, "-o", tmp_path / "out", "--engine", "tensorrt")
-    assert line == "m2fp-kd: unknown engine 'tensorrt'; choose from openvino, onnxruntime, torchscript, program"
+    assert line == "m2fp-kd: unknown engine 'tensorrt'; choose from openvino, onnxruntime, torchscript, torch_export"
 
 
 def test_an_engine_for_other_files(artefact, photo, tmp_path, capsys):

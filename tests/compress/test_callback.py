@@ -8,9 +8,10 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from m2fp_kd.compress.artefact_steps import Export, StaticInt8
-from m2fp_kd.compress.callback import CompressAfterFit, best_student
+from m2fp_kd.compress.callback import CompressAfterFit
 from m2fp_kd.compress.chain import Checks
+from m2fp_kd.compress.export.onnx import Export
+from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
@@ -73,20 +74,6 @@ def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataM
     exported = _constants(compress.results.paths["fp32"])
     assert any(np.array_equal(weights["student.classifier.bias"], values) for values in exported)
     assert Parser.load(compress.results.paths["int8"]).labels == CIHP
-
-
-def test_without_a_checkpoint_the_student_itself_is_taken() -> None:
-    student = ColourStudent().train()
-    copied = best_student(student, None)
-    assert not copied.training
-    assert student.training
-    assert all(torch.equal(a, b) for a, b in zip(copied.parameters(), student.parameters(), strict=True))
-
-
-def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    torch.save({"state_dict": {"student.head.weight": torch.zeros(1)}}, tmp_path / "best.ckpt")
-    with pytest.raises(RuntimeError, match=r"classifier\.weight[\s\S]*head\.weight"):
-        best_student(ColourStudent(), tmp_path / "best.ckpt")
 
 
 def _constants(path: Path) -> list[np.ndarray]:

@@ -6,11 +6,12 @@ import onnx
 import pytest
 import torch
 
-from m2fp_kd.compress.artefact_steps import Export, StaticInt8
 from m2fp_kd.compress.chain import Checks, make_artefacts
-from m2fp_kd.compress.export.onnx import export_onnx, graph_sha256, write_artefact
+from m2fp_kd.compress.export.graph import graph_sha256
+from m2fp_kd.compress.export.onnx import Export, export_onnx, write_artefact
+from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate, ParityError
-from m2fp_kd.compress.steps import Source
+from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import canvases
@@ -30,7 +31,7 @@ def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> int8"]
     fp32, int8 = (load_card(path) for path in result.paths.values())
     assert (fp32.precision, int8.precision) == ("fp32", "int8")
-    assert (fp32.arithmetic, int8.arithmetic) == ("f32", "f32")
+    assert (fp32.precision, int8.precision) == ("f32", "f32")
     assert int8.parents == {"fp32 graph": graph_sha256(result.paths["fp32"])}
     assert fp32.sizes["parameters"] == sum(weight.numel() for weight in source.student.parameters())
     assert {"torch", "onnx"} <= set(fp32.versions) < set(int8.versions)
@@ -95,22 +96,22 @@ def test_another_arithmetic_is_a_hop_of_its_own(source: Source, tmp_path: Path, 
     """On any CPU: an engine that is left to itself says bf16 here, and rounds as coarsely as that."""
     load = Parser.load
 
-    def load_bf16(path, engine=None, threads=None, arithmetic="f32", keep=True):
+    def load_bf16(path, engine=None, threads=None, precision="f32", keep=True):
         parser = load(path, engine, threads)
-        if arithmetic == "auto":
+        if precision == "auto":
             run = parser.engine.run
-            parser.engine = replace(parser.engine, arithmetic="bf16", run=lambda images: run(images // 64 * 64))
+            parser.engine = replace(parser.engine, precision="bf16", run=lambda images: run(images // 64 * 64))
         return parser
 
     monkeypatch.setattr(Parser, "load", load_bf16)
-    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES | {"arithmetic": Gate(1.0, 0.0)}, 1, "auto"))
+    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto"))
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 f32 -> fp32 bf16"]
     card = load_card(result.paths["fp32"])
-    assert card.arithmetic == "f32" and card.parity["fp32 f32 -> fp32 bf16"]["passed"] is False
+    assert card.precision == "f32" and card.parity["fp32 f32 -> fp32 bf16"]["passed"] is False
 
 
 def test_where_the_engine_chooses_f32_there_is_nothing_more_to_check(source: Source, tmp_path: Path) -> None:
-    if Parser.load(Export()(source, tmp_path / "probe"), arithmetic="auto").engine.arithmetic != "f32":
-        pytest.skip("this CPU computes in another arithmetic")
+    if Parser.load(Export()(source, tmp_path / "probe"), precision="auto").engine.precision != "f32":
+        pytest.skip("this CPU computes in another precision")
     result = make_artefacts(source, tmp_path, [Export()], Checks(GATES, 1, "auto"))
     assert len(result.parities) == 1

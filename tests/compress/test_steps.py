@@ -3,8 +3,14 @@ from typing import ClassVar
 
 import pytest
 
-from m2fp_kd.compress.artefact_steps import DynamicInt8, Export, FxInt8, OpenVINO, Program, StaticInt8, TorchScript
 from m2fp_kd.compress.export.capabilities import Unsupported
+from m2fp_kd.compress.export.onnx import Export
+from m2fp_kd.compress.export.openvino import OpenVINO
+from m2fp_kd.compress.export.torch_export import TorchExport
+from m2fp_kd.compress.export.torchscript import TorchScript
+from m2fp_kd.compress.int8.dynamic import DynamicInt8
+from m2fp_kd.compress.int8.fx import FxInt8
+from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.steps import ORDER, OrderError, check_order, check_possible
 
 
@@ -76,8 +82,12 @@ def test_int8_is_made_from_the_onnx_export_and_no_other(int8) -> None:
 
 
 def test_only_onnx_is_converted() -> None:
-    with pytest.raises(OrderError, match="openvino converts ONNX files, and 'program' is none"):
-        steps = {"export": Export(), "program": Program(), "openvino": OpenVINO(of="program", name="openvino")}
+    with pytest.raises(OrderError, match="openvino converts ONNX files, and 'torch_export' is none"):
+        steps = {
+            "export": Export(),
+            "torch_export": TorchExport(),
+            "openvino": OpenVINO(of="torch_export", name="openvino"),
+        }
         check_order(steps, ORDER)
 
 

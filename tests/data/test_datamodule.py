@@ -12,9 +12,9 @@ from scipy.io import savemat
 from torch import nn
 
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.factories import ccp_data, m2fp_data, photo_data, synthetic_data
 from m2fp_kd.data.layouts import LayoutError
 from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.splits import ccp_data, m2fp_data, photo_data, synthetic_data
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LABEL_SETS

@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.factories import ccp_data, m2fp_data
 from m2fp_kd.data.layouts import LayoutError, m2fp_records, take_labels
+from m2fp_kd.data.splits import ccp_data, m2fp_data
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import Augmentation
-from m2fp_kd.distill.terms import HardParts, SoftJaccard
+from m2fp_kd.distill.losses.ce import Ce
+from m2fp_kd.distill.losses.jaccard import Jaccard
 from m2fp_kd.labels import LABEL_SETS, find_bridge
 from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.runtime.files import file_sha256
@@ -90,7 +91,7 @@ def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, fold
     mixed = next(batch for batch in batches if len({name[:4] for name in batch["names"]}) == 2)
     bare = [index for index, name in enumerate(mixed["names"]) if name.startswith("bare")]
     assert (mixed["parts"][bare] == CIHP.ignore_index).all() and not mixed["humans"][bare].any()
-    for term in (HardParts(CIHP), SoftJaccard(CIHP)):
+    for term in (Ce(CIHP), Jaccard(CIHP)):
         logits = torch.randn(2, 20, 8, 8, requires_grad=True)
         term(StudentOutput(logits), mixed, None).backward()
         assert logits.grad is not None and not logits.grad[bare].any()
@@ -99,11 +100,11 @@ def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, fold
 
 def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
     records = m2fp_records(m2fp_folder, "Training")
-    (half, robbed), (most, few) = take_labels(records, 0.5), take_labels(records, 0.8)
-    assert [len(side) for side in (half, robbed, most, few)] == [3, 3, 5, 1]
+    (half, withheld), (most, few) = take_labels(records, 0.5), take_labels(records, 0.8)
+    assert [len(side) for side in (half, withheld, most, few)] == [3, 3, 5, 1]
     assert set(half) <= set(most) <= set(records)
-    assert {record.name for record in [*half, *robbed]} == {record.name for record in records}
-    assert not any(record.categories or record.humans or record.instances for record in robbed)
+    assert {record.name for record in [*half, *withheld]} == {record.name for record in records}
+    assert not any(record.categories or record.humans or record.instances for record in withheld)
     assert take_labels(records, None) == (records, []) and take_labels(records, 1) == (records, [])
     for fraction in (0, 1.5):
         with pytest.raises(ValueError, match=r"label_fraction=.* lies above 0 and at most at 1"):

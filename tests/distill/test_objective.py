@@ -5,16 +5,16 @@ from functools import partial
 import pytest
 import torch
 
-from m2fp_kd.distill.objective import Objective, TeacherTarget, Term, build_objective
-from m2fp_kd.distill.terms import (
-    FeatureHints,
-    HardParts,
-    MatchedMasks,
-    PairedQueries,
-    PixelParts,
-    SoftJaccard,
-    SoftParts,
-)
+from m2fp_kd.distill.losses.ce import Ce
+from m2fp_kd.distill.losses.feature import Feature
+from m2fp_kd.distill.losses.jaccard import Jaccard
+from m2fp_kd.distill.losses.kl import Kl
+from m2fp_kd.distill.losses.mask import Mask
+from m2fp_kd.distill.losses.pixel import Pixel
+from m2fp_kd.distill.losses.query import Query
+from m2fp_kd.distill.losses.term import Term
+from m2fp_kd.distill.objective import Objective, build_objective
+from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.outputs import StudentOutput
 
@@ -36,8 +36,8 @@ def target() -> TeacherTarget:
 
 def classic(alpha: float) -> Objective:
     terms = {
-        "kl": {"weight": alpha, "term": partial(SoftParts, temperature=4.0)},
-        "ce": {"weight": 1 - alpha, "term": HardParts},
+        "kl": {"weight": alpha, "term": partial(Kl, temperature=4.0)},
+        "ce": {"weight": 1 - alpha, "term": Ce},
     }
     return build_objective(terms, LABELS)
 
@@ -56,7 +56,7 @@ def test_alpha_zero_needs_no_teacher() -> None:
 
 def test_a_weight_without_its_term_is_an_error() -> None:
     with pytest.raises(ValueError, match="weights are for"):
-        Objective({"ce": HardParts(LABELS)}, {"ce": 1.0, "kl": 1.0})
+        Objective({"ce": Ce(LABELS)}, {"ce": 1.0, "kl": 1.0})
 
 
 def test_no_terms_is_an_error() -> None:
@@ -70,10 +70,10 @@ def test_a_term_that_the_teacher_cannot_feed_names_the_way_out() -> None:
 
 
 def test_a_term_that_the_student_cannot_feed_names_the_way_out() -> None:
-    objective = Objective({"mask": MatchedMasks(LABELS)}, {"mask": 1.0})
+    objective = Objective({"mask": Mask(LABELS)}, {"mask": 1.0})
     with pytest.raises(ValueError, match="student=m2fp"):
         objective.check(frozenset({"log_parts"}), frozenset({"features"}))
-    objective = Objective({"query": PairedQueries(LABELS)}, {"query": 1.0})
+    objective = Objective({"query": Query(LABELS)}, {"query": 1.0})
     with pytest.raises(ValueError, match=r"'query' needs \['student\.queries'\].*use student=m2fp"):
         objective.check(frozenset({"log_parts"}), frozenset({"features"}))
     with pytest.raises(ValueError, match=r"'query' needs \['queries'\] from the teacher.*use teacher=live"):
@@ -82,11 +82,11 @@ def test_a_term_that_the_student_cannot_feed_names_the_way_out() -> None:
 
 def test_temperature_must_be_positive() -> None:
     with pytest.raises(ValueError, match="temperature"):
-        SoftParts(LABELS, temperature=0)
+        Kl(LABELS, temperature=0)
 
 
 def test_a_read_out_trains_with_the_objective() -> None:
-    objective = Objective({"pixel": PixelParts(LABELS)}, {"pixel": 1.0})
+    objective = Objective({"pixel": Pixel(LABELS)}, {"pixel": 1.0})
     objective.connect(student_channels=8, teacher_channels=None)
     features = torch.randn(2, 8, 4, 4, requires_grad=True)
     total, _ = objective(StudentOutput(output().part_logits, features=features), batch(), None)
@@ -95,7 +95,7 @@ def test_a_read_out_trains_with_the_objective() -> None:
 
 
 def test_terms_learn_how_many_channels_there_are() -> None:
-    objective = Objective({"feature": FeatureHints(LABELS), "ce": HardParts(LABELS)}, {"feature": 1.0, "ce": 1.0})
+    objective = Objective({"feature": Feature(LABELS), "ce": Ce(LABELS)}, {"feature": 1.0, "ce": 1.0})
     objective.connect(student_channels=5, teacher_channels=8)
     assert {name: tuple(weight.shape) for name, weight in objective.named_parameters()} == {
         "terms.feature.projection.weight": (8, 5, 1, 1),
@@ -103,7 +103,7 @@ def test_terms_learn_how_many_channels_there_are() -> None:
     }
 
 
-@pytest.mark.parametrize("term", [HardParts(LABELS), SoftJaccard(LABELS), SoftParts(LABELS)])
+@pytest.mark.parametrize("term", [Ce(LABELS), Jaccard(LABELS), Kl(LABELS)])
 def test_every_term_falls_when_it_is_followed(term: Term) -> None:
     student = output()
     student.part_logits.requires_grad_()
@@ -116,22 +116,22 @@ def test_every_term_falls_when_it_is_followed(term: Term) -> None:
 @pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.1, 0.75), (0.4, 0.0), (0.9, 0.0)])
 def test_a_term_fades_linearly_to_nothing_and_the_others_stay(progress: float, left: float) -> None:
     terms = {
-        "kl": {"weight": 0.7, "fade": 0.4, "term": partial(SoftParts, temperature=4.0)},
-        "ce": {"weight": 0.3, "fade": None, "term": HardParts},
+        "kl": {"weight": 0.7, "anneal": 0.4, "term": partial(Kl, temperature=4.0)},
+        "ce": {"weight": 0.3, "anneal": None, "term": Ce},
     }
     objective = build_objective(terms, LABELS)
     said = target() if objective.reads_teacher(progress) else None
     total, values = objective(output(), batch(), said, progress)
     assert ("kl" in values) == (said is not None) == (left > 0)
-    ce, kl = (term(output(), batch(), target()) for term in (HardParts(LABELS), SoftParts(LABELS, temperature=4.0)))
+    ce, kl = (term(output(), batch(), target()) for term in (Ce(LABELS), Kl(LABELS, temperature=4.0)))
     assert total.item() == pytest.approx(left * 0.7 * kl.item() + 0.3 * ce.item(), rel=1e-6)
 
 
 def test_a_term_that_fades_at_once_is_an_error() -> None:
     with pytest.raises(ValueError, match="fade before training begins: kl"):
-        Objective({"kl": SoftParts(LABELS)}, {"kl": 1.0}, {"kl": 0.0})
+        Objective({"kl": Kl(LABELS)}, {"kl": 1.0}, {"kl": 0.0})
 
 
 def test_something_stays_until_training_ends() -> None:
     with pytest.raises(ValueError, match="every term fades before training ends"):
-        Objective({"kl": SoftParts(LABELS)}, {"kl": 1.0}, {"kl": 0.9})
+        Objective({"kl": Kl(LABELS)}, {"kl": 1.0}, {"kl": 0.9})

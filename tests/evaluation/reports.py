@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from m2fp_kd.evaluation.evaluate import scores_of
-from m2fp_kd.evaluation.miou import confusion
-from m2fp_kd.evaluation.pictures import Picture
-from m2fp_kd.evaluation.results import Hop, ModelResult, RunReport
+from m2fp_kd.evaluation.metrics.evaluate import scores_of
+from m2fp_kd.evaluation.metrics.miou import confusion
+from m2fp_kd.evaluation.report.pictures import Picture
+from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport
 from m2fp_kd.labels import LabelSet
 
 LABELS = LabelSet("tiny", ("background", "head", "shoe <left>"), ((0, 0, 0), (200, 40, 40), (40, 200, 40)))

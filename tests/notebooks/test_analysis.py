@@ -6,9 +6,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from m2fp_kd.evaluation.reliability import BINS, Reliability
-from m2fp_kd.evaluation.report import write_report
-from m2fp_kd.evaluation.results import ModelResult, RunReport
+from m2fp_kd.evaluation.metrics.reliability import BINS, Reliability
+from m2fp_kd.evaluation.report.report import write_report
+from m2fp_kd.evaluation.report.results import ModelResult, RunReport
 from notebooks.execute import execute
 from tests.evaluation.reports import tiny_report
 

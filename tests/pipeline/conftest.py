@@ -32,7 +32,7 @@ def every_engine() -> None:
 def one_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares most runs the start of a process per engine."""
     if "every_engine" not in request.fixturenames:
-        monkeypatch.setattr("m2fp_kd.pipeline.latency.engines_for", lambda path: engines_for(path)[:1])
+        monkeypatch.setattr("m2fp_kd.pipeline.record.latency.engines_for", lambda path: engines_for(path)[:1])
 
 
 @pytest.fixture(scope="session")

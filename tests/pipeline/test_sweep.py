@@ -10,7 +10,7 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from m2fp_kd.evaluation.report import write_report
+from m2fp_kd.evaluation.report.report import write_report
 from m2fp_kd.pipeline.sweep import ResultsTable
 from tests.evaluation.reports import tiny_report
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import hydra
 from hydra.core.config_store import ConfigStore
 from tests.evaluation.reports import tiny_report
-from m2fp_kd.evaluation.report import write_report
+from m2fp_kd.evaluation.report.report import write_report
 
 ConfigStore.instance().store("config", {{
     "job": "a", "run_dir": "runs/${{job}}",

@@ -52,7 +52,7 @@ def test_a_model_overwritten_in_place_is_another_model(artefact, cache):
 
 def test_every_choice_of_outputs_threads_and_arithmetic_is_kept_apart(people_artefact, cache):
     model = people_artefact / "model.onnx"
-    choices = [{"threads": 1}, {"threads": 2}, {"outputs": ["part_map"]}, {"arithmetic": "auto"}]
+    choices = [{"threads": 1}, {"threads": 2}, {"outputs": ["part_map"]}, {"precision": "auto"}]
     for count, choice in enumerate(choices, 1):
         for _ in range(2):
             engine = open_engine(model, "openvino", keep=True, **choice)

@@ -25,7 +25,7 @@ def engine_name(request):
 
 def test_runs_any_batch_and_canvas(artefact, engine_name):
     engine = open_engine(artefact() / "model.onnx", engine_name, threads=1)
-    assert (engine.name, engine.arithmetic, engine.outputs) == (engine_name, "f32", ("part_map",))
+    assert (engine.name, engine.precision, engine.outputs) == (engine_name, "f32", ("part_map",))
     for images in (IMAGES, IMAGES[:1], IMAGES[:, :, ::2]):
         part_map = engine(images)["part_map"]
         assert part_map.dtype == np.uint8
@@ -147,8 +147,8 @@ threads = [threading.Thread(target=first, args=(engine,)) for engine in engines]
 
 
 def test_auto_says_what_it_chose(artefact, engine_name):
-    engine = open_engine(artefact() / "model.onnx", engine_name, arithmetic="auto")
-    assert engine.arithmetic in ("f32", "bf16", "f16")
+    engine = open_engine(artefact() / "model.onnx", engine_name, precision="auto")
+    assert engine.precision in ("f32", "bf16", "f16")
 
 
 def test_openvino_is_preferred_and_onnxruntime_serves_without_it(artefact, monkeypatch):
@@ -176,8 +176,11 @@ def test_a_broken_model_is_named(tmp_path, engine_name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; choose from openvino, onnxruntime, torchscript, program"),
-        ({"arithmetic": "f8"}, "unknown arithmetic 'f8'; choose from f32, auto"),
+        (
+            {"engine": "tensorrt"},
+            "unknown engine 'tensorrt'; choose from openvino, onnxruntime, torchscript, torch_export",
+        ),
+        ({"precision": "f8"}, "unknown precision 'f8'; choose from f32, auto"),
         ({"threads": 0}, "threads must be at least 1"),
     ],
 )
@@ -192,8 +195,8 @@ def test_wrong_options_name_the_right_ones(artefact, options, message):
         ("model.xml", "onnxruntime", r"onnxruntime runs \.onnx files, not model\.xml; use the openvino engine"),
         ("model.onnx", "torchscript", r"torchscript runs \.pt files, not model\.onnx; use the openvino or onnxruntime"),
         ("model.pt", "openvino", r"openvino runs \.onnx and \.xml files, not model\.pt; use the torchscript engine"),
-        ("model.pt", "program", r"program runs \.pt2 files, not model\.pt; use the torchscript engine"),
-        ("model.pt2", "torchscript", r"torchscript runs \.pt files, not model\.pt2; use the program engine"),
+        ("model.pt", "torch_export", r"torch_export runs \.pt2 files, not model\.pt; use the torchscript engine"),
+        ("model.pt2", "torchscript", r"torchscript runs \.pt files, not model\.pt2; use the torch_export engine"),
         ("model.tflite", None, r"no engine runs such files; export one of \.onnx, \.xml, \.pt, \.pt2"),
     ],
 )
@@ -209,7 +212,7 @@ def test_without_torch_its_files_say_what_to_install(tmp_path, monkeypatch, file
         open_engine(tmp_path / file)
 
 
-@pytest.fixture(params=["torchscript", "program"])
+@pytest.fixture(params=["torchscript", "torch_export"])
 def torch_model(request, tmp_path):
     """A TorchScript or torch.export file: the strongest channel, and the mean of each photo."""
     torch = pytest.importorskip("torch")
@@ -235,8 +238,8 @@ def test_torch_engines_keep_the_contract(torch_model):
 
     name, path = torch_model
     before = torch.get_num_threads()
-    engine = open_engine(path, threads=before + 1, arithmetic="auto")
-    assert (engine.name, engine.arithmetic, engine.outputs) == (name, "f32", ("part_map", "mean"))
+    engine = open_engine(path, threads=before + 1, precision="auto")
+    assert (engine.name, engine.precision, engine.outputs) == (name, "f32", ("part_map", "mean"))
     first = engine(IMAGES)
     np.testing.assert_array_equal(first["part_map"], IMAGES.argmax(axis=3))
     np.testing.assert_allclose(first["mean"], IMAGES.mean(axis=(1, 2, 3)), rtol=1e-5)
@@ -263,7 +266,7 @@ def test_torch_engines_run_in_as_many_threads_as_asked(tmp_path):
     assert engine(IMAGES)["number"] == wanted
 
 
-@pytest.mark.parametrize(("file", "engine"), [("model.pt", "torchscript"), ("model.pt2", "program")])
+@pytest.mark.parametrize(("file", "engine"), [("model.pt", "torchscript"), ("model.pt2", "torch_export")])
 def test_a_broken_or_foreign_archive_is_named(tmp_path, file, engine):
     pytest.importorskip("torch")
     path = tmp_path / file

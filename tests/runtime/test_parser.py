@@ -100,7 +100,7 @@ def test_an_artefact_without_its_outputs_is_an_error(people_artefact, artefact):
 
 def measured(p50_ms: float, fp32_p50_ms: float | None) -> dict[str, object]:
     """What a card says of an engine."""
-    facts = {"p50_ms": p50_ms, "p95_ms": p50_ms, "threads": 1, "arithmetic": "f32", "cpu": "Some CPU"}
+    facts = {"p50_ms": p50_ms, "p95_ms": p50_ms, "threads": 1, "precision": "f32", "cpu": "Some CPU"}
     return facts if fp32_p50_ms is None else facts | {"fp32_p50_ms": fp32_p50_ms}
 
 

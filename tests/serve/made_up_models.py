@@ -124,7 +124,7 @@ def _facts(mode: str) -> dict[str, Any]:
         "precision": {"lite": "int8", "full": "fp32"}[mode],
         "megabytes": {"lite": 3.39, "full": 253.0}[mode],
         "engine": "openvino",
-        "arithmetic": "f32",
+        "compute_precision": "f32",
         "input": {"lite": 256, "full": 512}[mode],
         "people": {"lite": "regions", "full": "persons"}[mode],
         "licence": {"lite": None, "full": "CC BY-NC 4.0"}[mode],

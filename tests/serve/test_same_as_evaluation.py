@@ -12,8 +12,8 @@ from PIL import Image
 
 import m2fp_kd
 from m2fp_kd.evaluation.benchmark.score import score
-from m2fp_kd.evaluation.evaluate import scores_of
-from m2fp_kd.evaluation.miou import confusion
+from m2fp_kd.evaluation.metrics.evaluate import scores_of
+from m2fp_kd.evaluation.metrics.miou import confusion
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.models import load_model

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from m2fp_kd.cli.options import DEMO, teaching
 
 if TYPE_CHECKING:
-    from m2fp_kd.evaluation.measure import Measurement
+    from m2fp_kd.evaluation.speed.measure import Measurement
 
 HELP = """examples:
   m2fp-kd bench artefacts/fp32 artefacts/int8              both, in every installed engine that runs them
@@ -37,13 +37,14 @@ class Timed:
 
     Attributes:
         artefact: as it was named.
-        precision: "fp32" or "int8".
+        weights: precision of the file's weights, "fp32" or "int8".
+        precision: precision of the engine's floating-point part, "f32" or "bf16".
     """
 
     artefact: str
-    precision: str
+    weights: str
     engine: str
-    arithmetic: str
+    precision: str
     p50_ms: float
     p95_ms: float
     first_ms: float
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(f"{'ms':>8} {'p95':>8} {'first':>7} {'MB':>7} {'memory':>7}  artefact")
         for row in rows:
-            what = f"{row.artefact} ({row.engine}, {row.arithmetic})"
+            what = f"{row.artefact} ({row.engine}, {row.precision})"
             cells = f"{row.p50_ms:8.1f} {row.p95_ms:8.1f} {row.first_ms:7.0f} {row.megabytes:7.2f} {row.peak_mb:7.0f}"
             print(f"{cells}  {what}")
     for line in slower_int8(rows):
@@ -87,8 +88,8 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
         FileNotFoundError, ArtefactError: an artefact that cannot be used.
         ValueError: no installed engine runs any of them.
     """
-    from m2fp_kd.evaluation.child import ChildError
-    from m2fp_kd.evaluation.measure import measure
+    from m2fp_kd.evaluation.speed.measure import measure
+    from m2fp_kd.evaluation.speed.process import ChildError
     from m2fp_kd.runtime.artefact import find_model, load_card
     from m2fp_kd.runtime.engines import engines_for
 
@@ -109,7 +110,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
             str(path),
             cards[path].precision,
             engine,
-            str(rounds[0].arithmetic),
+            str(rounds[0].precision),
             median(one.p50_ms for one in rounds),
             median(one.p95_ms for one in rounds),
             median(one.first_ms or 0 for one in rounds),
@@ -127,7 +128,7 @@ def slower_int8(rows: list[Timed]) -> list[str]:
         times: dict[str, list[float]] = {"fp32": [], "int8": []}
         for row in rows:
             if row.engine == engine:
-                times[row.precision].append(row.p50_ms)
+                times[row.weights].append(row.p50_ms)
         if all(times.values()) and (int8 := min(times["int8"])) > (fp32 := min(times["fp32"])):
             sentences.append(f"in {engine} INT8 is slower here than fp32: {int8:.1f} and {fp32:.1f} ms")
     return sentences

@@ -67,7 +67,7 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
         known = [f"{facts['p50_ms']:.1f} ms a photo"]
         known += [f"fp32 {facts['fp32_p50_ms']:.1f}"] if "fp32_p50_ms" in facts else []
         known += [f"threads: {facts['threads']}"] if facts.get("threads") else []
-        known += [str(facts[name]) for name in ("arithmetic", "cpu") if facts.get(name)]
+        known += [str(facts[name]) for name in ("precision", "cpu") if facts.get(name)]
         yield f"in {engine}", ", ".join(known)
     if card.versions:
         yield "made with", ", ".join(f"{name} {number}" for name, number in card.versions.items())

@@ -44,12 +44,12 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--engine",
         metavar="NAME",
-        help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), program (.pt2); "
+        help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2); "
         "default: the first that is installed",
     )
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
     command.add_argument(
-        "--arithmetic", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
+        "--precision", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
     )
     command.add_argument("--resume", action="store_true", help="skip what has all its files in DIR already")
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     waiting = [job for job in jobs if not (options.resume and job.done(options.part_maps))]
     options.output.mkdir(parents=True, exist_ok=True)
     say_demo(options.artefact)
-    parser = Parser.load(options.artefact, options.engine, options.threads, options.arithmetic)
+    parser = Parser.load(options.artefact, options.engine, options.threads, options.precision)
     try:
         times = _parse_all(parser, waiting, options)
     except KeyboardInterrupt:
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
     words += [f"{failed} failed"] if failed else []
     what = "photo or frame" if any(job.is_video for job in waiting) else "photo"
-    speed = f", {median(times):.1f} ms a {what} ({parser.engine.name}, {parser.engine.arithmetic})" if times else ""
+    speed = f", {median(times):.1f} ms a {what} ({parser.engine.name}, {parser.engine.precision})" if times else ""
     print(f"{', '.join(words)} in {options.output}{speed}", file=sys.stderr)
     return 1 if failed else 0
 

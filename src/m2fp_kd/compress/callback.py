@@ -1,35 +1,33 @@
-"""Compression as a Lightning callback: when training ends, its best student becomes checked artefacts."""
+"""Compression as a Lightning callback, for trainings outside this project's own pipeline."""
 
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import nn
 
+from m2fp_kd.checkpoints.best import load_student
 from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
-from m2fp_kd.compress.steps import ArtefactStep, Source
+from m2fp_kd.compress.source import Source
+from m2fp_kd.compress.steps import ArtefactStep
 from m2fp_kd.runtime.artefact import Card
-
-PREFIX = "student."
 
 
 class CompressAfterFit(pl.Callback):
-    """Exports and quantises the best checkpoint's student, on the first process only.
+    """When training ends, the best checkpoint's ``student`` becomes checked artefacts, on the first process only.
 
-    A failed gate does not stop the run here: its report is written first, then `raise_failed` is called.
+    A failed gate does not raise here, so that a report can be written first; call `raise_failed` after it.
 
     Args:
         folder: every step writes into a folder of its own in it.
-        card: gives the fp32 artefact's; asked when training has ended, since only then is it known what was trained.
-        steps: what to make, in order.
+        card: returns the card of the fp32 artefact; called when training has ended.
+        steps: the artefacts to make, in order.
         checks: how every hop is checked.
 
     Attributes:
-        results: what was made; None before training has ended and on other processes.
+        results: the artefacts; None before training has ended and on other processes.
     """
 
     def __init__(
@@ -42,11 +40,13 @@ class CompressAfterFit(pl.Callback):
         self.results: CompressionResult | None = None
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compress what was trained, with the trainer's datamodule."""
+        """Compress the trained network with the trainer's data module."""
         if not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
-        student = best_student(pl_module.get_submodule("student"), best_checkpoint(trainer))
+        student = copy.deepcopy(pl_module.get_submodule("student")).cpu().eval()
+        if checkpoint := best_checkpoint(trainer):
+            load_student(student, checkpoint)
         source = Source(student, self.card(), training_canvases(data), SpreadPhotos(data.val, data.labels))
         self.results = make_artefacts(source, self.folder, self.steps, self.checks)
 
@@ -57,23 +57,8 @@ class CompressAfterFit(pl.Callback):
 
 
 def best_checkpoint(trainer: pl.Trainer) -> Path | None:
-    """The checkpoint that is best by what it monitors; None if nothing was monitored."""
+    """Return the checkpoint that is best by the figure it monitors, or None if no callback monitors one."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
             return Path(callback.best_model_path)
     return None
-
-
-def best_student(student: nn.Module, checkpoint: Path | None) -> nn.Module:
-    """A copy of the student on the CPU in eval mode, with a checkpoint's weights or, without one, its own.
-
-    Raises:
-        RuntimeError: the checkpoint holds another network's weights; missing, surplus and misshapen ones are listed.
-    """
-    student = copy.deepcopy(student).cpu().eval()
-    if checkpoint is not None:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        student.load_state_dict(
-            {key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)}
-        )
-    return student

@@ -13,8 +13,9 @@ from torch import nn
 
 from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
-from m2fp_kd.compress.steps import ArtefactStep, Source
-from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
+from m2fp_kd.compress.source import Source
+from m2fp_kd.compress.steps import ArtefactStep
+from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
@@ -35,15 +36,15 @@ class Checks:
     """How hops are checked.
 
     Attributes:
-        gates: limits by kind of step, and of "arithmetic".
+        gates: limits by kind of step, and of "precision".
         threads: CPU threads of the engine; None leaves it to the engine.
-        arithmetic: "auto" also checks the last artefact in what the engine computes in when it is left to itself (bf16
+        precision: "auto" also checks the last artefact in what the engine computes in when it is left to itself (bf16
             on CPUs that have it); "f32" does not.
     """
 
     gates: Mapping[str, Gate]
     threads: int | None = None
-    arithmetic: str = "f32"
+    precision: str = "f32"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class CompressionResult:
 def make_artefacts(
     source: Source, folder: str | Path, steps: Iterable[ArtefactStep], checks: Checks
 ) -> CompressionResult:
-    """Export a student, quantise the export, and measure the parity of every hop in f32 arithmetic.
+    """Export a student, quantise the export, and measure the parity of every hop in f32.
 
     A failed gate raises nothing here: the files stay, and `CompressionResult.raise_failed` comes last.
 
@@ -78,7 +79,7 @@ def make_artefacts(
         source: the network, its card and photos. Parity, sizes, versions and parents are filled into the cards.
         folder: every step writes into `folder/NAME/`.
         steps: in an order that `check_order` accepts.
-        checks: gates, threads and arithmetic.
+        checks: gates, threads and precision.
     """
     installed = installed_versions()
     parameters = sum(weight.numel() for weight in source.student.parameters())
@@ -98,11 +99,11 @@ def make_artefacts(
         parses[step.name] = artefact_parse(parser)
         check_graph(path, source, checks.threads)
         engine = parser.engine
-        save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.arithmetic))
+        save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.precision))
         if path.suffix == ".onnx" and step.kind == "export":
             source = replace(source, fp32=path)
-    if checks.arithmetic == "auto":
-        result += _check_arithmetic(parser, path, source.photos, checks)
+    if checks.precision == "auto":
+        result += _check_precision(parser, path, source.photos, checks)
     return result
 
 
@@ -147,15 +148,15 @@ def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhot
     return parity
 
 
-def _check_arithmetic(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
+def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
     """Measure what an artefact loses where the engine chooses the arithmetic; nothing where it chooses f32."""
-    served = Parser.load(path, threads=checks.threads, arithmetic="auto", keep=False)
-    chosen = served.engine.arithmetic
+    served = Parser.load(path, threads=checks.threads, precision="auto", keep=False)
+    chosen = served.engine.precision
     if chosen == "f32":
-        log.info("%s computes in f32 on this CPU; there is no other arithmetic to check", served.engine.name)
+        log.info("%s computes in f32 on this CPU; there is no other precision to check", served.engine.name)
         return CompressionResult({}, [])
     hop = f"{path.parent.name} f32 -> {path.parent.name} {chosen}"
-    parity = _check(hop, artefact_parse(parser), served, photos, checks.gates["arithmetic"], path)
+    parity = _check(hop, artefact_parse(parser), served, photos, checks.gates["precision"], path)
     return CompressionResult({}, [parity])
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
-from m2fp_kd.evaluation.jackknife import GROUPS, miou_change
-from m2fp_kd.evaluation.miou import Confusion, confusion, iou, miou, pixel_accuracy
-from m2fp_kd.evaluation.results import Hop
+from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
+from m2fp_kd.evaluation.metrics.miou import Confusion, confusion, iou, miou, pixel_accuracy
+from m2fp_kd.evaluation.report.results import Hop
 from m2fp_kd.labels import LabelSet
 
 

@@ -4,20 +4,19 @@ Training steps (prune, qat) turn a network into another network and are followed
 quantise, convert) turn a network, or its export, into a file.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, require
-from m2fp_kd.compress.export.onnx import graph_sha256
-from m2fp_kd.evaluation.evaluate import LabelledPhoto
-from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.compress.source import Source
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
 
 ORDER = {
     "prune": "channels are removed while the network is still float and can be fine-tuned",
@@ -33,40 +32,41 @@ class OrderError(ValueError):
     """Steps in an order that cannot work; the message gives the right one."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What artefacts are made from.
-
-    Attributes:
-        student: trained float network in eval mode, on the CPU.
-        card: of its fp32 artefact.
-        canvases: gives so many training photos as validation places them, uint8 (1, h, w, 3) each.
-        photos: validation photos.
-        fp32: its ONNX export; None before there is one.
-    """
-
-    student: nn.Module
-    card: Card
-    canvases: Callable[[int], Iterator[NDArray[np.uint8]]]
-    photos: Iterable[LabelledPhoto]
-    fp32: Path | None = None
-
-    def int8_card(self, *packages: str) -> Card:
-        """The card of an INT8 artefact made from the export by these packages."""
-        assert self.fp32 is not None, "check_order lets nothing be quantised before it is exported"
-        return replace(
-            self.card,
-            precision="int8",
-            parents=self.card.parents | {"fp32 graph": graph_sha256(self.fp32)},
-            versions=self.card.versions | {package: version(package) for package in packages},
-        )
-
-
 class Step(Protocol):
     """Anything with a place in the order."""
 
     @property
     def kind(self) -> str: ...
+
+
+class FineTuning(Protocol):
+    """What a run gives its training steps: see `m2fp_kd.pipeline.build.fine_tune.FineTuner`."""
+
+    size: int
+
+    def __call__(
+        self, student: nn.Module, name: str, epochs: int, lr_scale: float, callbacks: "Sequence[Callback]" = ()
+    ) -> float: ...
+
+    def gradients(self, student: nn.Module, batches: int) -> None: ...
+
+    def canvases(self, count: int) -> Iterator[NDArray[np.uint8]]: ...
+
+
+class TrainingStep(Protocol):
+    """A step that changes a network and trains it on; `name` is the file that it is saved as.
+
+    It returns the network, the recipe that rebuilds it, and its validation mIoU (0..1).
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(
+        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+    ) -> tuple[nn.Module, dict[str, Any], float]: ...
 
 
 class ArtefactStep(Step, Protocol):

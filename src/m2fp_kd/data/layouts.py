@@ -120,7 +120,7 @@ def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -
 
 
 def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list[Record], list[Record]]:
-    """Splits into (labelled, robbed of their labels): `fraction` of the photos keep them; all where it is None.
+    """Splits into (labelled, withheld of their labels): `fraction` of the photos keep them; all where it is None.
 
     The choice follows from the names: it is the same in every run, and a larger fraction keeps what a smaller one does.
     """
@@ -167,3 +167,24 @@ def _match(images: dict[str, Path], maps: dict[str, Path], image_folder: Path, m
             gaps.append(f"{len(lonely)} in {folder} without a counterpart in {other}: {names}")
     if gaps:
         raise LayoutError("photos and labels do not match; add or remove these files. " + "; ".join(gaps))
+
+
+HELD_OUT = ("Testing", "Validation")
+"""Splits to score on, in order of preference."""
+
+
+def held_out_split(root: Path) -> str:
+    """The split that was not trained on.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for split in HELD_OUT:
+        if (root / split).is_dir():
+            return split
+    raise FileNotFoundError(f"{root}: holds neither {' nor '.join(HELD_OUT)}; is it a data set in M2FP's layout?")
+
+
+def held_out_records(root: Path, limit: int | None = None) -> list[Record]:
+    """The photos to score on: all of the held-out split or `limit` of them, always the same."""
+    return limit_records(m2fp_records(root, held_out_split(root)), limit)

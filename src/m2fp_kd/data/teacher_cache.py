@@ -46,7 +46,7 @@ class CacheError(RuntimeError):
 def cache_key(
     teacher_sha256: str,
     *geometries: Geometry,
-    ensemble: Mapping[str, Any] | None = None,
+    tta: Mapping[str, Any] | None = None,
     code_version: int = CODE_VERSION,
 ) -> str:
     """What entries depend on besides the photo, as 64 hex digits.
@@ -54,12 +54,12 @@ def cache_key(
     Args:
         teacher_sha256: of the teacher's weights.
         geometries: how photos enter the student and, where it differs, the teacher.
-        ensemble: the looks at a photo that entries are the mean of; None for a single one.
+        tta: the views of a photo that entries are the mean of; None for a single one.
         code_version: of the code that makes entries.
     """
     content: list[Any] = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
-    if ensemble is not None:
-        content.append(dict(ensemble))
+    if tta is not None:
+        content.append(dict(tta))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

@@ -1,48 +1,16 @@
 """The objective: a weighted sum of named terms, checked when it is built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from m2fp_kd.distill.losses.term import Term
+from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
-
-
-@dataclass
-class TeacherTarget:
-    """What a teacher says of a batch, on the student's stride-4 grid.
-
-    Attributes:
-        log_parts: log-probabilities ``(B, P, h, w)``.
-        valid: bool ``(B, h, w)``, false outside the photo.
-        queries: the teacher's query outputs, masks ``(B, R, h, w)``, where it gives them (a cache does not).
-        features: the teacher's mask features ``(B, D, h, w)``, where it gives them.
-    """
-
-    log_parts: Tensor
-    valid: Tensor
-    queries: M2FPOutput | None = None
-    features: Tensor | None = None
-
-
-class Term(nn.Module):
-    """One term of the objective.
-
-    ``needs`` names what the term reads: fields of the teacher's target (``log_parts``, ``queries``, ``features``), and
-    of the student's output, prefixed ``student.`` (``student.queries``, ``student.features``).
-    """
-
-    needs: frozenset[str] = frozenset()
-
-    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
-        """Make what depends on how many channels student's and teacher's features have; once, before training."""
-
-    def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
-        raise NotImplementedError
+from m2fp_kd.models.outputs import StudentOutput
 
 
 class Objective(nn.Module):
@@ -51,7 +19,7 @@ class Objective(nn.Module):
     Args:
         terms: modules by name. Their parameters (a projection, say) train with the student.
         weights: one weight per term.
-        fades: of the terms that fade, the share of the training, above 0, at which nothing is left of them; their
+        anneal: of the terms that fade, the share of the training, above 0, at which nothing is left of them; their
             weights fall linearly from the beginning on (the idea of Jafari et al. 2021, "Annealing Knowledge
             Distillation").
 
@@ -60,7 +28,7 @@ class Objective(nn.Module):
     """
 
     def __init__(
-        self, terms: Mapping[str, Term], weights: Mapping[str, float], fades: Mapping[str, float] | None = None
+        self, terms: Mapping[str, Term], weights: Mapping[str, float], anneal: Mapping[str, float] | None = None
     ) -> None:
         super().__init__()
         if not terms:
@@ -69,10 +37,10 @@ class Objective(nn.Module):
             raise ValueError(f"weights are for {sorted(weights)}, but the terms are {sorted(terms)}")
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
-        self.fades = dict(fades or {})
-        if at_once := [name for name, fade in self.fades.items() if fade <= 0]:
-            raise ValueError(f"terms that fade before training begins: {', '.join(at_once)}; distill.fade is above 0")
-        if all(self.fades.get(name, 1.0) < 1 for name in terms):
+        self.anneal = dict(anneal or {})
+        if at_once := [name for name, fade in self.anneal.items() if fade <= 0]:
+            raise ValueError(f"terms that fade before training begins: {', '.join(at_once)}; distill.anneal is above 0")
+        if all(self.anneal.get(name, 1.0) < 1 for name in terms):
             raise ValueError("every term fades before training ends; add one that stays, for instance ce")
 
     def check(self, teacher_gives: frozenset[str], student_gives: frozenset[str]) -> None:
@@ -120,7 +88,7 @@ class Objective(nn.Module):
 
     def _weights(self, progress: float) -> dict[str, float]:
         """Weights of the terms that have not faded."""
-        left = {name: 1 - progress / self.fades[name] if name in self.fades else 1.0 for name in self.terms}
+        left = {name: 1 - progress / self.anneal[name] if name in self.anneal else 1.0 for name in self.terms}
         return {name: share * self.weights[name] for name, share in left.items() if share > 0}
 
 
@@ -133,7 +101,7 @@ def reads_teacher(term: partial[Term]) -> bool:
 def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:
     """Build an objective from ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
 
-    With a further entry "fade" that is not None the term fades; see `Objective`. A term of weight 0 is left out, so
+    With a further entry "anneal" that is not None the term fades; see `Objective`. A term of weight 0 is left out, so
     that ``distill.alpha=0`` needs no teacher.
 
     Raises:
@@ -145,5 +113,5 @@ def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) ->
     return Objective(
         {name: spec["term"](labels=labels) for name, spec in active.items()},
         {name: float(spec["weight"]) for name, spec in active.items()},
-        {name: float(spec["fade"]) for name, spec in active.items() if spec.get("fade") is not None},
+        {name: float(spec["anneal"]) for name, spec in active.items() if spec.get("anneal") is not None},
     )

@@ -122,7 +122,7 @@ def attended(mask_logits: Tensor) -> Tensor:
         mask_logits: (B, Q, S).
 
     Returns:
-        (B, Q, S) bool, every row with a True. Arithmetic only, so that it exports.
+        (B, Q, S) bool, every row with a True. Precision only, so that it exports.
     """
     return (mask_logits >= 0) | (mask_logits.amax(dim=-1, keepdim=True) < 0)
 

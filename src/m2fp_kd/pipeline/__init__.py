@@ -5,11 +5,12 @@ from collections.abc import Callable
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from m2fp_kd.distill.loggers import wandb_ended
-from m2fp_kd.pipeline.identity import claim
-from m2fp_kd.pipeline.saved import compress_saved
-from m2fp_kd.pipeline.student import cache_targets, train_student
-from m2fp_kd.pipeline.teacher import train_teacher
+from m2fp_kd.distill.training.loggers import wandb_ended
+from m2fp_kd.pipeline.record.run_folder import claim
+from m2fp_kd.pipeline.stages.cache import cache_targets
+from m2fp_kd.pipeline.stages.compress import compress_saved
+from m2fp_kd.pipeline.stages.teacher import train_teacher
+from m2fp_kd.pipeline.stages.train import train_student
 from m2fp_kd.versions import check_versions
 
 STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {

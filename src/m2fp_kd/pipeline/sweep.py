@@ -8,10 +8,10 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.runs.gains import NO_TWIN, gains
 from m2fp_kd.evaluation.runs.gather import table
-from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from m2fp_kd.runtime.files import atomic_path
 
 JOBS = "sweep.txt"

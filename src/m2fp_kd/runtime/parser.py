@@ -26,7 +26,7 @@ class Parser:
     """A loaded artefact.
 
     Attributes:
-        engine: what runs the network; `engine.arithmetic` says what it computes in.
+        engine: what runs the network; `engine.precision` says what it computes in.
         card: what the artefact says about itself.
         labels: its label set.
         geometry: how photos are fitted into its input.
@@ -44,7 +44,7 @@ class Parser:
         path: str | Path,
         engine: str | None = None,
         threads: int | None = None,
-        arithmetic: str = "f32",
+        precision: str = "f32",
         keep: bool = True,
         streams: int = 1,
     ) -> "Parser":
@@ -56,7 +56,7 @@ class Parser:
             path: model file or folder.
             engine: "openvino" or "onnxruntime"; None for the first of them that is installed.
             threads: CPU threads; None leaves it to the engine.
-            arithmetic: "f32", or "auto" for what the engine finds fastest.
+            precision: "f32", or "auto" for what the engine finds fastest.
             keep: keep what OpenVINO compiles in the user's cache, so that the next start is fast.
             streams: calls that run at the same time, as in `open_engine`.
 
@@ -69,7 +69,7 @@ class Parser:
         card = load_card(model)
         outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
-        loaded = open_engine(model, engine, threads, arithmetic, outputs, keep, streams)
+        loaded = open_engine(model, engine, threads, precision, outputs, keep, streams)
         if said := card.slower_int8(loaded.name):
             _warn_once(f"{path}: {said}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
         return cls(loaded, card)

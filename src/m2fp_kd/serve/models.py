@@ -52,7 +52,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         "precision": card.precision,
         "megabytes": round(megabytes(find_model(path)), 2),
         "engine": parser.engine.name,
-        "arithmetic": parser.engine.arithmetic,
+        "compute_precision": parser.engine.precision,
         "input": parser.geometry.size,
         "people": "persons" if card.people == "persons" else "regions",
         "licence": card.teacher.get("licence"),

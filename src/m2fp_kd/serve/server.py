@@ -71,7 +71,14 @@ def serve(
     )
     for mode, model in models.items():
         facts = model.facts
-        log.info("%s: %s, %s MB, %s %s", mode, facts["title"], facts["megabytes"], facts["engine"], facts["arithmetic"])
+        log.info(
+            "%s: %s, %s MB, %s %s",
+            mode,
+            facts["title"],
+            facts["megabytes"],
+            facts["engine"],
+            facts["compute_precision"],
+        )
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # how containers and systemd stop a server
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts' background jobs start without

@@ -15,7 +15,7 @@ import numpy as np
 
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
-from m2fp_kd.serve.room import Room
+from m2fp_kd.serve.memory_budget import Room
 
 Parse = Callable[[list[Any]], list[Parsing]]
 """A `Parser` called with a list of photos."""

@@ -7,7 +7,7 @@ import torch
 
 from m2fp_kd.compress.export.capabilities import Unsupported
 from m2fp_kd.compress.int8.fx import quantise_fx
-from m2fp_kd.evaluation.cpu import Cpu
+from m2fp_kd.evaluation.speed.cpu import Cpu
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent

@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 
 from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.int8.pt2e import quantise_pt2e
-from m2fp_kd.evaluation.cpu import Cpu
+from m2fp_kd.evaluation.speed.cpu import Cpu
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.engines import open_engine
@@ -54,7 +54,7 @@ def test_weights_are_int8_and_the_float_ones_are_gone(student, model: Path) -> N
 
 def test_the_compiled_program_says_the_same_again_and_again(student, card, model: Path) -> None:
     engine = open_engine(model, threads=1)
-    assert (engine.name, engine.arithmetic, engine.outputs) == ("program", "f32", ("part_map", "part_logits"))
+    assert (engine.name, engine.precision, engine.outputs) == ("torch_export", "f32", ("part_map", "part_logits"))
     batches = canvases(range(300, 304))
     with torch.inference_mode():
         expected = [deployable(student, card)(torch.from_numpy(canvas))[0].numpy() for canvas in batches]

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from m2fp_kd.distill.losses.boundary import edge_band, edges_and_bodies, labelled_or_likely
-from m2fp_kd.distill.losses.soft_parts import soft_parts
+from m2fp_kd.distill.losses.boundary import boundary, edge_band, labelled_or_likely
+from m2fp_kd.distill.losses.kl import kl
 
 
 def slow_band(parts: np.ndarray, valid: np.ndarray, width: int) -> np.ndarray:
@@ -43,9 +43,9 @@ def test_edges_and_bodies_are_means_of_their_own() -> None:
     student, teacher = torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4).log_softmax(1)
     valid, edges = torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
     edges[:, 1], valid[:, 3] = True, False
-    edge, body = (soft_parts(student, teacher, mask, 2.0) for mask in (edges, valid & ~edges))
-    assert_close(edges_and_bodies(student, teacher, valid, edges, 2.0, 3.0, 0.5), 3 * edge + 0.5 * body)
-    assert_close(edges_and_bodies(student, teacher, valid, valid, 2.0), soft_parts(student, teacher, valid, 2.0))
+    edge, body = (kl(student, teacher, mask, 2.0) for mask in (edges, valid & ~edges))
+    assert_close(boundary(student, teacher, valid, edges, 2.0, 3.0, 0.5), 3 * edge + 0.5 * body)
+    assert_close(boundary(student, teacher, valid, valid, 2.0), kl(student, teacher, valid, 2.0))
 
 
 def test_where_there_is_no_label_the_teacher_is_asked() -> None:

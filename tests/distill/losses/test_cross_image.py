@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from m2fp_kd.distill.losses.cross_image import cross_image_relations
+from m2fp_kd.distill.losses.cross_image import cross_image
 
 
 def slow(student: np.ndarray, teacher: np.ndarray, valid: np.ndarray, side: int, temperature: float) -> float:
@@ -40,7 +40,7 @@ def test_a_plain_loop_agrees(cells: int) -> None:
     valid = torch.rand(3, 6, 6) > 0.3
     valid[1, 3:] = False
     expected = slow(student.double().numpy(), teacher.double().numpy(), valid.numpy(), 6 // cells, 0.2)
-    assert cross_image_relations(student, teacher, valid, cells, 0.2).item() == pytest.approx(expected, rel=1e-4)
+    assert cross_image(student, teacher, valid, cells, 0.2).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_size_of_embeddings_and_a_rotation_do_not_count() -> None:
@@ -49,7 +49,7 @@ def test_the_size_of_embeddings_and_a_rotation_do_not_count() -> None:
     teacher, valid = torch.randn(2, 4, 6, 6), torch.ones(2, 6, 6, dtype=torch.bool)
     rotation, _ = torch.linalg.qr(torch.randn(4, 4))
     student = 3 * torch.einsum("dc,bchw->bdhw", rotation, teacher)
-    assert cross_image_relations(student, teacher, valid, cells=3).item() == pytest.approx(0, abs=1e-5)
+    assert cross_image(student, teacher, valid, cells=3).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_photos_are_compared_with_each_other() -> None:
@@ -57,6 +57,6 @@ def test_photos_are_compared_with_each_other() -> None:
     valid = torch.ones(2, 2, 2, dtype=torch.bool)
     alike, apart = torch.ones(2, 3, 2, 2), torch.ones(2, 3, 2, 2)
     apart[1, :, 1, 1] = -1
-    single = cross_image_relations(alike[:1], apart[:1], valid[:1])
+    single = cross_image(alike[:1], apart[:1], valid[:1])
     assert single.item() == pytest.approx(0, abs=1e-6)
-    assert cross_image_relations(alike, apart, valid).item() > 0.01
+    assert cross_image(alike, apart, valid).item() > 0.01

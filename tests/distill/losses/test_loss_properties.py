@@ -9,14 +9,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
-from m2fp_kd.distill.losses.boundary import edge_band, edges_and_bodies, labelled_or_likely
-from m2fp_kd.distill.losses.channels import channel_maps
-from m2fp_kd.distill.losses.cross_image import cross_image_relations
-from m2fp_kd.distill.losses.features import feature_hints
-from m2fp_kd.distill.losses.hard_parts import hard_parts, soft_jaccard
-from m2fp_kd.distill.losses.queries import paired_queries
-from m2fp_kd.distill.losses.relations import part_relations
-from m2fp_kd.distill.losses.soft_parts import pixel_weights, soft_parts
+from m2fp_kd.distill.losses.boundary import boundary, edge_band, labelled_or_likely
+from m2fp_kd.distill.losses.ce import ce
+from m2fp_kd.distill.losses.cross_image import cross_image
+from m2fp_kd.distill.losses.cwd import cwd
+from m2fp_kd.distill.losses.dist import dist
+from m2fp_kd.distill.losses.feature import feature
+from m2fp_kd.distill.losses.jaccard import jaccard
+from m2fp_kd.distill.losses.kl import kl, pixel_weights
+from m2fp_kd.distill.losses.query import query
 from m2fp_kd.models.outputs import M2FPOutput
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -30,31 +31,31 @@ def of_parts(loss: Callable[..., Tensor], *settings: float) -> Loss:
 
 def weighted(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
     log_parts = teacher.float().log_softmax(1)
-    return soft_parts(student, log_parts, pixel_weights(log_parts, valid, "entropy"), 2.0)
+    return kl(student, log_parts, pixel_weights(log_parts, valid, "entropy"), 2.0)
 
 
 def by_edges(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
     """The left third of the photo is edge."""
     edges = torch.zeros_like(valid)
     edges[..., : valid.shape[-1] // 3] = True
-    return edges_and_bodies(student, teacher.float().log_softmax(1), valid, edges, 2.0)
+    return boundary(student, teacher.float().log_softmax(1), valid, edges, 2.0)
 
 
 def by_queries(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
     """The maps are masks; classes say which query is which."""
     classes = 5 * torch.eye(CHANNELS, CHANNELS + 1).expand(len(valid), -1, -1)
-    return paired_queries(M2FPOutput(classes, student), M2FPOutput(classes, teacher), valid)
+    return query(M2FPOutput(classes, student), M2FPOutput(classes, teacher), valid)
 
 
 LOSSES: dict[str, Loss] = {
-    "kl": of_parts(soft_parts, 4.0),
+    "kl": of_parts(kl, 4.0),
     "kl by certainty": weighted,
-    "cwd": of_parts(channel_maps, 4.0),
-    "dist": of_parts(part_relations, 1.0),
+    "cwd": of_parts(cwd, 4.0),
+    "dist": of_parts(dist, 1.0),
     "boundary": by_edges,
-    "cross_image": partial(cross_image_relations, cells=3),
-    "feature of pixels": partial(feature_hints, along="pixel"),
-    "feature of channels": partial(feature_hints, along="channel"),
+    "cross_image": partial(cross_image, cells=3),
+    "feature of pixels": partial(feature, along="pixel"),
+    "feature of channels": partial(feature, along="channel"),
     "query": by_queries,
 }
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -144,13 +145,13 @@ def by_edges_of_labels(student: Tensor, teacher: Tensor, valid: Tensor) -> Tenso
     """Edges where the label's are, or the teacher's where there is none."""
     log_parts = teacher.log_softmax(1)
     parts = labelled_or_likely(valid.long(), log_parts, 255)
-    return edges_and_bodies(student, log_parts, valid, edge_band(parts, valid, 1), 2.0)
+    return boundary(student, log_parts, valid, edge_band(parts, valid, 1), 2.0)
 
 
 ASKED_OF_A_GPU = LOSSES | {
     "boundary": by_edges_of_labels,
-    "ce": lambda student, _, valid: hard_parts(student, valid.long(), 255),
-    "jaccard": lambda student, _, valid: soft_jaccard(student, valid.long(), 255),
+    "ce": lambda student, _, valid: ce(student, valid.long(), 255),
+    "jaccard": lambda student, _, valid: jaccard(student, valid.long(), 255),
 }
 
 

@@ -19,9 +19,9 @@ from m2fp_kd.evaluation.benchmark.suite import (
     write,
     write_photos,
 )
-from m2fp_kd.evaluation.child import ChildError
-from m2fp_kd.evaluation.macs import Peak
-from m2fp_kd.evaluation.measure import Measurement
+from m2fp_kd.evaluation.speed.macs import Peak
+from m2fp_kd.evaluation.speed.measure import Measurement
+from m2fp_kd.evaluation.speed.process import ChildError
 from tests.evaluation.tiny import write_artefact, write_stripes
 
 CPU = {"model": "a CPU", "architecture": "x86_64", "cores": 2, "features": None}
@@ -29,7 +29,7 @@ CPU = {"model": "a CPU", "architecture": "x86_64", "cores": 2, "features": None}
 BASELINE = """
 import json
 from dataclasses import asdict
-from m2fp_kd.evaluation.measure import Loaded, measure_here, measuring_options
+from m2fp_kd.evaluation.speed.measure import Loaded, measure_here, measuring_options
 options = measuring_options('Other.').parse_args()
 load = lambda: Loaded(lambda photo: sum(range(10**6)), lambda photo: photo.shape[:2], 32, 'python', 'f64', 1000)
 print(json.dumps(asdict(measure_here(load, options))))
@@ -85,7 +85,7 @@ def test_from_artefacts_to_tables_and_picture(tmp_path: Path, capsys: pytest.Cap
         (["--photos", "nowhere"], "no photos under nowhere"),
         (["--data", "nowhere"], "holds neither Testing nor Validation"),
         (["--threads", "0"], "must be a whole number from 1 on, not '0'"),
-        (["--arithmetic", "f8"], "invalid choice: 'f8'"),
+        (["--precision", "f8"], "invalid choice: 'f8'"),
     ],
 )
 def test_bad_options_are_refused_at_once(
@@ -120,7 +120,7 @@ def test_without_photos_scenes_are_drawn(tmp_path: Path) -> None:
 
 
 def row(**more: object) -> Row:
-    return Row(**{"name": "a", "baseline": False, "engine": "e", "arithmetic": "f32", "threads": 2, "batch": 1} | more)
+    return Row(**{"name": "a", "baseline": False, "engine": "e", "precision": "f32", "threads": 2, "batch": 1} | more)
 
 
 def test_remarks_name_the_limit_the_drift_and_the_failures() -> None:
@@ -153,8 +153,8 @@ def test_the_picture_is_of_single_photos_with_most_threads(tmp_path: Path) -> No
     assert (point.label, point.group, point.ms, point.value) == ("a", "e, f32", 5, 3)
     (point,) = picture_points([row(p50_ms=5.0, megabytes=3.0, miou=0.5)])
     assert point.value == 50
-    in_turn = [row(p50_ms=5.0, arithmetic="bf16"), row(p50_ms=9.0), row(p50_ms=7.0, name="b")]
-    assert [point.ms for point in picture_points(in_turn)] == [5, 7]  # of "a" the faster arithmetic
+    in_turn = [row(p50_ms=5.0, precision="bf16"), row(p50_ms=9.0), row(p50_ms=7.0, name="b")]
+    assert [point.ms for point in picture_points(in_turn)] == [5, 7]  # of "a" the faster precision
     in_turn[1] = row(p50_ms=9.0, on_front=True)
     assert [point.ms for point in picture_points(in_turn)] == [5, 9, 7]
     write(Benchmark("now", CPU, "no photos", 1, None, [row(problem="gone")], []), tmp_path)

@@ -13,8 +13,8 @@ from m2fp_kd.evaluation.benchmark.comparison import (
     with_problem,
 )
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
-from m2fp_kd.evaluation.measure import Measurement
-from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
+from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
+from m2fp_kd.evaluation.speed.measure import Measurement
 
 REFERENCE = Row("reference", True, "pytorch", "f32", 2, 1, p50_ms=3600, peak_mb=2000, megabytes=250)
 TEACHER = Row("teacher", True, "openvino", "f32", 2, 1, p50_ms=1200, peak_mb=1000, megabytes=250, miou=0.6)
@@ -38,7 +38,7 @@ def test_rounds_are_pooled() -> None:
     assert row.p95_ms == pytest.approx(12.75)
     assert (row.load_ms, row.first_ms, row.restart_ms) == (10, 100, 300)
     assert (row.peak_mb, row.inference_mb) == (160, 110)
-    assert (row.engine, row.arithmetic, row.network, row.megabytes) == ("e", "f32", [64, 32], 5)
+    assert (row.engine, row.precision, row.network, row.megabytes) == ("e", "f32", [64, 32], 5)
     assert row.photo_ms == 7 / 4 and row.photos_per_second == pytest.approx(4000 / 7)
     assert drift([row, STUDENT]) == 6 and drift([STUDENT]) == 1
 

@@ -5,8 +5,8 @@ import pytest
 from m2fp_kd.evaluation.benchmark import limit
 from m2fp_kd.evaluation.benchmark.candidates import candidates
 from m2fp_kd.evaluation.benchmark.comparison import Row
-from m2fp_kd.evaluation.child import ChildError
-from m2fp_kd.evaluation.macs import Macs, Peak
+from m2fp_kd.evaluation.speed.macs import Macs, Peak
+from m2fp_kd.evaluation.speed.process import ChildError
 
 SLOW, FAST = Peak(floating=2e9, int8=4e9), Peak(floating=1e9, int8=8e9)
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.evaluation.benchmark.score import held_out_records, held_out_split, main
+from m2fp_kd.data.layouts import held_out_records, held_out_split
+from m2fp_kd.evaluation.benchmark.score import main
 from tests.evaluation.tiny import write_artefact, write_stripes
 
 

@@ -1,5 +1,5 @@
 from m2fp_kd.evaluation.benchmark.turns import rounds_of, take_turns
-from m2fp_kd.evaluation.child import ChildError
+from m2fp_kd.evaluation.speed.process import ChildError
 
 
 def test_every_round_has_everybody_once_and_another_first() -> None:

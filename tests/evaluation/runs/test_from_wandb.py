@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from m2fp_kd.evaluation.report import read_report, write_report
+from m2fp_kd.evaluation.report.report import read_report, write_report
 from m2fp_kd.evaluation.runs.from_wandb import read_wandb
 from tests.evaluation.reports import tiny_report
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.report.results import ModelResult
 from m2fp_kd.evaluation.runs.gains import gains, spread
 from tests.evaluation.reports import tiny_report
 

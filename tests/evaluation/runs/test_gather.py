@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.evaluation.report import write_report
-from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.report.report import write_report
+from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.runs.__main__ import main
 from m2fp_kd.evaluation.runs.gather import mark_front, read_all, table
-from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 from tests.evaluation.reports import tiny_report
 
 

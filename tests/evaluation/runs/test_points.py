@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from m2fp_kd.evaluation.results import ModelResult
+from m2fp_kd.evaluation.report.results import ModelResult
 from m2fp_kd.evaluation.runs.points import points_by_photos
 from tests.evaluation.reports import tiny_report
 

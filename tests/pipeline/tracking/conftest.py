@@ -9,7 +9,7 @@ import pytest
 import wandb
 from omegaconf import DictConfig
 
-from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
 from tests.pipeline.conftest import compose_small
 from tests.pipeline.tracking.records import Record, read_record

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import wandb
 
-from m2fp_kd.distill.loggers import RUN_ID, start_wandb, wandb_ended
-from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.distill.training.loggers import RUN_ID, start_wandb, wandb_ended
+from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
 from tests.pipeline.conftest import Composer
 

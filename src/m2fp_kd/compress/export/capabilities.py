@@ -13,13 +13,15 @@ FORMATS = {
     "onnx": "ONNX; INT8 by NNCF",
     "openvino": "OpenVINO IR; INT8 from the INT8 ONNX file",
     "torchscript": "traced TorchScript; INT8 by FX graph mode",
-    "program": "torch.export; INT8 by torchao PT2E, compiled when loaded",
+    "torch_export": "torch.export; INT8 by torchao PT2E, compiled when loaded",
 }
 """Formats, and how each comes by INT8."""
 
 PRECISIONS = ("fp32", "int8")
 
 NETWORKS = ("fpn", "m2fp", "teacher")
+MASK_CLASSIFIERS = ("m2fp", "teacher")
+"""The networks with matrix products, which dynamic quantisation needs."""
 """A student by its head, or an M2FP."""
 
 

@@ -58,7 +58,7 @@ class Deployable(nn.Module):
 
     Part logits are upsampled to the canvas before the argmax. That is the accurate order, and it costs: with 20 parts
     at 512x512 and a MobileNetV3, 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16
-    arithmetic. Our runtime takes the logits at stride 4 instead (`runtime.part_map`), and engines then leave these
+    precision. Our runtime takes the logits at stride 4 instead (`runtime.part_map`), and engines then leave these
     operations out. The normalisation stays a layer: folded into a zero-padded first convolution it would change the
     borders.
 

@@ -1,18 +1,20 @@
 """A trained network -> one ONNX file that holds everything from the uint8 canvas to the part map."""
 
-import hashlib
 import warnings
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import onnx
 import torch
 from onnx import ModelProto
 from torch import nn
 
-from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deploy import Deployable, M2FPAsStudent, deployable, example_canvases
+from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.geometry import Geometry
@@ -47,11 +49,6 @@ def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)
     save_card(path, replace(card, outputs=[output.name for output in model.graph.output]))
-
-
-def graph_sha256(path: str | Path) -> str:
-    """SHA-256 of an ONNX file's graph: unlike the file's, it stays when figures are added to the embedded card."""
-    return hashlib.sha256(onnx.load(path).graph.SerializeToString(deterministic=True)).hexdigest()
 
 
 def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
@@ -109,3 +106,19 @@ def remove_idle_casts(model: ModelProto) -> None:
                 for index, name in enumerate(names):
                     if name == old:
                         names[index] = new
+
+
+@dataclass(frozen=True)
+class Export:
+    """fp32 ONNX, which INT8 is made from."""
+
+    kind: ClassVar[str] = "export"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "fp32"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        export_onnx(source.student, path, source.card)
+        return path

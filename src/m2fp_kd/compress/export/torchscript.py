@@ -1,19 +1,22 @@
 """A trained network -> TorchScript: one `.pt` file that LibTorch and old PyTorch services run.
 
-TorchScript is deprecated upstream in favour of torch.export (`export_program`), and works.
+TorchScript is deprecated upstream in favour of torch.export (`export_torch_export`), and works.
 """
 
 import json
 import warnings
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deploy import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
+from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.engines.archive import OUTPUTS_FILE
 from m2fp_kd.runtime.files import atomic_path
@@ -55,3 +58,19 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
         with atomic_path(path) as temporary:
             torch.jit.save(traced, temporary, _extra_files={OUTPUTS_FILE: json.dumps(module.outputs)})
     save_card(path, replace(card, outputs=list(module.outputs)))
+
+
+@dataclass(frozen=True)
+class TorchScript:
+    """fp32 TorchScript, traced and frozen."""
+
+    kind: ClassVar[str] = "export"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "torchscript"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.pt"
+        export_torchscript(source.student, path, source.card)
+        return path

@@ -14,8 +14,8 @@ from m2fp_kd.compress.export.onnx import write_artefact
 from m2fp_kd.compress.int8.float_layers import quantised_layers, with_float_layers
 from m2fp_kd.compress.int8.onnx_passes import shorten_names
 from m2fp_kd.compress.int8.static import load_for_int8, post_training_int8, single_images
-from m2fp_kd.evaluation.evaluate import LabelledPhoto, Parse
-from m2fp_kd.evaluation.miou import Confusion, confusion, iou, miou
+from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.metrics.miou import Confusion, confusion, iou, miou
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.parser import Parser

@@ -1,17 +1,23 @@
 """Dynamic INT8: weights are int8 in the file, activations are quantised at run time, photo by photo; no calibration."""
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import onnx
 import torch
 from torch import nn
 from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
+from m2fp_kd.compress.export.capabilities import MASK_CLASSIFIERS
 from m2fp_kd.compress.export.onnx import write_artefact
+from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.onnx_passes import shorten_names
 from m2fp_kd.compress.int8.static import load_for_int8
+from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card
 
 
@@ -63,3 +69,36 @@ def quantise_linears(module: nn.Module) -> nn.Module:
     return quantize_dynamic(
         copy.deepcopy(module).cpu().eval(), {nn.Linear: per_channel_dynamic_qconfig}, dtype=torch.qint8
     )
+
+
+@dataclass(frozen=True)
+class DynamicInt8:
+    """Dynamic INT8 of the export's matrix products: for mask-classification students in ONNX Runtime."""
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
+    of: ClassVar[None] = None
+    name: str = "int8_dynamic"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        quantise_dynamic(source.fp32, path, source.int8_card("onnxruntime"))
+        return path
+
+
+@dataclass(frozen=True)
+class TorchDynamicInt8:
+    """PyTorch's dynamic INT8 of the attention's linear layers, as TorchScript: for mask-classification students."""
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
+    of: ClassVar[None] = None
+    name: str = "int8_torch_dynamic"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.pt"
+        export_torchscript(quantise_linears(source.student), path, source.int8_card())
+        return path

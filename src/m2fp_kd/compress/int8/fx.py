@@ -6,9 +6,11 @@ instead of 47 (512x512, 2 threads, AVX2 without VNNI); an EfficientNet-Lite, who
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,13 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx import GraphModule, Tracer
 
-from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deploy import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torchscript import write_torchscript
 from m2fp_kd.compress.int8.static import single_images
-from m2fp_kd.evaluation.cpu import Cpu, describe_cpu
-from m2fp_kd.evaluation.outlook import reduced_range
+from m2fp_kd.compress.source import Source
+from m2fp_kd.evaluation.speed.cpu import Cpu, describe_cpu
+from m2fp_kd.evaluation.speed.expected_speedup import reduced_range
 from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import Geometry
@@ -122,3 +125,20 @@ def _deprecated() -> Iterator[None]:
             "ignore", "Please use quant_min and quant_max", UserWarning
         )  # the default's own argument
         yield
+
+
+@dataclass(frozen=True)
+class FxInt8:
+    """Static INT8 by PyTorch's FX graph mode, as TorchScript: the classic way, deprecated upstream."""
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "torchscript"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "int8_fx"
+    calibration_photos: int = 300
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.pt"
+        quantise_fx(source.student, source.canvases(self.calibration_photos), path, source.int8_card())
+        return path

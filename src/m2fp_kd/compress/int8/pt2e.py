@@ -1,14 +1,16 @@
 """INT8 by torchao's PT2E (PyTorch 2 export quantisation) -> torch.export `.pt2`.
 
 What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it is,
-that was 1.8 (ResNet-18) to 3.6 times (MobileNetV3-Small) as slow as fp32. The runtime's `program` engine therefore
+that was 1.8 (ResNet-18) to 3.6 times (MobileNetV3-Small) as slow as fp32. The runtime's `torch_export` engine therefore
 compiles the program with Inductor when it loads it, which needs a C++ compiler and took 16 and 40 s; then ResNet-18
 took 77 ms instead of fp32's 133, MobileNetV3 43 instead of 53 (512x512, 2 threads, AVX2 without VNNI). For services
 that start often, INT8 ONNX is the better file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,13 +18,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.fx import GraphModule
 
-from m2fp_kd.compress.export.capabilities import Cell, kind_of, require
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.export.fuse import fuse
-from m2fp_kd.compress.export.program import to_program, write_program
+from m2fp_kd.compress.export.torch_export import to_program, write_program
 from m2fp_kd.compress.int8.static import single_images
-from m2fp_kd.evaluation.cpu import Cpu, describe_cpu
-from m2fp_kd.evaluation.outlook import reduced_range
+from m2fp_kd.compress.source import Source
+from m2fp_kd.evaluation.speed.cpu import Cpu, describe_cpu
+from m2fp_kd.evaluation.speed.expected_speedup import reduced_range
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import Geometry
 
@@ -49,7 +52,7 @@ def quantise_pt2e(
         ValueError: no canvases.
     """
     geometry = Geometry(**card.geometry)
-    require(Cell("program", "int8", kind_of(network, card), geometry.fixed))
+    require(Cell("torch_export", "int8", kind_of(network, card), geometry.fixed))
     images = [torch.from_numpy(image) for image in single_images(canvases)]
     module = fuse(deployable(network, card))
     quantised = quantised_program(to_program(module, geometry).module(), images, reduced_range(cpu or describe_cpu()))
@@ -89,3 +92,20 @@ def _remove_unused_weights(module: GraphModule) -> None:
         if name not in used:
             owner, _, attribute = name.rpartition(".")
             delattr(module.get_submodule(owner), attribute)
+
+
+@dataclass(frozen=True)
+class Pt2eInt8:
+    """Static INT8 by torchao's PT2E, as a program of torch.export."""
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "torch_export"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "int8_pt2e"
+    calibration_photos: int = 300
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.pt2"
+        quantise_pt2e(source.student, source.canvases(self.calibration_photos), path, source.int8_card("torchao"))
+        return path

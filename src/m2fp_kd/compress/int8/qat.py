@@ -1,13 +1,16 @@
 """Quantisation-aware training: a student is trained with the rounding that its static INT8 file will do.
 
-After Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference":
+After Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Precision-Only Inference":
 the forward pass rounds, the gradient passes straight through. `finish` gives back a plain float network, of which
 `quantise_static` makes the same int8 weights that training rounded.
 """
 
 import copy
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +19,10 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from m2fp_kd.compress.steps import FineTuning
 from m2fp_kd.models.fold import build_folded
+
+log = logging.getLogger(__name__)
 
 HALF_RANGE, FULL_RANGE = 63.5, 127.0
 """Steps from 0 to a channel's largest weight: see `quantise_static`."""
@@ -184,3 +190,30 @@ def _extent(values: Tensor) -> Tensor:
     """(B, 2): the smallest and the largest value of every photo."""
     flat = values.detach().flatten(1)
     return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
+
+
+@dataclass(frozen=True)
+class QuantisationAware:
+    """Training with the rounding that static INT8 will do; INT8 is made after it from the same kind of calibration.
+
+    Attributes:
+        calibration_photos: how many training photos activations are observed on.
+        epochs: of training.
+        lr_scale: factor on the run's learning rate.
+        name: of the trained network's file.
+    """
+
+    kind: ClassVar[str] = "qat"
+    calibration_photos: int = 300
+    epochs: int = 4
+    lr_scale: float = 0.1
+    name: str = "qat"
+
+    def __call__(
+        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+    ) -> tuple[nn.Module, dict[str, Any], float]:
+        """Train a copy of ``student``; return it in plain float, its BatchNorms folded; the mIoU is with rounding."""
+        rounded = prepare(student, tuner.canvases(self.calibration_photos))
+        score = tuner(rounded, self.name, self.epochs, self.lr_scale)
+        log.info("quantisation-aware training: val/mIoU %.4f as INT8 will compute", score)
+        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": recipe}, score

@@ -2,14 +2,17 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
+from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.export.onnx import write_artefact
 from m2fp_kd.compress.int8.onnx_passes import (
     activations_to_uint8,
@@ -18,6 +21,7 @@ from m2fp_kd.compress.int8.onnx_passes import (
     shorten_names,
     weights_to_int8,
 )
+from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card
 
 QUERY_OUTPUTS = ("class_logits", "mask_logits")
@@ -145,3 +149,27 @@ def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ..
         chain.append(node)
         tensor = node.input[0]
     return chain
+
+
+@dataclass(frozen=True)
+class StaticInt8:
+    """Static INT8 of the export.
+
+    Attributes:
+        name: of the artefact.
+        calibration_photos: how many training photos activations are observed on.
+    """
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "int8"
+    calibration_photos: int = 300
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        card = source.int8_card("nncf", "onnxruntime")
+        quantise_static(source.fp32, source.canvases(self.calibration_photos), path, card)
+        return path

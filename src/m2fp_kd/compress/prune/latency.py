@@ -18,7 +18,7 @@ from torch import nn
 
 from m2fp_kd.compress.export.onnx import OPSET
 from m2fp_kd.compress.prune.cost import Layer, cost_of_layers, total
-from m2fp_kd.evaluation.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.runtime.engines import INPUT, Engine, open_engine
 from m2fp_kd.runtime.files import atomic_path
 
@@ -82,7 +82,7 @@ class LatencyTable:
 
 
 def open_table(path: str | Path, engine: str = "openvino", threads: int | None = None) -> LatencyTable:
-    """The table of this CPU and an engine, in f32 arithmetic.
+    """The table of this CPU and an engine, in f32.
 
     Args:
         path: the JSON file that holds it.

@@ -1,1 +1,1 @@
-"""Losses as pure functions, one file per idea: tensors in, one scalar tensor out, float32 inside."""
+"""The losses, one file each: the function and the term that puts it into an objective."""

@@ -1,15 +1,21 @@
 """Edges and bodies of parts, distilled apart."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from m2fp_kd.distill.losses.hard_parts import parts_on_grid
-from m2fp_kd.distill.losses.means import masked_mean
-from m2fp_kd.distill.losses.soft_parts import divergence
+from m2fp_kd.distill.losses.kl import Confidence, divergence, known_confidence, pixel_weights
+from m2fp_kd.distill.losses.means import masked_mean, parts_on_grid
+from m2fp_kd.distill.losses.term import TeacherTerm, above_zero
+from m2fp_kd.distill.teachers.target import TeacherTarget
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import StudentOutput
 
 
-def edges_and_bodies(
+def boundary(
     part_logits: Tensor,
     log_parts: Tensor,
     weights: Tensor,
@@ -22,7 +28,7 @@ def edges_and_bodies(
 
     The idea of Liu et al. 2024, "BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmentation": edges
     are few pixels and most of the errors, so a mean over all pixels hardly hears of them. Both losses are
-    `soft_parts`; the paper has another one for the bodies.
+    `kl`; the paper has another one for the bodies.
 
     Args:
         part_logits: student, ``(B, P, h, w)``.
@@ -62,3 +68,35 @@ def labelled_or_likely(parts: Tensor, log_parts: Tensor, ignore_index: int) -> T
     """
     labels = parts_on_grid(parts, log_parts)
     return torch.where(labels == ignore_index, log_parts.argmax(dim=1), labels)
+
+
+class Boundary(TeacherTerm):
+    """KL apart at the edges of parts and in their bodies; see `boundary`.
+
+    Edges are the label's or, where a pixel has none, those of the teacher's most probable part.
+    """
+
+    needs = frozenset({"log_parts"})
+
+    def __init__(
+        self,
+        labels: LabelSet,
+        temperature: float = 4.0,
+        width: int = 1,
+        edge_weight: float = 1.0,
+        body_weight: float = 1.0,
+        confidence: Confidence | None = None,
+    ) -> None:
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"an edge's width is a whole number of cells, 1 or more, not {width}")
+        self.ignore_index = labels.ignore_index
+        self.width = width
+        self.settings = above_zero(temperature), edge_weight, body_weight
+        self.confidence = known_confidence(confidence)
+
+    def compare(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget) -> Tensor:
+        parts = labelled_or_likely(batch["parts"], target.log_parts, self.ignore_index)
+        edges = edge_band(parts, target.valid, self.width)
+        weights = pixel_weights(target.log_parts, target.valid, self.confidence)
+        return boundary(output.part_logits, target.log_parts, weights, edges, *self.settings)

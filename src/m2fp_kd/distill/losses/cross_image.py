@@ -1,17 +1,22 @@
 """Which places of a batch's photos resemble which, in the features of teacher and student."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from m2fp_kd.distill.losses.means import masked_mean
+from m2fp_kd.distill.losses.term import TeacherTerm, given
+from m2fp_kd.distill.teachers.target import TeacherTarget
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import StudentOutput
 
 _UNSEEN = -1e4  # a similarity whose softmax is 0
 
 
-def cross_image_relations(
-    student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16, temperature: float = 0.1
-) -> Tensor:
+def cross_image(student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16, temperature: float = 0.1) -> Tensor:
     """KL between the rows of the two networks' similarity matrices of every pair of photos.
 
     Yang et al. 2022, "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CIRKD), section 3.2,
@@ -53,3 +58,18 @@ def _similarities(features: Tensor, valid: Tensor, cells: int) -> Tensor:
 
 def _coarse(maps: Tensor, cells: int) -> Tensor:
     return F.adaptive_avg_pool2d(maps, (min(cells, maps.shape[-2]), min(cells, maps.shape[-1])))
+
+
+class CrossImage(TeacherTerm):
+    """Which places of the batch's photos resemble which; see `cross_image`."""
+
+    needs = frozenset({"features", "student.features"})
+
+    def __init__(self, labels: LabelSet, cells: int = 16, temperature: float = 0.1) -> None:
+        super().__init__()
+        if cells < 1 or temperature <= 0:
+            raise ValueError(f"cells={cells}, temperature={temperature}: need cells >= 1 and a temperature above 0")
+        self.settings = cells, temperature
+
+    def compare(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget) -> Tensor:
+        return cross_image(given(output.features), given(target.features), target.valid, *self.settings)

@@ -1,6 +1,7 @@
-"""The mean that all losses of pixels share."""
+"""What all losses over pixels share: the masked mean and the labels at the logits' size."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -11,3 +12,8 @@ def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
     """
     weights = weights.to(values.dtype)
     return (values * weights).sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def parts_on_grid(parts: Tensor, like: Tensor) -> Tensor:
+    """Part maps ``(B, H, W)`` at the size of ``like`` ``(B, P, h, w)``, nearest neighbour: int64 ``(B, h, w)``."""
+    return F.interpolate(parts[:, None].float(), size=like.shape[-2:], mode="nearest-exact")[:, 0].long()

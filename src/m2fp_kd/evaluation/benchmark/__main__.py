@@ -1,6 +1,6 @@
 """What artefacts cost and reach, side by side: ``python -m m2fp_kd.evaluation.benchmark ARTEFACT... --out DIR``.
 
-Every artefact in every engine, arithmetic, number of threads and batch is measured in a clean process of its own
+Every artefact in every engine, precision, number of threads and batch is measured in a clean process of its own
 (`measure`), one at a time, in several rounds that each go through all of them. With labelled photos each is scored too
 (`score`). Photos are resized to ``--size``; what the network sees of them is the artefact's own affair.
 
@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from m2fp_kd.evaluation.benchmark.suite import run, write
-from m2fp_kd.evaluation.cpu import describe_cpu
-from m2fp_kd.runtime.engines import ARITHMETICS, ENGINES
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.runtime.engines import ENGINES, PRECISIONS
 from m2fp_kd.runtime.geometry import PhotoError
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("artefacts", type=Path, nargs="+", help="folders or model files")
     add("--baseline", nargs="+", default=[], help="artefacts or commands to compare with")
     add("--engines", nargs="+", default=[None], help=f"{', '.join(ENGINES)}; default: the runtime's choice")
-    add("--arithmetic", nargs="+", choices=ARITHMETICS, default=["f32"])
+    add("--precision", nargs="+", choices=PRECISIONS, default=["f32"])
     add("--threads", type=_positive, nargs="+", default=[describe_cpu().cores], help="default: all cores")
     add("--batch", type=_positive, nargs="+", default=[1], help="photos in one call")
     add("--size", type=_positive, default=512, help="longest side of the photos")

@@ -1,4 +1,4 @@
-"""What a benchmark measures: artefacts and baselines in every engine, arithmetic, number of threads and batch."""
+"""What a benchmark measures: artefacts and baselines in every engine, precision, number of threads and batch."""
 
 import shlex
 import sys
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from m2fp_kd.evaluation.measure import Measurement, measure, measure_command
+from m2fp_kd.evaluation.speed.measure import Measurement, measure, measure_command
 from m2fp_kd.runtime.artefact import ArtefactError, find_model
 from m2fp_kd.runtime.engines import ENGINES
 
@@ -24,7 +24,7 @@ class Candidate:
         source: an artefact, as `Parser.load` takes it, or the words of a command that measures something else.
         baseline: whether the others are compared with it.
         engine: None for the runtime's choice.
-        arithmetic: "f32" or "auto".
+        precision: "f32" or "auto".
         threads: CPU threads.
         batch: photos in one call.
     """
@@ -33,7 +33,7 @@ class Candidate:
     source: Path | tuple[str, ...]
     baseline: bool
     engine: str | None
-    arithmetic: str
+    precision: str
     threads: int
     batch: int
 
@@ -49,7 +49,7 @@ class Candidate:
         return model if model and model.suffix == ".onnx" else None
 
     def __str__(self) -> str:
-        engine = f"{self.engine or 'default engine'} {self.arithmetic}"
+        engine = f"{self.engine or 'default engine'} {self.precision}"
         return f"{self.name}, {engine}, {self.threads} threads, batch {self.batch}"
 
     def measure(self, photos: Path, seconds: float) -> Measurement:
@@ -64,7 +64,7 @@ class Candidate:
         """
         if isinstance(self.source, tuple):
             return measure_command(self.source, self.name, [photos], MOST_RUNS, self.threads, self.batch, seconds)
-        how = (self.engine, self.arithmetic, self.batch, seconds)
+        how = (self.engine, self.precision, self.batch, seconds)
         return measure(self.source, [photos], MOST_RUNS, self.threads, *how, keep=True)
 
 
@@ -72,7 +72,7 @@ def candidates(
     artefacts: Sequence[Path],
     baselines: Sequence[str],
     engines: Sequence[str | None],
-    arithmetics: Sequence[str],
+    precisions: Sequence[str],
     threads: Sequence[int],
     batches: Sequence[int],
 ) -> list[Candidate]:
@@ -91,9 +91,9 @@ def candidates(
             for command, number in product(commands, threads)
         ),
         *(
-            Candidate(names[path], path, path in models, engine, arithmetic, number, batch)
+            Candidate(names[path], path, path in models, engine, precision, number, batch)
             for path in paths
-            for engine, arithmetic, number, batch in product(_able(path, engines), arithmetics, threads, batches)
+            for engine, precision, number, batch in product(_able(path, engines), precisions, threads, batches)
         ),
     ]
 

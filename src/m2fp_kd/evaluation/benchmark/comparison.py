@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from m2fp_kd.evaluation.macs import Peak
-from m2fp_kd.evaluation.measure import Measurement
-from m2fp_kd.evaluation.pareto import front
+from m2fp_kd.evaluation.report.pareto import front
+from m2fp_kd.evaluation.speed.macs import Peak
+from m2fp_kd.evaluation.speed.measure import Measurement
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Compared:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate: an artefact in an engine with a number of threads, a batch and an arithmetic. None: not measured.
+    """One candidate: an artefact in an engine with a number of threads, a batch and an precision. None: not measured.
 
     Attributes:
         name: of the artefact or baseline.
         baseline: whether the others are compared with it.
-        engine: what ran it; where nothing was measured, what was asked for. So is `arithmetic`.
+        engine: what ran it; where nothing was measured, what was asked for. So is `precision`.
         threads: CPU threads.
         batch: photos in one call.
         network: height and width of the network's input.
@@ -44,7 +44,7 @@ class Row:
         miou: 0..1, on labelled photos.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
         int8_share: share of them that are INT8.
-        peak: MACs per second at the CPU's best, with as many threads and the same arithmetic asked for.
+        peak: MACs per second at the CPU's best, with as many threads and the same precision asked for.
         limit_share: the time that the MACs take at that peak, as a share of the time of a photo, 0..1.
         on_front: no other row with the same threads and batch is faster and better (higher mIoU, or smaller on disk).
         compared: baseline -> comparison.
@@ -54,7 +54,7 @@ class Row:
     name: str
     baseline: bool
     engine: str | None
-    arithmetic: str | None
+    precision: str | None
     threads: int
     batch: int
     network: list[int] | None = None
@@ -96,7 +96,7 @@ def measured(row: Row, rounds: Sequence[Measurement]) -> Row:
     return replace(
         row,
         engine=last.engine,
-        arithmetic=last.arithmetic,
+        precision=last.precision,
         network=last.network,
         p50_ms=p50,
         p95_ms=p95,
@@ -119,7 +119,7 @@ def with_problem(row: Row, problem: str) -> Row:
 def compare(rows: Sequence[Row]) -> list[Row]:
     """Every measured row compared with every baseline: with the baseline's fastest row of as many threads.
 
-    A baseline is given its best engine, arithmetic and batch: it is what a careful user would run instead.
+    A baseline is given its best engine, precision and batch: it is what a careful user would run instead.
     """
     slowest_first = sorted((row for row in rows if row.baseline), key=_photo_ms, reverse=True)
     best = {(row.name, row.threads): row for row in slowest_first if row.photo_ms is not None}
@@ -160,10 +160,10 @@ def fastest(rows: Sequence[Row]) -> Row | None:
 
 
 def how_measured(row: Row) -> str:
-    """Engine, arithmetic, threads and batch in a few words."""
+    """Engine, precision, threads and batch in a few words."""
     threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
     batch = f"batch {row.batch}" if row.batch > 1 else None
-    return " · ".join(fact for fact in (row.engine, row.arithmetic, threads, batch) if fact)
+    return " · ".join(fact for fact in (row.engine, row.precision, threads, batch) if fact)
 
 
 def drift(rows: Sequence[Row]) -> float:

@@ -1,6 +1,6 @@
 """How close a network comes to what the CPU can do: its operations at the CPU's measured peak over its measured time.
 
-The peak of a number of threads and an arithmetic is that of the fastest engine that took part.
+The peak of a number of threads and an precision is that of the fastest engine that took part.
 """
 
 import sys
@@ -12,15 +12,15 @@ from typing import Any
 from m2fp_kd.evaluation.benchmark.candidates import Candidate
 from m2fp_kd.evaluation.benchmark.comparison import Row, with_problem
 from m2fp_kd.evaluation.benchmark.turns import take_turns
-from m2fp_kd.evaluation.child import ChildError, run_child
-from m2fp_kd.evaluation.macs import Macs, Peak
+from m2fp_kd.evaluation.speed.macs import Macs, Peak
+from m2fp_kd.evaluation.speed.process import ChildError, run_child
 
 Results = Mapping[str, list[Any] | ChildError]
 """As `take_turns` returns them."""
 
 
 def peak_tasks(able: Sequence[Candidate]) -> dict[str, Callable[[], Peak]]:
-    """Tasks that measure the peak of every engine, arithmetic and number of threads that runs an ONNX file."""
+    """Tasks that measure the peak of every engine, precision and number of threads that runs an ONNX file."""
     return {_peak_of(one): partial(_measure_peak, one) for one in able if one.onnx}
 
 
@@ -36,7 +36,7 @@ def with_limits(able: Sequence[Candidate], rows: Sequence[Row], peaks: Results) 
     found = []
     for one, row in pairs:
         if _macs_of(one, row) in macs:
-            alike = [other for other in able if (other.threads, other.arithmetic) == (one.threads, one.arithmetic)]
+            alike = [other for other in able if (other.threads, other.precision) == (one.threads, one.precision)]
             known = [peaks[_peak_of(other)] for other in alike if _peak_of(other) in peaks]
             row = _with_limit(row, macs[_macs_of(one, row)], known)
         found.append(row)
@@ -57,12 +57,12 @@ def _with_limit(row: Row, counted: list[Macs] | ChildError, peaks: list[list[Pea
 
 
 def _peak_of(one: Candidate) -> str:
-    return f"peak of {one.engine or 'default engine'} {one.arithmetic}, {one.threads} threads"
+    return f"peak of {one.engine or 'default engine'} {one.precision}, {one.threads} threads"
 
 
 def _measure_peak(one: Candidate) -> Peak:
-    command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.peak", f"--threads={one.threads}"]
-    command += [f"--arithmetic={one.arithmetic}", *([f"--engine={one.engine}"] if one.engine else [])]
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.speed.peak", f"--threads={one.threads}"]
+    command += [f"--precision={one.precision}", *([f"--engine={one.engine}"] if one.engine else [])]
     return Peak(**run_child(command, "measuring the CPU's peak"))
 
 
@@ -71,5 +71,12 @@ def _macs_of(one: Candidate, row: Row) -> str:
 
 
 def _count_macs(one: Candidate, row: Row) -> Macs:
-    command = [sys.executable, "-m", "m2fp_kd.evaluation.macs", str(one.onnx), "--canvas", *map(str, row.network or [])]
+    command = [
+        sys.executable,
+        "-m",
+        "m2fp_kd.evaluation.speed.macs",
+        str(one.onnx),
+        "--canvas",
+        *map(str, row.network or []),
+    ]
     return Macs(**run_child(command, f"counting the operations of {one.name}"))

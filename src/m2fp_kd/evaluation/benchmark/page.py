@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from m2fp_kd.evaluation.benchmark.table import NAMES
-from m2fp_kd.evaluation.summary import MISSING
+from m2fp_kd.evaluation.report.html import render_page
 
 
 def benchmark_page(
@@ -20,7 +19,5 @@ def benchmark_page(
         rows: the table, columns as texts.
         remarks: sentences below it.
     """
-    environment = Environment(loader=PackageLoader("m2fp_kd.evaluation"), autoescape=True, undefined=StrictUndefined)
     svg = Markup(picture) if picture else None
-    page = environment.get_template("benchmark.html.j2")
-    return page.render(title=title, svg=svg, rows=rows, remarks=remarks, missing=MISSING, words=NAMES)
+    return render_page("benchmark", title=title, svg=svg, rows=rows, remarks=remarks, words=NAMES)

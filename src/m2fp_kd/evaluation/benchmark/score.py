@@ -6,30 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.data.layouts import Record, limit_records, m2fp_records
+from m2fp_kd.data.layouts import held_out_records, held_out_split
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.evaluation.evaluate import evaluate_parsings
+from m2fp_kd.evaluation.metrics.evaluate import evaluate_parsings
 from m2fp_kd.runtime.parser import Parser
-
-HELD_OUT = ("Testing", "Validation")
-"""Splits to score on, in order of preference."""
-
-
-def held_out_split(root: Path) -> str:
-    """The split that was not trained on.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    for split in HELD_OUT:
-        if (root / split).is_dir():
-            return split
-    raise FileNotFoundError(f"{root}: holds neither {' nor '.join(HELD_OUT)}; is it a data set in M2FP's layout?")
-
-
-def held_out_records(root: Path, limit: int | None = None) -> list[Record]:
-    """The photos to score on: all of the held-out split or `limit` of them, always the same."""
-    return limit_records(m2fp_records(root, held_out_split(root)), limit)
 
 
 def score(
@@ -37,7 +17,7 @@ def score(
     root: Path,
     engine: str | None = None,
     threads: int | None = None,
-    arithmetic: str = "f32",
+    precision: str = "f32",
     limit: int | None = None,
 ) -> dict[str, Any]:
     """Score an artefact on the held-out photos of a data set, at the labels' own size.
@@ -45,7 +25,7 @@ def score(
     Args:
         artefact: what `Parser.load` takes; its card names the label set.
         root: data set in M2FP's layout.
-        engine: as in `Parser.load`, as are `threads` and `arithmetic`.
+        engine: as in `Parser.load`, as are `threads` and `precision`.
         limit: as in `held_out_records`.
 
     Returns:
@@ -57,7 +37,7 @@ def score(
         ValueError: labels outside the artefact's label set.
     """
     records = held_out_records(root, limit)
-    parser = Parser.load(artefact, engine, threads, arithmetic, keep=False)
+    parser = Parser.load(artefact, engine, threads, precision, keep=False)
     photos = (read_record(record, parser.labels) for record in records)
     scores = evaluate_parsings(lambda photo: parser(photo.image), photos, parser.labels)
     return {
@@ -80,10 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     command.add_argument("--engine", help="default: the runtime's choice")
     command.add_argument("--threads", type=int, help="default: the engine's choice")
-    command.add_argument("--arithmetic", default="f32", help="f32, or auto for what the engine finds fastest")
+    command.add_argument("--precision", default="f32", help="f32, or auto for what the engine finds fastest")
     command.add_argument("--limit", type=int, help="photos; default: all")
     options = command.parse_args(arguments)
-    result = score(options.artefact, options.data, options.engine, options.threads, options.arithmetic, options.limit)
+    result = score(options.artefact, options.data, options.engine, options.threads, options.precision, options.limit)
     print(json.dumps(result))
 
 

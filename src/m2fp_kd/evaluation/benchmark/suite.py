@@ -16,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from m2fp_kd.data.layouts import held_out_records, held_out_split
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.evaluation.benchmark.candidates import Candidate, candidates
 from m2fp_kd.evaluation.benchmark.comparison import (
@@ -31,15 +32,14 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 )
 from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
-from m2fp_kd.evaluation.benchmark.score import held_out_records, held_out_split
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
-from m2fp_kd.evaluation.child import ChildError, run_child
-from m2fp_kd.evaluation.cpu import describe_cpu
-from m2fp_kd.evaluation.measure import Measurement
-from m2fp_kd.evaluation.pareto import Point, draw_front
-from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
-from m2fp_kd.evaluation.summary import number
+from m2fp_kd.evaluation.report.pareto import Point, draw_front
+from m2fp_kd.evaluation.report.summary import number
+from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.measure import Measurement
+from m2fp_kd.evaluation.speed.process import ChildError, run_child
 from m2fp_kd.runtime.files import atomic_path, find_photos
 from m2fp_kd.runtime.geometry import read_photo
 
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> Benchmark:
         FileNotFoundError: the photos or labels are missing.
     """
     able = candidates(
-        options.artefacts, options.baseline, options.engines, options.arithmetic, options.threads, options.batch
+        options.artefacts, options.baseline, options.engines, options.precision, options.threads, options.batch
     )
     source, scored_on = options.photos, None
     if options.data:
@@ -167,11 +167,11 @@ def distinct_rows(
     rows = {}
     for one in able:
         result = results[str(one)]
-        asked = Row(one.name, one.baseline, one.engine, one.arithmetic, one.threads, one.batch)
+        asked = Row(one.name, one.baseline, one.engine, one.precision, one.threads, one.batch)
         if isinstance(result, ChildError):
             rows[one] = with_problem(asked, result.reason)
         else:
-            ran = (one.name, result[-1].engine, result[-1].arithmetic, one.threads, one.batch)
+            ran = (one.name, result[-1].engine, result[-1].precision, one.threads, one.batch)
             first, measurements = pooled.setdefault(ran, (one, []))
             measurements += result
             rows[first] = measured(rows.get(first, asked), measurements)
@@ -179,10 +179,10 @@ def distinct_rows(
 
 
 def with_scores(able: Sequence[Candidate], rows: Sequence[Row], root: Path, limit: int | None) -> list[Row]:
-    """Rows with their mIoU, taken once for every artefact, engine and arithmetic."""
+    """Rows with their mIoU, taken once for every artefact, engine and precision."""
 
     def key(one: Candidate, row: Row) -> str:
-        return f"{one.name}, {row.engine} {row.arithmetic}"
+        return f"{one.name}, {row.engine} {row.precision}"
 
     pairs = list(zip(able, rows, strict=True))
     tasks = {
@@ -204,7 +204,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             words += (
                 f"; its {number(best.gmacs)} GMAC ({100 * (best.int8_share or 0):.0f} % INT8) would take "
                 f"{100 * best.limit_share:.0f} % of that at this CPU's peak, measured on large convolutions: "
-                f"{best.peak.floating / 1e9:.0f} GMAC/s in {best.arithmetic}, {best.peak.int8 / 1e9:.0f} in INT8"
+                f"{best.peak.floating / 1e9:.0f} GMAC/s in {best.precision}, {best.peak.int8 / 1e9:.0f} in INT8"
             )
         sentences.append(f"{words}.")
     if drift(rows) > STEADY:
@@ -221,7 +221,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 def picture_points(rows: Sequence[Row]) -> list[Point]:
     """What the picture shows: the measured rows of the smallest batch and the most threads.
 
-    Of a file in an engine it shows the fastest arithmetic, and others where they are on the front.
+    Of a file in an engine it shows the fastest precision, and others where they are on the front.
     """
     chosen = [(ms, row) for row in rows if (ms := row.photo_ms) is not None and _drawn_together(row, rows)]
     quickest: dict[tuple[str, str | None], float] = {}
@@ -232,7 +232,7 @@ def picture_points(rows: Sequence[Row]) -> list[Point]:
     for ms, row in chosen:
         if row.on_front or ms == quickest[row.name, row.engine]:
             value = row.megabytes if not by_miou else None if row.miou is None else 100 * row.miou
-            points.append(Point(row.name, f"{row.engine}, {row.arithmetic}", ms, value, row.on_front))
+            points.append(Point(row.name, f"{row.engine}, {row.precision}", ms, value, row.on_front))
     return points
 
 
@@ -279,7 +279,7 @@ def _nothing_compiled() -> Iterator[None]:
 
 def _score(one: Candidate, engine: str, root: Path, limit: int | None) -> dict[str, Any]:
     command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.score", str(one.artefact), f"--data={root}"]
-    command += [f"--engine={engine}", f"--arithmetic={one.arithmetic}", f"--threads={one.threads}"]
+    command += [f"--engine={engine}", f"--precision={one.precision}", f"--threads={one.threads}"]
     return run_child(command + ([f"--limit={limit}"] if limit else []), f"scoring {one.name}")
 
 

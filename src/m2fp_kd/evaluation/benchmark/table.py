@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from m2fp_kd.evaluation.benchmark.comparison import Compared, Row, baselines
-from m2fp_kd.evaluation.summary import MISSING, number, percent
+from m2fp_kd.evaluation.report.summary import MISSING, number, percent
 
 # Column -> its text.
 COLUMNS: dict[str, Callable[[Row], str | None]] = {
     "Model": lambda row: row.name,
     "Engine": lambda row: row.engine,
-    "Arithmetic": lambda row: row.arithmetic,
+    "Precision": lambda row: row.precision,
     "Threads": lambda row: str(row.threads),
     "Batch": lambda row: str(row.batch),
     "Network": lambda row: "x".join(map(str, row.network)) if row.network else None,

@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from m2fp_kd.evaluation.child import ChildError
+from m2fp_kd.evaluation.speed.process import ChildError
 
 
 def rounds_of(count: int, rounds: int) -> list[list[int]]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from m2fp_kd.data.layouts import held_out_records
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.evaluation.benchmark.score import held_out_records
 from m2fp_kd.evaluation.differences.compare import PhotoChange, differences, parse_with
 from m2fp_kd.evaluation.differences.page import Shown, part_rows, render
-from m2fp_kd.evaluation.runs.table import as_markdown
+from m2fp_kd.evaluation.report.tables import as_markdown
 from m2fp_kd.runtime.artefact import ArtefactError
 from m2fp_kd.runtime.engines import EngineError
 from m2fp_kd.runtime.files import atomic_path

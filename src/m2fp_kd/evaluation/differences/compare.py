@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation import miou as metric
-from m2fp_kd.evaluation.evaluate import Scores, scores_of
+from m2fp_kd.evaluation.metrics import miou as metric
+from m2fp_kd.evaluation.metrics.evaluate import Scores, scores_of
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.parser import Parser
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, Differences, verdict
-from m2fp_kd.evaluation.pictures import Picture, data_uri, panels, reduced
-from m2fp_kd.evaluation.summary import MISSING, percent, points
+from m2fp_kd.evaluation.report.html import render_page
+from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels, reduced
+from m2fp_kd.evaluation.report.summary import MISSING, percent, points
 from m2fp_kd.labels import LabelSet
 
 COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}
@@ -51,8 +51,8 @@ def render(
         broken: photos to show that lost.
         labels: of both.
     """
-    environment = Environment(loader=PackageLoader("m2fp_kd.evaluation"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("differences.html.j2").render(
+    return render_page(
+        "differences",
         names=names,
         rows=list(part_rows(found, found.before.shares(labels))),
         photos=len(found.photos),

@@ -4,11 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from m2fp_kd.evaluation.pareto import Point, draw_front
+from m2fp_kd.evaluation.report.pareto import Point, draw_front
+from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.runs.gains import gains
 from m2fp_kd.evaluation.runs.gather import FRONT, read_all, table
 from m2fp_kd.evaluation.runs.page import runs_page
-from m2fp_kd.evaluation.runs.table import as_csv, as_markdown
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

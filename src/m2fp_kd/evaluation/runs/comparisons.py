@@ -61,8 +61,8 @@ def objective(report: Report) -> str:
     terms = " + ".join(f"{weight:g} {name}" for name, weight in said["terms"].items())
     if not reads_teacher(report):
         return f"{LABELS_ONLY}: {terms}"
-    fading = f", fading by {said['fade']:g}" if said.get("fade") else ""
-    return f"{terms} (T {said['temperature']:g}{fading})"
+    annealed = f", annealed by {anneal:g}" if (anneal := said.get("anneal") or said.get("fade")) else ""
+    return f"{terms} (T {said['temperature']:g}{annealed})"
 
 
 def setting(report: Report) -> str:

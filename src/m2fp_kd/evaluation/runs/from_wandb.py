@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.evaluation.report.report import read_report
 
 
 def read_wandb(api: Any, project: str, folder: Path) -> dict[str, dict[str, Any]]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.evaluation.pareto import front
-from m2fp_kd.evaluation.report import read_report
+from m2fp_kd.evaluation.report.pareto import front
+from m2fp_kd.evaluation.report.report import read_report
 
 # Column -> where it stands in the report's lineage, which a student keeps when it is compressed again.
 LINEAGE = {

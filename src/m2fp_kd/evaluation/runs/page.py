@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from m2fp_kd.evaluation.summary import MISSING
+from m2fp_kd.evaluation.report.html import render_page
 
 
 def runs_page(
@@ -20,7 +19,5 @@ def runs_page(
         rows: one per run.
         recipes: one per recipe, see `gains`; may be empty.
     """
-    environment = Environment(loader=PackageLoader("m2fp_kd.evaluation"), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("runs.html.j2")
     svg = Markup(picture) if picture else None
-    return page.render(folder=folder, svg=svg, tables={"Recipes": recipes, "Runs": rows}, missing=MISSING)
+    return render_page("runs", folder=folder, svg=svg, tables={"Recipes": recipes, "Runs": rows})

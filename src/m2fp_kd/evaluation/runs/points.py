@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from m2fp_kd.evaluation.pareto import Point, front
-from m2fp_kd.evaluation.results import title
+from m2fp_kd.evaluation.report.pareto import Point, front
+from m2fp_kd.evaluation.report.results import title
 from m2fp_kd.evaluation.runs.comparisons import Report
 from m2fp_kd.evaluation.runs.gather import look_up
 

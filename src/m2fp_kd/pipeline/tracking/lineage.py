@@ -10,21 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.evaluation.results import RunReport
-from m2fp_kd.pipeline.identity import SOURCES
+from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.runtime.artefact import Card, find_model, load_card
 
 
-def log_lineage(run: Any, report: RunReport, folder: Path) -> None:
+def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) -> None:
     """Log what a run was made from and what it made: networks, exported files, its report.
 
     Args:
         run: of W&B.
         report: of the run.
-        folder: the run's; its files are referred to, not copied, until they are uploaded.
+        folder: the run's folder; W&B refers to its files and copies them only when it uploads them.
+        start: hash of the student that the run began with, if any.
     """
-    sources = json.loads((folder / SOURCES).read_text())
-    teacher, start = report.lineage["teacher"], sources.get("student.checkpoint")
+    teacher = report.lineage["teacher"]
     if teacher.get("sha256"):
         use_network(run, "teacher", teacher)
     if start and start != teacher.get("sha256"):  # an M2FP that is compressed is its own teacher

@@ -6,19 +6,26 @@ from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
-from m2fp_kd.distill.loggers import tolerated
-from m2fp_kd.evaluation.results import RunReport
+from m2fp_kd.distill.training.loggers import tolerated
+from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.pipeline.tracking.lineage import log_lineage, log_network, use_network
 from m2fp_kd.pipeline.tracking.results import log_results
 
 
-def log_report(loggers: Sequence[Any], report: RunReport, folder: Path) -> None:
-    """Log to every W&B logger among ``loggers``; without one, do nothing. What W&B raises becomes a warning."""
+def log_report(loggers: Sequence[Any], report: RunReport, folder: Path, start: str | None) -> None:
+    """Log a report to every W&B logger among ``loggers``; an error of W&B becomes a warning.
+
+    Args:
+        loggers: any Lightning loggers.
+        report: the run's report.
+        folder: the run's folder.
+        start: hash of the student that the run began with, if any.
+    """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             with tolerated("the run is complete in its own folder"):
                 log_results(logger.experiment, report)
-                log_lineage(logger.experiment, report, folder)
+                log_lineage(logger.experiment, report, folder, start)
 
 
 def log_teacher(loggers: Sequence[Any], path: Path, lineage: dict[str, Any]) -> None:

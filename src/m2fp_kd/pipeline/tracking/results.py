@@ -5,9 +5,9 @@ from typing import Any
 
 from PIL import Image
 
-from m2fp_kd.evaluation.miou import confusion, miou
-from m2fp_kd.evaluation.pictures import Picture, masks, reduced
-from m2fp_kd.evaluation.results import ModelResult, RunReport, title
+from m2fp_kd.evaluation.metrics.miou import confusion, miou
+from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
+from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
 from m2fp_kd.labels import LabelSet
 
 FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
@@ -31,9 +31,9 @@ def log_results(run: Any, report: RunReport) -> None:
     run.log(
         {
             "results": wandb.Table(
-                columns=["model", *FIGURES, "threads", "engine", "arithmetic"],
+                columns=["model", *FIGURES, "threads", "engine", "precision"],
                 data=[
-                    [name, *_figures(model).values(), model.threads, model.engine, model.arithmetic]
+                    [name, *_figures(model).values(), model.threads, model.engine, model.precision]
                     for name, model in report.models.items()
                 ],
             ),

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from m2fp_kd.runtime.engines.engine import INPUT, Engine, EngineError
 
-__all__ = ["ARITHMETICS", "ENGINES", "INPUT", "Engine", "EngineError", "engines_for", "open_engine", "read_metadata"]
+__all__ = ["ENGINES", "INPUT", "PRECISIONS", "Engine", "EngineError", "engines_for", "open_engine", "read_metadata"]
 
 ENGINES = {
     "openvino": (".onnx", ".xml"),
     "onnxruntime": (".onnx",),
     "torchscript": (".pt",),
-    "program": (".pt2",),
+    "torch_export": (".pt2",),
 }
 """Name -> endings of the files that it runs; in order of preference."""
 
-ARITHMETICS = ("f32", "auto")
+PRECISIONS = ("f32", "auto")
 
 INSTALL = {
     "openvino": ("openvino", "pip install 'm2fp-kd[serve]'"),
     "onnxruntime": ("onnxruntime", "pip install 'm2fp-kd[serve]'"),
     "torchscript": ("torch", "pip install 'm2fp-kd[train]'"),
-    "program": ("torch", "pip install 'm2fp-kd[train]'"),
+    "torch_export": ("torch", "pip install 'm2fp-kd[train]'"),
 }
 """Name -> the package that it needs, and how to get it."""
 
@@ -32,7 +32,7 @@ def open_engine(
     path: str | Path,
     engine: str | None = None,
     threads: int | None = None,
-    arithmetic: str = "f32",
+    precision: str = "f32",
     outputs: Sequence[str] | None = None,
     keep: bool = False,
     streams: int = 1,
@@ -43,7 +43,7 @@ def open_engine(
         path: an `.onnx` file, OpenVINO's `.xml`, a TorchScript `.pt` or an exported program `.pt2`.
         engine: one of `ENGINES`; None for the first that runs such files and is installed.
         threads: CPU threads; None leaves it to the engine.
-        arithmetic: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
+        precision: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
         outputs: names of the outputs to compute; None for all.
         keep: keep what OpenVINO compiles in the user's cache, for models that will be loaded again.
         streams: calls that run at the same time, made from as many threads, each in `threads` threads. They share one
@@ -54,18 +54,18 @@ def open_engine(
         EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.
     """
     path = Path(path)
-    if arithmetic not in ARITHMETICS:
-        raise EngineError(f"unknown arithmetic '{arithmetic}'; choose from {', '.join(ARITHMETICS)}")
+    if precision not in PRECISIONS:
+        raise EngineError(f"unknown precision '{precision}'; choose from {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise EngineError(f"threads must be at least 1, not {threads}")
     name = _choose(path, engine)
     opener = import_module(f"m2fp_kd.runtime.engines.{name}")
     try:
         if name == "openvino":
-            return opener.load(path, threads, arithmetic, outputs, keep, streams)
+            return opener.load(path, threads, precision, outputs, keep, streams)
         if INSTALL[name][0] == "torch" and threads:
             threads *= streams
-        return opener.load(path, threads, arithmetic, outputs)
+        return opener.load(path, threads, precision, outputs)
     except EngineError:
         raise
     except Exception as error:  # each engine has its own kinds of error

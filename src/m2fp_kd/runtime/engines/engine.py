@@ -20,14 +20,14 @@ class Engine:
     """A loaded model, callable from any thread.
 
     Attributes:
-        name: "openvino", "onnxruntime", "torchscript" or "program".
-        arithmetic: what its floating-point part really runs in: "f32", or "bf16" / "f16" where the engine chose so.
+        name: "openvino", "onnxruntime", "torchscript" or "torch_export".
+        precision: what its floating-point part really runs in: "f32", or "bf16" / "f16" where the engine chose so.
         outputs: names of the outputs it computes.
         most: photos that one call takes; None for any number.
     """
 
     name: str
-    arithmetic: str
+    precision: str
     outputs: tuple[str, ...]
     run: Run
     most: int | None = None

@@ -9,7 +9,7 @@ import onnxruntime
 from m2fp_kd.runtime.engines.engine import INPUT, Engine, wanted_outputs
 
 
-def load(path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None) -> Engine:
+def load(path: Path, threads: int | None, precision: str, outputs: Sequence[str] | None) -> Engine:
     """Load a model; see `open_engine`."""
     session = _session(path, threads)
     names = wanted_outputs(path, outputs, [output.name for output in session.get_outputs()])

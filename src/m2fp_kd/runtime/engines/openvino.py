@@ -28,12 +28,12 @@ a tenth to a fifth faster.
 
 
 def load(
-    path: Path, threads: int | None, arithmetic: str, outputs: Sequence[str] | None, keep: bool, streams: int
+    path: Path, threads: int | None, precision: str, outputs: Sequence[str] | None, keep: bool, streams: int
 ) -> Engine:
     """Load a model; see `open_engine`."""
     # Pinned threads take the first cores, whoever else is there: two processes of one thread would share one core.
     settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
-    if arithmetic == "f32":
+    if precision == "f32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads:
         settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams * threads}
@@ -66,7 +66,7 @@ def load(
             idle.put(request)
         return said | {name: np.log(said[name]) for name in wanted.logarithms}
 
-    ran_in = arithmetic if arithmetic == "f32" else _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+    ran_in = precision if precision == "f32" else _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     batch = wanted.model.input(0).partial_shape[0]
     return Engine("openvino", ran_in, wanted.names, run, batch.get_length() if batch.is_static else None)
 
@@ -128,7 +128,7 @@ def _made_with(model: openvino.Model) -> dict[str, object]:
     return {
         "version": openvino.__version__,
         "cpu": _core().get_property("CPU", "FULL_DEVICE_NAME"),
-        "arithmetics": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "precisions": _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
         "sizes": model.input(0).partial_shape.to_string(),
         "outputs": [output.any_name for output in model.outputs],
     }

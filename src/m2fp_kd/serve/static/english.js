@@ -70,7 +70,7 @@ export const ENGLISH = {
   "fact.precision": "Precision",
   "fact.megabytes": "Size",
   "fact.engine": "Engine",
-  "fact.arithmetic": "Arithmetic",
+  "fact.compute_precision": "Computed in",
   "fact.input": "Input",
   "fact.labels": "Label set",
   "fact.people": "Tells people apart",

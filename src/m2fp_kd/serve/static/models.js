@@ -66,7 +66,7 @@ export function facts(models) {
     precision: ({ precision }) => precision.toUpperCase(),
     megabytes: ({ megabytes }) => `${number(megabytes, megabytes < 10 ? 1 : 0)} MB`,
     engine: ({ engine }) => engineName(engine),
-    arithmetic: ({ arithmetic }) => arithmetic,
+    compute_precision: ({ compute_precision }) => compute_precision,
     input: ({ input }) => `${input} px`,
     labels: ({ label_set: { name, parts } }) => say("fact.parts", { name, count: parts.length }),
     people: ({ people }) => say(people === "persons" ? "yes" : "no"),

@@ -1,0 +1,58 @@
+"""Static INT8 under accuracy control, as a step of a recipe."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from m2fp_kd.compress.export.capabilities import NETWORKS
+from m2fp_kd.compress.int8.accuracy import Bounds, quantise_with_accuracy_control
+from m2fp_kd.compress.source import Source
+from m2fp_kd.runtime.artefact import load_card, save_card
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AccurateInt8:
+    """Static INT8 of the export that leaves the layers that hurt in fp32, until the bounds hold.
+
+    Attributes:
+        name: of the artefact.
+        max_miou_drop: points of mIoU that INT8 may lose.
+        max_part_drop: points that each of `parts` may lose; null for any.
+        parts: names of parts; null for all.
+        calibration_photos: how many training photos activations are observed on.
+        max_evaluations: networks that may be run to find these layers.
+        threads: CPU threads of the engine that runs them.
+    """
+
+    kind: ClassVar[str] = "quantise"
+    format: ClassVar[str] = "onnx"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    of: ClassVar[None] = None
+    name: str = "int8"
+    max_miou_drop: float = 0.1
+    max_part_drop: float | None = 1.0
+    parts: Sequence[str] | None = None
+    calibration_photos: int = 300
+    max_evaluations: int = 250
+    threads: int | None = None
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.onnx"
+        assert source.fp32 is not None
+        control = quantise_with_accuracy_control(
+            source.fp32,
+            source.canvases(self.calibration_photos),
+            path,
+            source.int8_card("nncf", "onnxruntime"),
+            source.photos,
+            Bounds(self.max_miou_drop, self.max_part_drop, tuple(self.parts) if self.parts else None),
+            self.max_evaluations,
+            threads=self.threads,
+        )
+        log.info("%s: %s", self.name, control)
+        save_card(path, replace(load_card(path), float_layers=control.float_layers))
+        return path

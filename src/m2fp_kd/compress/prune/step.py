@@ -1,0 +1,84 @@
+"""Channel pruning, as a step of a recipe."""
+
+import copy
+import logging
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, ClassVar, cast
+
+from torch import nn
+
+from m2fp_kd.compress.prune.graph import Prunable
+from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
+from m2fp_kd.compress.prune.latency import open_table
+from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards, prune_untrained
+from m2fp_kd.compress.steps import FineTuning
+from m2fp_kd.models.pruned import pruned_recipe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Channel pruning: some channels go, the network is fine-tuned, and so on until the goal is reached.
+
+    Attributes:
+        quantity: what the goal is in: parameters, macs or milliseconds.
+        reduction: how much less of it than before, 0.4 for 40 %.
+        importance: l1, bn_scale (with sparsity training before and between the steps) or taylor.
+        most: largest part of the quantity that one step takes away.
+        epochs: of fine-tuning after each step.
+        last_epochs: and after the last one.
+        lr_scale: factor on the run's learning rate.
+        gradient_batches: training batches that taylor takes its gradients from.
+        engine: that milliseconds are measured on: openvino or onnxruntime.
+        threads: CPU threads of it.
+        latency_table: file of what was measured for milliseconds; null for one in `cache/` by engine and threads.
+        name: of the pruned network's file.
+    """
+
+    kind: ClassVar[str] = "prune"
+    quantity: Quantity = "parameters"
+    reduction: float = 0.4
+    importance: Importance = "taylor"
+    most: float = 0.15
+    epochs: int = 1
+    last_epochs: int = 4
+    lr_scale: float = 0.5
+    gradient_batches: int = 8
+    engine: str = "openvino"
+    threads: int | None = None
+    latency_table: str | None = None
+    name: str = "pruned"
+
+    def __call__(
+        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+    ) -> tuple[nn.Module, dict[str, Any], float]:
+        """Prune and fine-tune ``student`` in place.
+
+        Raises:
+            PruneError: the goal is out of reach; nothing was trained.
+        """
+        table = None
+        if self.quantity == "milliseconds":
+            threads = self.threads or "all"
+            path = self.latency_table or f"cache/latency-{self.engine}-{threads}-threads.json"
+            table = open_table(path, self.engine, self.threads)
+        goal = Goal(self.quantity, self.reduction, measure(student, tuner.size, self.quantity, table))
+        # Whether the goal can be reached, before any time is spent on it.
+        prune_untrained(cast(Prunable, copy.deepcopy(student)), tuner.size, goal, self.most, table)
+        callbacks = [ScaleSparsity()] if self.importance == "bn_scale" else []
+        if callbacks:
+            tuner(student, f"{self.name}/0", self.epochs, self.lr_scale, callbacks)
+        for step in count(1):
+            if self.importance == "taylor":
+                tuner.gradients(student, self.gradient_batches)
+            result = prune_towards(cast(Prunable, student), tuner.size, goal, self.importance, self.most, table)
+            left = f"{100 * result.after / goal.baseline:.0f} % of {self.quantity} left"
+            log.info("pruning step %d: %s, the goal is %.0f %%", step, left, 100 * goal.target / goal.baseline)
+            epochs = self.last_epochs if result.done else self.epochs
+            score = tuner(student, f"{self.name}/{step}", epochs, self.lr_scale, callbacks)
+            log.info("pruning step %d: val/mIoU %.4f after fine-tuning", step, score)
+            if result.done:
+                break
+        return student, pruned_recipe(recipe, student), score

@@ -1,0 +1,83 @@
+"""Relations instead of values: what is asked of the student is the teacher's order and proportions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from m2fp_kd.distill.losses.means import masked_mean
+from m2fp_kd.distill.losses.term import TeacherTerm, above_zero
+from m2fp_kd.distill.teachers.target import TeacherTarget
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import StudentOutput
+
+_VARIANCE = 1e-8  # added to variances: what hardly varies has no correlation, and no exploding gradient either
+
+
+def correlation(first: Tensor, second: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 where either is constant.
+
+    Args:
+        first: ``(..., N)``.
+        second: ``(..., N)``.
+        weights: ``(N,)``, bool or floats >= 0, what each of the N counts; None counts all alike. Where all weigh 0
+            the correlation is 0.
+    """
+    weights = torch.ones_like(first[(0,) * (first.dim() - 1)]) if weights is None else weights.to(first.dtype)
+    shares = weights / weights.sum().clamp(min=torch.finfo(first.dtype).tiny)
+    first, second = (values - (values * shares).sum(dim=-1, keepdim=True) for values in (first, second))
+    variances = [(values.square() * shares).sum(dim=-1) + _VARIANCE for values in (first, second)]
+    return (first * second * shares).sum(dim=-1) / (variances[0] * variances[1]).sqrt()
+
+
+def dist(
+    part_logits: Tensor,
+    log_parts: Tensor,
+    valid: Tensor,
+    temperature: float = 1.0,
+    between_weight: float = 1.0,
+    within_weight: float = 1.0,
+) -> Tensor:
+    """1 - Pearson's correlation with the teacher between the parts of a pixel, and within a part between the pixels.
+
+    Huang et al. 2022, "Knowledge Distillation from A Stronger Teacher" (DIST), section 4, every valid pixel an
+    instance: beta * mean_i (1 - r(student_i, teacher_i)) + gamma * mean_c (1 - r(student_:c, teacher_:c)), r over the
+    probabilities at temperature T. Parts that are nowhere the teacher's most probable one are left out of the second
+    mean: what is left of them is noise.
+
+    Args:
+        part_logits: student, ``(B, P, h, w)``.
+        log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
+        valid: bool ``(B, h, w)``; pixels outside the photo are left out.
+        temperature: > 0.
+        between_weight: beta, of the relations between parts ("inter-class").
+        within_weight: gamma, of those within a part ("intra-class").
+
+    Returns:
+        A scalar within 0..2 for each weight; 0 where no pixel is valid.
+    """
+    # Pixels outside weigh nothing instead of being taken out: a selection's size is known to a GPU only when it waits.
+    student = F.softmax(part_logits.float() / temperature, dim=1).movedim(1, -1)
+    teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)
+    between = masked_mean(1 - correlation(student, teacher), valid)
+    most_probable = F.one_hot(teacher.argmax(dim=-1), teacher.shape[-1]).bool() & valid[..., None]
+    of_parts = correlation(student.flatten(0, 2).T, teacher.flatten(0, 2).T, valid.flatten())
+    within = masked_mean(1 - of_parts, most_probable.flatten(0, 2).any(dim=0))
+    return between_weight * between + within_weight * within
+
+
+class Dist(TeacherTerm):
+    """DIST: correlation with the teacher between and within parts; see `dist`."""
+
+    needs = frozenset({"log_parts"})
+
+    def __init__(
+        self, labels: LabelSet, temperature: float = 1.0, between_weight: float = 1.0, within_weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.settings = above_zero(temperature), between_weight, within_weight
+
+    def compare(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget) -> Tensor:
+        return dist(output.part_logits, target.log_parts, target.valid, *self.settings)

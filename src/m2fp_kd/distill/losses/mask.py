@@ -1,0 +1,217 @@
+"""Mask2Former's set criterion (Cheng et al. 2022, section 3 and appendix A), all decoder layers matched together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from m2fp_kd.distill.losses.mask_targets import MaskBatch, MaskTargets, mask_targets
+from m2fp_kd.distill.losses.term import Term, given
+from m2fp_kd.distill.teachers.target import TeacherTarget
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
+
+_CERTAIN = 1e6  # a logit beyond all that a network says
+
+
+class MatchedMaskLoss(nn.Module):
+    """Match queries with true masks (Hungarian assignment), then class, mask and dice loss of the pairs.
+
+    Every layer of the transformer decoder is matched and evaluated by itself; the losses are summed over layers. Mask
+    losses look at `num_points` points a mask instead of all pixels. Random numbers come from torch's generator.
+
+    Args:
+        num_points: points a mask, for the matching cost as well as for the loss.
+        class_weight: weight of the class term, in the matching cost and in `total`.
+        mask_weight: weight of the binary cross-entropy on points, likewise.
+        dice_weight: weight of the dice term, likewise.
+        no_object_weight: weight of queries without a mask in the class loss.
+        oversample: candidates drawn per loss point that is kept.
+        importance: share of loss points that are the most uncertain candidates; the others are uniform.
+    """
+
+    def __init__(
+        self,
+        num_points: int = 12544,
+        *,
+        class_weight: float = 2.0,
+        mask_weight: float = 5.0,
+        dice_weight: float = 5.0,
+        no_object_weight: float = 0.1,
+        oversample: float = 3.0,
+        importance: float = 0.75,
+    ):
+        super().__init__()
+        if num_points < 1 or oversample < 1 or not 0 <= importance <= 1:
+            raise ValueError(
+                f"num_points={num_points}, oversample={oversample}, importance={importance}: "
+                "need num_points >= 1, oversample >= 1 and importance within 0..1"
+            )
+        self.num_points = num_points
+        self.weights = {"class": class_weight, "mask": mask_weight, "dice": dice_weight}
+        self.no_object_weight = no_object_weight
+        self.oversample = oversample
+        self.importance = importance
+
+    def forward(self, output: M2FPOutput, targets: Sequence[MaskTargets]) -> dict[str, Tensor]:
+        """Unweighted loss components.
+
+        Args:
+            output: class logits (B, Q, C+1), mask logits (B, Q, h, w) and those of the auxiliary layers.
+            targets: one per image, all of one size (H, W) that need not be (h, w).
+
+        Returns:
+            Scalars "class", "mask" and "dice", float32, each the sum over layers. Mask and dice are divided by the
+            number of true masks in the batch, class by the summed weights of the queries.
+
+        Raises:
+            ValueError: if targets do not fit the output.
+            FloatingPointError: if a matching cost is NaN or infinite, because logits are.
+        """
+        layers = [(output.class_logits, output.mask_logits), *output.auxiliary]
+        batch, _, classes = output.class_logits.shape
+        truth = _checked(targets, batch, classes - 1)
+        with torch.autocast(output.mask_logits.device.type, enabled=False):
+            class_logits = torch.stack([logits.float() for logits, _ in layers])
+            mask_logits = [logits for _, logits in layers]
+            query, target = _assign(self._costs(class_logits, mask_logits, truth), truth)
+            masks = [self._mask_losses(*layer, truth) for layer in zip(mask_logits, query, target, strict=True)]
+            mask, dice = torch.stack(masks).sum(0) / max(len(truth.classes), 1)
+            return {"class": self._class_loss(class_logits, query, target, truth), "mask": mask, "dice": dice}
+
+    def total(self, components: dict[str, Tensor]) -> Tensor:
+        """Weighted sum of the components that `forward` returns."""
+        return torch.stack([weight * components[name] for name, weight in self.weights.items()]).sum()
+
+    @torch.no_grad()
+    def _costs(self, class_logits: Tensor, mask_logits: list[Tensor], truth: MaskBatch) -> list[Tensor]:
+        """Matching cost (L, Q, T) of every image, on points that all layers and masks of an image share.
+
+        Image by image: every layer of a whole batch at all points would need much memory.
+        """
+        points = torch.rand(len(truth.counts), self.num_points, 2, device=class_logits.device)
+        masks = truth.sample_masks(points[truth.image], torch.arange(len(truth.image), device=points.device))
+        valid = truth.sample_valid(points, torch.arange(len(points), device=points.device))
+        costs = []
+        for image, (true_classes, true_masks) in enumerate(
+            zip(truth.classes.split(truth.counts), masks.split(truth.counts), strict=True)
+        ):
+            logits = torch.stack([layer[image] for layer in mask_logits]).float()
+            logits = _sample_logits(logits, points[image].expand(len(logits), -1, -1))
+            mask, dice = _pairwise_losses(logits, true_masks, valid[image])
+            probability = class_logits[:, image].softmax(-1)[..., true_classes]
+            weight = self.weights
+            costs.append(weight["mask"] * mask + weight["dice"] * dice - weight["class"] * probability)
+        return costs
+
+    def _class_loss(self, class_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
+        """Cross-entropy of class logits (L, B, Q, C+1); queries without a mask are to say "no object".
+
+        Of an image without any label nothing is known, not even that.
+        """
+        no_object = class_logits.shape[-1] - 1
+        classes = torch.full(class_logits.shape[:-1], no_object, device=class_logits.device)
+        layer = torch.arange(len(classes), device=classes.device)[:, None]
+        classes[layer, truth.image[target], query] = truth.classes[target]
+        weights = torch.where(classes == no_object, self.no_object_weight, 1.0) * truth.labelled[:, None]
+        loss = F.cross_entropy(class_logits.flatten(0, 2), classes.flatten(), reduction="none").view_as(weights)
+        return ((weights * loss).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-6)).sum()
+
+    def _mask_losses(self, mask_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
+        """Binary cross-entropy and dice loss (2,), summed over the matched masks of one layer (B, Q, h, w).
+
+        Layer by layer: tensors that fit the cache are worth more than one large batch.
+        """
+        image = truth.image[target]
+        matched = mask_logits[image, query][:, None].float()
+        points = self._loss_points(matched.detach(), image, truth)
+        logits = _sample_logits(matched, points)[:, 0]
+        masks, valid = truth.sample_masks(points, target), truth.sample_valid(points, image)
+        # Ignored pixels belong to no mask, so `masks` carries the weight `valid` already.
+        probability = logits.sigmoid()
+        mask = (valid * F.softplus(logits) - masks * logits).sum(1) / valid.sum(1).clamp(min=1)
+        dice = 1 - (2 * (masks * probability).sum(1) + 1) / ((valid * probability).sum(1) + masks.sum(1) + 1)
+        return torch.stack([mask.sum(), dice.sum()])
+
+    @torch.no_grad()
+    def _loss_points(self, matched: Tensor, image: Tensor, truth: MaskBatch) -> Tensor:
+        """Points (M, N, 2) for mask logits (M, 1, h, w): the most uncertain of many candidates, and uniform ones."""
+        uncertain = int(self.importance * self.num_points)
+        candidates = torch.rand(len(matched), int(self.oversample * self.num_points), 2, device=matched.device)
+        # Logits in ignored pixels are free to be uncertain, and would attract points that count nothing.
+        ignored = ~truth.valid_cells(*matched.shape[-2:])[image]
+        certainty = _sample_logits(matched.masked_fill(ignored, _CERTAIN), candidates)[:, 0].abs_()
+        chosen = certainty.topk(uncertain, dim=1, largest=False, sorted=False).indices
+        uniform = torch.rand(len(matched), self.num_points - uncertain, 2, device=matched.device)
+        return torch.cat([candidates.gather(1, chosen[..., None].expand(-1, -1, 2)), uniform], dim=1)
+
+
+def _checked(targets: Sequence[MaskTargets], batch: int, classes: int) -> MaskBatch:
+    if len(targets) != batch:
+        raise ValueError(f"{len(targets)} targets for a batch of {batch} images: give one per image")
+    truth = MaskBatch.of(targets)
+    largest = int(truth.classes.max()) if len(truth.classes) else 0
+    if largest >= classes:
+        raise ValueError(
+            f"a target has class {largest}, but the network has {classes} classes: "
+            "build it with the num_classes of the data's label set"
+        )
+    return truth
+
+
+def _sample_logits(logits: Tensor, points: Tensor) -> Tensor:
+    """Bilinear values (M, K, N) of logits (M, K, h, w) at points (M, N, 2) as x, y in 0..1; 0 outside."""
+    return F.grid_sample(logits, (2 * points).sub_(1)[:, :, None], align_corners=False)[..., 0]
+
+
+def _pairwise_losses(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and dice (L, Q, T) of logits (L, Q, N) with every mask (T, N), points weighted by `valid` (N,)."""
+    probability = logits.sigmoid()
+    # softplus(logits), which F.softplus computes four times slower on a CPU; no gradient passes here.
+    softplus = logits.relu() - logits.abs().sigmoid_().log_()
+    mask = ((softplus @ valid)[..., None] - logits @ masks.T) / valid.sum().clamp(min=1)
+    dice = 1 - (2 * (probability @ masks.T) + 1) / ((probability @ valid)[..., None] + masks.sum(1) + 1)
+    return mask, dice
+
+
+def _assign(costs: list[Tensor], truth: MaskBatch) -> tuple[Tensor, Tensor]:
+    """The cheapest one-to-one assignment per layer and image: query and target (index in the batch), each (L, K)."""
+    together = torch.cat(costs, dim=-1).cpu()
+    if not together.isfinite().all():
+        raise FloatingPointError(
+            "matching cost is NaN or infinite because class or mask logits are: "
+            "lower the learning rate, clip gradients or train in float32"
+        )
+    targets = torch.arange(len(truth.classes)).split(truth.counts)
+    layers = []
+    for layer in together:
+        pairs = []
+        for cost, rows in zip(layer.split(truth.counts, dim=-1), targets, strict=True):
+            query, target = linear_sum_assignment(cost.numpy())
+            pairs.append(torch.stack([torch.from_numpy(query), rows[torch.from_numpy(target)]]))
+        layers.append(torch.cat(pairs, dim=1))
+    query, target = torch.stack(layers, dim=1).to(truth.classes.device)
+    return query, target
+
+
+class Mask(Term):
+    """Mask2Former's matched mask-classification loss, its three components weighted as in the paper."""
+
+    needs = frozenset({"student.queries"})
+
+    def __init__(self, labels: LabelSet, num_points: int = 12544) -> None:
+        super().__init__()
+        self.labels = labels
+        self.loss = MatchedMaskLoss(num_points)
+
+    def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
+        humans = batch.get("humans", [None] * len(batch["parts"]))
+        instances = batch.get("instances", [None] * len(batch["parts"]))
+        targets = [
+            mask_targets(parts, human, instance, self.labels)
+            for parts, human, instance in zip(batch["parts"], humans, instances, strict=True)
+        ]
+        return self.loss.total(self.loss(given(output.queries), targets))

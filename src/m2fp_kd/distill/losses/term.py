@@ -1,0 +1,55 @@
+"""What a loss is to the objective: a module that says what it reads."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from m2fp_kd.distill.teachers.target import TeacherTarget
+from m2fp_kd.models.outputs import StudentOutput
+
+T = TypeVar("T")
+
+
+class Term(nn.Module):
+    """One term of the objective.
+
+    ``needs`` names what the term reads: fields of the teacher's target (``log_parts``, ``queries``, ``features``) and,
+    prefixed with ``student.``, fields of the student's output (``student.queries``, ``student.features``). The
+    objective checks it before training, so ``forward`` may rely on those fields.
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def connect(self, student_channels: int, teacher_channels: int | None) -> None:
+        """Build the layers whose size depends on the feature channels of student and teacher; called once."""
+
+    def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
+        raise NotImplementedError
+
+
+class TeacherTerm(Term):
+    """A term that compares the student with a teacher: implement ``compare``, whose target is never None."""
+
+    def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
+        if target is None:
+            raise ValueError(f"{type(self).__name__} compares with a teacher; pass its target")
+        return self.compare(output, batch, target)
+
+    def compare(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget) -> Tensor:
+        """Return the scalar loss of ``output`` against ``target``."""
+        raise NotImplementedError
+
+
+def given(value: T | None) -> T:
+    """Return a field that `Objective.check` has found to be there; raise ValueError if it is None."""
+    if value is None:
+        raise ValueError("a term reads a field that is not there; name it in the term's `needs`")
+    return value
+
+
+def above_zero(temperature: float) -> float:
+    """Return ``temperature``; raise ValueError unless it is positive."""
+    if temperature <= 0:
+        raise ValueError(f"distill.temperature must be above 0, not {temperature}")
+    return temperature

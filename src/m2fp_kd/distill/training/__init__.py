@@ -1,0 +1,1 @@
+"""Lightning: the module, one call of the Trainer, its loggers and callbacks."""

@@ -1,0 +1,151 @@
+"""The training recipe: any network that parses people, any teacher, any objective."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from m2fp_kd.distill.objective import Objective
+from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
+from m2fp_kd.distill.training.schedule import parameter_groups
+from m2fp_kd.evaluation.metrics.miou import iou, miou
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.outputs import StudentOutput, as_student_output
+from m2fp_kd.runtime.geometry import Geometry, restore_map
+
+
+def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
+    """What a network says of a small black photo: which outputs it has, and how many channels.
+
+    It is asked in evaluation mode and left in the mode that it was in.
+    """
+    training, device = network.training, next(network.parameters()).device
+    with torch.no_grad():
+        output = as_student_output(network.eval()(torch.zeros(1, 3, 64, 64, device=device)), num_parts)
+    network.train(training)
+    return output
+
+
+class Distillation(pl.LightningModule):
+    """Trains ``student`` on labels, on a teacher's part distributions, or both.
+
+    Logs ``train/loss``, every term unweighted as ``train/<term>``, ``val/mIoU`` (0..1, at the labels' own size, one
+    confusion matrix over the whole set) and ``val/IoU/<part>``.
+
+    Args:
+        student: maps RGB images 0..255 ``(B, 3, H, W)`` to a ``StudentOutput`` or ``M2FPOutput``.
+        objective: the checked weighted sum of losses.
+        labels: label set of the data.
+        geometry: how validation photos are placed on a canvas.
+        optimizer: partial that takes parameter groups.
+        schedule: partial that takes the optimiser and ``total_steps``.
+        teacher: None trains on labels alone.
+        lr: learning rate outside the backbone.
+        weight_decay: of weights with more than one axis.
+        backbone_lr_scale: factor on ``lr`` inside the backbone.
+        seed: with the step number it determines every random draw made on the device.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        objective: Objective,
+        labels: LabelSet,
+        geometry: Geometry,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler],
+        teacher: CachedTeacher | LiveTeacher | None = None,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        backbone_lr_scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        # On CPUs and GPUs alike convolutions are up to twice as fast with channels innermost.
+        # Saved networks come in eval mode, and Lightning leaves a module in the mode that it has.
+        self.student = student.to(memory_format=torch.channels_last).train()
+        self.objective = objective
+        self.labels = labels
+        self.geometry = geometry
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.teacher = teacher
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.backbone_lr_scale = backbone_lr_scale
+        self.seed = seed
+        self.total_steps = 1  # known when training begins
+        self.confusion = MulticlassConfusionMatrix(labels.num_parts, ignore_index=labels.ignore_index)
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
+        images = images.float().contiguous(memory_format=torch.channels_last)
+        with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
+            return as_student_output(self.student(images), self.labels.num_parts)
+
+    def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective of a training batch when a share of the training is done, and its terms unweighted.
+
+        The teacher is asked as long as a term listens to it.
+        """
+        target = self.teacher(batch) if self.teacher is not None and self.objective.reads_teacher(progress) else None
+        return self.objective(self(batch["images"]), batch, target, progress)
+
+    def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
+        # One seed per step: what a resumed run draws does not depend on what was drawn before the interruption.
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        loss, terms = self.loss(batch, self.global_step / self.total_steps)
+        size = len(batch["images"])
+        self.log("train/loss", loss, prog_bar=True, batch_size=size)
+        self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=size)
+        return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """No checkpoint ever holds weights that are not finite.
+
+        Raises:
+            FloatingPointError: naming the first such tensor.
+        """
+        for name, parameter in self.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise FloatingPointError(
+                    f"{name} is no longer finite at step {self.global_step}: training diverged. Train anew with a "
+                    "lower lr, or with trainer.precision=32-true; checkpoints/last.ckpt holds the last good epoch"
+                )
+
+    def on_train_start(self) -> None:
+        self.confusion.reset()  # the sanity check has counted photos
+
+    def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
+        images = batch["images"]
+        logits = self(images).part_logits.float()
+        maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False).argmax(dim=1)
+        for part_map, placement, truth in zip(
+            maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], strict=True
+        ):
+            restored = torch.tensor(restore_map(part_map, placement), device=self.device)
+            self.confusion.update(restored, torch.tensor(truth, device=self.device))
+
+    def on_validation_epoch_end(self) -> None:
+        confusion = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        self.log("val/mIoU", miou(confusion), prog_bar=True)
+        for part, value in zip(self.labels.parts, iou(confusion), strict=True):
+            self.log(f"val/IoU/{part}", value)
+
+    def configure_optimizers(self) -> Any:
+        groups = parameter_groups(self, self.lr, self.weight_decay, self.backbone_lr_scale)
+        optimizer = self.optimizer(groups)
+        self.total_steps = int(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, total_steps=self.total_steps), "interval": "step"},
+        }

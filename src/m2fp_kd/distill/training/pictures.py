@@ -1,0 +1,64 @@
+"""Pictures of predictions while a run is training."""
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pytorch_lightning.loggers import WandbLogger
+
+from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
+from m2fp_kd.runtime.geometry import restore_map
+
+PHOTOS = 4
+LONGEST = 320
+"""Of a picture's sides, in pixels."""
+
+
+class PredictionPictures(pl.Callback):
+    """Logs the first few validation photos to Weights & Biases, if it is on, with truth and prediction as masks.
+
+    After the first, second, fourth, eighth validation and so on, counted from where a run goes on: of a thousand, ten
+    leave pictures.
+    """
+
+    def __init__(self) -> None:
+        self.validations = 0
+
+    @torch.inference_mode()
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0) -> None:
+        """Log the first batch's photos."""
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        if batch_idx or trainer.sanity_checking or not loggers:
+            return
+        self.validations += 1
+        if self.validations.bit_count() > 1:  # no power of two
+            return
+        pictures = [reduced(picture, LONGEST) for picture in _pictures(module, batch)]
+        for logger in loggers:
+            logger.log_image(
+                "val/predictions",
+                [Image.fromarray(picture.photo) for picture in pictures],
+                step=trainer.global_step,
+                caption=[picture.name for picture in pictures],
+                masks=[masks(picture, module.labels) for picture in pictures],
+                file_type=["jpg"] * len(pictures),
+            )
+
+
+def _pictures(module, batch) -> list[Picture]:
+    images = batch["images"][:PHOTOS]
+    logits = module(images).part_logits.float()
+    maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear").argmax(dim=1).to(torch.uint8)
+    pictures = []
+    for index, part_map in enumerate(maps.cpu().numpy()):
+        placement, truth = batch["placements"][index], batch["truth"][index]
+        height, width = placement.content
+        canvas = images[index, :, :height, :width].cpu().numpy().transpose(1, 2, 0).astype(np.uint8)
+        rows, columns = (
+            np.arange(size) * inner // size for size, inner in zip(placement.source, placement.content, strict=True)
+        )
+        photo = canvas[rows[:, None], columns]
+        shown = {"truth": truth, "student": restore_map(part_map, placement)}
+        pictures.append(Picture(batch["names"][index], photo, shown))
+    return pictures

@@ -1,0 +1,1 @@
+"""Quality: mIoU, persons, calibration, and how certain a difference is."""

@@ -1,0 +1,131 @@
+"""Score anything that turns a photo into a part map."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.evaluation.metrics import miou as metric
+from m2fp_kd.evaluation.metrics.instances import InstanceMetrics, found_in
+from m2fp_kd.evaluation.metrics.reliability import Reliability
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.parsing import Parsing
+
+Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size."""
+
+
+class LabelledPhoto(Protocol):
+    """What is needed of a ``data.reading.Photo``: ``image`` uint8 (H, W, 3), ``parts`` uint8 (H, W) or None."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+    @property
+    def parts(self) -> NDArray[np.uint8] | None: ...
+
+
+class PeopledPhoto(LabelledPhoto, Protocol):
+    """A labelled photo that may know its persons: ``humans`` int32 (H, W), 0 where there is nobody, or None."""
+
+    @property
+    def humans(self) -> NDArray[np.int32] | None: ...
+
+
+P = TypeVar("P", bound=LabelledPhoto)
+Q = TypeVar("Q", bound=PeopledPhoto)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores over a whole set; IoU and accuracy in 0..1.
+
+    Attributes:
+        miou: mean over the parts present in truth or prediction.
+        miou_absent_zero: M2FP's evaluator's mean, absent parts counted as 0.
+        iou: part name -> IoU, None where the part is in neither truth nor prediction.
+        pixel_accuracy: share of right pixels.
+        confusion: int64 (P, P), row = truth.
+        reliability: of the probabilities, where they were looked at.
+        instances: figures of `InstanceMetrics` by name; empty where persons were not scored.
+        unscored: why not, where the model tells persons apart; else None.
+    """
+
+    miou: float
+    miou_absent_zero: float
+    iou: dict[str, float | None]
+    pixel_accuracy: float
+    confusion: metric.Confusion
+    reliability: Reliability | None = None
+    instances: dict[str, float] = field(default_factory=dict)
+    unscored: str | None = None
+
+    def shares(self, labels: LabelSet) -> dict[str, float]:
+        """Share of the true pixels that each part has, 0..1."""
+        counts = self.confusion.sum(axis=1)
+        return dict(zip(labels.parts, (counts / counts.sum()).tolist(), strict=True))
+
+
+def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
+    """All scores of a confusion matrix ``(P, P)``."""
+    per_part = zip(labels.parts, metric.iou(matrix).tolist(), strict=True)
+    return Scores(
+        miou=metric.miou(matrix),
+        miou_absent_zero=metric.miou_absent_zero(matrix),
+        iou={part: None if math.isnan(value) else value for part, value in per_part},
+        pixel_accuracy=metric.pixel_accuracy(matrix),
+        confusion=matrix,
+    )
+
+
+def evaluate(predict: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], labels: LabelSet) -> Scores:
+    """Predict every photo's part map and score it against its label at the label's own size.
+
+    Raises:
+        ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
+    """
+    total = np.zeros((labels.num_parts, labels.num_parts), np.int64)
+    count = 0
+    for photo in photos:
+        if photo.parts is None:
+            raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
+        try:
+            total += metric.confusion(photo.parts, predict(photo), labels.num_parts, labels.ignore_index)
+        except ValueError as error:
+            raise ValueError(f"{photo.name}: {error}") from error
+        count += 1
+    if count == 0:
+        raise ValueError("no photos to evaluate on; check the data folder and split")
+    return scores_of(total, labels)
+
+
+def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels: LabelSet) -> Scores:
+    """`evaluate` with the persons as well, where the model tells them apart and all photos have person ids.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    metrics = InstanceMetrics(labels.num_parts, labels.ignore_index)
+    told_apart, with_ids = True, True
+
+    def predict(photo: Q) -> NDArray[np.uint8]:
+        nonlocal told_apart, with_ids
+        parsing = parse(photo)
+        told_apart &= parsing.people_kind == "persons"
+        with_ids &= photo.humans is not None
+        if told_apart and photo.parts is not None and photo.humans is not None:
+            metrics.add(found_in(parsing), photo.parts, photo.humans)
+        return parsing.part_map
+
+    scores = evaluate(predict, photos, labels)
+    if not told_apart:
+        return scores
+    if not with_ids:
+        return replace(scores, unscored="the photos have no person ids")
+    if not metrics.regions:
+        return replace(scores, unscored="the photos show nobody")
+    return replace(scores, instances=metrics.compute())

@@ -1,0 +1,27 @@
+"""Pages from the templates beside this file."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from m2fp_kd.evaluation.report.results import title
+from m2fp_kd.evaluation.report.summary import MISSING, change_of, percent, points
+
+_PAGES = Environment(
+    loader=PackageLoader("m2fp_kd.evaluation.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.filters.update(points=points, percent=percent, change_of=change_of, title=title)
+_PAGES.globals.update(missing=MISSING)
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return the HTML text of ``templates/TEMPLATE.html.j2`` filled with ``values``.
+
+    Strings are escaped unless they are ``markupsafe.Markup``; a value that the template misses raises
+    ``jinja2.UndefinedError``.
+    """
+    return _PAGES.get_template(f"{template}.html.j2").render(**values)

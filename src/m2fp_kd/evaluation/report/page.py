@@ -1,0 +1,176 @@
+"""The report as one self-contained HTML page: no script, no external request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from m2fp_kd.evaluation.metrics import miou as metric
+from m2fp_kd.evaluation.report.curves import line_chart, short
+from m2fp_kd.evaluation.report.html import render_page
+from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
+from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels
+from m2fp_kd.evaluation.report.reliability_chart import reliability_chart
+from m2fp_kd.evaluation.report.results import RunReport, title
+from m2fp_kd.evaluation.report.summary import MISSING, how_measured, percent, summary_rows
+
+TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
+PART_CURVES = "val/IoU/"
+NOTABLE_LOSS = -0.01
+
+# Heading -> (model before, model after).
+CHANGES = {
+    "Change by pruning or QAT": ("student_original", "student_fp32"),
+    "Change by INT8": ("student_fp32", "student_int8"),
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A small drawing with its name and the value that stands beside it; of a learning curve the metric's last one."""
+
+    name: str
+    last: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a row: whose it is, its mIoU on this photo ("" if it has none) and the image itself."""
+
+    title: str
+    score: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part's IoU for every model and what compression changed; None where it was not measured or does not occur.
+
+    Attributes:
+        name: of the part.
+        colour: CSS colour.
+        share: of the scored pixels.
+        iou: one per model.
+        changes: one per `CHANGES` of the run.
+    """
+
+    name: str
+    colour: str
+    share: float | None
+    iou: list[float | None]
+    changes: list[float | None]
+
+
+def render(report: RunReport) -> str:
+    """The page as HTML text."""
+    charts = _charts(report)
+    rows = summary_rows(report)
+    return render_page(
+        "report",
+        report=report,
+        rows=rows,
+        tiles=[row for row in rows if row.quantity in TILES and row.cells[-1].text != MISSING],
+        measured=[how_measured(model) or MISSING for model in report.models.values()],
+        notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
+        persons=any(model.instances for model in report.models.values()),
+        parts=_part_rows(report),
+        changes=list(_changes(report)),
+        front=_front(report),
+        notable=NOTABLE_LOSS,
+        reliability=_reliability(report),
+        charts=[chart for chart in charts if not chart.name.startswith(PART_CURVES)],
+        part_charts=[chart for chart in charts if chart.name.startswith(PART_CURVES)],
+        pictures=[(picture.name, _panels(picture, report)) for picture in report.pictures],
+        colours=_colours(report),
+        facts={
+            heading: _facts(values)
+            for heading, values in (
+                ("Lineage", report.lineage),
+                ("Data", report.data),
+                ("CPU", report.cpu),
+                ("Versions", report.versions),
+            )
+        },
+        config=yaml.safe_dump(report.to_dict()["config"], sort_keys=False, allow_unicode=True),
+    )
+
+
+def _colours(report: RunReport) -> list[str]:
+    return [f"rgb({red} {green} {blue})" for red, green, blue in report.labels.colours]
+
+
+def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as a flat list of names ("teacher licence") and texts."""
+    facts = []
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            facts += _facts(value, f"{name} ")
+        elif isinstance(value, list | tuple):
+            facts.append((name, ", ".join(map(str, value)) or "none"))
+        else:
+            facts.append((name, MISSING if value is None else str(value)))
+    return facts
+
+
+def _charts(report: RunReport) -> list[Chart]:
+    drawn = ((name, curve, line_chart(curve, name)) for name, curve in report.curves.items())
+    return [Chart(name, short(curve[-1][1]), Markup(svg)) for name, curve, svg in drawn if svg]
+
+
+def _reliability(report: RunReport) -> list[Chart]:
+    found = {title(key): model.reliability for key, model in report.models.items() if model.reliability is not None}
+    return [
+        Chart(name, f"ECE {percent(known.ece)} %", Markup(reliability_chart(known, name)))
+        for name, known in found.items()
+    ]
+
+
+def _front(report: RunReport) -> Markup | None:
+    """Time against mIoU of the run's models, as SVG; None where fewer than two have both."""
+    shown = [
+        (title(key), model.engine or "engine unknown", model.p50_ms, model.miou)
+        for key, model in report.models.items()
+        if model.p50_ms is not None and model.miou is not None
+    ]
+    if len(shown) < 2:
+        return None
+    best = front([(ms, -miou) for _, _, ms, miou in shown])
+    points = [
+        Point(name, engine, ms, 100 * miou, index in best) for index, (name, engine, ms, miou) in enumerate(shown)
+    ]
+    return Markup(draw_front(points, "mIoU %", ""))
+
+
+def _changes(report: RunReport) -> dict[str, tuple[str, str]]:
+    return {heading: pair for heading, pair in CHANGES.items() if set(pair) <= set(report.models)}
+
+
+def _part_rows(report: RunReport) -> list[PartRow]:
+    """Parts, rare ones first: they are the ones that compression loses."""
+    rows = []
+    for name, colour in zip(report.labels.parts, _colours(report), strict=True):
+        values = {key: model.iou.get(name) for key, model in report.models.items()}
+        changes = [_change(values[before], values[after]) for before, after in _changes(report).values()]
+        rows.append(PartRow(name, colour, report.shares.get(name), list(values.values()), changes))
+    return sorted(rows, key=lambda row: 0.0 if row.share is None else row.share)
+
+
+def _change(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _panels(picture: Picture, report: RunReport) -> list[Panel]:
+    images = panels(picture, report.labels)
+    return [Panel(title(key), _photo_score(picture, key, report), data_uri(image)) for key, image in images.items()]
+
+
+def _photo_score(picture: Picture, key: str, report: RunReport) -> str:
+    if key in ("photo", "truth") or "truth" not in picture.maps:
+        return ""
+    labels = report.labels
+    counts = metric.confusion(picture.maps["truth"], picture.maps[key], labels.num_parts, labels.ignore_index)
+    return percent(metric.miou(counts)) if counts.any() else ""

@@ -1,0 +1,142 @@
+"""The table that a run ends with: one column per model, what it reaches and what it costs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport, title
+
+MISSING = "–"
+
+INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
+"""The instance metrics to show; the other thresholds are in ``report.json``."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as text, and how it compares with the first model's ("31× smaller"; empty if it cannot be said)."""
+
+    text: str
+    compared: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A quantity, its unit and one cell per model."""
+
+    quantity: str
+    unit: str
+    cells: list[Cell]
+
+
+def summary_rows(report: RunReport) -> list[Row]:
+    """The table's rows; quantities that no model has are left out."""
+    rows = [
+        _row(report, "mIoU", "%", lambda model: model.miou, percent, _difference),
+        _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
+        *(_row(report, name, "%", _instances(name), percent, _difference) for name in INSTANCES),
+        _row(report, "Calibration error (ECE)", "%", _ece, percent, _difference),
+        _row(report, "Size", "MB", lambda model: model.megabytes, number, _ratio("smaller", "larger")),
+        _row(report, "Parameters", "M", lambda model: _millions(model.parameters), number, _ratio("fewer", "more")),
+        _row(report, "MACs", "G", lambda model: model.gmacs, number, _ratio("fewer", "more")),
+        _row(report, "Latency, p50", "ms", lambda model: model.p50_ms, number, _ratio("faster", "slower")),
+        _row(report, "Latency, p95", "ms", lambda model: model.p95_ms, number, _ratio("faster", "slower")),
+        _row(report, "Peak memory", "MB", lambda model: model.peak_mb, number, _ratio("less", "more")),
+    ]
+    return [row for row in rows if any(cell.text != MISSING for cell in row.cells)]
+
+
+def how_measured(model: ModelResult) -> str:
+    """Engine, precision and threads in a few words; empty if none is known."""
+    threads = model.threads and f"{model.threads} thread{'s' if model.threads > 1 else ''}"
+    return " · ".join(str(fact) for fact in (model.engine, model.precision, threads) if fact)
+
+
+def summary_table(report: RunReport) -> str:
+    """The table as text for a terminal: values with their comparison to the first model, and the gates' verdict."""
+    lines = [["", *map(title, report.models)]]
+    for row in summary_rows(report):
+        cells = [f"{cell.text}  ({cell.compared})" if cell.compared else cell.text for cell in row.cells]
+        lines.append([f"{row.quantity} [{row.unit}]", *cells])
+    lines.append(["Measured with", *(how_measured(model) or MISSING for model in report.models.values())])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text.insert(1, "─" * len(max(text, key=len)))
+    return "\n".join([*text, "", *map(_verdict, report.parity)]).rstrip()
+
+
+def percent(share: float) -> str:
+    """A share as percent, one decimal."""
+    return f"{100 * share:.1f}"
+
+
+def points(change: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    text = f"{100 * change:+.1f}"
+    return "±0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def change_of(hop: Hop) -> str:
+    """A hop's change in mIoU in percentage points, with its standard error where that is known: "−0.48 ± 0.14"."""
+    if hop.miou_change is None:
+        return MISSING
+    error = "" if hop.miou_error is None else f" ± {100 * hop.miou_error:.2f}"
+    change = f"{100 * hop.miou_change:+.2f}"
+    return ("0.00" if change in ("+0.00", "-0.00") else change.replace("-", "−")) + error
+
+
+def number(value: float) -> str:
+    """Three figures where there are decimals: 0.85, 8.04, 12.7, 253."""
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def _verdict(hop: Hop) -> str:
+    mark = "✓ passed" if hop.passed else "✗ FAILED"
+    text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
+    if hop.miou_change is not None:
+        text += f", mIoU {change_of(hop)}"
+    if hop.worst_part is not None and hop.worst_part_change is not None:
+        text += f", most lost: {hop.worst_part} {points(hop.worst_part_change)}"
+    return text
+
+
+def _millions(count: int | None) -> float | None:
+    return None if count is None else count / 1e6
+
+
+def _ece(model: ModelResult) -> float | None:
+    return None if model.reliability is None else model.reliability.ece
+
+
+def _instances(name: str) -> Callable[[ModelResult], float | None]:
+    return lambda model: model.instances.get(name)
+
+
+def _row(
+    report: RunReport,
+    quantity: str,
+    unit: str,
+    value_of: Callable[[ModelResult], float | None],
+    write: Callable[[float], str],
+    compare: Callable[[float, float], str],
+) -> Row:
+    first, *others = (value_of(model) for model in report.models.values())
+    cells = [Cell(MISSING if first is None else write(first))]
+    for value in others:
+        compared = compare(value, first) if value and first else ""
+        cells.append(Cell(MISSING if value is None else write(value), compared))
+    return Row(quantity, unit, cells)
+
+
+def _difference(value: float, first: float) -> str:
+    return f"{points(value - first)} points"
+
+
+def _ratio(below: str, above: str) -> Callable[[float, float], str]:
+    def compare(value: float, first: float) -> str:
+        if value == first:
+            return "the same"
+        factor, word = (first / value, below) if value <= first else (value / first, above)
+        return f"{factor:.0f}× {word}" if factor >= 10 else f"{factor:.1f}× {word}"
+
+    return compare

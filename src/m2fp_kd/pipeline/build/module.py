@@ -1,0 +1,61 @@
+"""The LightningModule around a network, its objective checked against what teacher and network give."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.distill.objective import build_objective
+from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.training.module import Distillation, example_output
+
+log = logging.getLogger(__name__)
+
+
+def build_module(
+    cfg: DictConfig,
+    network: nn.Module,
+    terms: Mapping[str, Any],
+    datamodule: ParsingDataModule,
+    teacher: CachedTeacher | LiveTeacher | None,
+) -> Distillation:
+    """The training recipe around a network; ``terms`` as for `build_objective`.
+
+    Raises:
+        ValueError: a term reads what this teacher or this network does not give, or there are photos that no term
+            learns anything from.
+    """
+    objective = build_objective(terms, datamodule.labels)
+    if datamodule.needs_teacher and not objective.reads_teacher():
+        raise ValueError(
+            "of unlabelled photos only a teacher says anything, and no term of the objective listens to one: add "
+            "teacher=cached teacher.checkpoint=FILE distill=classic, or leave them out by data.unlabelled_ratio=0"
+        )
+    if datamodule.needs_teacher and not objective.reads_teacher(0.99):  # a teacher that fades by the very end stays
+        log.warning(
+            "the teacher's terms end before the training does, and unlabelled photos teach nothing after that; "
+            "distill.anneal=null keeps them"
+        )
+    example = example_output(network, datamodule.labels.num_parts)
+    gives = frozenset(name for name in ("queries", "features") if getattr(example, name) is not None)
+    objective.check(teacher.gives if teacher is not None else frozenset(), gives)
+    if example.features is not None:
+        channels = teacher.channels if isinstance(teacher, LiveTeacher) else None
+        objective.connect(example.features.shape[1], channels)
+    return Distillation(
+        student=network,
+        objective=objective,
+        labels=datamodule.labels,
+        geometry=datamodule.geometry,
+        optimizer=instantiate(cfg.optimizer),
+        schedule=instantiate(cfg.schedule),
+        teacher=teacher,
+        lr=cfg.lr,
+        weight_decay=cfg.weight_decay,
+        backbone_lr_scale=cfg.backbone_lr_scale,
+        seed=cfg.seed,
+    )

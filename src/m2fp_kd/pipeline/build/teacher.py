@@ -1,0 +1,135 @@
+"""The teacher: trained here, or loaded from a file, then asked live or through its cache."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
+from m2fp_kd.checkpoints.network import CheckpointError, load_network
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
+from m2fp_kd.distill.teachers.bridged import BridgedTeacher
+from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
+from m2fp_kd.labels import LabelSet, find_bridge, load_label_set
+from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import Geometry
+
+log = logging.getLogger(__name__)
+
+M2FP_LICENCE = "CC BY-NC 4.0 (M2FP's published weights: no commercial use)"
+
+
+@dataclass
+class Teacher:
+    """A teacher as the student's stages use it.
+
+    Attributes:
+        source: gives the targets of a batch; None trains on labels alone.
+        card: name, licence, hash and figures of the weights, for cards and reports; empty without a teacher.
+        whole: asks the network about whole photos, where its weights are at hand.
+    """
+
+    source: CachedTeacher | LiveTeacher | None
+    card: dict[str, Any]
+    whole: WholePhotoTeacher | None = None
+
+
+def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[str, Any]]:
+    """The M2FP in a checkpoint and its card: one of our own .json files, or a published checkpoint.
+
+    Args:
+        path: the checkpoint.
+        cfg: a published checkpoint is loaded into ``cfg.teacher.network``.
+        labels: those that the teacher is said to know.
+
+    Raises:
+        CheckpointError: not an M2FP, the tensors do not fit, or the teacher knows other parts.
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"the checkpoint {path} does not exist")
+    if path.suffix in (".json", ".safetensors"):
+        saved = load_network(path)
+        if not isinstance(saved.module, M2FP):
+            raise CheckpointError(f"{path} holds a {type(saved.module).__name__}; a teacher is an M2FP")
+        if saved.labels.parts != labels.parts:
+            raise CheckpointError(
+                f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', not the "
+                f"{labels.num_parts} of '{labels.name}'; say teacher.labels={saved.labels.name}, and its students "
+                "learn through a bridge between the label sets, or use a teacher of the data's own"
+            )
+        card = {
+            "sha256": saved.sha256,
+            "trained_on": saved.lineage.get("data"),
+            "licence": saved.lineage.get("licence"),
+        }
+        network, name = saved.module, saved.lineage.get("name", path.stem)
+    else:
+        network = instantiate(cfg.teacher.network)
+        load_m2fp_checkpoint(network, path)
+        card, name = {"sha256": file_sha256(path), "licence": M2FP_LICENCE}, path.stem
+    parameters = sum(weight.numel() for weight in network.parameters())
+    figures = {"parameters": parameters, "megabytes": 4e-6 * parameters, "size": cfg.teacher.size}
+    return network, {"name": name} | card | figures | {"parts": list(labels.parts)}
+
+
+def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
+    """What ``cfg.teacher`` asks for; a cache is completed first, where the teacher's weights are at hand.
+
+    Raises:
+        ValueError: an unknown mode, an ensemble of a teacher that is not asked once and for all, or no bridge from the
+            teacher's label set to the data's.
+        CacheError: a cache without weights lacks targets or its card, or is of another label set.
+    """
+    labels, mode = load_label_set(cfg.teacher.labels), cfg.teacher.mode
+    if mode == "none":
+        return Teacher(None, {})
+    if mode not in ("live", "cached"):
+        raise ValueError(f"teacher.mode={mode} is not one of none, live, cached")
+    bridge = find_bridge(labels, datamodule.labels, cfg.teacher.bridge)
+    crossed = {} if bridge is None else {"bridge": bridge.name, "bridge_sha256": bridge.sha256}
+    tta = Tta(**cfg.teacher.tta)
+    if tta != SINGLE_VIEW and (mode == "live" or cfg.teacher.checkpoint is None):
+        raise ValueError(
+            "teacher.tta views of whole photos several times, once and for all; "
+            "use teacher=cached teacher.checkpoint=FILE"
+        )
+    if mode == "cached" and cfg.teacher.checkpoint is None:
+        folder = Path(cfg.teacher.cache)
+        datamodule.cache = TeacherCache(folder, stored_key(folder), bridge)
+        return Teacher(CachedTeacher(), read_teacher_card(folder, labels) | crossed)
+    network, card = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
+    fold_batch_norm(network.eval())
+    whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry, tta, bridge)
+    if mode == "live":
+        size = cfg.teacher.size
+        live = BridgedTeacher(network, bridge, size) if bridge else LiveTeacher(network, labels.num_parts, size)
+        return Teacher(live, card | crossed, whole)
+    views = None if tta == SINGLE_VIEW else asdict(tta)
+    card |= {} if views is None else {"tta": views}
+    key = cache_key(card["sha256"], datamodule.geometry, whole.geometry, tta=views)
+    folder = Path(cfg.teacher.cache) / key[:12]
+    datamodule.cache = TeacherCache(folder, key, bridge)
+    write_teacher_card(folder, card)
+    network.to(_device(cfg))
+    made = fill_cache(datamodule.cache, whole, datamodule.records)
+    network.cpu()  # where reports ask it
+    log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
+    return Teacher(CachedTeacher(), card | crossed, whole)
+
+
+def _device(cfg: DictConfig) -> torch.device:
+    """Where training runs."""
+    if cfg.trainer.accelerator == "cpu":
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")

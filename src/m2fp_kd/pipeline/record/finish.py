@@ -1,0 +1,49 @@
+"""The end of every run: its report is written and its table printed before a failed gate may fail it."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from m2fp_kd.compress.chain import CompressionResult
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.distill.training.loggers import start_wandb
+from m2fp_kd.evaluation.report.report import RunReport, summary_table, write_report
+from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.record.report import build_report
+from m2fp_kd.pipeline.record.run_folder import sources
+from m2fp_kd.pipeline.tracking import log_report
+
+
+def finish(
+    cfg: DictConfig,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    lineage: dict[str, Any],
+    compression: CompressionResult,
+    loggers: list[Any] | None = None,
+) -> dict[str, float]:
+    """Write the report, print its table, and only then let a failed gate fail the run; return the scores.
+
+    Raises:
+        ParityError: a gate failed.
+    """
+    artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
+    report = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
+    _, page = write_report(Path(cfg.run_dir), report)
+    log_report(
+        start_wandb(cfg) if loggers is None else loggers,
+        report,
+        Path(cfg.run_dir),
+        sources(cfg).get("student.checkpoint"),
+    )
+    print(f"\n{summary_table(report)}\n\nreport: {page}")
+    compression.raise_failed()
+    return _metrics(report)
+
+
+def _metrics(report: RunReport) -> dict[str, float]:
+    """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
+    scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
+    validation = report.lineage["val/mIoU"]  # unknown of a published checkpoint
+    return scores if validation is None else scores | {"val/mIoU": validation}

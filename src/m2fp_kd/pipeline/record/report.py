@@ -1,0 +1,286 @@
+"""Scores, times and pictures of a finished run, gathered into its report."""
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from m2fp_kd.compress.parity import Parity
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.dataset import DrawnPhotos
+from m2fp_kd.data.layouts import Record, data_sha256
+from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.distill.teachers.tta import Tta
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map
+from m2fp_kd.evaluation.metrics.evaluate import Scores, evaluate_parsings
+from m2fp_kd.evaluation.metrics.reliability import label_at_cells, reliability, tally
+from m2fp_kd.evaluation.report.curves import read_curves
+from m2fp_kd.evaluation.report.pictures import Picture
+from m2fp_kd.evaluation.report.results import ModelResult, RunReport
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
+from m2fp_kd.evaluation.speed.macs import count_macs
+from m2fp_kd.evaluation.speed.measure import Measurement, measure_callable
+from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.record.latency import write_latency
+from m2fp_kd.pipeline.record.teacher_scores import kept_scores
+from m2fp_kd.runtime.artefact import Card, load_card
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import Geometry, Placement, read_photo
+from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.versions import installed_versions
+
+PICTURES = 12
+
+ParsePhoto = Callable[[Photo], Parsing]
+
+
+def build_report(
+    cfg: DictConfig,
+    datamodule: ParsingDataModule,
+    teacher: Teacher,
+    artefacts: dict[str, Path],
+    parity: list[Parity],
+    lineage: dict[str, Any],
+) -> RunReport:
+    """Score every model on the test photos (the validation photos where there are none) through its own inference path.
+
+    Args:
+        cfg: of the run.
+        datamodule: its validation and test records.
+        teacher: what it learnt from.
+        artefacts: "student_NAME" -> exported model.
+        parity: of every hop.
+        lineage: of the student.
+    """
+    records, cpu = _scored_records(datamodule), describe_cpu()
+    parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
+    parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
+    models = {}
+    teacher_parse = _teacher_parse(teacher, datamodule, records)
+
+    def read(record: Record) -> Photo:
+        """A photo; where it is unlabelled, what the teacher says is the truth."""
+        photo = read_record(record, datamodule.labels)
+        if photo.parts is None and teacher_parse is not None:
+            photo.parts = teacher_parse(photo).part_map
+        return photo
+
+    def score(parse_photo: ParsePhoto) -> Scores:
+        progress = tqdm(records, desc="scoring", unit="photo", leave=False, disable=None)
+        return _score(parse_photo, map(read, progress), datamodule.labels)
+
+    if teacher_parse is not None:
+        parse = {"teacher": teacher_parse} | parse
+        scored = _teacher_scores(teacher, lambda: _scored(score(teacher_parse)), records, datamodule)
+        models["teacher"] = _teacher_result(teacher, scored, records, cfg, datamodule)
+    shares: dict[str, float] = {}
+    for name, path in artefacts.items():
+        scores = score(parse[name])
+        models[name] = _artefact_result(path, scores, records, cfg, artefacts.values())
+        shares = scores.shares(datamodule.labels)
+    return RunReport(
+        name=cfg.name,
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        labels=datamodule.labels,
+        models=models,
+        parity=list(parity),
+        shares=shares,
+        curves=_curves(Path(cfg.run_dir)),
+        data={
+            "name": cfg.data.name,
+            "training_photos": len(datamodule.train),
+            "unlabelled_photos": len(datamodule.unlabelled),
+            "validation_photos": len(datamodule.val),
+            "scored_on": _scored_on(datamodule, records),
+            "scored_photos": len(records),
+            "sha256": data_sha256(datamodule.records),
+            "scored_sha256": data_sha256(records),
+        },
+        lineage=lineage,
+        config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
+        versions=installed_versions(),
+        cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
+        pictures=[_picture(read(record), parse) for record in _spread(records, PICTURES)],
+    )
+
+
+def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
+    """Test photos, else validation photos."""
+    validation = [] if isinstance(datamodule.val, DrawnPhotos) else list(datamodule.val)
+    return list(datamodule.test) or validation
+
+
+def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
+    photos = "test photos" if datamodule.test else "validation photos"
+    labelled = all(record.categories for record in records)
+    return photos if labelled else f"what the teacher says of the {photos}"
+
+
+def _artefact_parse(parser: Parser) -> ParsePhoto:
+    return lambda photo: parser(photo.image)
+
+
+def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
+    """The live network where its weights are at hand, else the cache where it knows all these photos."""
+    if teacher.whole is not None:
+        whole = teacher.whole
+        return lambda photo: _parsing(*whole.on_own_grid(photo.image), datamodule.labels)
+    cache = datamodule.cache
+    if cache is None or not {record.name for record in records} <= set(cache.names):
+        return None
+    hashes = {record.name: file_sha256(record.image) for record in records}
+
+    def parse(photo: Photo) -> Parsing:
+        log_parts, placement = cache.read(photo.name, hashes[photo.name])
+        return _parsing(log_parts[0], placement, datamodule.labels)
+
+    return parse
+
+
+def _parsing(log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
+    """What a teacher's log parts (P, h, w) say of a photo."""
+    found = part_map(log_parts, placement)
+    return Parsing(found, labels, "regions", timings={}, placement=placement, outputs={"part_logits": log_parts})
+
+
+def _score(parse_photo: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Scores:
+    """Scores with the reliability of the probabilities, where the model gives them, and of persons likewise."""
+    tallies = []
+
+    def parse(photo: Photo) -> Parsing:
+        parsing = parse_photo(photo)
+        if photo.parts is not None and "part_logits" in parsing.outputs:
+            logits = parsing.outputs["part_logits"]
+            label = label_at_cells(photo.parts, logits.shape[1:], parsing.placement)
+            tallies.append(tally(logits, label, labels.ignore_index))
+        return parsing
+
+    scores = evaluate_parsings(parse, photos, labels)
+    return replace(scores, reliability=reliability(np.sum(tallies, axis=0)) if tallies else None)
+
+
+def _scored(scores: Scores) -> dict[str, Any]:
+    return {
+        "miou": scores.miou,
+        "miou_absent_zero": scores.miou_absent_zero,
+        "iou": scores.iou,
+        "instances": scores.instances,
+        "reliability": scores.reliability,
+    }
+
+
+def _teacher_scores(
+    teacher: Teacher, score: Callable[[], dict[str, Any]], records: list[Record], datamodule: ParsingDataModule
+) -> dict[str, Any]:
+    """A live network's scores are kept beside its cache; what it says of photos without labels, it says anew."""
+    if teacher.whole is None or datamodule.cache is None or not all(record.categories for record in records):
+        return score()
+    return kept_scores(datamodule.cache.path.parent, teacher.card, records, score)
+
+
+def _teacher_result(
+    teacher: Teacher, scored: dict[str, Any], records: list[Record], cfg: DictConfig, datamodule: ParsingDataModule
+) -> ModelResult:
+    whole, note = teacher.whole, "timed in the training process"
+    if whole is None:
+        whole, note = _stand_in(teacher, cfg, datamodule), "timed in the training process, with random weights"
+    if whole is not None and whole.tta.views > 1:
+        note += f", {whole.tta.views} views of a photo"
+    if "bridge" in teacher.card:
+        note += f"; its parts are led over the bridge {teacher.card['bridge']}"
+    times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
+    known: dict[str, Any] = {key: teacher.card.get(key) for key in ("megabytes", "parameters")}
+    return ModelResult(**scored, **known, **times, engine="pytorch", precision="f32", note=note if times else None)
+
+
+def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
+    """The network behind a cache whose weights are not here, to be timed; None where it is not the configured one."""
+    network = instantiate(cfg.teacher.network)
+    if sum(weight.numel() for weight in network.parameters()) != teacher.card.get("parameters"):
+        return None
+    fold_batch_norm(network.eval())
+    tta = Tta(**teacher.card.get("tta", {}))
+    labels = load_label_set(cfg.teacher.labels)
+    return WholePhotoTeacher(network, labels, Geometry(teacher.card["size"]), datamodule.geometry, tta)
+
+
+def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
+    """What one photo costs the teacher in PyTorch on this CPU, with the students' number of threads."""
+    photos = [read_photo(record.image) for record in _spread(records, 4)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    whole.network.cpu()
+    try:
+        timed = measure_callable(whole.parse, photos, runs=8)
+    finally:
+        torch.set_num_threads(before)
+    return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
+
+
+def _artefact_result(
+    path: Path, scores: Scores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
+) -> ModelResult:
+    """The artefact's figures; its times go into its card as well."""
+    timed = write_latency(path, [record.image for record in _spread(records, 16)], cfg.compress.threads, made)
+    card = load_card(path)
+    return ModelResult(
+        **_scored(scores),
+        megabytes=timed.megabytes,
+        p50_ms=timed.p50_ms,
+        p95_ms=timed.p95_ms,
+        peak_mb=timed.peak_mb,
+        parameters=card.sizes.get("parameters"),
+        gmacs=_gmacs(path, timed),
+        threads=timed.threads,
+        engine=timed.engine,
+        precision=timed.precision,
+        note=_note(card, scores),
+    )
+
+
+def _note(card: Card, scores: Scores) -> str | None:
+    notes = [f"left in fp32: {', '.join(card.float_layers)}"] if card.float_layers else []
+    if scores.unscored:
+        notes.append(f"persons are not scored, because {scores.unscored}")
+    return "; ".join(notes) or None
+
+
+def _gmacs(path: Path, timed: Measurement) -> float | None:
+    """10^9 multiply-accumulates for the photo that was timed first; None where the file is no ONNX graph."""
+    if path.suffix != ".onnx" or timed.network is None:
+        return None
+    height, width = timed.network
+    return count_macs(path, (height, width)).total / 1e9
+
+
+def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:
+    maps = {"truth": photo.parts} if photo.parts is not None else {}
+    return Picture(photo.name, photo.image, maps | {name: parser(photo).part_map for name, parser in parse.items()})
+
+
+def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Learning curves of all of the run's logs: a resumed run has several, in order."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("metrics/version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
+        for name, points in read_curves(path).items():
+            before = [point for point in curves.get(name, []) if point[0] < points[0][0]]
+            curves[name] = before + points
+    return curves
+
+
+def _spread(records: list[Record], count: int) -> list[Record]:
+    """``count`` records evenly spread over the list; all of them where there are fewer."""
+    if len(records) <= count:
+        return records
+    return [records[index * len(records) // count] for index in range(count)]

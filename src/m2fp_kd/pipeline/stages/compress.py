@@ -1,0 +1,75 @@
+"""Compression of a network that was trained before."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
+from m2fp_kd.compress.export.capabilities import kind_of
+from m2fp_kd.compress.steps import check_possible
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.build.student import require_network
+from m2fp_kd.pipeline.build.teacher import load_m2fp, load_teacher
+from m2fp_kd.pipeline.record.finish import finish
+from m2fp_kd.pipeline.record.lineage import saved_card, teacher_lineage
+from m2fp_kd.pipeline.record.run_folder import claim_sources
+from m2fp_kd.pipeline.stages.shrink import compress, read_recipe
+
+
+def compress_saved(cfg: DictConfig) -> dict[str, float]:
+    """Take ``student.checkpoint`` through the recipe of ``cfg.compress``, and report.
+
+    It is the student.json or the teacher.json of a run, or a published M2FP checkpoint: an M2FP is exported, pruned and
+    quantised as students are.
+
+    Raises:
+        ParityError: a gate failed; everything is saved by then.
+        OrderError: the steps are in an order that cannot work; nothing was done.
+        CheckpointError: the network knows other parts than the data, or pruning and quantisation-aware training are
+            asked for and it is not the configured student.
+        Unsupported: a step that this kind of network cannot take.
+    """
+    if cfg.student.checkpoint is None:
+        raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
+    if not Path(cfg.student.checkpoint).is_file():
+        raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint}: no such file")
+    recipe = read_recipe(cfg)
+    datamodule = instantiate(cfg.data.module)
+    network = _load(cfg, datamodule)
+    if network.geometry != datamodule.geometry:
+        raise ValueError(
+            f"{cfg.student.checkpoint} was trained at {network.geometry.size} pixels, not {datamodule.geometry.size}; "
+            f"add data.size={network.geometry.size}"
+        )
+    teacher = load_teacher(cfg, datamodule)
+    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.get("sha256")}
+    sources |= {"teacher.bridge": teacher.card.get("bridge_sha256"), "student.checkpoint": network.sha256}
+    claim_sources(cfg, sources)
+    kind = kind_of(network.module, saved_card(datamodule, network))
+    check_possible(recipe.artefacts, kind, network.geometry.fixed)
+    if recipe.training and not isinstance(network.module, M2FP):
+        require_network(cfg, network.recipe)  # fine-tuning takes its losses from the configuration
+    result, last = compress(cfg, recipe, datamodule, teacher, network)
+    return finish(cfg, datamodule, teacher, last.lineage, result)
+
+
+def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
+    path = Path(cfg.student.checkpoint)
+    if path.suffix in (".json", ".safetensors"):
+        network = load_network(path)
+        if network.labels.parts != datamodule.labels.parts:
+            raise CheckpointError(
+                f"{path} knows the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
+                "choose data of the network's label set"
+            )
+        if isinstance(network.module, M2FP):
+            network.lineage = teacher_lineage(network.module, network.lineage | {"sha256": network.sha256})
+        return network
+    module, card = load_m2fp(path, cfg, datamodule.labels)
+    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    lineage = teacher_lineage(module, card)
+    return Network(module, datamodule.labels, datamodule.geometry, recipe, lineage, card["sha256"])

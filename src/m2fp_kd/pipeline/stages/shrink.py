@@ -1,0 +1,133 @@
+"""Compression as the configuration asks for it: training steps with their fine-tuning, then artefacts."""
+
+import copy
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.progress import track
+
+from m2fp_kd.checkpoints.network import Network, load_network, save_network
+from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, parity_facts, torch_parse
+from m2fp_kd.compress.export.onnx import Export
+from m2fp_kd.compress.parity import Gate, compare
+from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
+from m2fp_kd.compress.source import Source
+from m2fp_kd.compress.steps import ArtefactStep, OrderError, TrainingStep, check_order
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
+from m2fp_kd.pipeline.build.fine_tune import FineTuner
+from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.record.lineage import saved_card
+from m2fp_kd.runtime.artefact import Card
+
+log = logging.getLogger(__name__)
+
+ORIGINAL = Export(name="original")
+"""Where training steps follow, the student as it was before them, to compare with."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The steps of ``cfg.compress``, checked.
+
+    Attributes:
+        training: prune, qat.
+        artefacts: export, quantise.
+        checks: how every hop is checked.
+    """
+
+    training: list[TrainingStep]
+    artefacts: list[ArtefactStep]
+    checks: Checks
+
+    @property
+    def first_artefacts(self) -> list[ArtefactStep]:
+        """What is made of the student as training left it."""
+        return [ORIGINAL] if self.training else self.artefacts
+
+
+def read_recipe(cfg: DictConfig) -> Recipe:
+    """Build and check the steps of ``cfg.compress``; say what is to be expected of INT8 on this CPU.
+
+    Raises:
+        OrderError: the steps are in an order that cannot work, or unverified.
+    """
+    gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
+    steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
+    check_order(steps, gates)
+    if any(step.kind in ("prune", "qat") for step in steps.values()) and "ddp" in str(cfg.trainer.get("strategy")):
+        raise OrderError(
+            "pruning and quantisation-aware training run on one device: train with compress=none, then "
+            "stage=compress student.checkpoint=RUN/student.json with trainer=cpu or trainer=gpu"
+        )
+    if any(step.kind == "quantise" for step in steps.values()):
+        for line in expected_speedup(describe_cpu()):
+            log.info("this CPU: %s", line)
+    is_training = {name: step.kind in ("prune", "qat") for name, step in steps.items()}
+    return Recipe(
+        [step for name, step in steps.items() if is_training[name]],
+        [step for name, step in steps.items() if not is_training[name]],
+        Checks(gates, cfg.compress.threads, cfg.compress.precision),
+    )
+
+
+def compress(
+    cfg: DictConfig, recipe: Recipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
+) -> tuple[CompressionResult, Network]:
+    """Take a saved student through the whole recipe, every hop checked.
+
+    A training step that an earlier call of the same run has finished is loaded from ``RUN/NAME.json``.
+
+    Args:
+        cfg: the run's configuration.
+        recipe: its steps.
+        datamodule: its photos.
+        teacher: the teacher that fine-tuning learns from.
+        network: the student.
+
+    Returns:
+        All artefacts and parities, and the network that is shipped: the one after the last training step.
+    """
+
+    def made(network: Network, card: Card, steps: list[ArtefactStep]) -> CompressionResult:
+        source = Source(network.module.eval(), card, training_canvases(datamodule), photos)
+        return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.checks)
+
+    photos = SpreadPhotos(datamodule.val, datamodule.labels)
+    card = saved_card(datamodule, network)
+    result = made(network, card, recipe.first_artefacts)
+    if not recipe.training:
+        return result, network
+    tuner = FineTuner(cfg, datamodule, teacher)
+    for step in recipe.training:
+        after = _trained(cfg, step, network, tuner)
+        before = recipe.training[0].name if step is not recipe.training[0] else "PyTorch"
+        hop = f"{before} -> {step.name}"
+        parses = torch_parse(network.module, card), torch_parse(after.module, card)
+        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.checks.gates[step.kind])
+        result += CompressionResult({}, [parity])
+        parents = card.parents | {step.name: after.sha256}
+        card, network = replace(card, parity=card.parity | parity_facts(parity), parents=parents), after
+    return result + made(network, card, recipe.artefacts), network
+
+
+def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:
+    """The network after a training step, saved."""
+    saved = Path(cfg.run_dir) / f"{step.name}.json"
+    if not (saved.is_file() and cfg.ckpt_path == "last"):
+        if cfg.ckpt_path != "last":
+            shutil.rmtree(saved.with_suffix(""), ignore_errors=True)  # an earlier run's fine-tuning
+        module, recipe, score = step(copy.deepcopy(network.module), network.recipe, tuner)
+        lineage = network.lineage | {
+            "parameters": sum(weight.numel() for weight in module.parameters()),
+            "val/mIoU": score,
+            "training_steps": [*network.lineage.get("training_steps", []), step.name],
+        }
+        save_network(saved, module, network.labels, network.geometry, recipe, lineage)
+    return load_network(saved)

@@ -1,0 +1,63 @@
+"""``stage=teacher``: train an M2FP, which students then learn from."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.checkpoints.best import load_best
+from m2fp_kd.checkpoints.network import save_network
+from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.distill.training.fit import fit
+from m2fp_kd.labels import load_label_set
+from m2fp_kd.pipeline.build.module import build_module
+from m2fp_kd.pipeline.build.teacher import load_m2fp
+from m2fp_kd.pipeline.record.run_folder import claim_sources
+from m2fp_kd.pipeline.tracking import log_teacher
+
+log = logging.getLogger(__name__)
+
+
+def train_teacher(cfg: DictConfig) -> dict[str, float]:
+    """Train an M2FP by matched mask classification and save it as ``teacher.json`` + ``teacher.safetensors``.
+
+    Raises:
+        ValueError: ``teacher.labels`` is another label set than the data's.
+    """
+    labels = load_label_set(cfg.data.labels)
+    if load_label_set(cfg.teacher.labels).parts != labels.parts:
+        raise ValueError(
+            f"stage=teacher trains on the labels of the data, '{labels.name}'; "
+            f"leave out teacher.labels={cfg.teacher.labels}"
+        )
+    datamodule = instantiate(cfg.data.module)
+    parent: dict[str, Any] | None = None
+    if cfg.teacher.checkpoint is None:
+        network = instantiate(cfg.teacher.network)
+    else:
+        network, parent = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
+        network.requires_grad_(True)
+    data = data_sha256(datamodule.records)
+    claim_sources(cfg, {"data": data, "teacher.checkpoint": parent["sha256"] if parent else None})
+    module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
+    if cfg.compile:
+        network.compile()
+    trainer = fit(cfg, module, datamodule)
+    if not trainer.is_global_zero:
+        return {}
+    score = load_best(network, Path(cfg.run_dir) / "checkpoints")
+    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    lineage = {
+        "name": cfg.teacher.name,
+        # What starts from others' weights stays under their licence.
+        "licence": parent["licence"] if parent else cfg.teacher.licence,
+        "data": {"name": cfg.data.name, "sha256": data},
+        "parent": parent,
+        "val/mIoU": score,
+    }
+    path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
+    log_teacher(trainer.loggers, path, lineage)
+    log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}

@@ -1,0 +1,70 @@
+"""``stage=train``: a student is distilled, saved, compressed, scored and reported, from top to bottom."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from m2fp_kd.checkpoints.best import load_best
+from m2fp_kd.checkpoints.network import load_network, save_network
+from m2fp_kd.compress.steps import check_possible
+from m2fp_kd.distill.training.fit import fit
+from m2fp_kd.distill.training.pictures import PredictionPictures
+from m2fp_kd.pipeline.build.module import build_module
+from m2fp_kd.pipeline.build.student import new_student
+from m2fp_kd.pipeline.build.teacher import load_teacher
+from m2fp_kd.pipeline.record.finish import finish
+from m2fp_kd.pipeline.record.lineage import student_lineage
+from m2fp_kd.pipeline.record.run_folder import claim_sources
+from m2fp_kd.pipeline.stages.shrink import compress, read_recipe
+
+log = logging.getLogger(__name__)
+
+
+def train_student(cfg: DictConfig) -> dict[str, float]:
+    """Distil a student, compress it, check every hop and report; a student that this run has finished is reused.
+
+    Returns:
+        The run's scores; empty on every process but the first.
+
+    Raises:
+        ParityError: a gate failed; everything is saved by then.
+        OrderError: compression's steps are in an order that cannot work; nothing was done.
+    """
+    recipe = read_recipe(cfg)
+    datamodule = instantiate(cfg.data.module)
+    teacher = load_teacher(cfg, datamodule)
+    network, network_recipe, parent = new_student(cfg, datamodule, teacher)
+    terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
+    lineage = student_lineage(cfg, datamodule, teacher, network, terms, parent)
+    claim_sources(
+        cfg,
+        {
+            "data": lineage["data"]["sha256"],
+            "teacher": teacher.card.get("sha256"),
+            "teacher.bridge": teacher.card.get("bridge_sha256"),
+            "student.checkpoint": parent["sha256"] if parent else None,
+        },
+    )
+    check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed)
+
+    saved = Path(cfg.run_dir) / "student.json"
+    loggers: list[Any] | None = None
+    if saved.is_file() and cfg.ckpt_path == "last":
+        log.info("%s is finished and reused; ckpt_path=null trains it again", saved)
+    else:
+        module = build_module(cfg, network, terms, datamodule, teacher.source)
+        if cfg.compile:  # in place: the weights that are saved stay the same
+            network.compile()
+        stopping = [instantiate(cfg.median_stopping)] if cfg.median_stopping else []
+        trainer = fit(cfg, module, datamodule, [PredictionPictures(), *stopping])
+        if not trainer.is_global_zero:
+            return {}
+        lineage["val/mIoU"] = load_best(network, Path(cfg.run_dir) / "checkpoints")
+        save_network(saved, network, datamodule.labels, datamodule.geometry, network_recipe, lineage)
+        loggers = trainer.loggers
+
+    result, last = compress(cfg, recipe, datamodule, teacher, load_network(saved))
+    return finish(cfg, datamodule, teacher, last.lineage, result, loggers)

@@ -1,0 +1,185 @@
+"""A frozen teacher asked once: what its cache holds, and how it goes on after an interruption."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from filelock import FileLock
+from PIL import Image
+from torch import Tensor, nn
+
+from m2fp_kd.data.layouts import Record, m2fp_records
+from m2fp_kd.data.reading import read_record
+from m2fp_kd.data.synthetic import write_dataset
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.distill.teachers.live import LiveTeacher
+from m2fp_kd.distill.teachers.whole_photo import (
+    WholePhotoTeacher,
+    fill_cache,
+    part_map,
+    read_teacher_card,
+    write_teacher_card,
+)
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.models.outputs import M2FPOutput
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import Geometry, Placement, place
+from tests.distill.tiny import tiny_m2fp
+
+CIHP = LABEL_SETS["cihp"]
+KEY = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    folder = tmp_path_factory.mktemp("scenes")
+    write_dataset(folder, "Training", range(3), 64)
+    return m2fp_records(folder, "Training")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> WholePhotoTeacher:
+    return WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
+
+
+class RedIsHat(nn.Module):
+    """In place of an M2FP: a cell of 4 x 4 pixels is a hat where it is more red than not, else background."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.certainty = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: Tensor) -> M2FPOutput:
+        red = (F.avg_pool2d(images[:, :1], 4) - 127.5) / 4
+        return M2FPOutput(
+            50 * torch.eye(2, CIHP.num_classes + 1)[None].expand(len(images), -1, -1), torch.cat([-red, red], dim=1)
+        )
+
+
+def red_where(mask: np.ndarray) -> np.ndarray:
+    return np.stack([255 * mask, 0 * mask, 0 * mask], axis=-1).astype(np.uint8)
+
+
+def test_the_cache_holds_what_the_teacher_says_of_both_orientations(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
+) -> None:
+    cache = TeacherCache(tmp_path, KEY)
+    assert fill_cache(cache, teacher, records) == 3
+    photo = read_record(records[0], CIHP).image
+    live = np.exp(teacher.log_parts(photo))
+    stored, placement = cache.read(records[0].name, file_sha256(records[0].image))
+    distance = 0.5 * np.abs(np.exp(stored) - live).sum(axis=1)  # total variation per cell
+    assert stored.shape == (2, 20, 16, 16) and distance.mean() < 0.05
+    assert placement == teacher.placement(photo)
+    assert not np.allclose(live[0], live[1][..., ::-1], atol=1e-3)  # else the second orientation would prove nothing
+
+
+def test_a_whole_photo_is_answered_as_by_a_live_teacher_that_sees_the_same_canvas(teacher: WholePhotoTeacher) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    canvas = torch.from_numpy(place(photo, Geometry(64))[0]).permute(2, 0, 1)[None]
+    live = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size=64)
+    said = live({"images": canvas, "valid": torch.ones(1, 16, 16, dtype=torch.bool)}).log_parts
+    assert np.allclose(teacher.log_parts(photo)[:1], said.numpy(), atol=1e-4)
+
+
+def test_left_and_right_parts_are_paired_when_they_are_encoded(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
+) -> None:
+    filled, by_hand = TeacherCache(tmp_path / "filled", KEY), TeacherCache(tmp_path / "by_hand", KEY)
+    fill_cache(filled, teacher, records[:1])
+    photo = read_record(records[0], CIHP).image
+    entry = teacher.log_parts(photo), teacher.placement(photo), file_sha256(records[0].image)
+    by_hand.write(records[0].name, *entry, CIHP.flip_permutation)
+    assert filled.path.read_bytes() == by_hand.path.read_bytes()
+
+
+def test_it_goes_on_where_it_was_interrupted(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = WholePhotoTeacher.log_parts
+
+    def interrupted(self: WholePhotoTeacher, photo: np.ndarray) -> np.ndarray:
+        asked.append(len(photo))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return ask(self, photo)
+
+    monkeypatch.setattr(WholePhotoTeacher, "log_parts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fill_cache(TeacherCache(tmp_path, KEY), teacher, records)
+    again = TeacherCache(tmp_path, KEY)
+    assert again.names == [records[0].name]
+    assert fill_cache(again, teacher, records) == 2
+    assert fill_cache(TeacherCache(tmp_path, KEY), teacher, records) == 0
+    assert len(asked) == 4
+
+
+def test_a_photo_that_changed_is_computed_again(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
+) -> None:
+    cache = TeacherCache(tmp_path, KEY)
+    fill_cache(cache, teacher, records)
+    other = tmp_path / "other.png"
+    Image.fromarray(red_where(np.eye(48))).save(other)
+    changed = [records[0], Record(records[1].name, other), records[2]]
+    with pytest.warns(UserWarning, match="made from another photo.*computed again"):
+        assert fill_cache(cache, teacher, changed) == 1
+    assert cache.read(records[1].name, file_sha256(other))[1].source == (48, 48)
+    assert fill_cache(cache, teacher, changed) == 0
+
+
+def test_who_waited_for_another_process_computes_only_what_that_one_left(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
+) -> None:
+    waiting, other, made = TeacherCache(tmp_path, KEY), TeacherCache(tmp_path, KEY), []
+    thread = threading.Thread(target=lambda: made.append(fill_cache(waiting, teacher, records)))
+    with FileLock(waiting.path.with_suffix(".lock")):
+        thread.start()
+        for record in records[:2]:
+            photo = read_record(record, CIHP).image
+            entry = teacher.log_parts(photo), teacher.placement(photo), file_sha256(record.image)
+            other.write(record.name, *entry)
+        thread.join(timeout=0.2)
+        assert thread.is_alive() and made == []
+    thread.join(timeout=10)
+    assert made == [1] and waiting.names == sorted(record.name for record in records)
+
+
+def test_a_part_map_has_the_photos_own_size(teacher: WholePhotoTeacher) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (90, 41, 3), np.uint8)
+    assert teacher.parse(photo).shape == (90, 41)
+    assert np.array_equal(teacher.parse(photo), part_map(teacher.log_parts(photo)[0], teacher.placement(photo)))
+
+
+def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -> None:
+    """Stripes of two pixels: a cell each for a teacher that sees the photo enlarged, half a cell for the student."""
+    large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(128), Geometry(64))
+    stripes = np.arange(64) // 2 % 2 * np.ones((48, 1))
+    assert np.array_equal(large.parse(red_where(stripes)), stripes)
+    assert large.placement(red_where(stripes)) == Placement((48, 64), (48, 64), (64, 64))
+    said = np.exp(large.log_parts(red_where(stripes)))
+    assert said.shape == (2, 20, 16, 16) and np.allclose(said.sum(axis=1), 1, atol=1e-4)
+    assert np.allclose(said[0, :2, :11, 1:-1], 0.5, atol=0.05)
+
+
+def test_what_is_finer_than_the_students_grid_keeps_its_share() -> None:
+    """One cell in four of the teacher's grid; without antialiasing the student's cells would lie between them."""
+    large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(256), Geometry(64))
+    lines = (np.arange(256) // 4 % 4 == 0) * np.ones((256, 1))
+    hat = np.exp(large.log_parts(red_where(lines)))[0, 1, :, 1:-1]
+    assert np.allclose(hat, 0.25, atol=0.15)
+
+
+def test_the_card_names_teacher_licence_and_parts(tmp_path: Path) -> None:
+    card = {"name": "tiny", "licence": "Apache-2.0", "parts": list(CIHP.parts)}
+    with pytest.raises(CacheError, match=r"teacher\.json is missing.*under which licence"):
+        read_teacher_card(tmp_path, CIHP)
+    write_teacher_card(tmp_path, card)
+    assert read_teacher_card(tmp_path, CIHP) == card == json.loads((tmp_path / "teacher.json").read_text())
+    with pytest.raises(CacheError, match=r"knows other parts .* than 'lip'.*say teacher\.labels"):
+        read_teacher_card(tmp_path, LABEL_SETS["lip"])

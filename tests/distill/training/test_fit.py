@@ -1,0 +1,222 @@
+"""Around Lightning's Trainer: the moving average of weights, which states are written, and from which one goes on."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from m2fp_kd.distill.training.fit import AtomicCheckpointIO, SaveInterrupted, fit, warmed_average
+from m2fp_kd.distill.training.module import Distillation
+
+
+def test_a_short_run_forgets_its_start() -> None:
+    average, value = warmed_average(0.998), torch.tensor(100.0)
+    for update in range(1, 101):
+        value = average(value, torch.tensor(1.0), torch.tensor(update))
+    assert value.item() == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_long_run_averages_at_the_decay_asked_for() -> None:
+    average = warmed_average(0.9)
+    assert average(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(10_000)).item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("updates", "decay"), [(0, 0.1), (2, 0.25), (8, 0.5), (26, 0.75), (27, 0.75), (10_000, 0.75)])
+def test_the_decay_rises_to_the_one_asked_for(updates: int, decay: float) -> None:
+    found = warmed_average(0.75)(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(updates))
+    assert found.item() == pytest.approx(decay)
+
+
+def test_counters_are_not_averaged() -> None:
+    assert warmed_average(0.9)(torch.tensor(3), torch.tensor(8), torch.tensor(100)).item() == 8
+
+
+@pytest.mark.parametrize(
+    ("exception", "begun", "validating", "saved"),
+    [
+        (KeyboardInterrupt(), True, False, True),
+        (MemoryError(), True, False, True),
+        (FloatingPointError(), True, False, False),  # would only happen again
+        (KeyboardInterrupt(), True, True, False),  # the weights may be the average's
+        (KeyboardInterrupt(), False, False, False),  # the weights are still those of the start
+    ],
+)
+def test_an_interruption_is_saved_where_one_can_go_on_from_it(
+    exception: BaseException, begun: bool, validating: bool, saved: bool, tmp_path: Path
+) -> None:
+    written: list[Path] = []
+    trainer: Any = SimpleNamespace(validating=validating, save_checkpoint=written.append)
+    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
+    if begun:
+        callback.on_train_start(trainer, pl.LightningModule())
+    callback.on_exception(trainer, pl.LightningModule(), exception)
+    assert written == ([tmp_path / "interrupted.ckpt"] if saved else [])
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
+
+    def disk_full(self: object, content: object, path: Path, options: object = None) -> None:
+        Path(path).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+
+def test_weights_that_are_not_finite_are_never_saved() -> None:
+    diverged = nn.Linear(2, 2)
+    with torch.no_grad():
+        diverged.bias[1] = float("nan")
+    module: Any = SimpleNamespace(named_parameters=diverged.named_parameters, global_step=7)
+    with pytest.raises(FloatingPointError, match=r"bias is no longer finite at step 7.*last good epoch"):
+        Distillation.on_save_checkpoint(module, {})
+    nn.init.zeros_(diverged.bias)
+    Distillation.on_save_checkpoint(module, {})
+
+
+STEPS = 3
+"""Per epoch."""
+
+
+class Counter(pl.LightningModule):
+    """Its one weight grows by 1 with every step; validation gives the scores that it is told."""
+
+    on_save_checkpoint = Distillation.on_save_checkpoint  # type: ignore[assignment]
+
+    def __init__(self, scores: tuple[float, ...] = (0.2, 0.6, 0.4), diverges_at: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.scores = scores
+        self.diverges_at = diverges_at
+        self.steps: list[int] = []
+
+    def training_step(self, batch: Tensor) -> Tensor:
+        self.steps.append(self.global_step)
+        return -self.weight.sum() * (float("inf") if self.global_step == self.diverges_at else 1)
+
+    def validation_step(self, batch: Tensor) -> None:
+        self.log("val/mIoU", self.scores[self.current_epoch])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+class Nothing(pl.LightningDataModule):
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(list(range(STEPS)))
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader([0])
+
+
+def train(
+    folder: Path, module: Counter, epochs: int = 3, ckpt_path: str | None = "last", ema: float | None = None
+) -> Any:
+    trainer = {
+        "_target_": "pytorch_lightning.Trainer",
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_epochs": epochs,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+        "enable_model_summary": False,
+    }
+    logger = {"csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": str(folder)}}
+    settings = {"run_dir": str(folder), "ckpt_path": ckpt_path, "ema": ema, "trainer": trainer, "logger": logger}
+    return fit(OmegaConf.create(settings), module, Nothing())
+
+
+def test_last_goes_on_and_null_starts_anew(tmp_path: Path) -> None:
+    first, again, anew = Counter(), Counter(), Counter()
+    trainer = train(tmp_path, first, epochs=1)
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
+    train(tmp_path, again, epochs=2)
+    assert (first.steps, again.steps, again.weight.item()) == ([0, 1, 2], [3, 4, 5], 6)
+    train(tmp_path, anew, epochs=1, ckpt_path=None)
+    assert (anew.steps, anew.weight.item()) == ([0, 1, 2], 3)
+
+
+def test_every_epoch_can_be_gone_on_from_even_where_the_score_no_longer_rises(tmp_path: Path) -> None:
+    train(tmp_path, Counter(scores=(0.6, 0.4, 0.2)))
+    states = {path.stem: torch.load(path, weights_only=True) for path in (tmp_path / "checkpoints").iterdir()}
+    assert {name: state["global_step"] for name, state in states.items()} == {"best": STEPS, "last": 3 * STEPS}
+    finished = Counter()
+    train(tmp_path, finished)
+    assert finished.steps == []
+
+
+def test_ctrl_c_before_a_resumed_run_has_begun_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path, Counter(), epochs=1)
+
+    def interrupted(self: Nothing, stage: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Nothing, "setup", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path, Counter(), epochs=2)
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again, epochs=2)
+    assert again.steps == [3, 4, 5]
+
+
+def best_weight(folder: Path) -> float:
+    return torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]["weight"].item()
+
+
+def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
+    module = Counter(scores=(0.2, 0.6, 0.4))
+    train(tmp_path, module)
+    assert module.weight.item() == 3 * STEPS
+    assert best_weight(tmp_path) == 2 * STEPS
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tmp_path: Path) -> None:
+    module = Counter()
+    train(tmp_path, module, epochs=1, ema=0.3)
+    average = 1.0
+    for updates, weight in enumerate(range(2, STEPS + 1), start=1):
+        decay = min(0.3, (1 + updates) / (10 + updates))
+        average = decay * average + (1 - decay) * weight
+    assert best_weight(tmp_path) == pytest.approx(average)
+
+
+def test_training_that_diverges_ends_with_the_last_good_epoch_on_disk(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match="weight is no longer finite"):
+        train(tmp_path, Counter(diverges_at=STEPS + 1))
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    for name in ("best.ckpt", "last.ckpt"):
+        saved = torch.load(tmp_path / "checkpoints" / name, weights_only=True)
+        assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS, STEPS)
+
+
+def test_ctrl_c_within_an_epoch_goes_on_after_the_last_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Counter.training_step
+
+    def interrupted(self: Counter, batch: Tensor) -> Tensor:
+        if self.global_step == STEPS + 2:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(Counter, "training_step", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(tmp_path, Counter())
+    saved = torch.load(tmp_path / "checkpoints" / "interrupted.ckpt", weights_only=True)
+    assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS + 2, STEPS + 2)
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again)
+    assert again.steps[0] == STEPS + 2 and again.weight.item() == STEPS + 2 + len(again.steps)

@@ -1,0 +1,130 @@
+"""Pictures of predictions during training: when they are logged, and what they show."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from torch import Tensor
+
+from m2fp_kd.distill.training.pictures import PHOTOS, PredictionPictures
+from m2fp_kd.models.outputs import StudentOutput
+from m2fp_kd.runtime.geometry import PAD_RGB, Placement
+from tests.evaluation.reports import LABELS
+
+DARK, BRIGHT = 40, 220
+SOURCES = ((24, 32), (32, 20), (12, 16), (24, 32), (24, 32), (24, 32))
+"""Sizes of the photos (height, width); the third is enlarged twice on its canvas of 32 x 32."""
+
+
+@dataclass
+class Logged:
+    """One call: key, photos, step, and what goes with every photo."""
+
+    key: str
+    photos: list[Image.Image]
+    step: int | None
+    more: dict[str, list[Any]]
+
+
+class Recorder(WandbLogger):
+    """Keeps the pictures that it is given; starts no run."""
+
+    def __init__(self) -> None:
+        self.logged: list[Logged] = []
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        self.logged.append(Logged(key, images, step, kwargs))
+
+
+class Student:
+    """Takes what is bright in the red channel for a head, everything else for background."""
+
+    labels = LABELS
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __call__(self, images: Tensor) -> StudentOutput:
+        assert not torch.is_grad_enabled()
+        self.seen.append(len(images))
+        brightness = F.avg_pool2d(images[:, :1].float(), 4) - (DARK + BRIGHT) / 2
+        return StudentOutput(torch.cat([-brightness, brightness, torch.full_like(brightness, -1e3)], dim=1))
+
+
+def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photo of bright and dark columns, which of them are bright, and a truth that says otherwise."""
+    height, width = SOURCES[index]
+    random = np.random.default_rng(index)
+    bright = random.integers(0, 2, width // 4, np.uint8).repeat(4)[None].repeat(height, axis=0)
+    photo = random.integers(0, 256, (height, width, 3), np.uint8)
+    photo[..., 0] = np.where(bright, BRIGHT, DARK)
+    return photo, bright, random.integers(0, 3, (height, width), np.uint8)
+
+
+def batch(photos: int) -> dict[str, Any]:
+    images, placements, truth = torch.empty(photos, 3, 32, 32, dtype=torch.uint8), [], []
+    images[:] = torch.tensor(PAD_RGB, dtype=torch.uint8)[:, None, None]
+    for index in range(photos):
+        photo, _, labels = scene(index)
+        scale = 2 if index == 2 else 1
+        content = photo.repeat(scale, axis=0).repeat(scale, axis=1)
+        height, width = content.shape[:2]
+        images[index, :, :height, :width] = torch.from_numpy(content).permute(2, 0, 1)
+        placements.append(Placement(SOURCES[index], (height, width), (32, 32)))
+        truth.append(labels)
+    names = [f"photo{index}" for index in range(photos)]
+    return {"images": images, "placements": placements, "truth": truth, "names": names}
+
+
+def validate(
+    student: Student,
+    photos: int,
+    batch_index: int = 0,
+    sanity_checking: bool = False,
+    wandb: bool = True,
+    validations: int = 1,
+) -> Recorder:
+    """End one batch of every validation at step 17; what was logged."""
+    recorder = Recorder()
+    loggers = [CSVLogger("."), recorder] if wandb else [CSVLogger(".")]
+    trainer: Any = SimpleNamespace(loggers=loggers, sanity_checking=sanity_checking, global_step=17)
+    module: Any = student
+    callback = PredictionPictures()
+    for _ in range(validations):
+        callback.on_validation_batch_end(trainer, module, None, batch(photos), batch_index)
+    return recorder
+
+
+def test_photos_are_logged_at_their_own_size_with_truth_and_prediction_as_masks() -> None:
+    (logged,) = validate(Student(), photos=3).logged
+    assert (logged.key, logged.step, len(logged.photos)) == ("val/predictions", 17, 3)
+    assert logged.more["caption"] == ["photo0", "photo1", "photo2"] and logged.more["file_type"] == ["jpg"] * 3
+    for index, (shown, masks) in enumerate(zip(logged.photos, logged.more["masks"], strict=True)):
+        photo, bright, truth = scene(index)
+        np.testing.assert_array_equal(np.asarray(shown), photo)
+        np.testing.assert_array_equal(masks["truth"]["mask_data"], truth)
+        np.testing.assert_array_equal(masks["student"]["mask_data"], bright)
+        assert masks["student"]["class_labels"] == dict(enumerate(LABELS.parts)) | {255: "ignored"}
+
+
+def test_only_the_first_photos_are_parsed_and_shown() -> None:
+    student = Student()
+    (logged,) = validate(student, photos=len(SOURCES)).logged
+    assert len(logged.photos) == PHOTOS == 4 and student.seen == [4]
+
+
+def test_a_long_training_leaves_few_pictures() -> None:
+    """After validations 1, 2, 4, 8, ..., 512."""
+    assert len(validate(Student(), photos=1, validations=1000).logged) == 10
+
+
+@pytest.mark.parametrize("otherwise", [{"batch_index": 1}, {"sanity_checking": True}, {"wandb": False}])
+def test_no_picture_costs_nothing(otherwise: dict[str, Any]) -> None:
+    student = Student()
+    assert validate(student, photos=2, **otherwise).logged == [] and student.seen == []

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
+from m2fp_kd.evaluation.metrics.miou import miou
+
+
+def _confusion(right: np.ndarray, pixels: int = 100) -> np.ndarray:
+    """(G, 2, 2): of `pixels` pixels of either part, so many are right."""
+    matrix = np.empty((len(right), 2, 2), np.int64)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = right
+    matrix[:, 0, 1] = matrix[:, 1, 0] = pixels - right
+    return matrix
+
+
+def test_what_every_photo_loses_alike_is_sure() -> None:
+    change = miou_change(_confusion(np.full(10, 90)), _confusion(np.full(10, 80)))
+    assert change.value == pytest.approx(80 / 120 - 90 / 110)
+    assert change.error == pytest.approx(0, abs=1e-12)
+    assert change.most_lost == pytest.approx(-change.value)
+
+
+def test_two_groups_in_closed_form() -> None:
+    before, after = _confusion(np.array([90, 90])), _confusion(np.array([90, 70]))
+    first, second = 0.0, 70 / 130 - 90 / 110
+    change = miou_change(before, after)
+    assert change.value == pytest.approx(80 / 120 - 90 / 110)
+    assert change.error == pytest.approx(abs(second - first) / 2)
+    assert change.most_lost == pytest.approx(-change.value + 6.3137515 * change.error)  # Student's t, 1 degree, 95 %
+
+
+def test_groups_without_labels_do_not_count() -> None:
+    before, after = _confusion(np.array([90, 80, 85])), _confusion(np.array([80, 80, 84]))
+    empty = np.zeros((GROUPS - 3, 2, 2), np.int64)
+    padded = miou_change(np.concatenate([before, empty]), np.concatenate([after, empty]))
+    assert padded == miou_change(before, after)
+
+
+def test_one_group_has_no_error() -> None:
+    change = miou_change(_confusion(np.array([90])), _confusion(np.array([80])))
+    assert change.error is None
+    assert change.most_lost == -change.value
+
+
+def test_the_loss_on_endless_photos_is_below_the_bound_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(photos: int) -> tuple[np.ndarray, np.ndarray]:
+        """Photos of very different difficulty, of which INT8 hurts some."""
+        share = rng.beta(4, 2, photos)
+        before = rng.binomial(400, share)
+        return _confusion(before, 400), _confusion(before - rng.binomial(before, 0.05 * rng.random(photos) ** 3), 400)
+
+    before, after = (matrix.sum(axis=0) for matrix in draw(200_000))
+    truth = miou(after) - miou(before)
+    held = np.mean([-truth <= miou_change(*draw(160)).most_lost for _ in range(500)])
+    assert 0.92 < held < 0.98

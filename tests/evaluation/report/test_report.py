@@ -1,0 +1,169 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m2fp_kd.evaluation.report.report import read_report, write_report
+from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.labels import LabelSet
+from tests.evaluation.reports import LABELS, tiny_report
+
+VOID = {"meta", "img", "br", "line", "polyline", "polygon", "circle"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that every tag is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(folder: Path, **changes: object) -> Page:
+    _, page = write_report(folder, replace(tiny_report(), **changes))
+    return Page(page.read_text(encoding="utf-8"))
+
+
+def test_json_layout(tmp_path: Path) -> None:
+    path, _ = write_report(tmp_path, tiny_report(distill={"alpha": 0.7}))
+    report = read_report(path)
+    assert report == json.loads(path.read_text(encoding="utf-8"))
+    assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
+    int8 = report["models"]["student_int8"]
+    assert set(int8) == set(ModelResult.__dataclass_fields__)
+    assert set(int8["iou"]) == set(LABELS.parts)
+    assert 0 < int8["miou"] < 1
+    assert report["models"]["teacher"]["peak_mb"] is None
+    assert report["parity"][1]["thresholds"] == {"min_pixel_agreement": 0.96}
+    assert report["curves"]["val/IoU/head"] == [[9, 0.1], [19, None], [29, 0.3]]
+    assert report["config"] == {"distill": {"alpha": 0.7}}
+    assert LabelSet.from_dict(report["labels"]) == LABELS
+    assert report["cpu"]["features"] == ["AVX2"]
+
+
+def test_plain_types_only(tmp_path: Path) -> None:
+    config = {"path": Path("a/b"), "share": np.float32(0.5), "count": np.int64(3), "none": float("inf"), 1: (2,)}
+    path, _ = write_report(tmp_path, replace(tiny_report(), config=config))
+    assert read_report(path)["config"] == {"path": "a/b", "share": 0.5, "count": 3, "none": None, "1": [2]}
+
+
+def test_pictures_lie_beside_the_report(tmp_path: Path) -> None:
+    path, _ = write_report(tmp_path, tiny_report())
+    entries = read_report(path)["pictures"]
+    assert [entry["name"] for entry in entries] == ["one.jpg", "two.jpg"]
+    for entry in entries:
+        with Image.open(tmp_path / entry["file"]) as image:
+            assert image.height == 24
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pictures", "report.html", "report.json"]
+
+
+def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+    page = page_of(tmp_path)
+    sources = [value for _, name, value in page.attributes if name in ("src", "href", "srcset")]
+    assert len(sources) == 2 * 5
+    assert all(value is not None and value.startswith("data:image/jpeg;base64,") for value in sources)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=\"?https?:|url\((?!#)|@import|<script|<link", text)
+
+
+def test_page_shows_everything(tmp_path: Path) -> None:
+    page = page_of(tmp_path)
+    for words in (
+        "Student INT8",
+        "32× smaller",
+        "shoe <left>",
+        "All 2 parity gates passed",
+        "CC BY-NC 4.0",
+        "Some CPU",
+    ):
+        assert words in page.text
+    assert sum(tag == "svg" and name == "viewbox" for tag, name, _ in page.attributes) == 3 + 1  # curves, front
+    assert "ms per photo" in page.text
+    assert "val/mIoU" in page.text
+    assert "Teacher: from its card." in page.text
+
+
+def test_page_says_which_gate_failed_and_what_lost_most(tmp_path: Path) -> None:
+    _, path = write_report(tmp_path, tiny_report(passed=False))
+    text = " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+    assert "Parity gate failed: ONNX fp32 -> INT8. Most lost: shoe <left>, −7.1 points of IoU." in text
+    assert "gates passed" not in text
+
+
+def test_page_of_a_bare_run(tmp_path: Path) -> None:
+    """Labels only, nothing measured but the fp32 student's score."""
+    models = {"student_fp32": ModelResult(miou=0.5, iou={"background": 0.5, "head": None})}
+    bare = {"parity": [], "curves": {}, "data": {}, "lineage": {}, "cpu": {}, "versions": {}, "pictures": []}
+    page = page_of(tmp_path, models=models, **bare)
+    assert "50.0" in page.text
+    assert "Teacher" not in page.text
+    assert "None" not in page.text and "nan" not in page.text
+
+
+def test_markup_in_names_is_text(tmp_path: Path) -> None:
+    page = page_of(tmp_path, name="<b>run</b>", curves={'<i a="b">': [(0, 1.0)]})
+    assert "<b>run</b>" in page.text
+    assert not any(tag == "i" and name == "a" for tag, name, _ in page.attributes)
+
+
+def test_a_report_without_models_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one model"):
+        replace(tiny_report(), models={})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "is not valid JSON"), ("[]", "of format None"), ('{"format": 99}', "of format 99, but this version reads")],
+)
+def test_other_files_are_named(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"report\.json: .*{message}"):
+        read_report(path)
+
+
+def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> None:
+    def model(*iou: float) -> ModelResult:
+        return ModelResult(iou=dict(zip(LABELS.parts, iou, strict=True)))
+
+    models = {
+        "student_original": model(0.9, 0.5, 0.4),
+        "student_fp32": model(0.9, 0.48, 0.3),
+        "student_int8": model(0.9, 0.49, 0.295),
+    }
+    text = page_of(tmp_path, models=models).text
+    rows = text[text.index("rare parts first") : text.index("Parity, hop by hop")]
+    assert rows.index("shoe <left>") < rows.index("head") < rows.index("background")
+    shoe, head = rows[rows.index("shoe <left>") : rows.index("head")], rows[rows.index("head") :]
+    assert "5.0" in shoe and "−10.0" in shoe and "−0.5" in shoe
+    assert "−2.0" in head and "+1.0" in head
+    assert "Change by pruning or QAT" in rows
+
+
+def test_page_and_json_show_instance_metrics_and_what_they_are(tmp_path: Path) -> None:
+    assert "APp50" not in page_of(tmp_path).text and "Zhao et al." not in page_of(tmp_path).text
+    models = {"student_int8": ModelResult(miou=0.5, instances={"APp50": 0.513, "APr": 0.4})}
+    text = page_of(tmp_path, models=models).text
+    assert "APp50" in text and "51.3" in text and "PCP50" not in text and "Zhao et al. 2018" in text
+    assert read_report(tmp_path / "report.json")["models"]["student_int8"]["instances"] == {"APp50": 0.513, "APr": 0.4}

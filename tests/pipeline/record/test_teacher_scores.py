@@ -1,0 +1,64 @@
+"""A teacher is scored once for the same photos, and anew for others."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from m2fp_kd.data.layouts import Record, m2fp_records
+from m2fp_kd.evaluation.metrics.reliability import Reliability
+from m2fp_kd.pipeline.record.teacher_scores import kept_scores
+
+SCORED: dict[str, Any] = {
+    "miou": 0.5,
+    "miou_absent_zero": 0.4,
+    "iou": {"head": 0.5, "torso": None},
+    "instances": {},
+    "reliability": Reliability([0, 3], [None, 0.9], [None, 1.0], 0.1),
+}
+
+
+@pytest.fixture
+def records(scenes: Path) -> list[Record]:
+    return m2fp_records(scenes, "Validation")
+
+
+class Teacher:
+    """Counts how often it is scored."""
+
+    def __init__(self, scored: dict[str, Any] = SCORED) -> None:
+        self.scored = scored
+        self.asked = 0
+
+    def score(self) -> dict[str, Any]:
+        self.asked += 1
+        return self.scored
+
+
+def test_same_teacher_and_photos_are_scored_once(tmp_path: Path, records: list[Record]) -> None:
+    teacher = Teacher()
+    first = kept_scores(tmp_path, {"sha256": "a"}, records, teacher.score)
+    again = kept_scores(tmp_path, {"sha256": "a"}, records, teacher.score)
+    assert teacher.asked == 1
+    assert first == again == SCORED
+
+
+def test_scores_without_reliability_come_back(tmp_path: Path, records: list[Record]) -> None:
+    scored = SCORED | {"reliability": None}
+    for _ in range(2):
+        assert kept_scores(tmp_path, {"sha256": "a"}, records, Teacher(scored).score) == scored
+
+
+@pytest.mark.parametrize("changed", ["weights", "looks", "photos"])
+def test_what_differs_is_scored_anew(tmp_path: Path, records: list[Record], changed: str) -> None:
+    teacher, card = Teacher(), {"sha256": "a", "tta": {"flip": False}}
+    kept_scores(tmp_path, card, records, teacher.score)
+    other = {"weights": {"sha256": "b"}, "looks": {"tta": {"flip": True}}}.get(changed, {})
+    kept_scores(tmp_path, card | other, records[:1] if changed == "photos" else records, teacher.score)
+    assert teacher.asked == 2
+
+
+def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, records: list[Record]) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    assert kept_scores(in_the_way, {"sha256": "a"}, records, Teacher().score) == SCORED

@@ -1,0 +1,85 @@
+"""Runs on photos of which some have no labels."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from m2fp_kd.data.layouts import LayoutError
+from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.pipeline import run
+from m2fp_kd.pipeline.build.module import build_module
+from tests.pipeline.conftest import Composer
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def bare(scenes: Path, tmp_path: Path) -> Path:
+    """Two photos without labels."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    for number, photo in enumerate(sorted((scenes / "Validation" / "Images").iterdir())):
+        shutil.copy(photo, folder / f"bare{number}{photo.suffix}")
+    return folder
+
+
+def test_unlabelled_photos_are_cached_and_distilled_on(
+    composed: Composer, teacher_file: Path, bare: Path, tmp_path: Path
+) -> None:
+    cached = ["teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={tmp_path / 'cache'}"]
+    mixed = [f"data.unlabelled={bare}", "data.unlabelled_ratio=0.25", "data.label_fraction=0.5"]
+    filling = composed("stage=cache", *cached, *mixed, f"run_dir={tmp_path / 'filling'}")
+    assert run(filling) == {"cached": 3 + 3 + 2 + 2}
+    cfg = composed(*cached, *mixed, "distill=classic", "trainer.max_epochs=1", "compress=none")
+    run(cfg)
+    data = read_report(Path(cfg.run_dir) / "report.json")["data"]
+    assert (data["training_photos"], data["unlabelled_photos"]) == (3, 5)
+
+
+def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
+    composed: Composer, teacher_file: Path, bare: Path
+) -> None:
+    cfg = composed(
+        "teacher=live", f"teacher.checkpoint={teacher_file}", f"data.unlabelled={bare}", "data.label_fraction=0.5",
+        "distill=classic", "trainer.max_epochs=1", "compress=none", "student=m2fp", "student.network.queries=8",
+        "student.network.layers=1",
+    )  # fmt: skip
+    run(cfg)
+    assert {"train/kl", "train/mask"} <= set(read_report(Path(cfg.run_dir) / "report.json")["curves"])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["distill=labels"], ["stage=teacher"], ["distill=classic", "distill.alpha=0"]],
+)
+def test_unlabelled_photos_want_a_teacher(composed: Composer, overrides: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"no term of the objective listens.*teacher=cached.*unlabelled_ratio=0"):
+        run(composed("data.label_fraction=0.5", *overrides))
+
+
+@pytest.mark.parametrize(("anneal", "warned"), [("0.6", True), ("null", False)])
+def test_a_teacher_that_leaves_unlabelled_photos_alone_is_told_of(
+    composed: Composer, caplog: pytest.LogCaptureFixture, anneal: str, warned: bool
+) -> None:
+    cfg = composed("data.label_fraction=0.5", "teacher=live", "distill=best", f"distill.anneal={anneal}")
+    datamodule = instantiate(cfg.data.module)
+    with pytest.raises(ValueError, match="needs"):  # the teacher's answers, as none is given here
+        build_module(cfg, instantiate(cfg.student.network), instantiate(cfg.distill.terms), datamodule, None)
+    assert ("unlabelled photos teach nothing after that" in caplog.text) == warned
+
+
+def test_the_twin_that_sees_the_labelled_photos_only(composed: Composer) -> None:
+    cfg = composed("data.label_fraction=0.5", "data.unlabelled_ratio=0", "trainer.max_epochs=1", "compress=none")
+    run(cfg)
+    data = read_report(Path(cfg.run_dir) / "report.json")["data"]
+    assert (data["training_photos"], data["unlabelled_photos"]) == (3, 0)
+
+
+def test_an_empty_folder_is_named(composed: Composer, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InstantiationException, match=r"holds no .*check data\.unlabelled") as caught:
+        run(composed(f"data.unlabelled={tmp_path / 'empty'}"))
+    assert isinstance(caught.value.__cause__, LayoutError)

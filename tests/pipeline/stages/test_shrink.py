@@ -1,0 +1,106 @@
+"""Training steps of compression: what is reused, what is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import nn
+
+from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, save_network
+from m2fp_kd.compress.steps import OrderError
+from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.pipeline import run
+from m2fp_kd.pipeline.build.fine_tune import FineTuner
+from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.stages.shrink import _trained, read_recipe
+from m2fp_kd.runtime.geometry import Geometry
+from tests.pipeline.conftest import Composer
+
+LABELS = LABEL_SETS["cihp"]
+M2FP_STUDENT = {
+    "_target_": "m2fp_kd.models.m2fp_student.M2FPStudent",
+    "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "mobilenetv3_small"},
+    "num_parts": LABELS.num_parts, "has_human": True, "width": 32, "queries": 8, "layers": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """Stands in for pruning: fills every weight with a number, and leaves a state as a fine-tuning does."""
+
+    value: float
+    folder: Path
+    kind: ClassVar[str] = "prune"
+    name: str = "pruned"
+
+    def __call__(self, student: nn.Module, recipe: dict[str, Any], tuner: None) -> tuple[nn.Module, dict, float]:
+        state = self.folder / self.name / "1" / "state"
+        value = float(state.read_text()) if state.is_file() else self.value
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.write_text(str(value))
+        for weight in student.parameters():
+            nn.init.constant_(weight, value)
+        return student, recipe, value
+
+
+def saved_student(path: Path) -> Network:
+    network = instantiate(M2FP_STUDENT)
+    lineage = {"licences": [], "teacher": {}, "data": {}, "git_commit": None, "parent": None, "val/mIoU": 0.25}
+    return load_network(save_network(path, network, LABELS, Geometry(64), M2FP_STUDENT, lineage))
+
+
+def test_a_finished_step_is_reused_and_begun_anew_when_asked(composed: Composer, tmp_path: Path) -> None:
+    network = saved_student(tmp_path / "student")
+    cfg = composed(f"run_dir={tmp_path}")
+    first = _trained(cfg, _Fill(0.5, tmp_path), network, None)
+    assert first.lineage["val/mIoU"] == 0.5 and first.lineage["training_steps"] == ["pruned"]
+    assert first.lineage["parameters"] == sum(weight.numel() for weight in network.module.parameters())
+    assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
+    (tmp_path / "pruned.json").unlink()  # interrupted: its fine-tuning goes on
+    assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
+    anew = composed(f"run_dir={tmp_path}", "ckpt_path=null")
+    assert _trained(anew, _Fill(0.75, tmp_path), network, None).lineage["val/mIoU"] == 0.75
+
+
+def test_a_mask_classifier_is_not_fine_tuned_with_another_students_losses(composed: Composer, tmp_path: Path) -> None:
+    saved_student(tmp_path / "student")
+    cfg = composed("stage=compress", "compress=prune", f"student.checkpoint={tmp_path / 'student.json'}")
+    with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn is"):
+        run(cfg)
+
+
+def test_fine_tuning_updates_the_statistics_of_batch_norms(composed: Composer, scenes: Path, tmp_path: Path) -> None:
+    cfg = composed("trainer.max_epochs=1", "student=m2fp", "student.network.width=16")
+    student = instantiate(cfg.student.network).eval()  # as it is when it was saved and loaded
+    before = {name: value.clone() for name, value in student.named_buffers() if "running_mean" in name}
+    tuner = FineTuner(cfg, instantiate(cfg.data.module), Teacher(None, {}, None))
+    tuner(student, "pruned/1", epochs=1, lr_scale=1.0)
+    after = dict(student.named_buffers())
+    assert before and all(not torch.equal(after[name], value) for name, value in before.items())
+    assert not student.training
+
+
+def test_training_steps_run_on_one_device(composed: Composer) -> None:
+    with pytest.raises(OrderError, match=r"run on one device: train with compress=none, then stage=compress"):
+        read_recipe(composed("compress=prune", "+trainer.strategy=ddp"))
+
+
+def test_an_impossible_step_is_refused_before_training(composed: Composer) -> None:
+    cfg = composed("compress=int8_dynamic")
+    with pytest.raises(ValueError, match="int8_dynamic is for m2fp or teacher networks"):
+        run(cfg)
+    assert not (Path(cfg.run_dir) / "checkpoints").exists()
+
+
+def test_a_trained_student_is_saved_before_its_artefacts_can_fail(composed: Composer, monkeypatch) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("no space left")
+
+    monkeypatch.setattr("m2fp_kd.pipeline.stages.shrink.make_artefacts", broken)
+    cfg = composed("trainer.max_epochs=1")
+    with pytest.raises(RuntimeError, match="no space left"):
+        run(cfg)
+    assert load_network(Path(cfg.run_dir) / "student.json").lineage["val/mIoU"] >= 0

@@ -1,0 +1,261 @@
+"""The whole way on tiny scenes: what a run leaves, what it reuses, and how it fails."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from m2fp_kd.checkpoints.network import CheckpointError, load_network
+from m2fp_kd.compress.parity import ParityError
+from m2fp_kd.data.teacher_cache import CacheError
+from m2fp_kd.distill.training.fit import resume_from
+from m2fp_kd.distill.training.module import Distillation
+from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.models.fpn import FPNStudent
+from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline import run
+from m2fp_kd.runtime.parser import Parser
+from tests.distill.tiny import TINY
+from tests.pipeline.conftest import Composer
+
+
+def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
+    cache = teacher_file.parent / "cache"
+    cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic")
+    metrics = run(cfg)
+    folder = Path(cfg.run_dir)
+    report = read_report(folder / "report.json")
+    assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
+    assert metrics["student_int8/mIoU"] == report["models"]["student_int8"]["miou"]
+    assert [sum(model["reliability"]["counts"]) for model in report["models"].values()] == [2 * 16 * 16] * 3
+    assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> fp32", "fp32 -> int8"]
+    assert report["parity"][0]["pixel_agreement"] >= 0.999
+    assert report["lineage"]["teacher"]["name"] == "tiny"
+    assert {"train/kl", "train/ce", "val/mIoU"} <= set(report["curves"])
+    card = Parser.load(folder / "artefacts" / "int8").card
+    assert card.teacher["licence"] == "Apache-2.0" and card.precision == "int8"
+    assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
+
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(name.startswith(("student.", "objective.", "confusion.")) for name in state)
+
+
+def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
+    """Lightning's validation and the exported file's own evaluation are two ways to one number."""
+    cfg = composed()
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    best = max(value for _, value in report["curves"]["val/mIoU"])
+    assert report["models"]["student_fp32"]["miou"] == pytest.approx(best, abs=0.001)
+
+
+def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file: Path, scenes: Path) -> None:
+    photos = scenes / "Training" / "Images"
+    cfg = composed(
+        "data=photos", f"data.root={photos}", "teacher=cached", f"teacher.checkpoint={teacher_file}",
+        f"teacher.cache={teacher_file.parent / 'photos'}", "distill=classic", "trainer.max_epochs=1",
+    )  # fmt: skip
+    run(cfg)
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    assert report["data"]["scored_on"].startswith("what the teacher says")
+    assert report["models"]["teacher"]["miou"] == 1
+
+
+def test_a_finished_student_is_reused(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1", "ema=0.9")
+    first = run(cfg)
+    written = (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns
+    assert run(cfg) == first
+    assert (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1", "compress.gates.quantise.min_pixel_agreement=1.0")
+    with pytest.raises(ParityError, match=r"fp32 -> int8.*pixels agree"):
+        run(cfg)
+    folder = Path(cfg.run_dir)
+    assert read_report(folder / "report.json")["parity"][1]["passed"] is False
+    assert (folder / "artefacts" / "int8" / "model.onnx").is_file() and load_network(folder / "student.json")
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = composed("run_dir=" + str(Path(composed().run_dir).with_name("whole")))
+    run(whole)
+
+    broken = composed()
+    step = Distillation.training_step
+
+    def interrupted(module: Distillation, *batch: object) -> torch.Tensor:
+        if module.global_step == 4:
+            raise MemoryError("killed")
+        return step(module, *batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Distillation, "training_step", interrupted)
+    with pytest.raises(MemoryError):
+        run(broken)
+    monkeypatch.undo()
+    assert (Path(broken.run_dir) / "checkpoints" / "interrupted.ckpt").is_file()
+    run(broken)
+
+    expected, got = (load_network(Path(cfg.run_dir) / "student.json").module.state_dict() for cfg in (whole, broken))
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> None:
+    cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1")
+    run(cfg)
+    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
+    parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
+    assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
+    models = read_report(Path(cfg.run_dir) / "report.json")["models"]
+    assert models["student_int8"]["instances"].keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    assert models["student_int8"]["note"] is None
+
+
+def test_persons_that_no_truth_tells_apart_are_not_scored_and_the_report_says_so(
+    composed: Composer, scenes: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(scenes, tmp_path / "without_ids")
+    shutil.rmtree(root / "Validation" / "Human_ids")
+    run(composed(f"data.root={root}", "student=m2fp", "student.network.queries=8", "student.network.layers=1",
+                 "trainer.max_epochs=1", "compress=none"))  # fmt: skip
+    (model,) = read_report(tmp_path / "run" / "report.json")["models"].values()
+    assert model["instances"] == {}
+    assert model["note"] == "persons are not scored, because the photos have no person ids"
+
+
+def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    first = run(cfg)
+    again = composed(
+        "stage=compress", f"student.checkpoint={Path(cfg.run_dir) / 'student.json'}", f"run_dir={cfg.run_dir}-again"
+    )
+    assert run(again)["student_fp32/mIoU"] == first["student_fp32/mIoU"]
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """What is compiled: traced like any, but run by PyTorch, which needs no compiler and no minute."""
+    seen: list[nn.Module] = []
+    original = nn.Module.compile
+
+    def traced(network: nn.Module) -> None:
+        seen.append(network)
+        original(network, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", traced)
+    return seen
+
+
+def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer, compiled: list[nn.Module]) -> None:
+    """Both networks train as one program each; what is saved is what is saved without."""
+    small = [f"teacher.network.{name}={value}" for name, value in TINY.items() if name != "heads"]
+    cfg = composed(
+        "stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", "compile=true", *small
+    )
+    assert np.isfinite(run(cfg)["val/mIoU"])
+    saved = json.loads((Path(cfg.run_dir) / "teacher.json").read_text())
+    assert saved["recipe"]["num_classes"] == 21
+
+    live = composed(
+        "teacher=live", f"teacher.checkpoint={Path(cfg.run_dir) / 'teacher.json'}", "distill=classic",
+        "trainer.max_epochs=1", f"run_dir={cfg.run_dir}-student", "compile=true",
+    )  # fmt: skip
+    assert "teacher/mIoU" in run(live)
+    assert [type(network) for network in compiled] == [M2FP, FPNStudent]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["stage=fly"], ValueError, "stage=fly is not one of train, teacher, cache, compress"),
+        (["stage=compress"], ValueError, "student.checkpoint=PATH"),
+        (["stage=cache"], ValueError, "teacher=cached teacher.checkpoint=FILE"),
+        (["distill=classic"], ValueError, "teacher=live"),
+        (["teacher=live", "teacher.checkpoint=gone.pt"], FileNotFoundError, "gone.pt does not exist"),
+        (["teacher=sample", "teacher.cache=nowhere"], CacheError, "no teacher cache"),
+        (["ckpt_path=gone.ckpt"], FileNotFoundError, "gone.ckpt does not exist"),
+        (["student.checkpoint=gone.json"], FileNotFoundError, "gone.json is missing"),
+    ],
+)
+def test_wrong_settings_are_answered_early(
+    composed: Composer, overrides: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(composed(*overrides))
+
+
+def test_a_teacher_of_another_label_set_is_refused(composed: Composer, teacher_file: Path) -> None:
+    with pytest.raises(CheckpointError, match="knows the 20 parts of 'cihp'"):
+        run(composed("teacher=live", f"teacher.checkpoint={teacher_file}", "data.labels=lip"))
+
+
+def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) -> None:
+    assert resume_from("last", tmp_path) is None
+    (tmp_path / "last.ckpt").touch()
+    assert resume_from("last", tmp_path) == str(tmp_path / "last.ckpt")
+    os.utime(tmp_path / "last.ckpt", (1, 1))
+    (tmp_path / "interrupted.ckpt").touch()
+    assert resume_from("last", tmp_path) == str(tmp_path / "interrupted.ckpt")
+    assert resume_from(None, tmp_path) is None
+
+
+def test_a_run_folder_is_only_taken_up_with_its_own_settings(composed: Composer) -> None:
+    run(composed("trainer.max_epochs=1"))
+    with pytest.raises(ValueError, match=r"begun with other settings \(lr: 0\.002 -> 0\.01\); choose another name"):
+        run(composed("trainer.max_epochs=1", "lr=0.01"))
+    anew = composed("trainer.max_epochs=1", "lr=0.01", "ckpt_path=null")
+    before = load_network(Path(anew.run_dir) / "student.json").sha256
+    run(anew)
+    assert load_network(Path(anew.run_dir) / "student.json").sha256 != before
+
+
+def test_a_finished_student_of_other_photos_is_not_taken_for_this_one(composed: Composer, scenes: Path) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    run(cfg)
+    photo = next((scenes / "Training" / "Images").iterdir())
+    content = photo.read_bytes()
+    try:
+        Image.open(photo).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(photo)
+        with pytest.raises(ValueError, match=r"begun with another data than there is now; start it anew"):
+            run(cfg)
+    finally:
+        photo.write_bytes(content)
+
+
+@pytest.mark.usefixtures("every_engine")
+def test_a_student_that_starts_from_another_inherits_its_licence(composed: Composer, teacher_file: Path) -> None:
+    first = composed("teacher=live", f"teacher.checkpoint={teacher_file}", "distill=classic", "trainer.max_epochs=1")
+    run(first)
+    start = Path(first.run_dir) / "student.json"
+    second = composed(f"student.checkpoint={start}", "trainer.max_epochs=1", f"run_dir={first.run_dir}-2")
+    run(second)
+    card = Parser.load(Path(second.run_dir) / "artefacts" / "int8").card
+    assert card.teacher == {"licence": "Apache-2.0"}
+    assert card.parents["started from"] == load_network(start).sha256
+    exported = Parser.load(Path(second.run_dir) / "artefacts" / "fp32").card
+    assert set(card.latency) == set(exported.latency) == {"openvino", "onnxruntime"}
+    for engine, facts in card.latency.items():
+        assert facts["p50_ms"] > 0 and facts["cpu"] and facts["threads"] == second.compress.threads
+        assert facts["fp32_p50_ms"] == exported.latency[engine]["p50_ms"] > 0
+
+
+def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
+    cfg = composed("trainer.max_epochs=1")
+    run(cfg)
+    start = Path(cfg.run_dir) / "student.json"
+    with pytest.raises(ValueError, match=r"trained at 64 pixels, not 96; add data\.size=64"):
+        run(composed("stage=compress", f"student.checkpoint={start}", "data.size=96", f"run_dir={cfg.run_dir}-2"))
+    with pytest.raises(CheckpointError, match="holds a FPNStudent; a teacher is an M2FP"):
+        run(composed("teacher=live", f"teacher.checkpoint={start}", f"run_dir={cfg.run_dir}-3"))
+
+
+def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint wants the student\.json"):
+        run(composed(f"student.checkpoint={teacher_file}"))
