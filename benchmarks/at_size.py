@@ -33,7 +33,7 @@ from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import build_m2fp
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.runtime.artefact import Card, load_card
-from m2fp_kd.runtime.geometry import STRIDE, Geometry, place
+from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry, place
 
 SCENES = 4
 
@@ -66,8 +66,8 @@ def main() -> None:
     command.add_argument("--pytorch", action="store_true", help="TorchScript and torch.export as well")
     command.add_argument("--out", type=Path, required=True)
     options = command.parse_args()
-    if options.size < STRIDE or options.size % STRIDE:
-        command.error(f"--size must be a multiple of {STRIDE}")
+    if options.size < CANVAS_MULTIPLE or options.size % CANVAS_MULTIPLE:
+        command.error(f"--size must be a multiple of {CANVAS_MULTIPLE}")
     network, labels = load(options.network, options.student, options.layers, options.queries)
     if options.prune:
         goal = Goal("parameters", options.prune, measure(network, options.size, "parameters"))

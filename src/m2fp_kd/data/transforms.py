@@ -17,10 +17,7 @@ from torch import Tensor
 
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.geometry import PAD_RGB, Placement
-
-STRIDE = 4
-"""Pixels of the crop per cell of a teacher's part distribution."""
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, PAD_RGB, Placement
 
 
 @dataclass(frozen=True)
@@ -196,7 +193,7 @@ class Warp:
 
     def _cell_centres(self) -> tuple[Tensor, Tensor]:
         """x and y, float64 (S/4, S/4), in the photo."""
-        centres = (torch.arange(self.size // STRIDE, dtype=torch.float64) + 0.5) * STRIDE
+        centres = (torch.arange(self.size // OUTPUT_STRIDE, dtype=torch.float64) + 0.5) * OUTPUT_STRIDE
         matrix = torch.from_numpy(self._crop_to_photo())
         x, y = (row[0] * centres[None, :] + row[1] * centres[:, None] + row[2] for row in matrix)
         return x, y

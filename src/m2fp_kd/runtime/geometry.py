@@ -12,8 +12,11 @@ from PIL import ExifTags, Image
 
 from m2fp_kd.runtime.resize import Taps, bilinear
 
-STRIDE = 32
-"""Canvas sides are multiples of this: the coarsest feature map of every backbone."""
+CANVAS_MULTIPLE = 32
+"""Canvas sides are multiples of this, the stride of the coarsest feature map of every backbone."""
+
+OUTPUT_STRIDE = 4
+"""Canvas pixels per cell of the part logits, along each side."""
 
 PAD_RGB = (124, 116, 104)
 """Padding colour: the ImageNet mean, about zero after normalisation."""
@@ -55,9 +58,9 @@ class Geometry:
     fixed: bool = True
 
     def __post_init__(self) -> None:
-        if self.size < 1 or (self.fixed and self.size % STRIDE):
-            above = max(STRIDE, -(-self.size // STRIDE) * STRIDE)
-            raise ValueError(f"image size {self.size} must be a positive multiple of {STRIDE}; try {above}")
+        if self.size < 1 or (self.fixed and self.size % CANVAS_MULTIPLE):
+            above = max(CANVAS_MULTIPLE, -(-self.size // CANVAS_MULTIPLE) * CANVAS_MULTIPLE)
+            raise ValueError(f"image size {self.size} must be a positive multiple of {CANVAS_MULTIPLE}; try {above}")
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def place(photo: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Placement]
     longest = max(height, width)
     rows, columns = (max(1, (side * geometry.size + longest // 2) // longest) for side in (height, width))
     canvas_rows, canvas_columns = (
-        geometry.size if geometry.fixed else -(-side // STRIDE) * STRIDE for side in (rows, columns)
+        geometry.size if geometry.fixed else -(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE for side in (rows, columns)
     )
     canvas = np.empty((canvas_rows, canvas_columns, 3), np.uint8)
     canvas[rows:] = canvas[:rows, columns:] = PAD_RGB

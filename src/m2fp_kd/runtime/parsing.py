@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.geometry import Placement
-from m2fp_kd.runtime.part_map import STRIDE
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Placement
 from m2fp_kd.runtime.persons import Box, Person, softmax
 from m2fp_kd.runtime.regions import Region, Runs, connected_regions
 
@@ -111,7 +110,7 @@ class Parsing:
         canvas, logits = self.outputs["part_map"], self.outputs["part_logits"]
         _, height, width = logits.shape
         probabilities = np.moveaxis(softmax(np.moveaxis(logits, 0, -1)), -1, 0)
-        sample = np.arange(height * width).reshape(height, width).repeat(STRIDE, 0).repeat(STRIDE, 1)
+        sample = np.arange(height * width).reshape(height, width).repeat(OUTPUT_STRIDE, 0).repeat(OUTPUT_STRIDE, 1)
         of_pixel = probabilities.ravel()[canvas.astype(np.intp) * (height * width) + sample]
         runs = Runs.of(canvas)
         part = canvas[runs.row, runs.start]

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-STRIDE = 4
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE
 
-_FRACTIONS = (np.arange(STRIDE, dtype=np.float32) + 0.5) / STRIDE
+_FRACTIONS = (np.arange(OUTPUT_STRIDE, dtype=np.float32) + 0.5) / OUTPUT_STRIDE
 _SIDES = np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1)
 
 WEIGHTS = np.kron(_SIDES, _SIDES)
@@ -32,16 +32,16 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
     samples = _largest(logits)[rows][:, columns]
     corner = samples[:-1, :-1]
     mixed = (corner != samples[1:, :-1]) | (corner != samples[:-1, 1:]) | (corner != samples[1:, 1:])
-    pixels = corner.repeat(STRIDE, 0).repeat(STRIDE, 1)
+    pixels = corner.repeat(OUTPUT_STRIDE, 0).repeat(OUTPUT_STRIDE, 1)
 
     row, column = np.nonzero(mixed)
     corners = np.array([rows[row + down] * width + columns[column + right] for down in (0, 1) for right in (0, 1)])
     # Not a matrix product, for the reason that `resize` gives.
     between = (np.einsum("pc,cn->pn", WEIGHTS, part.ravel()[corners]) for part in logits)
-    cells = pixels.reshape(height + 1, STRIDE, width + 1, STRIDE).transpose(1, 3, 0, 2)
-    cells[:, :, row, column] = _largest(between).reshape(STRIDE, STRIDE, -1)
+    cells = pixels.reshape(height + 1, OUTPUT_STRIDE, width + 1, OUTPUT_STRIDE).transpose(1, 3, 0, 2)
+    cells[:, :, row, column] = _largest(between).reshape(OUTPUT_STRIDE, OUTPUT_STRIDE, -1)
     # Cells begin at samples, which are the centres of blocks of pixels.
-    half = STRIDE // 2
+    half = OUTPUT_STRIDE // 2
     return np.ascontiguousarray(pixels[half:-half, half:-half])
 
 

@@ -14,8 +14,7 @@ from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput, as_student_output
 from m2fp_kd.models.padded_convolution import PaddedConvolution, PaddingThenConvolution
 from m2fp_kd.runtime.artefact import Card
-from m2fp_kd.runtime.geometry import STRIDE, Geometry
-from m2fp_kd.runtime.part_map import STRIDE as LOGIT_STRIDE
+from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, OUTPUT_STRIDE, Geometry
 
 OUTPUTS = {
     "fpn": ("part_map", "part_logits"),
@@ -90,7 +89,7 @@ class Deployable(nn.Module):
         queries, part_logits = output.queries, output.part_logits
         if queries is not None:
             part_logits = part_scores(queries, part_logits.shape[1])
-        logits = F.interpolate(part_logits, scale_factor=LOGIT_STRIDE, mode="bilinear", align_corners=False)
+        logits = F.interpolate(part_logits, scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
         part_map = logits.argmax(dim=1).to(torch.uint8)
         if queries is None:
             return part_map, part_logits
@@ -152,5 +151,5 @@ def deployable(network: nn.Module, card: Card) -> Deployable:
 
 def example_canvases(geometry: Geometry) -> Tensor:
     """Canvases to trace with, uint8 (2, h, w, 3): the fixed size, or two different sides where sizes are dynamic."""
-    height, width = (geometry.size, geometry.size) if geometry.fixed else (2 * STRIDE, 3 * STRIDE)
+    height, width = (geometry.size, geometry.size) if geometry.fixed else (2 * CANVAS_MULTIPLE, 3 * CANVAS_MULTIPLE)
     return torch.zeros(2, height, width, 3, dtype=torch.uint8)

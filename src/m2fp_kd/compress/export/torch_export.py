@@ -18,9 +18,9 @@ from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.engines.archive import OUTPUTS_FILE
 from m2fp_kd.runtime.files import atomic_path
-from m2fp_kd.runtime.geometry import STRIDE, Geometry
+from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry
 
-SMALLEST_SIDE = 2 * STRIDE
+SMALLEST_SIDE = 2 * CANVAS_MULTIPLE
 """Pixels; torch.export makes a special case of feature maps with a single row or column."""
 
 LARGEST_SIDE = 4096
@@ -51,8 +51,8 @@ def to_program(module: nn.Module, geometry: Geometry) -> ExportedProgram:
     """Export a module that takes canvases, uint8 (N, H, W, 3)."""
     sides: dict[int, Any] = {}
     if not geometry.fixed:
-        least, most = SMALLEST_SIDE // STRIDE, LARGEST_SIDE // STRIDE
-        sides = {axis: STRIDE * Dim(name, min=least, max=most) for axis, name in ((1, "rows"), (2, "columns"))}
+        least, most = SMALLEST_SIDE // CANVAS_MULTIPLE, LARGEST_SIDE // CANVAS_MULTIPLE
+        sides = {axis: CANVAS_MULTIPLE * Dim(name, min=least, max=most) for axis, name in ((1, "rows"), (2, "columns"))}
     shapes = ({0: Dim("batch")} | sides,)
     return torch.export.export(module, (example_canvases(geometry),), dynamic_shapes=shapes)
 

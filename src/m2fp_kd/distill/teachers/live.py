@@ -13,6 +13,7 @@ from torch import Tensor
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import M2FPOutput, log_parts
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE
 
 
 class CachedTeacher:
@@ -50,7 +51,7 @@ class LiveTeacher:
     def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
         images: Tensor = batch["images"].float()
         self.network.to(images.device)
-        grid = images.shape[-2] // 4, images.shape[-1] // 4
+        grid = images.shape[-2] // OUTPUT_STRIDE, images.shape[-1] // OUTPUT_STRIDE
         if images.shape[-1] != self.size:
             images = F.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=False)
         output = self.network(images)

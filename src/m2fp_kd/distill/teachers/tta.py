@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from m2fp_kd.runtime.geometry import STRIDE, Geometry, Placement
+from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry, Placement
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,10 @@ class Tta:
 
     def geometries(self, geometry: Geometry) -> list[Geometry]:
         """How photos enter the teacher, once for each scale."""
-        sizes = [max(STRIDE, STRIDE * round(scale * geometry.size / STRIDE)) for scale in self.scales]
+        sizes = [
+            max(CANVAS_MULTIPLE, CANVAS_MULTIPLE * round(scale * geometry.size / CANVAS_MULTIPLE))
+            for scale in self.scales
+        ]
         return [Geometry(size, geometry.fixed) for size in sizes]
 
 

@@ -20,7 +20,7 @@ from m2fp_kd.labels import Bridge, LabelSet
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import log_parts
 from m2fp_kd.runtime.files import atomic_path, file_sha256
-from m2fp_kd.runtime.geometry import Geometry, Placement, place, read_photo, restore_dense
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
 
 CARD_NAME = "teacher.json"
 _LOWEST = 1e-8
@@ -59,7 +59,7 @@ class WholePhotoTeacher:
         """Photo uint8 (H, W, 3) -> log-probabilities float32 (2, P, h, w) of the photo and of the mirrored photo."""
         parts = self._ask([photo, _mirrored_photo(photo)])
         if self.geometry != self.student_geometry:
-            parts = _logarithm(_resized(parts.exp(), self.student_geometry.size // 4))
+            parts = _logarithm(_resized(parts.exp(), self.student_geometry.size // OUTPUT_STRIDE))
         return parts.cpu().numpy()
 
     def placement(self, photo: np.ndarray) -> Placement:
@@ -86,7 +86,7 @@ class WholePhotoTeacher:
         """
         if self.tta == SINGLE_VIEW:
             return self._answer(photos, self.geometry)
-        side = self.geometry.size // 4
+        side = self.geometry.size // OUTPUT_STRIDE
         answers = [self._answer(photos, geometry).exp() for geometry in self.tta.geometries(self.geometry)]
         parts = torch.stack([_resized(answer, side) for answer in answers]).mean(dim=0)
         if self.tta.flip:
