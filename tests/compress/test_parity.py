@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from m2fp_kd.compress.chain import artefact_parse, torch_parse
+from m2fp_kd.compress.chain import torch_parse
 from m2fp_kd.compress.parity import Gate, Parity, ParityError, compare, raise_failed
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.runtime.parser import Parser
@@ -123,8 +123,10 @@ def test_a_map_of_another_size_is_an_error_that_names_the_photo() -> None:
 )
 def test_a_broken_hop_is_caught(broken, student, card, fp32, photos) -> None:
     parser = Parser.load(fp32, threads=1)
-    sound = compare("export", torch_parse(student, card), artefact_parse(parser), photos, COLOURS, STRICT)
-    wrong = compare("export", torch_parse(student, card), lambda i: parser(broken(i)).part_map, photos, COLOURS, STRICT)
+    sound = compare("export", torch_parse(student, card), parser.part_map, photos, COLOURS, STRICT)
+    wrong = compare(
+        "export", torch_parse(student, card), lambda image: parser.part_map(broken(image)), photos, COLOURS, STRICT
+    )
     assert sound.passed
     assert not wrong.passed
     with pytest.raises(ParityError, match="lost most"):

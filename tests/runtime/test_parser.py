@@ -25,6 +25,7 @@ def test_a_photo_is_parsed_at_its_own_size(artefact, stripes, engine, fixed):
     assert parsing.part_map.shape == (45, 90) and parsing.part_map.dtype == np.uint8
     truth = np.repeat([0, 1, 2], 30)
     assert (parsing.part_map == truth).mean() > 0.97, "all but the blended borders"
+    np.testing.assert_array_equal(parser.part_map(stripes), parsing.part_map)
     assert parsing.labels.name == "colours"
     assert parsing.people_kind == "regions" and len(parsing.people) == 1
     assert set(parsing.timings) == {"read", "place", "network", "restore"}

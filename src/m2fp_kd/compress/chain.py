@@ -96,7 +96,7 @@ def make_artefacts(
         parser = Parser.load(path, threads=checks.threads, keep=False)
         hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]
         result += CompressionResult({step.name: path}, [_check(hop, parses[before], parser, source.photos, gate, path)])
-        parses[step.name] = artefact_parse(parser)
+        parses[step.name] = parser.part_map
         check_graph(path, source, checks.threads)
         engine = parser.engine
         save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.precision))
@@ -136,14 +136,9 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     return parse
 
 
-def artefact_parse(parser: Parser) -> Parse:
-    """An artefact, from photo to part map at the photo's own size."""
-    return lambda photo: parser(photo).part_map
-
-
 def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhoto], gate: Gate, path: Path) -> Parity:
     """Measure a hop and write it into the card of the artefact behind it."""
-    parity = compare(hop, before, artefact_parse(after), track(photos, hop), after.labels, gate)
+    parity = compare(hop, before, after.part_map, track(photos, hop), after.labels, gate)
     save_card(path, replace(after.card, parity=after.card.parity | parity_facts(parity)))
     return parity
 
@@ -156,7 +151,7 @@ def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto]
         log.info("%s computes in f32 on this CPU; there is no other precision to check", served.engine.name)
         return CompressionResult({}, [])
     hop = f"{path.parent.name} f32 -> {path.parent.name} {chosen}"
-    parity = _check(hop, artefact_parse(parser), served, photos, checks.gates["precision"], path)
+    parity = _check(hop, parser.part_map, served, photos, checks.gates["precision"], path)
     return CompressionResult({}, [parity])
 
 

@@ -92,6 +92,10 @@ class Parser:
         most = min(self.engine.most or MOST, MOST)
         return [found for first in range(0, len(photos), most) for found in self._parse(photos[first : first + most])]
 
+    def part_map(self, photo: PhotoSource) -> np.ndarray:
+        """Return the part map of one photo, uint8 ``(H, W)``, at the photo's own size; errors as in a call."""
+        return self(photo).part_map
+
     def _parse(self, sources: Sequence[PhotoSource]) -> list[Parsing]:
         placed = [_Placed.of(source, self.geometry) for source in sources]
         found: list[Parsing] = []

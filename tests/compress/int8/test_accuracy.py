@@ -38,10 +38,8 @@ def _control(hurt: Path, card: Card, file: Path, bounds: Bounds, photos: Iterabl
 
 def _drops(fp32: Path, int8: Path, photos: list[Photo]) -> Drops:
     """Measured anew from the files."""
-    parsers = [Parser.load(path, threads=1) for path in (fp32, int8)]
-    before, after = (
-        evaluate(lambda photo, parse=parse: parse(photo.image).part_map, photos, COLOURS) for parse in parsers
-    )
+    part_maps = [Parser.load(path, threads=1).part_map for path in (fp32, int8)]
+    before, after = (evaluate(lambda photo, parse=parse: parse(photo.image), photos, COLOURS) for parse in part_maps)
     parts = {part: 100 * (before.iou[part] - after.iou[part]) for part in COLOURS.parts}
     return Drops(100 * (before.miou - after.miou), parts)
 

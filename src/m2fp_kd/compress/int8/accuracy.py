@@ -263,5 +263,4 @@ def _search(evaluate: Callable[[int], Drops], layers: int, bounds: Bounds, budge
 
 
 def _parse(path: Path, threads: int | None) -> Parse:
-    parser = Parser.load(path, threads=threads, keep=False)
-    return lambda photo: parser(photo).part_map
+    return Parser.load(path, threads=threads, keep=False).part_map

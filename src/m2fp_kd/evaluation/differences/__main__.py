@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from m2fp_kd.data.layouts import held_out_records
 from m2fp_kd.data.reading import read_record
-from m2fp_kd.evaluation.differences.compare import PhotoChange, differences, parse_with
+from m2fp_kd.evaluation.differences.compare import PhotoChange, differences
 from m2fp_kd.evaluation.differences.page import Shown, part_rows, render
 from m2fp_kd.evaluation.report.tables import as_markdown
 from m2fp_kd.runtime.artefact import ArtefactError
@@ -49,16 +49,15 @@ def _run(options: argparse.Namespace) -> None:
     labels = parsers[0].labels
     if parsers[1].labels.parts != labels.parts:
         raise ValueError(f"{options.before} knows '{labels.name}' and {options.after} '{parsers[1].labels.name}'")
-    parse = [parse_with(parser) for parser in parsers]
     photos = (read_record(record, labels) for record in tqdm(records, unit="photo", leave=False, disable=None))
-    found = differences(parse[0], parse[1], photos, labels)
+    found = differences(parsers[0].part_map, parsers[1].part_map, photos, labels)
     print(as_markdown(list(part_rows(found, found.before.shares(labels)))))
     if options.out is None:
         return
 
     def shown(change: PhotoChange) -> Shown:
         photo = read_record(records[change.index], labels)
-        return Shown(photo, change.gain, parse[0](photo.image), parse[1](photo.image))
+        return Shown(photo, change.gain, parsers[0].part_map(photo.image), parsers[1].part_map(photo.image))
 
     mended, broken = found.most_mended(options.photos), found.most_broken(options.photos)
     page = render(found, tuple(options.names), list(map(shown, mended)), list(map(shown, broken)), labels)

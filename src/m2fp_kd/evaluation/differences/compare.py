@@ -1,6 +1,6 @@
 """What one model gets right that another gets wrong, pixel by pixel."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,14 +8,11 @@ from numpy.typing import NDArray
 
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.metrics import miou as metric
-from m2fp_kd.evaluation.metrics.evaluate import Scores, scores_of
+from m2fp_kd.evaluation.metrics.evaluate import Parse, Scores, scores_of
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.parser import Parser
 
 MENDED, BROKEN, WRONG = 1, 2, 3
 """Values of `verdict`; 0 is a pixel that both get right or that has no label."""
-
-ParsePhoto = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,6 @@ class Differences:
         return sorted((photo for photo in self.photos if photo.gain < 0), key=lambda photo: photo.gain)[:count]
 
 
-def parse_with(parser: Parser) -> ParsePhoto:
-    """An artefact as `differences` wants it."""
-    return lambda image: parser(image).part_map
-
-
 def verdict(
     truth: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
@@ -72,7 +64,7 @@ def verdict(
     return found
 
 
-def differences(before: ParsePhoto, after: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Differences:
+def differences(before: Parse, after: Parse, photos: Iterable[Photo], labels: LabelSet) -> Differences:
     """Compare two models on labelled photos, at the labels' own size.
 
     Raises:
