@@ -1,6 +1,7 @@
 """Train, distil, quantise and check: `python train.py backbone=mobilenetv3`; `--help` explains the groups."""
 
 import os
+import sys
 
 # OpenMP reads it once. A thread that waits gives its core away: where other work runs on the machine, threads that
 # spin instead slow training down tenfold.
@@ -10,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from m2fp_kd.config import register_resolvers
+from m2fp_kd.renamed import new_names
 
 register_resolvers()
 
@@ -22,4 +24,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = new_names(sys.argv[1:])
     main()

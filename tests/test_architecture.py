@@ -16,6 +16,7 @@ MODULES = {path: path.relative_to(SOURCE).with_suffix("").as_posix() for path in
 ROOMS = {
     "labels": set(),
     "versions": set(),
+    "renamed": set(),
     "models": set(),
     "runtime": {"labels"},
     "serve": {"runtime", "labels"},
@@ -26,9 +27,10 @@ ROOMS = {
     "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
     "pipeline": {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
+        "renamed",
     },
     "config": {"distill", "evaluation", "labels"},
-    "cli": {"serve", "evaluation", "runtime", "labels", "versions"},
+    "cli": {"serve", "evaluation", "runtime", "labels", "versions", "renamed"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

@@ -1,0 +1,52 @@
+"""Options of the last version under the names of this one, for command lines and for the settings of earlier runs."""
+
+import re
+import warnings
+from collections.abc import Sequence
+
+OPTIONS = {
+    r"teacher\.ensemble": "teacher.tta",
+    r"distill\.fade": "distill.anneal",
+    r"distill\.terms\.(\w+)\.fade": r"distill.terms.\1.anneal",
+    r"stop_hopeless": "median_stopping",
+    r"compress\.arithmetic": "compress.precision",
+    r"compress\.gates\.arithmetic": "compress.gates.precision",
+    r"compress\.steps\.program": "compress.steps.torch_export",
+}
+"""Pattern of an old option -> its new name; the options below it move along."""
+
+STEP_GROUP, OLD_STEP, NEW_STEP = "compress/step@", "program", "torch_export"
+
+_OVERRIDE = re.compile(r"(?P<sign>~|\+{0,2})(?P<option>[^-=+~][^=]*)(?P<value>=.*)?", re.DOTALL)
+
+
+def new_name(option: str) -> str:
+    """Return the present name of an option, given with dots (``distill.fade``); most keep theirs."""
+    for old, new in OPTIONS.items():
+        option = re.sub(rf"^{old}(?=\.|$)", new, option)
+    return option
+
+
+def new_names(arguments: Sequence[str]) -> list[str]:
+    """Rewrite Hydra overrides that use an option's old name, with one warning each; keep all other arguments.
+
+    Args:
+        arguments: command line without the program's name, such as ``["-m", "distill.fade=0.5,0.6"]``.
+
+    Returns:
+        The same number of arguments.
+    """
+    return [_renamed(argument) for argument in arguments]
+
+
+def _renamed(argument: str) -> str:
+    parsed = _OVERRIDE.fullmatch(argument)
+    if parsed is None:
+        return argument
+    option, value = new_name(parsed["option"]), parsed["value"] or ""
+    if option.startswith(STEP_GROUP):
+        value = re.sub(rf"\b{OLD_STEP}\b", NEW_STEP, value)
+    renamed = f"{parsed['sign']}{option}{value}"
+    if renamed != argument:
+        warnings.warn(f"'{argument}' uses an old name; write '{renamed}'", FutureWarning, stacklevel=3)
+    return renamed
