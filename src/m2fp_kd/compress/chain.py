@@ -15,7 +15,7 @@ from m2fp_kd.compress.export.deploy import deployable
 from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
-from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map

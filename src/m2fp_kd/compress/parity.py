@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
-from m2fp_kd.evaluation.metrics.miou import Confusion, confusion, iou, miou, pixel_accuracy
+from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
 from m2fp_kd.evaluation.report.results import Hop
 from m2fp_kd.labels import LabelSet
 
@@ -89,12 +89,11 @@ def compare(
     size = (labels.num_parts, labels.num_parts)
     between = np.zeros(size, np.int64)
     truth_before, truth_after = (np.zeros((GROUPS, *size), np.int64) for _ in range(2))
-    for index, photo in enumerate(photos):
-        first, second = before(photo.image), after(photo.image)
-        between += _count(photo.name, first, second, labels)
-        if photo.parts is not None:
-            truth_before[index % GROUPS] += _count(photo.name, photo.parts, first, labels)
-            truth_after[index % GROUPS] += _count(photo.name, photo.parts, second, labels)
+    for index, found in enumerate(predictions(photos, (before, after), labels)):
+        between += found.between(0, 1)
+        if found.photo.parts is not None:
+            truth_before[index % GROUPS] += found.confusion(0)
+            truth_after[index % GROUPS] += found.confusion(1)
     if not between.any():
         raise ValueError(f"{hop}: no photos to compare on; check the validation photos")
     return _judge(hop, between, truth_before, truth_after, labels, gate)
@@ -113,13 +112,6 @@ def raise_failed(parities: Iterable[Parity]) -> None:
             "where static INT8 costs too much, stage=compress with compress=int8_accurate or int8_qat costs less):\n"
             + "\n".join(f"  {line}" for line in failed)
         )
-
-
-def _count(name: str, truth: NDArray, prediction: NDArray, labels: LabelSet) -> Confusion:
-    try:
-        return confusion(truth, prediction, labels.num_parts, labels.ignore_index)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
 
 
 def _judge(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from m2fp_kd.compress.export.graph import graph_sha256
-from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
 
 

@@ -25,8 +25,8 @@ def photo(name: str, parts: list[list[int]] | None) -> Labelled:
     return Labelled(name, np.stack([shown] * 3, axis=-1), None if parts is None else shown)
 
 
-def red(photo: Labelled) -> np.ndarray:
-    return photo.image[..., 0]
+def red(image: np.ndarray) -> np.ndarray:
+    return image[..., 0]
 
 
 def test_a_perfect_parser_scores_one_and_absent_parts_score_nothing() -> None:
@@ -38,7 +38,7 @@ def test_a_perfect_parser_scores_one_and_absent_parts_score_nothing() -> None:
 
 
 def test_background_everywhere() -> None:
-    scores = evaluate(lambda photo: np.zeros(photo.image.shape[:2], np.uint8), [photo("a", [[0, 0, 1, 2]])], LABELS)
+    scores = evaluate(lambda image: np.zeros(image.shape[:2], np.uint8), [photo("a", [[0, 0, 1, 2]])], LABELS)
     assert scores.iou == {"background": 0.5, "head": 0, "hat": 0}
     assert scores.miou == pytest.approx(1 / 6)
 
@@ -47,7 +47,7 @@ def test_errors_name_the_photo() -> None:
     with pytest.raises(ValueError, match=r"b\.jpg: has no label"):
         evaluate(red, [photo("a.jpg", [[0]]), photo("b.jpg", None)], LABELS)
     with pytest.raises(ValueError, match=r"a\.jpg: truth \(1, 2\) and prediction \(2, 2\)"):
-        evaluate(lambda photo: np.zeros((2, 2), np.uint8), [photo("a.jpg", [[0, 1]])], LABELS)
+        evaluate(lambda image: np.zeros((2, 2), np.uint8), [photo("a.jpg", [[0, 1]])], LABELS)
     with pytest.raises(ValueError, match="no photos to evaluate on"):
         evaluate(red, [], LABELS)
 

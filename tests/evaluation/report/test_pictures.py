@@ -47,3 +47,12 @@ def test_data_uri_is_the_picture() -> None:
 def test_a_map_of_another_size_is_named() -> None:
     with pytest.raises(ValueError, match=r"a\.jpg: teacher map \(2, 2\) does not fit photo \(4, 4\)"):
         Picture("a.jpg", np.zeros((4, 4, 3), np.uint8), {"teacher": np.zeros((2, 2), np.uint8)})
+
+
+def test_the_miou_of_one_photo_needs_labelled_pixels() -> None:
+    photo, half = np.zeros((1, 2, 3), np.uint8), np.array([[0, 0]], np.uint8)
+    labelled = Picture("a", photo, {"truth": np.array([[0, 1]], np.uint8), "teacher": half})
+    assert labelled.miou("teacher", LABELS) == pytest.approx((0.5 + 0) / 2)
+    ignored = Picture("a", photo, {"truth": np.full((1, 2), 255, np.uint8), "teacher": half})
+    assert ignored.miou("teacher", LABELS) is None
+    assert Picture("a", photo, {"teacher": half}).miou("teacher", LABELS) is None

@@ -14,16 +14,22 @@ from m2fp_kd.compress.export.onnx import write_artefact
 from m2fp_kd.compress.int8.float_layers import quantised_layers, with_float_layers
 from m2fp_kd.compress.int8.onnx_passes import shorten_names
 from m2fp_kd.compress.int8.static import load_for_int8, post_training_int8, single_images
-from m2fp_kd.evaluation.metrics.evaluate import LabelledPhoto, Parse
-from m2fp_kd.evaluation.metrics.miou import Confusion, confusion, iou, miou
+from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions, total_confusion
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.parser import Parser
 
 MEAN = "mIoU"
 
-Answer = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""A photo and a part map of it."""
+
+@dataclass(frozen=True)
+class Answer:
+    """A photo (see `LabelledPhoto`) whose label is the fp32 network's part map."""
+
+    name: str
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ class _Validation:
         self.fp32, self.photos, self.labels = fp32, photos, labels
         self.reference = self._against_truth(fp32)
         if not self.reference.any():
-            raise ValueError("accuracy control needs validation photos; there are none")
+            raise ValueError("accuracy control needs labelled pixels; all labels of the validation photos are ignored")
 
     def drops(self, parse: Parse) -> Drops:
         """What a network loses on all photos."""
@@ -189,35 +195,28 @@ class _Validation:
         return Drops(100 * (miou(self.reference) - miou(matrix)), parts)
 
     def most_changed(self, parse: Parse, parts: Collection[str], count: int) -> list[Answer]:
-        """The photos in which a network moves most pixels to or from some parts, with the fp32 network's part maps."""
+        """Return the photos in which a network moves most pixels to or from some parts."""
         rows = [self.labels.parts.index(part) for part in parts]
         moved = []
-        for photo in self.photos:
-            matrix = self._count(self.fp32(photo.image), parse(photo.image))
+        for found in predictions(self.photos, (self.fp32, parse), self.labels):
+            matrix = found.between(0, 1)
             moved.append(matrix[rows].sum() + matrix[:, rows].sum() - 2 * matrix[rows, rows].sum())
         chosen = set(np.argsort(moved, stable=True)[::-1][:count].tolist())
-        return [(photo.image, self.fp32(photo.image)) for index, photo in enumerate(self.photos) if index in chosen]
+        return [self._answer(photo) for index, photo in enumerate(self.photos) if index in chosen]
 
     def nearness(self, parse: Parse, parts: Collection[str], answers: Iterable[Answer]) -> float:
-        """Mean IoU (points) of some parts, the fp32 network's part maps being the truth."""
-        matrix = self._empty()
-        for image, part_map in answers:
-            matrix += self._count(part_map, parse(image))
-        alike = np.nan_to_num(iou(matrix), nan=1.0)  # neither network sees the part
+        """Return the mean IoU (points) of some parts against the fp32 network's part maps."""
+        alike = np.nan_to_num(iou(self._total(parse, answers)), nan=1.0)  # neither network sees the part
         return 100 * float(alike[[self.labels.parts.index(part) for part in parts]].mean())
 
     def _against_truth(self, parse: Parse) -> Confusion:
-        matrix = self._empty()
-        for photo in self.photos:
-            truth = self.fp32(photo.image) if photo.parts is None else photo.parts
-            matrix += self._count(truth, parse(photo.image))
-        return matrix
+        return self._total(parse, (self._answer(photo) if photo.parts is None else photo for photo in self.photos))
 
-    def _empty(self) -> Confusion:
-        return np.zeros((self.labels.num_parts, self.labels.num_parts), np.int64)
+    def _answer(self, photo: LabelledPhoto) -> Answer:
+        return Answer(photo.name, photo.image, self.fp32(photo.image))
 
-    def _count(self, truth: NDArray, prediction: NDArray) -> Confusion:
-        return confusion(truth, prediction, self.labels.num_parts, self.labels.ignore_index)
+    def _total(self, parse: Parse, photos: Iterable[LabelledPhoto]) -> Confusion:
+        return total_confusion(predictions(photos, [parse], self.labels))
 
 
 def _neighbours(layers: list[str], max_evaluations: int) -> list[tuple[str, ...]]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation.metrics import miou as metric
-from m2fp_kd.evaluation.metrics.evaluate import Parse, Scores, scores_of
+from m2fp_kd.evaluation.metrics.evaluate import Scores, scores_of
+from m2fp_kd.evaluation.metrics.predictions import Parse, Predictions, predictions
 from m2fp_kd.labels import LabelSet
 
 MENDED, BROKEN, WRONG = 1, 2, 3
@@ -72,20 +72,19 @@ def differences(before: Parse, after: Parse, photos: Iterable[Photo], labels: La
     """
     counts = np.zeros((2, labels.num_parts, labels.num_parts), np.int64)
     changes = []
-    for index, photo in enumerate(photos):
-        if photo.parts is None:
-            raise ValueError(f"{photo.name}: has no label; compare on labelled photos only")
-        first, second = before(photo.image), after(photo.image)
-        try:
-            counts += [
-                metric.confusion(photo.parts, found, labels.num_parts, labels.ignore_index) for found in (first, second)
-            ]
-        except ValueError as error:
-            raise ValueError(f"{photo.name}: {error}") from error
-        changed = verdict(photo.parts, first, second, labels.ignore_index)
-        known = max(1, int(np.count_nonzero(photo.parts != labels.ignore_index)))
-        shares = [np.count_nonzero(changed == kind) / known for kind in (MENDED, BROKEN)]
-        changes.append(PhotoChange(index, *shares))
+    for index, found in enumerate(predictions(photos, (before, after), labels)):
+        counts += [found.confusion(0), found.confusion(1)]
+        changes.append(_photo_change(index, found))
     if not counts.any():
         raise ValueError("no labelled pixels to compare on; check the data folder and --limit")
     return Differences(scores_of(counts[0], labels), scores_of(counts[1], labels), changes)
+
+
+def _photo_change(index: int, found: Predictions[Photo]) -> PhotoChange:
+    truth, ignore_index = found.photo.parts, found.labels.ignore_index
+    assert truth is not None
+    before, after = found.part_maps
+    changed = verdict(truth, before, after, ignore_index)
+    labelled = max(1, int(np.count_nonzero(truth != ignore_index)))
+    mended, broken = (np.count_nonzero(changed == kind) / labelled for kind in (MENDED, BROKEN))
+    return PhotoChange(index, mended, broken)

@@ -1,7 +1,7 @@
 """Score anything that turns a photo into a part map."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -10,23 +10,10 @@ from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.metrics import miou as metric
 from m2fp_kd.evaluation.metrics.instances import InstanceMetrics, found_in
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, Predictions, predictions, total_confusion
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.parsing import Parsing
-
-Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size."""
-
-
-class LabelledPhoto(Protocol):
-    """What is needed of a ``data.reading.Photo``: ``image`` uint8 (H, W, 3), ``parts`` uint8 (H, W) or None."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def image(self) -> NDArray[np.uint8]: ...
-    @property
-    def parts(self) -> NDArray[np.uint8] | None: ...
 
 
 class PeopledPhoto(LabelledPhoto, Protocol):
@@ -36,7 +23,6 @@ class PeopledPhoto(LabelledPhoto, Protocol):
     def humans(self) -> NDArray[np.int32] | None: ...
 
 
-P = TypeVar("P", bound=LabelledPhoto)
 Q = TypeVar("Q", bound=PeopledPhoto)
 
 
@@ -82,47 +68,36 @@ def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
     )
 
 
-def evaluate(predict: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], labels: LabelSet) -> Scores:
+def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) -> Scores:
     """Predict every photo's part map and score it against its label at the label's own size.
 
     Raises:
         ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
     """
-    total = np.zeros((labels.num_parts, labels.num_parts), np.int64)
-    count = 0
-    for photo in photos:
-        if photo.parts is None:
-            raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
-        try:
-            total += metric.confusion(photo.parts, predict(photo), labels.num_parts, labels.ignore_index)
-        except ValueError as error:
-            raise ValueError(f"{photo.name}: {error}") from error
-        count += 1
-    if count == 0:
-        raise ValueError("no photos to evaluate on; check the data folder and split")
-    return scores_of(total, labels)
+    return scores_of(total_confusion(predictions(photos, [parse], labels)), labels)
 
 
 def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels: LabelSet) -> Scores:
-    """`evaluate` with the persons as well, where the model tells them apart and all photos have person ids.
+    """Score part maps as `evaluate` does, and persons where the model separates them and all photos have person ids.
 
     Raises:
         ValueError: as `evaluate`.
     """
     metrics = InstanceMetrics(labels.num_parts, labels.ignore_index)
-    told_apart, with_ids = True, True
+    separated, with_ids = True, True
 
-    def predict(photo: Q) -> NDArray[np.uint8]:
-        nonlocal told_apart, with_ids
-        parsing = parse(photo)
-        told_apart &= parsing.people_kind == "persons"
-        with_ids &= photo.humans is not None
-        if told_apart and photo.parts is not None and photo.humans is not None:
-            metrics.add(found_in(parsing), photo.parts, photo.humans)
-        return parsing.part_map
+    def predict() -> Iterator[Predictions[Q]]:
+        nonlocal separated, with_ids
+        for photo in photos:
+            parsing = parse(photo)
+            separated &= parsing.people_kind == "persons"
+            with_ids &= photo.humans is not None
+            if separated and photo.parts is not None and photo.humans is not None:
+                metrics.add(found_in(parsing), photo.parts, photo.humans)
+            yield Predictions(photo, (parsing.part_map,), labels)
 
-    scores = evaluate(predict, photos, labels)
-    if not told_apart:
+    scores = scores_of(total_confusion(predict()), labels)
+    if not separated:
         return scores
     if not with_ids:
         return replace(scores, unscored="the photos have no person ids")

@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from m2fp_kd.evaluation.metrics import miou as metric
 from m2fp_kd.evaluation.report.curves import line_chart, short
 from m2fp_kd.evaluation.report.html import render_page
 from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
@@ -169,8 +168,5 @@ def _panels(picture: Picture, report: RunReport) -> list[Panel]:
 
 
 def _photo_score(picture: Picture, key: str, report: RunReport) -> str:
-    if key in ("photo", "truth") or "truth" not in picture.maps:
-        return ""
-    labels = report.labels
-    counts = metric.confusion(picture.maps["truth"], picture.maps[key], labels.num_parts, labels.ignore_index)
-    return percent(metric.miou(counts)) if counts.any() else ""
+    score = None if key in ("photo", "truth") else picture.miou(key, report.labels)
+    return "" if score is None else percent(score)

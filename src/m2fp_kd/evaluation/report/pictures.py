@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from m2fp_kd.evaluation.metrics import miou as metric
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.mosaic import overlay
 
@@ -33,6 +34,14 @@ class Picture:
         for key, part_map in self.maps.items():
             if part_map.shape != self.photo.shape[:2]:
                 raise ValueError(f"{self.name}: {key} map {part_map.shape} does not fit photo {self.photo.shape[:2]}")
+
+    def miou(self, key: str, labels: LabelSet) -> float | None:
+        """Return a map's mIoU (0..1) on this photo alone; None where the photo has no labelled pixel."""
+        truth = self.maps.get("truth")
+        if truth is None:
+            return None
+        matrix = metric.confusion(truth, self.maps[key], labels.num_parts, labels.ignore_index)
+        return metric.miou(matrix) if matrix.any() else None
 
 
 def reduced(picture: Picture, longest: int) -> Picture:

@@ -5,10 +5,8 @@ from typing import Any
 
 from PIL import Image
 
-from m2fp_kd.evaluation.metrics.miou import confusion, miou
-from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
+from m2fp_kd.evaluation.report.pictures import masks, reduced
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
-from m2fp_kd.labels import LabelSet
 
 FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
 LONGEST = 512
@@ -81,13 +79,5 @@ def _predictions(report: RunReport) -> Any:
     for picture in report.pictures:
         small = reduced(picture, LONGEST)
         image = wandb.Image(Image.fromarray(small.photo), masks=masks(small, report.labels), file_type="jpg")
-        table.add_data(picture.name, image, *(_miou(picture, name, report.labels) for name in report.models))
+        table.add_data(picture.name, image, *(picture.miou(name, report.labels) for name in report.models))
     return table
-
-
-def _miou(picture: Picture, model: str, labels: LabelSet) -> float | None:
-    """Of one photo, if it is labelled."""
-    truth = picture.maps.get("truth")
-    if truth is None:
-        return None
-    return miou(confusion(truth, picture.maps[model], labels.num_parts, labels.ignore_index))

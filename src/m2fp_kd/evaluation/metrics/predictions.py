@@ -1,0 +1,89 @@
+"""Run models over photos and count their confusion matrices."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m2fp_kd.evaluation.metrics.miou import Confusion, confusion
+from m2fp_kd.labels import LabelSet
+
+Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size, such as `Parser.part_map`."""
+
+
+class LabelledPhoto(Protocol):
+    """The fields of a ``data.reading.Photo`` that scoring needs.
+
+    ``image`` is uint8 ``(H, W, 3)`` RGB; ``parts`` is uint8 ``(H, W)``, or None where the photo has no label.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+    @property
+    def parts(self) -> NDArray[np.uint8] | None: ...
+
+
+P = TypeVar("P", bound=LabelledPhoto, covariant=True)
+
+
+@dataclass(frozen=True)
+class Predictions(Generic[P]):
+    """The part maps of one photo by one or more models.
+
+    Attributes:
+        photo: the photo.
+        part_maps: one map per model, uint8 ``(H, W)``.
+        labels: label set of the photo and of the maps.
+    """
+
+    photo: P
+    part_maps: tuple[NDArray[np.uint8], ...]
+    labels: LabelSet
+
+    def confusion(self, model: int = 0) -> Confusion:
+        """Return the confusion matrix ``(P, P)`` of a model, by index, against the photo's label.
+
+        Raises:
+            ValueError: the photo has no label, or the two maps do not fit (see `miou.confusion`).
+        """
+        if self.photo.parts is None:
+            raise ValueError(f"{self.photo.name}: has no label; evaluate on labelled photos only")
+        return self._count(self.photo.parts, self.part_maps[model])
+
+    def between(self, first: int, second: int) -> Confusion:
+        """Return the confusion matrix ``(P, P)`` of the second model against the first, whose map counts as the truth.
+
+        Raises:
+            ValueError: the two maps do not fit (see `miou.confusion`).
+        """
+        return self._count(self.part_maps[first], self.part_maps[second])
+
+    def _count(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> Confusion:
+        try:
+            return confusion(truth, prediction, self.labels.num_parts, self.labels.ignore_index)
+        except ValueError as error:
+            raise ValueError(f"{self.photo.name}: {error}") from error
+
+
+def predictions(photos: Iterable[P], models: Sequence[Parse], labels: LabelSet) -> Iterator[Predictions[P]]:
+    """Run every model once on every photo."""
+    for photo in photos:
+        yield Predictions(photo, tuple(model(photo.image) for model in models), labels)
+
+
+def total_confusion(found: Iterable[Predictions]) -> Confusion:
+    """Return the sum of the photos' confusion matrices of their first model.
+
+    Raises:
+        ValueError: there is no photo, or a photo cannot be counted.
+    """
+    matrices = (one.confusion() for one in found)
+    first = next(matrices, None)
+    if first is None:
+        raise ValueError("no photos to evaluate on; check the data folder and split")
+    return sum(matrices, start=first)
