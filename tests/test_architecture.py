@@ -17,6 +17,7 @@ ROOMS = {
     "labels": set(),
     "versions": set(),
     "renamed": set(),
+    "shipped": set(),
     "models": set(),
     "runtime": {"labels"},
     "serve": {"runtime", "labels"},
@@ -29,7 +30,8 @@ ROOMS = {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
         "renamed",
     },
-    "config": {"distill", "evaluation", "labels"},
+    "config": {"distill", "evaluation", "labels", "shipped"},
+    "train": {"pipeline", "config", "renamed", "shipped"},
     "cli": {"serve", "evaluation", "runtime", "labels", "versions", "renamed"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""

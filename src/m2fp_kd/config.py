@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
+from m2fp_kd.shipped import sample_folder
 
 # What may differ between two calls that continue the same run.
 VOLATILE = ("hydra", "name", "run_dir", "ckpt_path", "logger")
@@ -76,6 +77,7 @@ def register_resolvers() -> None:
         "unless": lambda condition, value: None if condition else value,
         "one_minus": lambda value: round(1 - value, 10),
         "cpu_precision": cpu_precision,
+        "sample": lambda: str(sample_folder()),
         "digest": digest,
         "subject": subject,
         "experiment": experiment,
