@@ -102,7 +102,7 @@ def test_failure_names_hop_figures_and_the_part_that_lost_most() -> None:
         raise_failed([good, bad])
     message = str(failure.value)
     assert "first hop" not in message
-    for fact in ("second hop", "87.50 %", "99.9 %", "100.00 -> 79.17", "blue lost most", "-50.00 points"):
+    for fact in ("second hop", "87.50 %", "99.9 %", "100.00 -> 79.17", "blue lost most", "−50.00 points"):
         assert fact in message
 
 

@@ -78,10 +78,11 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
 
 
 def _parity(hop: str, facts: dict[str, Any]) -> str:
+    from m2fp_kd.evaluation.report.numbers import points
+
     text = f"{'passed' if facts['passed'] else 'FAILED'}  {hop}: {100 * facts['pixel_agreement']:.2f} % of pixels agree"
     if facts.get("miou_change") is not None:
-        error = f" ± {100 * facts['miou_error']:.2f}" if facts.get("miou_error") is not None else ""
-        text += f", mIoU {100 * facts['miou_change']:+.2f}{error} points"
+        text += f", mIoU {points(facts['miou_change'], facts.get('miou_error'), 2)} points"
     if facts.get("worst_part_change") is not None:
-        text += f", most lost: {facts['worst_part']} {100 * facts['worst_part_change']:+.2f}"
+        text += f", most lost: {facts['worst_part']} {points(facts['worst_part_change'], decimals=2)}"
     return text

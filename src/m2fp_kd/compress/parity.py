@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
+from m2fp_kd.evaluation.report.numbers import points
 from m2fp_kd.evaluation.report.results import Hop
 from m2fp_kd.labels import LabelSet
 
@@ -58,15 +59,16 @@ class Parity(Hop):
             f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"
         ]
         if self.miou_before is not None and self.miou_after is not None and self.miou_change is not None:
-            error = "" if self.miou_error is None else f" ± {100 * self.miou_error:.2f}"
             facts.append(
                 f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, "
-                f"{100 * self.miou_change:+.2f}{error} points "
+                f"{points(self.miou_change, self.miou_error, 2)} points "
                 f"(at most {limits['max_miou_drop']:g} lost with 95 % confidence)"
             )
         if self.worst_part is not None and self.worst_part_change is not None:
             limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
-            facts.append(f"{self.worst_part} lost most, {100 * self.worst_part_change:+.2f} points of IoU{limit}")
+            facts.append(
+                f"{self.worst_part} lost most, {points(self.worst_part_change, decimals=2)} points of IoU{limit}"
+            )
         return f"{self.hop}: {'; '.join(facts)}"
 
 

@@ -1,9 +1,7 @@
 from dataclasses import replace
 
-import pytest
-
 from m2fp_kd.evaluation.report.results import ModelResult
-from m2fp_kd.evaluation.report.summary import number, points, summary_rows, summary_table
+from m2fp_kd.evaluation.report.summary import summary_rows, summary_table
 from tests.evaluation.reports import tiny_report
 
 
@@ -42,16 +40,6 @@ def test_table_is_aligned_and_ends_with_the_gates() -> None:
     assert ", mIoU 0.00 ± 0.00, " in lines[-2]
     assert "most lost: shoe <left> −7.1" in lines[-1]
     assert max(map(len, lines)) <= 120
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.854, "0.85"), (12.71, "12.7"), (252.6, "253"), (1234.5, "1,234")])
-def test_number(value: float, text: str) -> None:
-    assert number(value) == text
-
-
-@pytest.mark.parametrize(("change", "text"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (-0.0001, "±0.0")])
-def test_points(change: float, text: str) -> None:
-    assert points(change) == text
 
 
 def test_instance_metrics_are_shown_where_a_model_has_them() -> None:

@@ -34,8 +34,8 @@ from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
+from m2fp_kd.evaluation.report.numbers import number
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
-from m2fp_kd.evaluation.report.summary import number
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.measure import Measurement

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from m2fp_kd.evaluation.benchmark.comparison import Compared, Row, baselines
-from m2fp_kd.evaluation.report.summary import MISSING, number, percent
+from m2fp_kd.evaluation.report.numbers import MISSING, number, percent
 
 # Column -> its text.
 COLUMNS: dict[str, Callable[[Row], str | None]] = {

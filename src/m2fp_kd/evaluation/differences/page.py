@@ -10,8 +10,8 @@ from PIL import Image
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, Differences, verdict
 from m2fp_kd.evaluation.report.html import render_page
+from m2fp_kd.evaluation.report.numbers import MISSING, percent, points
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels, reduced
-from m2fp_kd.evaluation.report.summary import MISSING, percent, points
 from m2fp_kd.labels import LabelSet
 
 COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}

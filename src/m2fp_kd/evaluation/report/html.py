@@ -4,8 +4,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from m2fp_kd.evaluation.report.numbers import MISSING, percent, points
 from m2fp_kd.evaluation.report.results import title
-from m2fp_kd.evaluation.report.summary import MISSING, change_of, percent, points
+from m2fp_kd.evaluation.report.summary import change_of
 
 _PAGES = Environment(
     loader=PackageLoader("m2fp_kd.evaluation.report"),

@@ -9,11 +9,12 @@ from markupsafe import Markup
 
 from m2fp_kd.evaluation.report.curves import line_chart, short
 from m2fp_kd.evaluation.report.html import render_page
+from m2fp_kd.evaluation.report.numbers import MISSING, percent
 from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.report.reliability_chart import reliability_chart
 from m2fp_kd.evaluation.report.results import RunReport, title
-from m2fp_kd.evaluation.report.summary import MISSING, how_measured, percent, summary_rows
+from m2fp_kd.evaluation.report.summary import how_measured, summary_rows
 
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"

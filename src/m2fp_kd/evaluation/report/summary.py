@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points
 from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport, title
-
-MISSING = "–"
 
 INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
 """The instance metrics to show; the other thresholds are in ``report.json``."""
@@ -64,30 +63,9 @@ def summary_table(report: RunReport) -> str:
     return "\n".join([*text, "", *map(_verdict, report.parity)]).rstrip()
 
 
-def percent(share: float) -> str:
-    """A share as percent, one decimal."""
-    return f"{100 * share:.1f}"
-
-
-def points(change: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    text = f"{100 * change:+.1f}"
-    return "±0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
-
-
 def change_of(hop: Hop) -> str:
     """A hop's change in mIoU in percentage points, with its standard error where that is known: "−0.48 ± 0.14"."""
-    if hop.miou_change is None:
-        return MISSING
-    error = "" if hop.miou_error is None else f" ± {100 * hop.miou_error:.2f}"
-    change = f"{100 * hop.miou_change:+.2f}"
-    return ("0.00" if change in ("+0.00", "-0.00") else change.replace("-", "−")) + error
-
-
-def number(value: float) -> str:
-    """Three figures where there are decimals: 0.85, 8.04, 12.7, 253."""
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{decimals}f}"
+    return MISSING if hop.miou_change is None else points(hop.miou_change, hop.miou_error, decimals=2)
 
 
 def _verdict(hop: Hop) -> str:

@@ -1,0 +1,21 @@
+"""Numbers as text, alike in tables, pages, cards and error messages."""
+
+MISSING = "–"
+
+
+def percent(share: float) -> str:
+    """Format a share (0..1) as percent with one decimal."""
+    return f"{100 * share:.1f}"
+
+
+def points(change: float, error: float | None = None, decimals: int = 1) -> str:
+    """Format a difference of shares as signed percentage points, with its standard error if given: "−0.48 ± 0.14"."""
+    text = f"{100 * change:+.{decimals}f}".replace("-", "−")
+    text = text if text.strip("+−0.") else text[1:]
+    return text if error is None else f"{text} ± {100 * error:.{decimals}f}"
+
+
+def number(value: float) -> str:
+    """Format a number with three significant figures, but no fewer than its integer digits: 0.85, 8.04, 12.7, 253."""
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals}f}"
