@@ -5,7 +5,6 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.options import DEMO, teaching
@@ -33,7 +32,7 @@ SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Timed:
-    """An artefact in an engine: medians over the rounds, and the most memory.
+    """An artefact in an engine: times over all rounds, time to the first result of a later start, most memory.
 
     Attributes:
         artefact: as it was named.
@@ -90,6 +89,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
     """
     from m2fp_kd.evaluation.speed.measure import measure
     from m2fp_kd.evaluation.speed.process import ChildError
+    from m2fp_kd.evaluation.speed.rounds import pool, turns
     from m2fp_kd.runtime.artefact import find_model, load_card
     from m2fp_kd.runtime.engines import engines_for
 
@@ -98,26 +98,26 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
     if not able:
         raise ValueError("no engine for these artefacts is installed: pip install 'm2fp-kd[serve]'")
     taken: dict[tuple[Path, str], list[Measurement]] = {pair: [] for pair in able}
-    for _ in range(ROUNDS):
-        for path, engine in able:
-            try:
-                one = measure(path, photos, RUNS, threads, engine, seconds=SECONDS, keep=True)
-            except ChildError as error:
-                raise ValueError(f"{path} in {engine}: {error.reason}") from error
-            taken[path, engine].append(one)
+    for path, engine in turns(able, ROUNDS):
+        try:
+            one = measure(path, photos, RUNS, threads, engine, seconds=SECONDS, keep=True)
+        except ChildError as error:
+            raise ValueError(f"{path} in {engine}: {error.reason}") from error
+        taken[path, engine].append(one)
+    pooled = {pair: pool(rounds) for pair, rounds in taken.items()}
     return [
         Timed(
             str(path),
             cards[path].precision,
             engine,
-            str(rounds[0].precision),
-            median(one.p50_ms for one in rounds),
-            median(one.p95_ms for one in rounds),
-            median(one.first_ms or 0 for one in rounds),
-            max(one.peak_mb or 0 for one in rounds),
-            rounds[0].megabytes or 0,
+            str(one.precision),
+            one.p50_ms,
+            one.p95_ms,
+            one.restart_ms or one.first_ms or 0,
+            one.peak_mb or 0,
+            one.megabytes or 0,
         )
-        for (path, engine), rounds in taken.items()
+        for (path, engine), one in pooled.items()
     ]
 
 

@@ -1,10 +1,5 @@
-from m2fp_kd.evaluation.benchmark.turns import rounds_of, take_turns
+from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.speed.process import ChildError
-
-
-def test_every_round_has_everybody_once_and_another_first() -> None:
-    assert rounds_of(3, 4) == [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]
-    assert rounds_of(0, 2) == [[], []]
 
 
 def test_one_that_fails_is_left_out_and_stops_nobody() -> None:

@@ -1,15 +1,13 @@
 """Rows of a benchmark: what was measured of each candidate, and how they compare with baselines and one another."""
 
 import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from m2fp_kd.evaluation.report.pareto import front
 from m2fp_kd.evaluation.speed.macs import Peak
 from m2fp_kd.evaluation.speed.measure import Measurement
+from m2fp_kd.evaluation.speed.rounds import pool
 
 
 @dataclass(frozen=True)
@@ -89,26 +87,8 @@ class Row:
 
 
 def measured(row: Row, rounds: Sequence[Measurement]) -> Row:
-    """A row with what was measured of it in one or more rounds."""
-    p50, p95 = np.percentile([time for one in rounds for time in one.times_ms], [50, 95]).tolist()
-    last = rounds[-1]
-    inference = [one.peak_mb - one.empty_mb for one in rounds if one.peak_mb is not None and one.empty_mb is not None]
-    return replace(
-        row,
-        engine=last.engine,
-        precision=last.precision,
-        network=last.network,
-        p50_ms=p50,
-        p95_ms=p95,
-        round_p50_ms=[one.p50_ms for one in rounds],
-        runs=sum(one.runs for one in rounds),
-        load_ms=rounds[0].load_ms,
-        first_ms=rounds[0].first_ms,
-        restart_ms=_over([one.first_ms for one in rounds[1:]], statistics.median),
-        peak_mb=_over([one.peak_mb for one in rounds], max),
-        inference_mb=_over(inference, max),
-        megabytes=last.megabytes,
-    )
+    """Return a row with its measurements of one or more rounds."""
+    return replace(row, **vars(pool(rounds)))
 
 
 def with_problem(row: Row, problem: str) -> Row:
@@ -197,8 +177,3 @@ def _against(row: Row, baseline: Row) -> Compared:
 
 def _share(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
-
-
-def _over(values: Sequence[float | None], summary: Callable[[list[float]], float]) -> float | None:
-    known = [value for value in values if value is not None]
-    return summary(known) if known else None

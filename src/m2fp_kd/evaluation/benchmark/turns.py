@@ -6,11 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from m2fp_kd.evaluation.speed.process import ChildError
-
-
-def rounds_of(count: int, rounds: int) -> list[list[int]]:
-    """The order of `count` tasks in every round: each once, every round beginning with the next one."""
-    return [[(start + step) % count for step in range(count)] for start in range(rounds)]
+from m2fp_kd.evaluation.speed.rounds import turns
 
 
 def take_turns(
@@ -25,7 +21,7 @@ def take_turns(
     results: dict[str, list[Any]] = {name: [] for name in names}
     failed: dict[str, ChildError] = {}
     with tqdm(total=rounds * len(names), desc=verb, unit="turn", disable=None) as bar:
-        for name in (names[index] for order in rounds_of(len(names), rounds) for index in order):
+        for name in turns(names, rounds):
             bar.set_postfix_str(name)
             if name not in failed:
                 try:
