@@ -88,7 +88,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
         ValueError: no installed engine runs any of them.
     """
     from m2fp_kd.evaluation.speed.measure import measure
-    from m2fp_kd.evaluation.speed.process import ChildError
+    from m2fp_kd.evaluation.speed.process import ProcessError
     from m2fp_kd.evaluation.speed.rounds import pool, turns
     from m2fp_kd.runtime.artefact import find_model, load_card
     from m2fp_kd.runtime.engines import engines_for
@@ -101,7 +101,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
     for path, engine in turns(able, ROUNDS):
         try:
             one = measure(path, photos, RUNS, threads, engine, seconds=SECONDS, keep=True)
-        except ChildError as error:
+        except ProcessError as error:
             raise ValueError(f"{path} in {engine}: {error.reason}") from error
         taken[path, engine].append(one)
     pooled = {pair: pool(rounds) for pair, rounds in taken.items()}

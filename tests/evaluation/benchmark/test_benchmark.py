@@ -21,7 +21,7 @@ from m2fp_kd.evaluation.benchmark.suite import (
 )
 from m2fp_kd.evaluation.speed.macs import Peak
 from m2fp_kd.evaluation.speed.measure import Measurement
-from m2fp_kd.evaluation.speed.process import ChildError
+from m2fp_kd.evaluation.speed.process import ProcessError
 from tests.evaluation.tiny import write_artefact, write_stripes
 
 CPU = {"model": "a CPU", "architecture": "x86_64", "cores": 2, "features": None}
@@ -141,7 +141,12 @@ def test_candidates_that_turn_out_to_be_the_same_share_a_row(tmp_path: Path) -> 
     def measurement(ms: float) -> Measurement:
         return Measurement(ms, ms, 1, "", 1, "openvino", "f32", {}, times_ms=[ms])
 
-    results = {one: [measurement(1)], two: [measurement(5)], same: [measurement(3)], broken: ChildError("a", "b", "c")}
+    results = {
+        one: [measurement(1)],
+        two: [measurement(5)],
+        same: [measurement(3)],
+        broken: ProcessError("a", "b", "c"),
+    }
     kept, rows = distinct_rows(able, results)
     assert list(map(str, kept)) == [one, two, broken]
     assert [(row.threads, row.p50_ms, row.problem) for row in rows] == [(1, 2, None), (2, 5, None), (2, None, "c")]

@@ -6,7 +6,7 @@ from m2fp_kd.evaluation.benchmark import limit
 from m2fp_kd.evaluation.benchmark.candidates import candidates
 from m2fp_kd.evaluation.benchmark.comparison import Row
 from m2fp_kd.evaluation.speed.macs import Macs, Peak
-from m2fp_kd.evaluation.speed.process import ChildError
+from m2fp_kd.evaluation.speed.process import ProcessError
 
 SLOW, FAST = Peak(floating=2e9, int8=4e9), Peak(floating=1e9, int8=8e9)
 
@@ -49,11 +49,11 @@ def test_peaks_of_other_threads_do_not_count(model: Path) -> None:
 def test_what_cannot_be_known_is_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     able = candidates([model], [], [None], ["f32"], [1], [1])
     (name,) = limit.peak_tasks(able)
-    (found,) = limit.with_limits(able, [row()], {name: ChildError("peak", "exit code 1", "no onnx")})
+    (found,) = limit.with_limits(able, [row()], {name: ProcessError("peak", "exit code 1", "no onnx")})
     assert found.problem == "peak of the CPU not measured: no onnx" and found.gmacs == 0.009
 
     def fail(one: object, row: object) -> Macs:
-        raise ChildError("count", "exit code 1", "odd graph")
+        raise ProcessError("count", "exit code 1", "odd graph")
 
     monkeypatch.setattr(limit, "_count_macs", fail)
     (found,) = limit.with_limits(able, [row()], {name: [SLOW]})

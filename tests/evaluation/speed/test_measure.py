@@ -17,7 +17,7 @@ from m2fp_kd.evaluation.speed.measure import (
     measure_here,
     measuring_options,
 )
-from m2fp_kd.evaluation.speed.process import ChildError
+from m2fp_kd.evaluation.speed.process import ProcessError
 from m2fp_kd.runtime.engines import Engine
 from tests.evaluation.tiny import write_artefact
 
@@ -80,7 +80,7 @@ def test_anything_that_prints_a_measurement_is_measured(tmp_path: Path) -> None:
     assert (measured.runs, measured.threads, measured.batch, measured.network) == (7, 2, 4, [32, 32])
     assert (measured.engine, measured.precision, measured.megabytes) == ("none", "f16", 1.5)
     program.write_text("print('{\"speed\": 3}')")
-    with pytest.raises(ChildError, match=r"measuring other failed \(what it printed is no measurement\)"):
+    with pytest.raises(ProcessError, match=r"measuring other failed \(what it printed is no measurement\)"):
         measure_command([sys.executable, str(program)], "other", [], 7, 2, 4, 10)
 
 

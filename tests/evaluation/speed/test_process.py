@@ -2,15 +2,15 @@ import sys
 
 import pytest
 
-from m2fp_kd.evaluation.speed.process import ChildError, last_error, run_child
+from m2fp_kd.evaluation.speed.process import ProcessError, last_error, run_process
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_reads_the_last_line_and_finds_this_package() -> None:
-    assert run_child(python("import m2fp_kd, json; print('noise'); print(json.dumps({'a': 1}))"), "a") == {"a": 1}
+def test_the_last_line_is_read_and_this_package_is_importable() -> None:
+    assert run_process(python("import m2fp_kd, json; print('noise'); print(json.dumps({'a': 1}))"), "a") == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -19,26 +19,26 @@ def test_reads_the_last_line_and_finds_this_package() -> None:
         ("raise ValueError('no\\nway')", r"counting failed \(exit code 1\)", "no way"),
         ("import sys; sys.exit('so be it')", "exit code 1", "so be it"),
         ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL", "killed by SIGKILL"),
-        ("print('done')", "no JSON object", "done"),
-        ("print([1])", "no JSON object", "[1]"),
-        ("pass", "no JSON object", "its last line is no JSON object"),
+        ("print('done')", "not a JSON object", "done"),
+        ("print([1])", "not a JSON object", "[1]"),
+        ("pass", "not a JSON object", "its last line is not a JSON object"),
     ],
 )
-def test_a_failure_says_why_in_one_line(code: str, message: str, reason: str) -> None:
-    with pytest.raises(ChildError, match=message) as caught:
-        run_child(python(code), "counting")
+def test_a_failure_gives_its_cause_in_one_line(code: str, message: str, reason: str) -> None:
+    with pytest.raises(ProcessError, match=message) as caught:
+        run_process(python(code), "counting")
     assert caught.value.reason == reason
 
 
-def test_a_program_that_does_not_exist() -> None:
-    with pytest.raises(ChildError, match=r"counting failed.*cannot be started"):
-        run_child(["/nowhere/python"], "counting")
+def test_a_missing_program_is_an_error() -> None:
+    with pytest.raises(ProcessError, match=r"counting failed.*cannot be started"):
+        run_process(["/nowhere/python"], "counting")
 
 
-def test_the_last_error_is_found_behind_a_traceback() -> None:
-    said = "Warning: old\nTraceback (most recent call last):\n  File x\n"
-    assert last_error(f"{said}m2fp_kd.runtime.engines.EngineError: cannot\n  load it\n") == "cannot load it"
-    assert last_error(f"{said}onnxruntime.state.InvalidArgument: bad shape") == "bad shape"
+def test_the_last_error_is_found_after_a_traceback() -> None:
+    traceback = "Warning: old\nTraceback (most recent call last):\n  File x\n"
+    assert last_error(f"{traceback}m2fp_kd.runtime.engines.EngineError: cannot\n  load it\n") == "cannot load it"
+    assert last_error(f"{traceback}onnxruntime.state.InvalidArgument: bad shape") == "bad shape"
     assert last_error("one\n\ntwo\n") == "two"
     assert last_error("KeyboardInterrupt\n") == "KeyboardInterrupt"
     assert last_error("") == ""

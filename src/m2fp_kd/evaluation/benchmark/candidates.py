@@ -60,7 +60,7 @@ class Candidate:
             seconds: most time for timed calls.
 
         Raises:
-            ChildError: the process failed.
+            ProcessError: the process failed.
         """
         if isinstance(self.source, tuple):
             return measure_command(self.source, self.name, [photos], MOST_RUNS, self.threads, self.batch, seconds)

@@ -13,9 +13,9 @@ from m2fp_kd.evaluation.benchmark.candidates import Candidate
 from m2fp_kd.evaluation.benchmark.comparison import Row, with_problem
 from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.speed.macs import Macs, Peak
-from m2fp_kd.evaluation.speed.process import ChildError, run_child
+from m2fp_kd.evaluation.speed.process import ProcessError, run_process
 
-Results = Mapping[str, list[Any] | ChildError]
+Results = Mapping[str, list[Any] | ProcessError]
 """As `take_turns` returns them."""
 
 
@@ -43,14 +43,14 @@ def with_limits(able: Sequence[Candidate], rows: Sequence[Row], peaks: Results) 
     return found
 
 
-def _with_limit(row: Row, counted: list[Macs] | ChildError, peaks: list[list[Peak] | ChildError]) -> Row:
-    if isinstance(counted, ChildError):
+def _with_limit(row: Row, counted: list[Macs] | ProcessError, peaks: list[list[Peak] | ProcessError]) -> Row:
+    if isinstance(counted, ProcessError):
         return with_problem(row, f"operations not counted: {counted.reason}")
     macs = counted[0]
     row = replace(row, gmacs=macs.total / 1e9, int8_share=macs.int8 / macs.total if macs.total else None)
     seen = [peak for rounds in peaks if isinstance(rounds, list) for peak in rounds]
     if not seen:
-        reasons = {error.reason for error in peaks if isinstance(error, ChildError)}
+        reasons = {error.reason for error in peaks if isinstance(error, ProcessError)}
         return with_problem(row, f"peak of the CPU not measured: {'; '.join(sorted(reasons))}")
     peak = Peak(max(one.floating for one in seen), max(one.int8 for one in seen))
     return replace(row, peak=peak, limit_share=macs.least_ms(peak) / row.photo_ms if row.photo_ms else None)
@@ -63,7 +63,7 @@ def _peak_of(one: Candidate) -> str:
 def _measure_peak(one: Candidate) -> Peak:
     command = [sys.executable, "-m", "m2fp_kd.evaluation.speed.peak", f"--threads={one.threads}"]
     command += [f"--precision={one.precision}", *([f"--engine={one.engine}"] if one.engine else [])]
-    return Peak(**run_child(command, "measuring the CPU's peak"))
+    return Peak(**run_process(command, "measuring the CPU's peak"))
 
 
 def _macs_of(one: Candidate, row: Row) -> str:
@@ -79,4 +79,4 @@ def _count_macs(one: Candidate, row: Row) -> Macs:
         "--canvas",
         *map(str, row.network or []),
     ]
-    return Macs(**run_child(command, f"counting the operations of {one.name}"))
+    return Macs(**run_process(command, f"counting the operations of {one.name}"))

@@ -39,7 +39,7 @@ from m2fp_kd.evaluation.report.pareto import Point, draw_front
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.measure import Measurement
-from m2fp_kd.evaluation.speed.process import ChildError, run_child
+from m2fp_kd.evaluation.speed.process import ProcessError, run_process
 from m2fp_kd.runtime.files import atomic_path, find_photos
 from m2fp_kd.runtime.geometry import read_photo
 
@@ -160,7 +160,7 @@ def write_photos(folder: Path, size: int, source: Path | None = None) -> str:
 
 
 def distinct_rows(
-    able: Sequence[Candidate], results: Mapping[str, list[Any] | ChildError]
+    able: Sequence[Candidate], results: Mapping[str, list[Any] | ProcessError]
 ) -> tuple[list[Candidate], list[Row]]:
     """Candidates with their rows; those that turned out to be the same ("auto" is f32 on many a CPU) share one."""
     pooled: dict[tuple, tuple[Candidate, list[Measurement]]] = {}
@@ -168,7 +168,7 @@ def distinct_rows(
     for one in able:
         result = results[str(one)]
         asked = Row(one.name, one.baseline, one.engine, one.precision, one.threads, one.batch)
-        if isinstance(result, ChildError):
+        if isinstance(result, ProcessError):
             rows[one] = with_problem(asked, result.reason)
         else:
             ran = (one.name, result[-1].engine, result[-1].precision, one.threads, one.batch)
@@ -280,13 +280,13 @@ def _nothing_compiled() -> Iterator[None]:
 def _score(one: Candidate, engine: str, root: Path, limit: int | None) -> dict[str, Any]:
     command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.score", str(one.artefact), f"--data={root}"]
     command += [f"--engine={engine}", f"--precision={one.precision}", f"--threads={one.threads}"]
-    return run_child(command + ([f"--limit={limit}"] if limit else []), f"scoring {one.name}")
+    return run_process(command + ([f"--limit={limit}"] if limit else []), f"scoring {one.name}")
 
 
-def _with_score(row: Row, score: list[dict[str, Any]] | ChildError | None) -> Row:
+def _with_score(row: Row, score: list[dict[str, Any]] | ProcessError | None) -> Row:
     if score is None:
         return row
-    if isinstance(score, ChildError):
+    if isinstance(score, ProcessError):
         return with_problem(row, f"not scored: {score.reason}")
     return replace(row, miou=score[0]["miou"])
 

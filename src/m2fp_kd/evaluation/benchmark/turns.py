@@ -5,13 +5,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from m2fp_kd.evaluation.speed.process import ChildError
+from m2fp_kd.evaluation.speed.process import ProcessError
 from m2fp_kd.evaluation.speed.rounds import turns
 
 
 def take_turns(
     tasks: Mapping[str, Callable[[], Any]], rounds: int = 1, verb: str = "measuring"
-) -> dict[str, list[Any] | ChildError]:
+) -> dict[str, list[Any] | ProcessError]:
     """Do every task once a round, with a progress bar; a task that fails is not tried again.
 
     Returns:
@@ -19,14 +19,14 @@ def take_turns(
     """
     names = list(tasks)
     results: dict[str, list[Any]] = {name: [] for name in names}
-    failed: dict[str, ChildError] = {}
+    failed: dict[str, ProcessError] = {}
     with tqdm(total=rounds * len(names), desc=verb, unit="turn", disable=None) as bar:
         for name in turns(names, rounds):
             bar.set_postfix_str(name)
             if name not in failed:
                 try:
                     results[name].append(tasks[name]())
-                except ChildError as error:
+                except ProcessError as error:
                     failed[name] = error
             bar.update()
     return results | failed

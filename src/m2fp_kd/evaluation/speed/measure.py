@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
-from m2fp_kd.evaluation.speed.process import ChildError, run_child
+from m2fp_kd.evaluation.speed.process import ProcessError, run_process
 from m2fp_kd.runtime.artefact import find_model
 from m2fp_kd.runtime.files import find_photos, megabytes
 from m2fp_kd.runtime.geometry import place, read_photo
@@ -119,7 +119,7 @@ def measure(
         keep: as in `Parser.load`.
 
     Raises:
-        ChildError: the process failed; the message holds the end of what it said.
+        ProcessError: the process failed; the message holds the end of what it said.
     """
     command = [sys.executable, "-m", "m2fp_kd.evaluation.speed.measure", str(artefact), f"--precision={precision}"]
     command += [f"--engine={engine}"] if engine else []
@@ -143,16 +143,16 @@ def measure_command(
         what: what it measures, for the error; the rest as in `measure`.
 
     Raises:
-        ChildError: it failed, or what it printed is no measurement.
+        ProcessError: it failed, or what it printed is no measurement.
     """
     options = [f"--runs={runs}", f"--batch={batch}", f"--seconds={seconds}"]
     options += [f"--threads={threads}"] if threads else []
     options += ["--photos", *map(str, photos)] if photos else []
-    answer = run_child([*command, *options, f"--started={time.time()}"], f"measuring {what}")
+    answer = run_process([*command, *options, f"--started={time.time()}"], f"measuring {what}")
     try:
         return Measurement(**answer)
     except TypeError as error:
-        raise ChildError(f"measuring {what}", "what it printed is no measurement", str(error)) from error
+        raise ProcessError(f"measuring {what}", "what it printed is no measurement", str(error)) from error
 
 
 def measure_callable(

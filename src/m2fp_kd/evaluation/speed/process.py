@@ -1,4 +1,4 @@
-"""A Python program run as a clean process of its own, which prints its result as one line of JSON."""
+"""Run a Python program in a clean process of its own and read its result, one line of JSON."""
 
 import json
 import os
@@ -12,30 +12,30 @@ from typing import Any
 import m2fp_kd
 
 ERROR = re.compile(r"(\w+\.)+\w+: |\w*(Error|Exception|Interrupt)\b:? ?")
-"""How the line begins in which Python names an error."""
+"""Start of the line in which Python names an error."""
 
 
-class ChildError(RuntimeError):
-    """A process that failed; the message holds the end of what it said.
+class ProcessError(RuntimeError):
+    """A process failed; the message holds the end of its output.
 
     Attributes:
-        reason: why, in one line.
+        reason: cause of the failure, in one line.
     """
 
-    def __init__(self, what: str, how: str, said: str) -> None:
-        self.reason = last_error(said) or how
-        super().__init__(f"{what} failed ({how}):\n{said[-2000:]}")
+    def __init__(self, task: str, status: str, output: str) -> None:
+        self.reason = last_error(output) or status
+        super().__init__(f"{task} failed ({status}):\n{output[-2000:]}")
 
 
-def run_child(command: Sequence[str], what: str) -> dict[str, Any]:
-    """Run a command and read the JSON object in the last line that it prints; libraries may print lines before it.
+def run_process(command: Sequence[str], task: str) -> dict[str, Any]:
+    """Run a command and return the JSON object in the last line that it prints; earlier lines are ignored.
 
     Args:
-        command: program and arguments; a Python program finds this package.
-        what: what it does, for the error.
+        command: program and arguments; a Python program can import this package.
+        task: description of what the command does, for the error.
 
     Raises:
-        ChildError: it could not be started, failed, or its last line is no JSON object.
+        ProcessError: the command could not be started, failed, or did not end with a JSON object.
     """
     # The package may be on this process's path only (a checkout that is not installed).
     package_root = str(Path(m2fp_kd.__file__).parents[1])
@@ -44,23 +44,26 @@ def run_child(command: Sequence[str], what: str) -> dict[str, Any]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     except OSError as error:
-        raise ChildError(what, "cannot be started", str(error)) from error
+        raise ProcessError(task, "cannot be started", str(error)) from error
     if done.returncode < 0:
-        raise ChildError(what, f"killed by {signal.Signals(-done.returncode).name}", done.stderr)
+        raise ProcessError(task, f"killed by {signal.Signals(-done.returncode).name}", done.stderr)
     if done.returncode:
-        raise ChildError(what, f"exit code {done.returncode}", done.stderr)
+        raise ProcessError(task, f"exit code {done.returncode}", done.stderr)
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
+        result = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        answer = None
-    if not isinstance(answer, dict):
-        raise ChildError(what, "its last line is no JSON object", done.stdout)
-    return answer
+        result = None
+    if not isinstance(result, dict):
+        raise ProcessError(task, "its last line is not a JSON object", done.stdout)
+    return result
 
 
-def last_error(said: str) -> str:
-    """The error that a program's last words end with, in one line, without its class; else the last line, or ""."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def last_error(output: str) -> str:
+    """Return the error that ends a program's output, in one line without its class.
+
+    Without an error, return the last line that is not blank, or "".
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     for index in reversed(range(len(lines))):
         if found := ERROR.match(lines[index]):
             return " ".join([lines[index][found.end() :], *lines[index + 1 :]]).strip() or lines[index]

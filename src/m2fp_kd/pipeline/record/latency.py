@@ -29,7 +29,7 @@ def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterab
         What was measured in the engine that the runtime prefers.
 
     Raises:
-        ChildError: an engine failed.
+        ProcessError: an engine failed.
     """
     preferred, *others = engines_for(path)
     timed = measure(path, photos, threads=threads, engine=preferred)
