@@ -30,7 +30,7 @@ ROOMS = {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
         "renamed",
     },
-    "config": {"distill", "evaluation", "labels", "shipped"},
+    "config": {"evaluation", "labels", "renamed", "shipped"},
     "train": {"pipeline", "config", "renamed", "shipped"},
     "cli": {"serve", "evaluation", "runtime", "labels", "versions", "renamed"},
 }  # fmt: skip

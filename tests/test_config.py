@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.config import register_resolvers
+from m2fp_kd.config import differences, groups, register_resolvers
 from m2fp_kd.distill.objective import build_objective
 from m2fp_kd.labels import load_label_set
 
@@ -52,6 +52,69 @@ def test_the_students_backbone_is_the_one_that_is_typed(backbone: str) -> None:
 def test_the_teachers_backbone_has_its_own_override() -> None:
     cfg = composed("backbone@teacher.backbone=resnet50")
     assert (cfg.backbone.name, cfg.teacher.network.backbone.name) == ("mobilenetv3", "resnet50")
+
+
+def test_every_backbone_and_data_set_stands_on_its_base() -> None:
+    assert composed("backbone=resnet18", "backbone.pretrained=true").student.network.backbone.pretrained
+    for path in [*(CONF / "backbone").glob("*.yaml"), *(CONF / "data").glob("*.yaml")]:
+        written = yaml.safe_load(path.read_text())
+        if path.stem != "base":
+            assert written["defaults"] == ["base"] and written["name"] == path.stem
+
+
+def test_help_offers_every_choice_but_no_base() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        lines = dict(line.split(": ") for line in groups().splitlines())
+    assert "wandb_sweep" not in lines and lines["teacher"] == "cached, live, none, sample"
+    assert {f"{group}={name}" for group in GROUPS for name in lines[group].split(", ")} == set(CHOICES)
+    assert {"compress/step", "distill/term", "teacher/network", "experiment", "sweep"} < set(lines)
+
+
+def test_settings_of_the_data_reach_its_module() -> None:
+    overrides = [
+        "data.root=R", "data.size=64", "data.batch_size=3", "data.labels=lip", "data.unlabelled=U", "seed=7",
+        "data.unlabelled_ratio=0.1", "data.label_fraction=0.2", "data.module.limit=5", "data.module.workers=1",
+        "data.splits.test=Testing",
+    ]  # fmt: skip
+    module = composed(*overrides).data.module
+    expected = {
+        "size": 64, "batch_size": 3, "labels": "lip", "unlabelled": "U", "unlabelled_ratio": 0.1, "label_fraction": 0.2,
+        "limit": 5, "workers": 1, "seed": 7,
+    }  # fmt: skip
+    assert {name: module[name] for name in expected} == expected
+    assert (module.splits.root, module.splits.test) == ("R", "Testing")
+
+
+OLD_OPTIONS = {
+    "teacher.tta": "teacher.ensemble",
+    "distill.anneal": "distill.fade",
+    "distill.terms.kl.anneal": "distill.terms.kl.fade",
+    "median_stopping": "stop_hopeless",
+    "compress.precision": "compress.arithmetic",
+    "compress.gates.precision": "compress.gates.arithmetic",
+    "compress.steps.torch_export": "compress.steps.program",
+}
+
+
+@pytest.mark.parametrize("data", ["sample", "ccp", "synthetic"])
+def test_settings_of_an_earlier_run_are_the_same_under_their_old_names(data: str) -> None:
+    after = composed(f"data={data}", "compress=all", "teacher.tta.flip=true")
+    before = OmegaConf.create(yaml.safe_load(OmegaConf.to_yaml(after, resolve=True)))
+    for new, old in OLD_OPTIONS.items():
+        OmegaConf.update(before, old, OmegaConf.select(before, new), force_add=True)
+        parent, _, name = new.rpartition(".")
+        del (OmegaConf.select(before, parent) if parent else before)[name]
+    splits = {"people" if name == "persons" else name: value for name, value in before.data.pop("splits").items()}
+    del before.data.module["splits"], before.data.module["pseudo_labels"]
+    before.data.module = {**before.data.module, **splits, "_target_": "m2fp_kd.data.factories.m2fp_data"}
+    assert differences(before, after) == [] == differences(after, after)
+    before.teacher.ensemble.flip = False
+    assert differences(before, after) == ["teacher.tta.flip: False -> True"]
+
+
+def test_ones_own_class_is_a_setting() -> None:
+    after = composed("optimizer._target_=mine.Sgd")
+    assert differences(composed(), after) == ["optimizer._target_: torch.optim.AdamW -> mine.Sgd"]
 
 
 def test_the_data_owns_the_number_of_parts() -> None:

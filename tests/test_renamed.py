@@ -20,6 +20,9 @@ from m2fp_kd.renamed import new_names
         ("compress.arithmetic=auto", "compress.precision=auto"),
         ("compress.gates.arithmetic.max_miou_drop=1", "compress.gates.precision.max_miou_drop=1"),
         ("compress/step@compress.steps=[export,program]", "compress/step@compress.steps=[export,torch_export]"),
+        ("data.module.val=Validation", "data.splits.val=Validation"),
+        ("data.module.test=null", "data.splits.test=null"),
+        ("data.module.people=[1,2]", "data.splits.persons=[1,2]"),
         ("++compress.steps.program.name=x", "++compress.steps.torch_export.name=x"),
     ],
 )
@@ -34,6 +37,7 @@ def test_an_old_name_is_rewritten_with_one_warning(old: str, new: str) -> None:
     [
         "-m", "--cfg", "job", "--help", "-cd=conf", "distill.anneal=0.5", "distill.fadeout=1", "name=distill.fade",
         "teacher.ensembles=2", "name=program", "compress/step@compress.steps=[export,programs]", "my.distill.fade=1",
+        "data.module.limit=3", "data.module.valid=1",
     ],
 )  # fmt: skip
 def test_every_other_argument_stays(argument: str) -> None:

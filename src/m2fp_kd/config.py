@@ -2,18 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
+from m2fp_kd.renamed import new_settings
 from m2fp_kd.shipped import sample_folder
 
 # What may differ between two calls that continue the same run.
 VOLATILE = ("hydra", "name", "run_dir", "ckpt_path", "logger")
+
+# Folders of conf/ that hold no choices of ours.
+NO_GROUPS = ("hydra", "wandb_sweep")
 
 
 def digest(*, _root_: DictConfig) -> str:
@@ -25,10 +31,24 @@ def digest(*, _root_: DictConfig) -> str:
 
 
 def differences(before: DictConfig, after: DictConfig) -> list[str]:
-    """Settings that two configurations give other values, as ``key: before -> after``; VOLATILE ones do not count."""
-    flat = [_leaves({key: config[key] for key in config if key not in VOLATILE}) for config in (before, after)]
-    keys = sorted(flat[0].keys() | flat[1].keys())
-    return [f"{key}: {flat[0].get(key)} -> {flat[1].get(key)}" for key in keys if flat[0].get(key) != flat[1].get(key)]
+    """List the settings that differ between two configurations, as ``key: before -> after``.
+
+    VOLATILE settings do not count, nor does the place of our own classes, which moves between versions: the group's
+    choice names them.
+
+    Args:
+        before: of an earlier run, perhaps under the options' old names.
+        after: of this run.
+    """
+    old, new = new_settings(_settings(before)), _settings(after)
+    return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    leaves = _leaves({key: config[key] for key in config if key not in VOLATILE})
+    return {
+        key: value for key, value in leaves.items() if not (key.endswith("._target_") and value.startswith("m2fp_kd."))
+    }
 
 
 def _leaves(node: Any, path: str = "") -> dict[str, Any]:
@@ -62,6 +82,23 @@ def tags(*, _root_: DictConfig) -> ListConfig:
     return ListConfig(network + [name for terms in parts for name, term in terms.items() if term.weight])
 
 
+def groups() -> str:
+    """List every config group with its choices, a line each, for ``--help``.
+
+    ``base`` is what the choices of a group share and is no choice itself.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    choices = {group: set(loader.get_group_options(group)) - {"base"} for group in _groups(loader)}
+    return "\n".join(f"{group}: {', '.join(sorted(names))}" for group, names in choices.items() if names)
+
+
+def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
+    for name in sorted(loader.list_groups(parent)):
+        if name not in NO_GROUPS:
+            yield parent + name
+            yield from _groups(loader, f"{parent}{name}/")
+
+
 def cpu_precision() -> str:
     """Lightning's precision for training here: bfloat16 where the CPU computes in it, which halves the time."""
     features = describe_cpu().features
@@ -82,6 +119,7 @@ def register_resolvers() -> None:
         "subject": subject,
         "experiment": experiment,
         "tags": tags,
+        "groups": groups,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -2,7 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 OPTIONS = {
     r"teacher\.ensemble": "teacher.tta",
@@ -12,6 +13,8 @@ OPTIONS = {
     r"compress\.arithmetic": "compress.precision",
     r"compress\.gates\.arithmetic": "compress.gates.precision",
     r"compress\.steps\.program": "compress.steps.torch_export",
+    r"data\.module\.(root|val|test|val_root|length|val_length)": r"data.splits.\1",
+    r"data\.module\.people": "data.splits.persons",
 }
 """Pattern of an old option -> its new name; the options below it move along."""
 
@@ -37,6 +40,25 @@ def new_names(arguments: Sequence[str]) -> list[str]:
         The same number of arguments.
     """
     return [_renamed(argument) for argument in arguments]
+
+
+def new_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier run under their present names, with those that it did not name yet.
+
+    Args:
+        settings: dotted option -> value, all interpolations resolved.
+    """
+    renamed = {new_name(option): value for option, value in settings.items()}
+    added: dict[str, Any] = {"data.module.pseudo_labels": False}
+    if "data.splits.length" in renamed:  # synthetic scenes
+        added |= {"data.splits.size": renamed["data.size"], "data.splits.seed": renamed["seed"]}
+        added |= {"data.module.labels": renamed["data.labels"]}
+    added |= renamed
+    prefix = "data.splits."
+    copies = {
+        option.replace("data.", "data.module.", 1): added[option] for option in added if option.startswith(prefix)
+    }
+    return copies | added  # data.module.splits refers to data.splits
 
 
 def _renamed(argument: str) -> str:

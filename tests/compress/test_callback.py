@@ -15,6 +15,7 @@ from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
+from m2fp_kd.data.splits import Splits
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.geometry import Geometry
@@ -44,7 +45,8 @@ class _Training(pl.LightningModule):
 
 @pytest.fixture
 def data() -> ParsingDataModule:
-    return ParsingDataModule(DrawnPhotos(8, 64, (1, 1), (0,)), DrawnPhotos(3, 64, (1, 1), (1,)), CIHP, 64, 4)
+    splits = Splits(DrawnPhotos(8, 64, (1, 1), (0,)), DrawnPhotos(3, 64, (1, 1), (1,)))
+    return ParsingDataModule(splits, CIHP, 64, 4)
 
 
 def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataModule, tmp_path: Path) -> None:

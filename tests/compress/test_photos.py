@@ -4,6 +4,7 @@ import pytest
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
+from m2fp_kd.data.splits import Splits
 from m2fp_kd.labels import LABEL_SETS
 
 CIHP = LABEL_SETS["cihp"]
@@ -11,7 +12,8 @@ CIHP = LABEL_SETS["cihp"]
 
 @pytest.fixture
 def data() -> ParsingDataModule:
-    return ParsingDataModule(DrawnPhotos(8, 64, (1, 1), (0,)), DrawnPhotos(3, 64, (1, 1), (1,)), CIHP, 64, 4)
+    splits = Splits(DrawnPhotos(8, 64, (1, 1), (0,)), DrawnPhotos(3, 64, (1, 1), (1,)))
+    return ParsingDataModule(splits, CIHP, 64, 4)
 
 
 def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from m2fp_kd.data.synthetic import draw_scene
 
@@ -22,6 +23,19 @@ def m2fp_folder(tmp_path: Path) -> Path:
             save(tmp_path / split / "Human_ids" / f"{photo.name}.png", photo.humans.astype(np.uint8))
             save(tmp_path / split / "Instance_ids" / f"{photo.name}.png", photo.instances.astype(np.uint8))
     return tmp_path
+
+
+@pytest.fixture
+def ccp_folder(tmp_path: Path) -> Path:
+    """Clothing Co-Parsing with 50 photos labelled by pixel and 10 with tags only."""
+    folder = tmp_path / "ccp"
+    for kind in ("photos", "annotations/pixel-level", "annotations/image-level"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(60):
+        Image.new("RGB", (64, 48)).save(folder / "photos" / f"{number:04d}.jpg")
+        level = "pixel-level" if number < 50 else "image-level"
+        savemat(folder / "annotations" / level / f"{number:04d}.mat", {"groundtruth": np.ones((48, 64), np.uint8)})
+    return folder
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -8,23 +8,20 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from scipy.io import savemat
 from torch import nn
 
-from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.layouts import LayoutError
+from m2fp_kd.data.datamodule import ParsingDataModule, data_module
 from m2fp_kd.data.sampling import EpochSampler
-from m2fp_kd.data.splits import ccp_data, m2fp_data, photo_data, synthetic_data
+from m2fp_kd.data.splits import ccp_splits, m2fp_splits, photo_splits, synthetic_splits
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import Augmentation
-from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
 
 
 def data(root: Path, **options: Any) -> ParsingDataModule:
-    options = {"val": "Validation", "augmentation": Augmentation(), "batch_size": 2, **options}
-    return m2fp_data(root, "cihp", 32, **options)
+    options = {"augmentation": Augmentation(), "batch_size": 2, **options}
+    return data_module(m2fp_splits(root, "Validation"), "cihp", 32, **options)
 
 
 def epoch_of(module: ParsingDataModule, epoch: int) -> list[dict[str, Any]]:
@@ -160,58 +157,30 @@ def test_cached_targets_reach_training(
     assert epoch_of(module, 0)[0]["log_parts"].shape == (2, 20, 8, 8)
 
 
-def test_holdout_and_limit(m2fp_folder: Path) -> None:
-    held = data(m2fp_folder, val="holdout")
-    assert {record.name for record in [*held.train, *held.val]} == {f"{seed:08d}" for seed in range(6)}
-    assert held.val == data(m2fp_folder, val="holdout", seed=9).val and 0 < len(held.val) < 6
-    module = data(m2fp_folder, limit=4, test="Validation")
-    assert len(module.train) == 4 and len(module.test) == 3 and module.labels is LABEL_SETS["cihp"]
+def test_clothing_co_parsings_own_photos_join_training(ccp_folder: Path) -> None:
+    module = data_module(ccp_splits(ccp_folder), "ccp", 32, 4, unlabelled="own")
+    module.setup("fit")
+    parts = torch.cat([batch["parts"] for batch in epoch_of(module, 0)])
+    assert len(module.unlabelled) == 10 and set(parts.unique().tolist()) == {1, 255}
 
 
-def test_ccp(tmp_path: Path, m2fp_folder: Path) -> None:
-    photo = next((m2fp_folder / "Training" / "Images").iterdir()).read_bytes()
-    for kind in ("photos", "annotations/pixel-level", "annotations/image-level"):
-        (tmp_path / kind).mkdir(parents=True)
-    for number in range(60):
-        (tmp_path / "photos" / f"{number:04d}.jpg").write_bytes(photo)
-        level = "pixel-level" if number < 50 else "image-level"
-        savemat(tmp_path / "annotations" / level / f"{number:04d}.mat", {"groundtruth": np.ones((48, 64), np.uint8)})
-    module, more = ccp_data(tmp_path, 32, 4), ccp_data(tmp_path, 32, 4, unlabelled="own")
-    names = [{record.name for record in part} for part in (module.train, module.val, module.test)]
-    assert sum(map(len, names)) == 50 == len(set.union(*names)) and min(map(len, names)) > 0
-    assert more.train == module.train and more.val == module.val and not module.unlabelled
-    assert [record.name for record in more.unlabelled] == [f"{number:04d}" for number in range(50, 60)]
-    more.setup("fit")
-    parts = torch.cat([batch["parts"] for batch in epoch_of(more, 0)])
-    assert set(parts.unique().tolist()) == {1, 255}
-    folder = ccp_data(tmp_path, 32, 4, unlabelled=m2fp_folder / "Training" / "Images", label_fraction=0.5)
-    assert len(folder.train) == round(0.5 * len(module.train)) and folder.val == module.val
-    assert len(folder.unlabelled) == len(module.train) - len(folder.train) + 6
-
-
-def test_unlabelled_photos(m2fp_folder: Path) -> None:
+def test_unlabelled_photos_need_labels_to_validate_on(m2fp_folder: Path) -> None:
     folder = m2fp_folder / "Training" / "Images"
-    soft = photo_data(folder, "cihp", 32, 2, pseudo_labels=False)
+    soft = data_module(photo_splits(folder), "cihp", 32, 2)
     assert (epoch_of(soft, 0)[0]["parts"] == 255).all()
-    with pytest.raises(ValueError, match=r"no photos to validate on; give data\.module\.val_root=FOLDER"):
+    with pytest.raises(ValueError, match=r"photos to validate on have no labels \(.*data\.splits\.val_root=FOLDER"):
         soft.setup("fit")
-    hard = photo_data(folder, "cihp", 32, 2, val_root=m2fp_folder)
-    assert len(hard.val) == 3
+    data_module(photo_splits(folder, val_root=m2fp_folder), "cihp", 32, 2).setup("fit")
+
+
+def test_pseudo_labels_need_a_cache(m2fp_folder: Path) -> None:
+    module = data_module(photo_splits(m2fp_folder / "Training" / "Images"), "cihp", 32, 2, pseudo_labels=True)
     with pytest.raises(ValueError, match="pseudo_labels=true takes labels from a teacher's cache"):
-        hard.setup("fit")
-    with pytest.raises(LayoutError, match="does not exist"):
-        photo_data(folder / "nowhere", "cihp", 32, 2)
-
-
-def test_validation_needs_labels(m2fp_folder: Path) -> None:
-    module = photo_data(m2fp_folder / "Training" / "Images", "cihp", 32, 2, pseudo_labels=False)
-    module.val = module.train[:1]
-    with pytest.raises(ValueError, match=r"1 photos to validate on have no labels \(00000000\)"):
         module.setup("fit")
 
 
 def test_synthetic_scenes(m2fp_folder: Path) -> None:
-    module = synthetic_data(32, 2, length=4, people=[1, 2], val_length=3)
+    module = data_module(synthetic_splits(32, length=4, persons=[1, 2], val_length=3), "cihp", 32, 2)
     module.setup("fit")
     first, later = epoch_of(module, 0), epoch_of(module, 1)
     assert len(first) == 2 and {"humans", "instances"} <= first[0].keys()
@@ -219,12 +188,21 @@ def test_synthetic_scenes(m2fp_folder: Path) -> None:
         name for batch in later for name in batch["names"]
     }
     assert sum(len(batch["names"]) for batch in module.val_dataloader()) == 3
-    assert len(synthetic_data(32, 2, val_root=m2fp_folder).val) == 3
     module.cache = TeacherCache(m2fp_folder / "cache", "00" * 32)
     with pytest.raises(CacheError, match="use teacher=live"):
         module.setup("fit")
 
 
+def test_nothing_to_validate_on_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no photos to validate on; give data\.splits\.val_root=FOLDER"):
+        data_module(synthetic_splits(32, val_length=0), "cihp", 32, 2).setup("fit")
+
+
+def test_synthetic_scenes_have_cihps_parts_only() -> None:
+    with pytest.raises(ValueError, match="CIHP's parts, not those of 'lip'"):
+        data_module(synthetic_splits(32), "lip", 32, 2)
+
+
 def test_size_must_fit_the_network(m2fp_folder: Path) -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
-        m2fp_data(m2fp_folder, "cihp", 40, 2, val="Validation")
+        data_module(m2fp_splits(m2fp_folder), "cihp", 40, 2)

@@ -12,6 +12,7 @@ from m2fp_kd.data.layouts import (
     m2fp_records,
     photo_records,
     split_records,
+    take_labels,
 )
 
 
@@ -132,6 +133,19 @@ def test_limit_is_a_fixed_choice_in_order() -> None:
     assert limit_records(records, None) == records == limit_records(records, 999)
     with pytest.raises(ValueError, match="limit=0"):
         limit_records(records, 0)
+
+
+def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
+    records = m2fp_records(m2fp_folder, "Training")
+    (half, withheld), (most, few) = take_labels(records, 0.5), take_labels(records, 0.8)
+    assert [len(side) for side in (half, withheld, most, few)] == [3, 3, 5, 1]
+    assert set(half) <= set(most) <= set(records)
+    assert {record.name for record in [*half, *withheld]} == {record.name for record in records}
+    assert not any(record.categories or record.humans or record.instances for record in withheld)
+    assert take_labels(records, None) == (records, []) and take_labels(records, 1) == (records, [])
+    for fraction in (0, 1.5):
+        with pytest.raises(ValueError, match=r"label_fraction=.* lies above 0 and at most at 1"):
+            take_labels(records, fraction)
 
 
 def test_real_layouts(real_data) -> None:

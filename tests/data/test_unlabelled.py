@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.layouts import LayoutError, m2fp_records, take_labels
-from m2fp_kd.data.splits import ccp_data, m2fp_data
+from m2fp_kd.data.datamodule import ParsingDataModule, data_module
+from m2fp_kd.data.splits import ccp_splits, m2fp_splits
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.distill.losses.ce import Ce
@@ -37,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def data(root: Path, **options: Any) -> ParsingDataModule:
-    return m2fp_data(root, "cihp", 32, 2, val="Validation", augmentation=Augmentation(), **options)
+    return data_module(m2fp_splits(root, "Validation"), "cihp", 32, 2, augmentation=Augmentation(), **options)
 
 
 def epoch_of(module: ParsingDataModule, epoch: int) -> list[dict[str, Any]]:
@@ -98,20 +97,7 @@ def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, fold
         assert logits.grad.any()
 
 
-def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
-    records = m2fp_records(m2fp_folder, "Training")
-    (half, withheld), (most, few) = take_labels(records, 0.5), take_labels(records, 0.8)
-    assert [len(side) for side in (half, withheld, most, few)] == [3, 3, 5, 1]
-    assert set(half) <= set(most) <= set(records)
-    assert {record.name for record in [*half, *withheld]} == {record.name for record in records}
-    assert not any(record.categories or record.humans or record.instances for record in withheld)
-    assert take_labels(records, None) == (records, []) and take_labels(records, 1) == (records, [])
-    for fraction in (0, 1.5):
-        with pytest.raises(ValueError, match=r"label_fraction=.* lies above 0 and at most at 1"):
-            take_labels(records, fraction)
-
-
-def test_robbed_photos_are_distilled_on_and_the_twin_leaves_them_out(m2fp_folder: Path) -> None:
+def test_photos_with_withheld_labels_are_distilled_on_and_the_twin_leaves_them_out(m2fp_folder: Path) -> None:
     module, twin = (data(m2fp_folder, label_fraction=0.5, unlabelled_ratio=ratio) for ratio in (None, 0))
     assert sorted(names(module, 0)) == [f"{number:08d}" for number in range(6)]
     labelled = {record.name for record in module.train}
@@ -162,14 +148,6 @@ def test_ratios_that_cannot_be(m2fp_folder: Path, options: dict[str, float], mes
         data(m2fp_folder, **options)
 
 
-def test_an_empty_folder_is_named_with_its_setting(m2fp_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"does not exist; check data\.unlabelled"):
-        data(m2fp_folder, unlabelled=tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(LayoutError, match=r"holds no .*file; check data\.unlabelled"):
-        data(m2fp_folder, unlabelled=tmp_path / "empty")
-
-
 def test_what_a_bridge_divides_gives_no_pseudo_labels(m2fp_folder: Path, folder: Path, tmp_path: Path) -> None:
     module = data(m2fp_folder, unlabelled=folder)
     module.pseudo_labels = True
@@ -180,8 +158,9 @@ def test_what_a_bridge_divides_gives_no_pseudo_labels(m2fp_folder: Path, folder:
 
 
 def test_clothing_co_parsings_own_unlabelled_photos(real_data: Callable[[str], Path]) -> None:
-    module = ccp_data(real_data("clothing-co-parsing"), 64, 8, unlabelled="own")
+    splits = ccp_splits(real_data("clothing-co-parsing"))
+    module = data_module(splits, "ccp", 64, 8, unlabelled="own")
     assert len(module.unlabelled) == 300 and len(module.train) + len(module.val) + len(module.test) == 900
     assert not {record.name for record in module.unlabelled} & {record.name for record in module.train}
-    quarter = ccp_data(module.train[0].image.parents[1], 64, 8, unlabelled="own", unlabelled_ratio=0.25)
+    quarter = data_module(splits, "ccp", 64, 8, unlabelled="own", unlabelled_ratio=0.25)
     assert quarter.drawn == round(len(quarter.train) / 3)

@@ -1,6 +1,7 @@
-"""Records -> Lightning loaders."""
+"""Lightning loaders of a data set."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,10 +12,39 @@ from torch.utils.data import DataLoader, Dataset
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LABEL_SETS, LabelSet, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
+
+
+def data_module(
+    splits: Splits,
+    labels: str,
+    size: int,
+    batch_size: int,
+    *,
+    limit: int | None = None,
+    label_fraction: float | None = None,
+    unlabelled: str | Path | None = None,
+    **options: Any,
+) -> "ParsingDataModule":
+    """Build the data module of any data set, as `conf/data` describes it.
+
+    Args:
+        splits: all photos of the set, as a layout function returns them.
+        labels: name of a label set, or a YAML file.
+        size: as in `ParsingDataModule`, like `batch_size` and the `options`.
+        limit: as in `select`, like `label_fraction` and `unlabelled`.
+
+    Raises:
+        ValueError: the choice of photos is impossible, or synthetic scenes get other labels than CIHP's.
+    """
+    label_set = load_label_set(labels)
+    if isinstance(splits.train, DrawnPhotos) and label_set.parts != LABEL_SETS["cihp"].parts:
+        raise ValueError(f"synthetic scenes have CIHP's parts, not those of '{label_set.name}'; leave out data.labels")
+    return ParsingDataModule(select(splits, limit, label_fraction, unlabelled), label_set, size, batch_size, **options)
 
 
 class ParsingDataModule(pl.LightningDataModule):
@@ -24,41 +54,36 @@ class ParsingDataModule(pl.LightningDataModule):
     a batch. After a stop in the middle of an epoch, training goes on with the next batch of that epoch.
 
     Args:
-        train: records, or scenes drawn on the fly.
-        val: records or scenes.
-        test: records; empty for none.
-        labels: label set of them all.
+        splits: photos by their use; those that are unlabelled are spread evenly among the training photos.
+        labels: label set of all photos.
         size: side of crops and canvases in pixels, a multiple of 32.
         batch_size: photos per batch and process.
-        augmentation: what is drawn for training photos.
-        workers: processes that load; 0 loads in the training process.
-        seed: determines the order and the augmentation.
-        cache: what a teacher said of the training and validation photos. It may also be set later, before `setup`.
-        pseudo_labels: give unlabelled photos the teacher's most probable part as label (needs `cache`).
-        unlabelled: records to distil on besides, drawn in turn and spread evenly among the others.
-        unlabelled_ratio: their share of an epoch's photos, from 0 (none) to below 1; None takes each once an epoch.
+        augmentation: ranges from which the changes of training photos are drawn.
+        workers: processes that load photos; 0 loads in the training process.
+        seed: seed of the order and of the augmentation.
+        cache: teacher's targets for all photos but the test photos. It may also be set later, before `setup`.
+        pseudo_labels: whether unlabelled photos get the teacher's most probable part as label (needs `cache`).
+        unlabelled_ratio: share of unlabelled photos in an epoch, from 0 (none) to below 1; None takes each once.
     """
 
     def __init__(
         self,
-        train: Sequence[Record] | DrawnPhotos,
-        val: Sequence[Record] | DrawnPhotos,
+        splits: Splits,
         labels: LabelSet,
         size: int,
         batch_size: int,
+        *,
         augmentation: Augmentation = NO_AUGMENTATION,
         workers: int = 0,
         seed: int = 0,
-        test: Sequence[Record] = (),
         cache: TeacherCache | None = None,
         pseudo_labels: bool = False,
-        unlabelled: Sequence[Record] = (),
         unlabelled_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        self.train = train
-        self.val = val
-        self.test = test
+        self.train = splits.train
+        self.val = splits.val
+        self.test = splits.test
         self.labels = labels
         self.geometry = Geometry(size)
         self.batch_size = batch_size
@@ -67,8 +92,8 @@ class ParsingDataModule(pl.LightningDataModule):
         self.seed = seed
         self.cache = cache
         self.pseudo_labels = pseudo_labels
-        self.drawn = _drawn(len(train), len(unlabelled), unlabelled_ratio)
-        self.unlabelled = unlabelled if self.drawn else ()
+        self.drawn = _drawn(len(splits.train), len(splits.unlabelled), unlabelled_ratio)
+        self.unlabelled = splits.unlabelled if self.drawn else ()
         self._resume = (0, 0)
 
     @property
@@ -100,7 +125,7 @@ class ParsingDataModule(pl.LightningDataModule):
         if self.cache is not None:
             self._check_cache(self.cache)
         if not len(self.val):
-            raise ValueError("there are no photos to validate on; give data.module.val_root=FOLDER of labelled photos")
+            raise ValueError("there are no photos to validate on; give data.splits.val_root=FOLDER of labelled photos")
         if not self.pseudo_labels:
             _check_labelled([*_records(self.val), *self.test])
 
@@ -224,5 +249,5 @@ def _check_labelled(records: Sequence[Record]) -> None:
     if bare:
         raise ValueError(
             f"{len(bare)} photos to validate on have no labels ({', '.join(bare[:5])}); "
-            "validate on labelled ones, or set pseudo_labels=true"
+            "give labelled ones (data=photos: data.splits.val_root=FOLDER), or set data.module.pseudo_labels=true"
         )

@@ -1,9 +1,9 @@
-"""One function per kind of data, for the configuration: plain arguments in, a data module out."""
+"""Data sets divided by the use of their photos: one function for each layout, each returning `Splits`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import (
     Record,
@@ -14,159 +14,132 @@ from m2fp_kd.data.layouts import (
     split_records,
     take_labels,
 )
-from m2fp_kd.data.teacher_cache import TeacherCache
-from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
-from m2fp_kd.labels import LABEL_SETS, load_label_set
 
 HOLDOUT = "holdout"
 HOLDOUT_FRACTION = 0.1
 OWN = "own"
 
 
-def m2fp_data(
-    root: str | Path,
-    labels: str,
-    size: int,
-    batch_size: int,
-    augmentation: Augmentation = NO_AUGMENTATION,
-    workers: int = 0,
-    seed: int = 0,
-    val: str = HOLDOUT,
-    test: str | None = None,
-    limit: int | None = None,
-    cache: TeacherCache | None = None,
-    label_fraction: float | None = None,
-    unlabelled: str | Path | None = None,
-    unlabelled_ratio: float | None = None,
-) -> ParsingDataModule:
-    """CIHP, LIP, PASCAL-Person-Part, MHP-v2 or one's own photos in M2FP's layout.
+@dataclass(frozen=True)
+class Splits:
+    """The photos of a data set by their use.
+
+    Attributes:
+        train: training photos, or scenes that are drawn on the fly.
+        val: photos or scenes to validate on.
+        test: photos to score once, after training; empty if the set has none.
+        unlabelled: photos without labels to distil on as well.
+    """
+
+    train: Sequence[Record] | DrawnPhotos
+    val: Sequence[Record] | DrawnPhotos
+    test: Sequence[Record] = ()
+    unlabelled: Sequence[Record] = ()
+
+
+def m2fp_splits(root: str | Path, val: str = HOLDOUT, test: str | None = None) -> Splits:
+    """Return the photos of CIHP, LIP, PASCAL-Person-Part, MHP-v2 or your own set in M2FP's layout.
 
     Args:
-        root: folder with `Training` and so on.
-        labels: name of a label set, or a YAML file.
-        size: as in `ParsingDataModule`, like the arguments not named here.
+        root: folder with `Training` and the other splits.
         val: a split, usually `Validation`, or `holdout`: a fixed tenth of the training photos.
         test: a split, or None.
-        limit: train on this many photos only, a fixed choice.
-        label_fraction: keep the labels of this share of the training photos, a fixed choice, and count the others among
-            the unlabelled ones; None keeps all.
-        unlabelled: a folder of photos to distil on besides.
-        unlabelled_ratio: as in `ParsingDataModule`.
     """
-    train = m2fp_records(root, "Training")
-    train, held_out = split_records(train, HOLDOUT_FRACTION) if val == HOLDOUT else (train, m2fp_records(root, val))
-    labelled, withheld = take_labels(limit_records(train, limit), label_fraction)
-    return ParsingDataModule(
-        labelled, held_out, load_label_set(labels), size, batch_size, augmentation, workers, seed,
-        m2fp_records(root, test) if test else (), cache,
-        unlabelled=[*withheld, *_photos(unlabelled)], unlabelled_ratio=unlabelled_ratio,
-    )  # fmt: skip
+    records = m2fp_records(root, "Training")
+    train, held_out = split_records(records, HOLDOUT_FRACTION) if val == HOLDOUT else (records, m2fp_records(root, val))
+    return Splits(train, held_out, m2fp_records(root, test) if test else ())
 
 
-def ccp_data(
-    root: str | Path,
-    size: int,
-    batch_size: int,
-    labels: str = "ccp",
-    augmentation: Augmentation = NO_AUGMENTATION,
-    workers: int = 0,
-    seed: int = 0,
-    pseudo_labels: bool = False,
-    limit: int | None = None,
-    cache: TeacherCache | None = None,
-    label_fraction: float | None = None,
-    unlabelled: str | Path | None = None,
-    unlabelled_ratio: float | None = None,
-) -> ParsingDataModule:
-    """Clothing Co-Parsing; it has no official split: a fixed tenth is for validation, another tenth for test.
+def ccp_splits(root: str | Path) -> Splits:
+    """Return the photos of Clothing Co-Parsing.
+
+    The set has no official split: a fixed tenth of the labelled photos is for validation, another tenth for test. The
+    photos with image-level tags only are `unlabelled`.
 
     Args:
         root: folder with `photos` and `annotations`.
-        size: as in `ParsingDataModule`, like the arguments not named here.
-        limit: train on this many labelled photos only, a fixed choice.
-        label_fraction: as in `m2fp_data`.
-        unlabelled: photos to distil on besides: `own`, the set's photos with image-level tags only, or a folder.
-        unlabelled_ratio: as in `ParsingDataModule`.
     """
     records = ccp_records(root)
-    train, test = split_records([record for record in records if record.categories], HOLDOUT_FRACTION, seed=1)
+    labelled = [record for record in records if record.categories]
+    train, test = split_records(labelled, HOLDOUT_FRACTION, seed=1)
     train, val = split_records(train, HOLDOUT_FRACTION)
-    labelled, withheld = take_labels(limit_records(train, limit), label_fraction)
-    bare = [record for record in records if not record.categories] if unlabelled == OWN else _photos(unlabelled)
-    return ParsingDataModule(
-        labelled, val, load_label_set(labels), size, batch_size, augmentation, workers, seed, test, cache,
-        pseudo_labels, [*withheld, *bare], unlabelled_ratio,
-    )  # fmt: skip
+    return Splits(train, val, test, [record for record in records if not record.categories])
 
 
-def photo_data(
-    root: str | Path,
-    labels: str,
-    size: int,
-    batch_size: int,
-    augmentation: Augmentation = NO_AUGMENTATION,
-    workers: int = 0,
-    seed: int = 0,
-    val_root: str | Path | None = None,
-    pseudo_labels: bool = True,
-    limit: int | None = None,
-    cache: TeacherCache | None = None,
-) -> ParsingDataModule:
-    """A folder of unlabelled photos, for distillation.
+def photo_splits(root: str | Path, val_root: str | Path | None = None) -> Splits:
+    """Return a folder of unlabelled photos.
 
     Args:
         root: the folder.
-        labels: the teacher's label set.
-        size: as in `ParsingDataModule`, like the arguments not named here.
-        val_root: labelled photos in M2FP's layout, whose `Validation` is used. Without it, and with
-            `pseudo_labels`, a fixed tenth of the photos is held out and scored against what the teacher says of them.
-        limit: train on this many photos only, a fixed choice.
+        val_root: labelled photos in M2FP's layout, whose `Validation` is used; None holds out a fixed tenth of the
+            unlabelled photos, which only pseudo labels can score.
     """
-    train, val = photo_records(root), []
+    records = photo_records(root)
     if val_root:
-        val = m2fp_records(val_root, "Validation")
-    elif pseudo_labels:
-        train, val = split_records(train, HOLDOUT_FRACTION)
-    return ParsingDataModule(
-        limit_records(train, limit), val, load_label_set(labels), size, batch_size, augmentation, workers, seed,
-        (), cache, pseudo_labels,
-    )  # fmt: skip
+        return Splits(records, m2fp_records(val_root, "Validation"))
+    return Splits(*split_records(records, HOLDOUT_FRACTION))
 
 
-def synthetic_data(
+def synthetic_splits(
     size: int,
-    batch_size: int,
-    length: int = 2000,
-    people: tuple[int, int] = (1, 4),
-    augmentation: Augmentation = NO_AUGMENTATION,
-    workers: int = 0,
     seed: int = 0,
+    length: int = 2000,
+    persons: Sequence[int] = (1, 4),
     val_root: str | Path | None = None,
     val_length: int = 100,
-) -> ParsingDataModule:
-    """Endless synthetic scenes with CIHP's parts, drawn on the fly: for training teachers.
+) -> Splits:
+    """Return endless synthetic scenes with CIHP's parts, drawn on the fly, to train teachers on.
 
     Args:
-        size: side of scenes, crops and canvases in pixels.
-        batch_size: as in `ParsingDataModule`, like the arguments not named here.
-        length: scenes that count as an epoch; every epoch has new ones.
-        people: fewest and most persons in a scene.
-        val_root: photos in M2FP's layout, whose `Validation` is used; without it scenes are drawn for validation.
+        size: side of a scene in pixels.
+        seed: seed of all scenes.
+        length: scenes per epoch; every epoch has new ones.
+        persons: fewest and most persons in a scene.
+        val_root: photos in M2FP's layout, whose `Validation` is used; None draws scenes for validation.
         val_length: number of those scenes.
     """
-    people = (people[0], people[1])
-    val = m2fp_records(val_root, "Validation") if val_root else DrawnPhotos(val_length, size, people, (seed, 1))
-    return ParsingDataModule(
-        DrawnPhotos(length, size, people, (seed, 0)),
-        val,
-        LABEL_SETS["cihp"],
-        size,
-        batch_size,
-        augmentation,
-        workers,
-        seed,
-    )
+    fewest, most = persons
+    val = m2fp_records(val_root, "Validation") if val_root else DrawnPhotos(val_length, size, (fewest, most), (seed, 1))
+    return Splits(DrawnPhotos(length, size, (fewest, most), (seed, 0)), val)
 
 
-def _photos(folder: str | Path | None) -> Sequence[Record]:
-    return photo_records(folder, "data.unlabelled") if folder else ()
+def select(
+    splits: Splits,
+    limit: int | None = None,
+    label_fraction: float | None = None,
+    unlabelled: str | Path | None = None,
+) -> Splits:
+    """Choose the photos to train on; validation and test photos stay.
+
+    Args:
+        splits: all photos of the set.
+        limit: number of training photos to keep, a fixed choice; None keeps all.
+        label_fraction: share of the kept photos whose labels are used, a fixed choice; the others become unlabelled.
+            None keeps all labels.
+        unlabelled: folder of photos to distil on as well, `own` for the set's own unlabelled ones, or None.
+
+    Raises:
+        ValueError: scenes are drawn on the fly, or the set lacks the labels or the unlabelled photos to choose from.
+    """
+    if isinstance(splits.train, DrawnPhotos):
+        if (limit, label_fraction, unlabelled) != (None, None, None):
+            raise ValueError(
+                "scenes that are drawn on the fly are all labelled and have no end; leave out data.module.limit, "
+                "data.label_fraction and data.unlabelled"
+            )
+        return splits
+    train = limit_records(splits.train, limit)
+    if label_fraction is not None and any(record.categories is None for record in train):
+        raise ValueError(f"data.label_fraction={label_fraction} needs labelled training photos; leave it out")
+    labelled, withheld = take_labels(train, label_fraction)
+    return replace(splits, train=labelled, unlabelled=[*withheld, *_unlabelled(splits, unlabelled)])
+
+
+def _unlabelled(splits: Splits, source: str | Path | None) -> Sequence[Record]:
+    if source is None:
+        return ()
+    if source != OWN:
+        return photo_records(source, "data.unlabelled")
+    if not splits.unlabelled:
+        raise ValueError("this data set has no unlabelled photos of its own; give data.unlabelled=FOLDER")
+    return splits.unlabelled

@@ -35,7 +35,7 @@ def regions(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pascal(composed: Composer, regions: Path, teacher_file: Path) -> Composer:
     """Compose settings of a student of these regions and a CIHP teacher."""
     return lambda *overrides: composed(
-        "data=pascal_person_part", f"data.root={regions}", "data.module.val=Validation", "data.module.test=null",
+        "data=pascal_person_part", f"data.root={regions}", "data.splits.val=Validation", "data.splits.test=null",
         "distill=classic", "trainer.max_epochs=1", "compress=none", *overrides,
     )  # fmt: skip
 
