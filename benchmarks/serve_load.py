@@ -205,7 +205,7 @@ def main() -> None:
     options = command.parse_args()
     if options.naive:
         return naive(options.artefact, options.threads)
-    ours = [sys.executable, "-m", "m2fp_kd.cli", "serve", f"--artefact={options.artefact}", "--port=0"]
+    ours = [sys.executable, "-m", "m2fp_kd", "serve", f"--artefact={options.artefact}", "--port=0"]
     ours += ["--requests-per-minute=0", f"--streams={options.threads}", *shlex.split(options.serve)]
     if options.memory:
         return watch_memory(ours, options.memory)

@@ -18,12 +18,13 @@ ROOMS = {
     "versions": set(),
     "renamed": set(),
     "shipped": set(),
+    "command": {"versions"},
     "models": set(),
     "runtime": {"labels"},
     "serve": {"runtime", "labels"},
     "checkpoints": {"models", "runtime", "labels"},
     "data": {"runtime", "labels"},
-    "evaluation": {"data", "runtime", "labels", "versions"},
+    "evaluation": {"data", "runtime", "labels", "versions", "command"},
     "distill": {"evaluation", "data", "models", "runtime", "labels"},
     "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
     "pipeline": {
@@ -32,7 +33,7 @@ ROOMS = {
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "train": {"pipeline", "config", "renamed", "shipped"},
-    "cli": {"serve", "evaluation", "runtime", "labels", "versions", "renamed"},
+    "cli": {"serve", "evaluation", "runtime", "labels", "command"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

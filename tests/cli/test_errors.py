@@ -77,7 +77,7 @@ def test_an_output_folder_that_cannot_be_written(artefact, photo, capsys):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_stops_the_work(artefact, photo, tmp_path, capsys):
     (tmp_path / "log").symlink_to("/dev/full")
-    command = [sys.executable, "-m", "m2fp_kd.cli", "parse", "-a", artefact(), photo, "-o", tmp_path / "out", "--json"]
+    command = [sys.executable, "-m", "m2fp_kd", "parse", "-a", artefact(), photo, "-o", tmp_path / "out", "--json"]
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
     with (tmp_path / "log").open("w") as log:
         done = subprocess.run(command, env=environment, stdout=log, stderr=subprocess.PIPE, text=True)
@@ -119,7 +119,7 @@ def test_a_wrong_artefact(photo, tmp_path, capsys, command, name, cause):
 
 
 def test_a_reader_that_has_seen_enough(artefact):
-    command = [sys.executable, "-m", "m2fp_kd.cli", "card", "--json", artefact()]
+    command = [sys.executable, "-m", "m2fp_kd", "card", "--json", artefact()]
     read, write = os.pipe()
     os.close(read)
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
@@ -133,14 +133,14 @@ def test_a_port_that_is_taken(artefact):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "m2fp_kd.cli", "serve", "-a", artefact(), f"--port={port}"]
+        command = [sys.executable, "-m", "m2fp_kd", "serve", "-a", artefact(), f"--port={port}"]
         environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "Address already in use" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "benchmark", "runs", "diff"])
 def test_every_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])

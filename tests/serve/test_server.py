@@ -26,7 +26,7 @@ def server(request, artefact):  # noqa: F811
     command = [
         sys.executable,
         "-m",
-        "m2fp_kd.cli",
+        "m2fp_kd",
         "serve",
         f"--artefact={folder}",
         "--port=0",

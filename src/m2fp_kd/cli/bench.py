@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import DEMO, teaching
+from m2fp_kd.cli.options import DEMO
+from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.evaluation.speed.measure import Measurement
@@ -59,7 +60,7 @@ def add(commands: Any) -> None:
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
     command.add_argument("--pick", action="store_true", help="print only the options that name the fastest")
     command.add_argument("--json", action="store_true", help="print everything as JSON")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import DEMO, teaching
+from m2fp_kd.cli.options import DEMO
+from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.artefact import Card
@@ -24,7 +25,7 @@ def add(commands: Any) -> None:
     command = commands.add_parser("card", help="what an artefact says about itself", **teaching(HELP))
     command.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
     command.add_argument("--json", action="store_true", help="print all of it as JSON")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import add_artefact, teaching
+from m2fp_kd.cli.options import add_artefact
+from m2fp_kd.command import teaching
 
 HELP = """examples:
   m2fp-kd export triton -a artefacts/int8 -o models                  models/parser/config.pbtxt and 1/model.onnx
@@ -25,7 +26,7 @@ def add(commands: Any) -> None:
     command.add_argument("server", choices=SERVERS)
     add_artefact(command)
     command.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the repository")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,15 +3,9 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 DEMO = Path(__file__).parents[1] / "demo"
 """The artefact that comes with the package."""
-
-
-def teaching(text: str) -> dict[str, Any]:
-    """How a command's help ends: with this text, as it stands."""
-    return {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": text}
 
 
 def add_artefact(command: argparse.ArgumentParser) -> None:

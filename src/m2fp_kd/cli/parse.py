@@ -7,10 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, say_demo, teaching
+from m2fp_kd.cli.options import add_artefact, say_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import parse_photo, parse_video
 from m2fp_kd.cli.sources import Job, plan
+from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -55,7 +56,7 @@ def add(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
     command.add_argument("--every", type=int, metavar="N", default=1, help="parse every Nth frame of a video only")
     command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames too")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:

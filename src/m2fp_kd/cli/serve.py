@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import add_artefact, say_demo, teaching
+from m2fp_kd.cli.options import add_artefact, say_demo
+from m2fp_kd.command import teaching
 
 HELP = """examples:
   m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
@@ -37,15 +38,12 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--megabytes", type=float, help="largest request")
     command.add_argument("--requests-per-minute", type=int, metavar="N", help="of one client; 0 for no limit")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    try:
-        from m2fp_kd.serve.server import serve
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed: pip install 'm2fp-kd[serve]'") from error
+    from m2fp_kd.serve.server import serve
     from m2fp_kd.serve.settings import Settings
 
     say_demo(options.artefact)

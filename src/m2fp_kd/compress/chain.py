@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 GRAPH_CANVASES = 4
 
-MAKERS = ("torch", "onnx", "openvino")
-"""Libraries whose versions every card names."""
+MAKERS = ("m2fp-kd", "torch", "onnx", "openvino")
+"""Packages whose versions every card names."""
 
 
 @dataclass(frozen=True)

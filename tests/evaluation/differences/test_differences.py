@@ -1,14 +1,9 @@
-"""What was mended and what was broken, on maps whose answer is known, and as a command on drawn photos."""
-
-from pathlib import Path
+"""What was mended and what was broken, on maps whose answer is known."""
 
 import numpy as np
 import pytest
 
-from m2fp_kd.cli.options import DEMO
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.data.synthetic import write_dataset
-from m2fp_kd.evaluation.differences.__main__ import main
 from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, differences, verdict
 from m2fp_kd.evaluation.differences.page import Shown, render
 from m2fp_kd.labels import LABEL_SETS
@@ -68,29 +63,3 @@ def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert page.count("data:image/jpeg") == 5  # photo, truth, both models, what changed
     assert "28.6 % were mended and 14.3 % broken" in page
-
-
-def test_the_command_finds_nothing_between_a_model_and_itself(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_dataset(tmp_path, "Validation", range(2), 96)
-    main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
-    changes = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:] if "|" in line]
-    assert changes and set(changes) <= {"0.0", "–"}
-    assert " 0.0 % were mended" in (tmp_path / "out" / "differences.html").read_text()
-
-
-def test_a_limit_that_leaves_nothing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_dataset(tmp_path, "Validation", range(1), 64)
-    with pytest.raises(SystemExit):
-        main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--limit", "0"])
-    assert "limit" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("missing", ["artefact", "data"])
-def test_what_is_missing_is_named(tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
-    write_dataset(tmp_path / "photos", "Validation", range(1), 64)
-    second, data = (tmp_path, tmp_path / "photos") if missing == "artefact" else (DEMO, tmp_path)
-    with pytest.raises(SystemExit) as stopped:
-        main([str(DEMO), str(second), "--data", str(data)])
-    assert stopped.value.code == 2 and str(tmp_path) in capsys.readouterr().err

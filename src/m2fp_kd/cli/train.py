@@ -1,0 +1,22 @@
+"""`m2fp-kd train`: train, distil, quantise and check."""
+
+import argparse
+import runpy
+import sys
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the command; Hydra parses its arguments, `--help` included."""
+    # No argument starts with a line break, so that argparse leaves all of them, options included, to Hydra.
+    command = commands.add_parser("train", help="train, distil, quantise and check", add_help=False, prefix_chars="\n")
+    command.add_argument("overrides", nargs="*")
+    command.set_defaults(run=run, extras="train,compress,serve")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `m2fp_kd.train` as the main module; Hydra prints its own errors and exits."""
+    sys.argv[1:] = options.overrides
+    # As `python -m` does: Lightning starts one more process for each further GPU by the main module's name.
+    runpy.run_module("m2fp_kd.train", run_name="__main__", alter_sys=True)
+    return 0

@@ -1,0 +1,48 @@
+"""`m2fp-kd train` and `python train.py` are one Hydra entry."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    words = [sys.executable, *map(str, command)]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_command_and_the_script_compose_the_same_configuration(tmp_path: Path) -> None:
+    overrides = ("backbone=resnet18", "data.size=96", "--cfg", "job", "--resolve")
+    command = run("-m", "m2fp_kd", "train", *overrides, folder=tmp_path)
+    script = run(ROOT / "train.py", *overrides, folder=tmp_path)
+    assert command.returncode == script.returncode == 0, command.stderr + script.stderr
+    assert command.stdout == script.stdout
+    assert f"root: {ROOT / 'data' / 'sample'}\n" in command.stdout and "name: resnet18\n" in command.stdout
+
+
+def test_hydra_parses_options_before_overrides(tmp_path: Path) -> None:
+    done = run("-m", "m2fp_kd", "train", "-h", folder=tmp_path)
+    assert done.returncode == 0 and "Groups (GROUP=CHOICE):" in done.stdout
+
+
+def test_options_under_an_old_name_are_accepted_with_a_warning(tmp_path: Path) -> None:
+    done = run("-m", "m2fp_kd", "train", "distill.fade=0.2", "--cfg", "job", "-p", "distill.anneal", folder=tmp_path)
+    assert done.stdout.strip() == "0.2"
+    assert done.stderr.strip() == "m2fp-kd: 'distill.fade=0.2' uses an old name; write 'distill.anneal=0.2'"
+
+
+def test_a_wrong_override_ends_with_an_error(tmp_path: Path) -> None:
+    done = run("-m", "m2fp_kd", "train", "backbone=unknown", folder=tmp_path)
+    assert done.returncode == 1 and "Could not find 'backbone/unknown'" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['hydra'] = None; from m2fp_kd.cli import main; sys.exit(main(['train']))"
+    done = run("-c", program, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("m2fp-kd: hydra is not installed: pip install ")
+    assert "[train,compress,serve]" in done.stderr

@@ -1,0 +1,31 @@
+"""`m2fp-kd diff` on drawn photos."""
+
+from pathlib import Path
+
+import pytest
+
+from m2fp_kd.cli.options import DEMO
+from m2fp_kd.data.synthetic import write_dataset
+from m2fp_kd.evaluation.differences.__main__ import main
+
+
+def test_an_artefact_does_not_differ_from_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path, "Validation", range(2), 96)
+    assert main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    changes = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:] if "|" in line]
+    assert changes and set(changes) <= {"0.0", "–"}
+    assert " 0.0 % were mended" in (tmp_path / "out" / "differences.html").read_text()
+
+
+def test_a_limit_of_no_photos_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path, "Validation", range(1), 64)
+    assert main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--limit", "0"]) == 2
+    assert "limit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["artefact", "data"])
+def test_a_missing_path_is_named(tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path / "photos", "Validation", range(1), 64)
+    second, data = (tmp_path, tmp_path / "photos") if missing == "artefact" else (DEMO, tmp_path)
+    assert main([str(DEMO), str(second), "--data", str(data)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Exit codes and one-line errors that all commands share."""
+
+import argparse
+import warnings
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from m2fp_kd import __version__
+from m2fp_kd.command import run_command, teaching
+
+
+def command(action: Any) -> list[ModuleType]:
+    """The command `do`, which calls `action` without arguments."""
+
+    def add(commands: Any) -> None:
+        commands.add_parser("do").set_defaults(run=lambda options: action(), extras="serve,train")
+
+    module = ModuleType("do")
+    module.__dict__["add"] = add
+    return [module]
+
+
+def failing(error: BaseException) -> list[ModuleType]:
+    def fail() -> int:
+        raise error
+
+    return command(fail)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_exit_code_is_the_commands_own(code: int) -> None:
+    assert run_command(command(lambda: code), ["do"]) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a\nlong   text"), "m2fp-kd: a long text"),
+        (FileNotFoundError(2, "No such file", "gone.jpg"), "m2fp-kd: gone.jpg: No such file"),
+        (OSError("disk"), "m2fp-kd: disk"),
+    ],
+)
+def test_an_error_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(failing(error), ["do"]) == 2
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_missing_library_names_the_extras(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    monkeypatch.setattr("m2fp_kd.command.install_hint", lambda extras: f"pip install x[{extras}]")
+    assert run_command(failing(ModuleNotFoundError("no", name="flask")), ["do"]) == 2
+    assert capsys.readouterr().err == "m2fp-kd: flask is not installed: pip install x[serve,train]\n"
+
+
+def test_a_missing_module_of_the_package_itself_is_a_bug() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        run_command(failing(ModuleNotFoundError("no", name="m2fp_kd.nowhere")), ["do"])
+
+
+def test_an_interrupted_command_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(failing(KeyboardInterrupt()), ["do"]) == 130
+    assert capsys.readouterr().err == "\nstopped\n"
+
+
+def test_warnings_are_one_line_and_only_while_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    before = warnings.showwarning
+    assert run_command(command(lambda: warnings.warn("slow", stacklevel=1) or 0), ["do"]) == 0
+    assert capsys.readouterr().err == "m2fp-kd: slow\n"
+    assert warnings.showwarning is before
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run_command([], ["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out == f"m2fp-kd {__version__}\n"
+
+
+def test_help_keeps_the_line_breaks_of_its_examples() -> None:
+    assert argparse.ArgumentParser(**teaching("a\n  b")).format_help().endswith("a\n  b\n")
