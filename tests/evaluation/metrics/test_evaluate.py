@@ -29,7 +29,7 @@ def red(image: np.ndarray) -> np.ndarray:
     return image[..., 0]
 
 
-def test_a_perfect_parser_scores_one_and_absent_parts_score_nothing() -> None:
+def test_a_perfect_model_scores_one_and_absent_parts_do_not_count() -> None:
     scores = evaluate(red, [photo("a", [[0, 1]]), photo("b", [[0], [1]])], LABELS)
     assert scores.miou == scores.pixel_accuracy == 1
     assert scores.iou == {"background": 1, "head": 1, "hat": None}
@@ -37,7 +37,7 @@ def test_a_perfect_parser_scores_one_and_absent_parts_score_nothing() -> None:
     assert scores.confusion.sum() == 4
 
 
-def test_background_everywhere() -> None:
+def test_predicting_only_background_in_closed_form() -> None:
     scores = evaluate(lambda image: np.zeros(image.shape[:2], np.uint8), [photo("a", [[0, 0, 1, 2]])], LABELS)
     assert scores.iou == {"background": 0.5, "head": 0, "hat": 0}
     assert scores.miou == pytest.approx(1 / 6)
@@ -63,7 +63,7 @@ def peopled(name: str, parts: list[list[int]], humans: list[list[int]] | None) -
 
 
 def ideal(photo: Peopled) -> Parsing:
-    """A parsing without a mistake, each person and part a query of its own."""
+    """A perfect parsing in which each person and part is a query of its own."""
     assert photo.parts is not None
     humans = np.zeros_like(photo.parts) if photo.humans is None else photo.humans
     found = []
@@ -73,7 +73,7 @@ def ideal(photo: Peopled) -> Parsing:
     return parsing_of([one for one in found if one[2].any()], photo.parts)
 
 
-def test_persons_are_scored_where_they_are_known() -> None:
+def test_persons_are_scored_if_all_photos_have_ids() -> None:
     photos = [peopled("a", [[1, 2, 0, 1]], [[1, 1, 0, 2]]), peopled("b", [[2, 2, 0]], [[5, 5, 0]])]
     scores = evaluate_parsings(ideal, photos, PERSON_LABELS)
     assert set(scores.instances) == {"APp50", "APvol", "PCP50", "APr50", "APr60", "APr70", "APr"}
@@ -83,7 +83,7 @@ def test_persons_are_scored_where_they_are_known() -> None:
     assert (missed.miou, set(missed.instances.values())) == (1, {0.0})
 
 
-def test_why_persons_are_not_scored() -> None:
+def test_unscored_persons_have_a_reason() -> None:
     known, unknown = peopled("a", [[1, 2]], [[1, 1]]), peopled("b", [[1, 2]], None)
     without_ids = evaluate_parsings(ideal, [known, unknown], PERSON_LABELS)
     assert (without_ids.instances, without_ids.unscored) == ({}, "the photos have no person ids")

@@ -5,15 +5,15 @@ from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import miou
 
 
-def _confusion(right: np.ndarray, pixels: int = 100) -> np.ndarray:
-    """(G, 2, 2): of `pixels` pixels of either part, so many are right."""
-    matrix = np.empty((len(right), 2, 2), np.int64)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = right
-    matrix[:, 0, 1] = matrix[:, 1, 0] = pixels - right
+def _confusion(correct: np.ndarray, pixels: int = 100) -> np.ndarray:
+    """(G, 2, 2): each part has `pixels` pixels, `correct` of them correct."""
+    matrix = np.empty((len(correct), 2, 2), np.int64)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = correct
+    matrix[:, 0, 1] = matrix[:, 1, 0] = pixels - correct
     return matrix
 
 
-def test_what_every_photo_loses_alike_is_sure() -> None:
+def test_an_equal_loss_on_every_photo_has_no_error() -> None:
     change = miou_change(_confusion(np.full(10, 90)), _confusion(np.full(10, 80)))
     assert change.value == pytest.approx(80 / 120 - 90 / 110)
     assert change.error == pytest.approx(0, abs=1e-12)
@@ -42,11 +42,11 @@ def test_one_group_has_no_error() -> None:
     assert change.most_lost == -change.value
 
 
-def test_the_loss_on_endless_photos_is_below_the_bound_as_often_as_it_says() -> None:
+def test_the_bound_holds_with_95_percent_confidence() -> None:
     rng = np.random.default_rng(0)
 
     def draw(photos: int) -> tuple[np.ndarray, np.ndarray]:
-        """Photos of very different difficulty, of which INT8 hurts some."""
+        """Photos of very different difficulty, some of which lose by INT8."""
         share = rng.beta(4, 2, photos)
         before = rng.binomial(400, share)
         return _confusion(before, 400), _confusion(before - rng.binomial(before, 0.05 * rng.random(photos) ** 3), 400)

@@ -7,7 +7,7 @@ from m2fp_kd.evaluation.metrics.miou import confusion, iou, miou, miou_absent_ze
 
 
 def maps(seed: int, parts: int, present: int) -> tuple[np.ndarray, np.ndarray]:
-    """A truth with ignored pixels and a prediction that is right on about half; parts >= `present` do not occur."""
+    """A truth with ignored pixels and a prediction that is correct on about half; parts >= `present` do not occur."""
     random = np.random.default_rng(seed)
     truth = random.integers(0, present, (3, 17, 23), np.uint8)
     prediction = np.where(random.random(truth.shape) < 0.5, truth, random.integers(0, present, truth.shape))
@@ -16,10 +16,10 @@ def maps(seed: int, parts: int, present: int) -> tuple[np.ndarray, np.ndarray]:
 
 def naive_iou(truth: np.ndarray, prediction: np.ndarray, part: int) -> float:
     both = either = 0
-    for true, said in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
+    for true, predicted in zip(truth.ravel().tolist(), prediction.ravel().tolist(), strict=True):
         if true != 255:
-            both += true == part and said == part
-            either += part in (true, said)
+            both += true == part and predicted == part
+            either += part in (true, predicted)
     return both / either if either else math.nan
 
 
@@ -48,7 +48,7 @@ def test_equals_torchmetrics() -> None:
     assert miou(total) == pytest.approx(metric.compute().item(), abs=1e-6)
 
 
-def test_one_matrix_over_the_set_not_a_mean_of_photos() -> None:
+def test_the_matrix_is_over_the_data_set_not_a_mean_of_photos() -> None:
     large, small = np.zeros((10, 10), np.uint8), np.ones((1, 2), np.uint8)
     matrix = confusion(large, large, 2) + confusion(small, np.array([[1, 0]], np.uint8), 2)
     np.testing.assert_allclose(iou(matrix), [100 / 101, 1 / 2])
@@ -61,13 +61,13 @@ def test_a_part_only_predicted_counts_as_wrong() -> None:
     assert miou_absent_zero(matrix) == pytest.approx(0.25)
 
 
-def test_nothing_counted_is_not_a_number() -> None:
+def test_without_counted_pixels_scores_are_nan() -> None:
     matrix = confusion(np.full((2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8), 3)
     assert math.isnan(miou(matrix))
     assert math.isnan(pixel_accuracy(matrix))
 
 
-def test_predictions_under_ignored_pixels_do_not_matter() -> None:
+def test_predictions_at_ignored_pixels_do_not_matter() -> None:
     truth = np.array([[0, 255]], np.uint8)
     assert confusion(truth, np.array([[0, 99]], np.uint8), 2).sum() == 1
 

@@ -6,14 +6,14 @@ from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_map
 
 
 def logits_of(confidence: np.ndarray, part: int = 0, parts: int = 3) -> np.ndarray:
-    """Log-probabilities (P, 1, n) that give one part the confidence and the others the rest, evenly."""
+    """Log-probabilities (P, 1, n) that give one part the confidence and share the rest among the others evenly."""
     probabilities = np.repeat((1 - confidence)[None] / (parts - 1), parts, axis=0)
     probabilities[part] = confidence
     return np.log(probabilities)[:, None].astype(np.float32)
 
 
-def test_by_hand() -> None:
-    """Nine cells at 0.9, of which six are right, and one right at 0.5: ECE is (9 * |6/9 - 0.9| + |1 - 0.5|) / 10."""
+def test_two_bins_in_closed_form() -> None:
+    """Nine cells at 0.9, six of them correct, and one correct at 0.5: ECE is (9 * |6/9 - 0.9| + |1 - 0.5|) / 10."""
     confidence = np.array([0.9] * 9 + [0.5])
     found = reliability(tally(logits_of(confidence), np.array([[0] * 6 + [1] * 3 + [0]], np.uint8)))
     assert found is not None
@@ -24,7 +24,7 @@ def test_by_hand() -> None:
     assert found.accuracy[0] is None and found.confidence[0] is None
 
 
-def test_a_calibrated_model_has_no_error_and_a_sure_one_all_of_its_mistakes() -> None:
+def test_calibrated_confidence_has_no_error_and_full_confidence_the_error_rate() -> None:
     random = np.random.default_rng(0)
     confidence = random.uniform(0.4, 1, 200_000)
     label = np.where(random.random(confidence.size) < confidence, 0, 1)[None].astype(np.uint8)
@@ -51,19 +51,19 @@ def test_ignored_and_padded_cells_do_not_count() -> None:
     assert reliability(np.zeros((3, BINS))) is None
 
 
-def test_the_label_is_that_of_the_cells_centre() -> None:
+def test_a_cells_label_is_read_at_its_centre() -> None:
     placement = Placement(source=(8, 20), content=(8, 20), canvas=(32, 32))
     truth = np.arange(160, dtype=np.uint8).reshape(8, 20)
     assert np.array_equal(label_at_cells(truth, (8, 8), placement), truth[2::4, 2::4])
 
 
 @pytest.mark.parametrize("size", [(40, 64), (33, 47), (128, 100), (7, 90)])
-def test_a_map_given_back_by_the_geometry_is_found_at_its_cells(size: tuple[int, int]) -> None:
-    """Parts of a cell each, brought to the photo's size as a part map is, are read where the grid says them."""
+def test_cells_keep_their_part_through_the_photos_size(size: tuple[int, int]) -> None:
+    """One random part per cell, restored to the photo's size like a part map, is read back at the same cell."""
     placement = place(np.zeros((*size, 3), np.uint8), Geometry(64))[1]
-    said = np.random.default_rng(2).integers(0, 5, (16, 16), np.uint8)
-    truth = restore_map(said.repeat(4, 0).repeat(4, 1), placement)
-    label = label_at_cells(truth, said.shape, placement)
+    cells = np.random.default_rng(2).integers(0, 5, (16, 16), np.uint8)
+    truth = restore_map(cells.repeat(4, 0).repeat(4, 1), placement)
+    label = label_at_cells(truth, cells.shape, placement)
     rows, columns = label.shape
     assert (rows, columns) == tuple(sum(2 + 4 * cell < side for cell in range(16)) for side in placement.content)
-    assert np.array_equal(label, said[:rows, :columns])
+    assert np.array_equal(label, cells[:rows, :columns])

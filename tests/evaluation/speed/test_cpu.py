@@ -17,7 +17,7 @@ CPU implementer\t: 0x41
 """
 
 
-def test_x86() -> None:
+def test_x86_has_a_model_name_and_features() -> None:
     assert parse_cpuinfo(X86) == ("AMD EPYC 9R14", ("AVX2", "AVX-512", "AVX-512 VNNI", "AVX-512 BF16"))
 
 
@@ -25,15 +25,15 @@ def test_arm_has_features_but_no_model_name() -> None:
     assert parse_cpuinfo(ARM) == (None, ("NEON", "dot product", "I8MM", "BF16", "SVE"))
 
 
-def test_amx_is_told_apart() -> None:
+def test_amx_int8_and_bf16_are_separate_features() -> None:
     assert parse_cpuinfo("flags : amx_int8 amx_bf16")[1] == ("AMX INT8", "AMX BF16")
 
 
-def test_unknown_is_none_not_empty() -> None:
+def test_unreported_features_are_none_not_empty() -> None:
     assert parse_cpuinfo("model name : Something\n") == ("Something", None)
 
 
-def test_without_cpuinfo(tmp_path: Path) -> None:
+def test_without_cpuinfo_the_features_are_unknown(tmp_path: Path) -> None:
     cpu = describe_cpu(tmp_path / "absent")
     assert cpu.features is None
     assert cpu.model
@@ -41,5 +41,5 @@ def test_without_cpuinfo(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="not Linux")
-def test_this_machine() -> None:
+def test_this_machine_reports_features() -> None:
     assert describe_cpu().features is not None

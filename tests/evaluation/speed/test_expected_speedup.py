@@ -25,41 +25,41 @@ UNKNOWN = Cpu("some", "x86_64", 2, None)
         (Cpu("some", "riscv64", 4, None), True),
     ],
 )
-def test_range_is_reduced_where_sums_could_overflow(cpu: Cpu, reduced: bool) -> None:
+def test_the_range_is_reduced_if_sums_could_overflow(cpu: Cpu, reduced: bool) -> None:
     assert reduced_range(cpu) is reduced
 
 
 def test_without_vnni_int8_saturates_and_gains_little() -> None:
-    said = " ".join(expected_speedup(_cpu("AVX2")))
-    assert "overflow" in said and "reduced range" in said and "2.1 times as fast as fp32 here at most" in said
-    assert "bf16 is not native" in said and "ten times slower" in said
-    assert "ONNX Runtime" not in said
-    assert "ONNX Runtime's INT8 can be slower" in " ".join(expected_speedup(_cpu("AVX2"), "onnxruntime"))
-    assert "no AVX2" not in said and "no AVX2" in " ".join(expected_speedup(_cpu()))
+    text = " ".join(expected_speedup(_cpu("AVX2")))
+    assert "overflow" in text and "reduced range" in text and "at most 2.1 times as fast as fp32 here" in text
+    assert "bf16 is not native" in text and "ten times slower" in text
+    assert "ONNX Runtime" not in text
+    assert "INT8 in ONNX Runtime can be slower" in " ".join(expected_speedup(_cpu("AVX2"), "onnxruntime"))
+    assert "no AVX2" not in text and "no AVX2" in " ".join(expected_speedup(_cpu()))
 
 
 def test_with_vnni_and_bf16_both_are_native() -> None:
-    said = " ".join(expected_speedup(_cpu("AVX2", "AVX-512 VNNI", "AMX BF16")))
-    assert "INT8 is native (AVX-512 VNNI)" in said and "bf16 is native (AMX BF16)" in said
-    assert "overflow" not in said and "emulated" not in said
-    assert "with AMX" not in said
+    text = " ".join(expected_speedup(_cpu("AVX2", "AVX-512 VNNI", "AMX BF16")))
+    assert "INT8 is native (AVX-512 VNNI)" in text and "bf16 is native (AMX BF16)" in text
+    assert "overflow" not in text and "emulating" not in text
+    assert "with AMX" not in text
     assert "with AMX" in " ".join(expected_speedup(_cpu("AVX2", "AMX INT8")))
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torchscript", "torch_export"])
 def test_only_openvino_computes_in_bf16(engine: str) -> None:
-    said = expected_speedup(_cpu("AVX-512 BF16"), engine)
-    assert f"{engine} computes in f32 here, whatever the CPU has" in said
-    assert not any("bf16 is native" in line for line in said)
+    lines = expected_speedup(_cpu("AVX-512 BF16"), engine)
+    assert f"{engine} computes in f32 regardless of the CPU" in lines
+    assert not any("bf16 is native" in line for line in lines)
 
 
 @pytest.mark.parametrize("features", [(), ("NEON", "dot product"), ("dot product", "I8MM", "BF16")])
 def test_nothing_is_claimed_for_arm(features: tuple[str, ...]) -> None:
-    said = expected_speedup(_cpu(*features, architecture="aarch64"))
-    assert len(said) == 1 and "unmeasured" in said[0]
-    assert ("I8MM" in features) == ("INT8 matrix products" in said[0])
+    lines = expected_speedup(_cpu(*features, architecture="aarch64"))
+    assert len(lines) == 1 and "never measured on ARM" in lines[0]
+    assert ("I8MM" in features) == ("INT8 matrix products" in lines[0])
 
 
-def test_what_is_unknown_is_called_so() -> None:
-    assert "does not tell" in expected_speedup(UNKNOWN)[0]
-    assert "unmeasured" in expected_speedup(Cpu("some", "riscv64", 4, None))[0]
+def test_unknown_cpus_get_no_figures() -> None:
+    assert "does not report" in expected_speedup(UNKNOWN)[0]
+    assert "never measured" in expected_speedup(Cpu("some", "riscv64", 4, None))[0]

@@ -48,13 +48,13 @@ def write_network(path: Path, int8: bool) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
-def test_a_network_of_floats(tmp_path: Path) -> None:
+def test_float_products_are_counted_from_the_shapes(tmp_path: Path) -> None:
     write_network(tmp_path / "model.onnx", int8=False)
     convolution, product = 4 * 6 * 8 * 3 * 9, 4 * 6 * 5 * 8
     assert count_macs(tmp_path / "model.onnx", (6, 8)) == Macs(convolution + product, 0)
 
 
-def test_what_is_dequantised_on_both_sides_is_int8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_products_of_two_dequantised_factors_count_as_int8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_network(tmp_path / "model.onnx", int8=True)
     main([str(tmp_path / "model.onnx"), "--canvas", "6", "8"])
     assert json.loads(capsys.readouterr().out) == {"floating": 4 * 6 * 5 * 8, "int8": 4 * 6 * 8 * 3 * 9}

@@ -27,7 +27,7 @@ def artefact(tmp_path: Path) -> Path:
     return write_artefact(tmp_path / "artefact")
 
 
-def test_measures_in_a_process_of_its_own(artefact: Path, tmp_path: Path) -> None:
+def test_an_artefact_is_measured_in_its_own_process(artefact: Path, tmp_path: Path) -> None:
     for index in range(2):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{index}.png")
     measured = measure(artefact, [tmp_path], runs=4, threads=1, engine="onnxruntime")
@@ -41,16 +41,16 @@ def test_measures_in_a_process_of_its_own(artefact: Path, tmp_path: Path) -> Non
     assert (measured.batch, measured.network) == (1, [64, 64])
     if Path("/proc/self/status").exists():
         assert measured.empty_mb is not None and measured.peak_mb is not None
-        # This process holds a test suite; the measured one starts from nothing.
+        # This process holds a test suite; the measured one starts empty.
         assert 5 < measured.empty_mb < measured.peak_mb < 1000
 
 
-def test_without_photos_one_of_the_artefacts_size_is_made(artefact: Path) -> None:
+def test_the_default_photo_has_the_artefacts_size(artefact: Path) -> None:
     measured = measure(artefact / "model.onnx", runs=1, engine="onnxruntime")
     assert measured.photos == "1 photo (64x64)"
 
 
-def test_a_batch_goes_through_the_network_at_once(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_one_call_of_the_network(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     run = Engine.__call__
 
@@ -66,7 +66,7 @@ def test_a_batch_goes_through_the_network_at_once(artefact: Path, monkeypatch: p
     assert set(shapes) == {(1, 64, 64, 3)}
 
 
-def test_anything_that_prints_a_measurement_is_measured(tmp_path: Path) -> None:
+def test_any_program_that_prints_a_measurement_can_be_measured(tmp_path: Path) -> None:
     program = tmp_path / "other.py"
     program.write_text(
         "import json\n"
@@ -80,11 +80,11 @@ def test_anything_that_prints_a_measurement_is_measured(tmp_path: Path) -> None:
     assert (measured.runs, measured.threads, measured.batch, measured.network) == (7, 2, 4, [32, 32])
     assert (measured.engine, measured.precision, measured.megabytes) == ("none", "f16", 1.5)
     program.write_text("print('{\"speed\": 3}')")
-    with pytest.raises(ProcessError, match=r"measuring other failed \(what it printed is no measurement\)"):
+    with pytest.raises(ProcessError, match=r"measuring other failed \(its output is not a measurement\)"):
         measure_command([sys.executable, str(program)], "other", [], 7, 2, 4, 10)
 
 
-def test_photos_count_as_empty_whenever_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_count_as_memory_of_the_empty_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(3):
         Image.new("RGB", (1000, 500)).save(tmp_path / f"{index}.png")
     monkeypatch.setattr("m2fp_kd.evaluation.speed.measure.memory_mb", {"VmRSS": 40.0, "VmHWM": 50.0}.get)
@@ -94,7 +94,7 @@ def test_photos_count_as_empty_whenever_they_are_read(tmp_path: Path, monkeypatc
     assert measured.first_ms is None and measured.network == [500, 1000]
 
 
-def test_a_failing_process_says_why(tmp_path: Path) -> None:
+def test_a_failing_process_gives_its_cause(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"nowhere: no such artefact"):
         measure(tmp_path / "nowhere")
 
@@ -111,7 +111,7 @@ def test_the_measuring_process_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(source)}, check=False).returncode == 0
 
 
-def test_callable_gives_median_and_tail() -> None:
+def test_a_callable_gets_median_and_95th_percentile() -> None:
     calls = []
 
     def parse(photo: np.ndarray) -> None:
@@ -128,7 +128,7 @@ def test_callable_gives_median_and_tail() -> None:
         measure_callable(parse, [])
 
 
-def test_slow_calls_are_few() -> None:
+def test_the_time_limit_keeps_slow_calls_few() -> None:
     calls = []
 
     def parse(photo: np.ndarray) -> None:

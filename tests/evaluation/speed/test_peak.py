@@ -8,7 +8,7 @@ from m2fp_kd.evaluation.speed.macs import product_macs  # noqa: E402
 
 
 @pytest.mark.parametrize("int8", [False, True])
-def test_the_chain_does_what_is_divided_by(int8: bool) -> None:
+def test_the_chain_has_the_declared_number_of_macs(int8: bool) -> None:
     model = peak.convolutions(int8)
     onnx.checker.check_model(model, full_check=True)
     inferred = onnx.shape_inference.infer_shapes(model).graph

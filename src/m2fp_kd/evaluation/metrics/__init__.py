@@ -1,1 +1,1 @@
-"""Quality: mIoU, persons, calibration, and how certain a difference is."""
+"""Quality: mIoU, persons, calibration, and the standard error of a difference."""

@@ -1,4 +1,4 @@
-"""Score anything that turns a photo into a part map."""
+"""Score models that turn a photo into a part map."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from m2fp_kd.runtime.parsing import Parsing
 
 
 class PeopledPhoto(LabelledPhoto, Protocol):
-    """A labelled photo that may know its persons: ``humans`` int32 (H, W), 0 where there is nobody, or None."""
+    """A labelled photo that may have person ids: ``humans`` is int32 ``(H, W)``, 0 outside persons, or None."""
 
     @property
     def humans(self) -> NDArray[np.int32] | None: ...
@@ -28,17 +28,17 @@ Q = TypeVar("Q", bound=PeopledPhoto)
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores over a whole set; IoU and accuracy in 0..1.
+    """Scores over a whole data set; IoU and accuracy in 0..1.
 
     Attributes:
         miou: mean over the parts present in truth or prediction.
-        miou_absent_zero: M2FP's evaluator's mean, absent parts counted as 0.
-        iou: part name -> IoU, None where the part is in neither truth nor prediction.
-        pixel_accuracy: share of right pixels.
+        miou_absent_zero: mean as M2FP's evaluator computes it, with absent parts counted as 0.
+        iou: part name -> IoU, None for a part in neither truth nor prediction.
+        pixel_accuracy: share of correct pixels.
         confusion: int64 (P, P), row = truth.
-        reliability: of the probabilities, where they were looked at.
-        instances: figures of `InstanceMetrics` by name; empty where persons were not scored.
-        unscored: why not, where the model tells persons apart; else None.
+        reliability: reliability of the probabilities, None if it was not computed.
+        instances: values of `InstanceMetrics` by name; empty if persons were not scored.
+        unscored: reason why the persons of a model that separates them were not scored; else None.
     """
 
     miou: float
@@ -51,13 +51,13 @@ class Scores:
     unscored: str | None = None
 
     def shares(self, labels: LabelSet) -> dict[str, float]:
-        """Share of the true pixels that each part has, 0..1."""
+        """Return each part's share of the true pixels, 0..1."""
         counts = self.confusion.sum(axis=1)
         return dict(zip(labels.parts, (counts / counts.sum()).tolist(), strict=True))
 
 
 def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
-    """All scores of a confusion matrix ``(P, P)``."""
+    """Return all scores of a confusion matrix ``(P, P)``."""
     per_part = zip(labels.parts, metric.iou(matrix).tolist(), strict=True)
     return Scores(
         miou=metric.miou(matrix),

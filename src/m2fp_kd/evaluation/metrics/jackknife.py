@@ -1,4 +1,4 @@
-"""How sure a change in mIoU is, given how few photos it was measured on."""
+"""Standard error of a change in mIoU, by the delete-a-group jackknife."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from scipy.special import stdtrit
 from m2fp_kd.evaluation.metrics.miou import miou
 
 GROUPS = 32
-"""Groups that photos are dealt into: as many as make the error itself known to an eighth."""
+"""Number of groups that photos are dealt into; 32 groups estimate the standard error to about an eighth of itself."""
 
 CONFIDENCE = 0.95
-"""Of `Change.most_lost`, one-sided."""
+"""One-sided confidence of `Change.most_lost`."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a change in mIoU would be on other photos like these; shares (0..1) like mIoU.
+    """A change in mIoU with its uncertainty over photos; shares (0..1) like mIoU.
 
     Attributes:
-        value: mIoU after minus before.
-        error: its standard error; None where fewer than two groups of photos have labels.
-        most_lost: a loss that is not exceeded with 95 % confidence; negative if something is won even so. Without an
-            error, what was lost on these photos.
+        value: mIoU after minus mIoU before.
+        error: standard error of the value; None if fewer than two groups of photos have labels.
+        most_lost: upper bound on the loss with 95 % confidence; negative if even this bound is a gain. Without an
+            error, the loss on these photos.
     """
 
     value: float
@@ -32,14 +32,15 @@ class Change:
 
 
 def miou_change(before: NDArray[np.int64], after: NDArray[np.int64]) -> Change:
-    """The change in mIoU between two models on the same photos, with its error.
+    """Return the change in mIoU between two models on the same photos, with its standard error.
 
-    mIoU is one ratio over all photos, so its error is taken from how the change moves when a group of photos is left
-    out (the delete-a-group jackknife, Kott 2001), and the bound from Student's t. Photos count as independent.
+    mIoU is one ratio over all photos, so the error is estimated from the changes that remain when one group of photos
+    is left out (the delete-a-group jackknife, Kott 2001), and the bound from Student's t. Photos are assumed to be
+    independent.
 
     Args:
-        before: ``(G, P, P)``, one model's confusion matrix of every group of photos.
-        after: the other's, of the same groups.
+        before: ``(G, P, P)``, the first model's confusion matrix for each group of photos.
+        after: ``(G, P, P)``, the second model's, for the same groups.
     """
     labelled = before.any(axis=(1, 2))
     before, after = before[labelled], after[labelled]

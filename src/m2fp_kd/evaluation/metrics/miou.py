@@ -7,13 +7,13 @@ Confusion = NDArray[np.int64]
 
 
 def confusion(truth: NDArray, prediction: NDArray, num_parts: int, ignore_index: int = 255) -> Confusion:
-    """Count the pixels of every (true part, predicted part) pair.
+    """Count the pixels of every pair of true part and predicted part.
 
     Args:
         truth: integer part map, any shape, values ``0..num_parts-1`` or ``ignore_index``.
         prediction: integer part map of the same shape, values ``0..num_parts-1`` wherever the truth is not ignored.
         num_parts: P, background included.
-        ignore_index: truth pixels with this value are left out.
+        ignore_index: value of the truth pixels to leave out.
 
     Returns:
         int64 ``(P, P)``: row = true part, column = predicted part. Matrices of several photos may be added.
@@ -29,34 +29,34 @@ def confusion(truth: NDArray, prediction: NDArray, num_parts: int, ignore_index:
         )
     counted = truth != ignore_index
     rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
-    for what, values in (("truth", rows), ("prediction", columns)):
+    for name, values in (("truth", rows), ("prediction", columns)):
         outside = np.unique(values[(values < 0) | (values >= num_parts)])
         if outside.size:
-            raise ValueError(f"{what} holds {outside[:5].tolist()}, but parts are 0..{num_parts - 1}")
+            raise ValueError(f"{name} holds {outside[:5].tolist()}, but parts are 0..{num_parts - 1}")
     return np.bincount(rows * num_parts + columns, minlength=num_parts**2).reshape(num_parts, num_parts)
 
 
 def iou(matrix: Confusion) -> NDArray[np.float64]:
-    """IoU of every part: ``(P,)`` in 0..1, NaN where a part is neither in the truth nor in the prediction."""
+    """Return the IoU of every part, ``(P,)`` in 0..1; NaN for a part in neither truth nor prediction."""
     hits, union = _hits_and_union(matrix)
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 
 def miou(matrix: Confusion) -> float:
-    """Mean IoU over the parts that occur in truth or prediction; NaN if not one pixel was counted."""
+    """Return the mean IoU over the parts that occur in truth or prediction; NaN if no pixel was counted."""
     values = iou(matrix)
     present = ~np.isnan(values)
     return float(values[present].mean()) if present.any() else float("nan")
 
 
 def miou_absent_zero(matrix: Confusion) -> float:
-    """Mean IoU as M2FP's evaluator gives it: absent parts count as 0. For comparing with published numbers."""
+    """Return the mean IoU as M2FP's evaluator does, absent parts counted as 0, to compare with published numbers."""
     hits, union = _hits_and_union(matrix)
     return float((hits / (union + 1e-10)).mean())
 
 
 def pixel_accuracy(matrix: Confusion) -> float:
-    """Share of the counted pixels that are right; NaN if not one pixel was counted."""
+    """Return the share of the counted pixels that are correct; NaN if no pixel was counted."""
     total = matrix.sum()
     return float(np.trace(matrix) / total) if total else float("nan")
 

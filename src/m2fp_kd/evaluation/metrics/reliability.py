@@ -1,6 +1,6 @@
-"""Whether a model is as sure as it is right: the reliability of its probabilities (Guo et al. 2017, section 2).
+"""Calibration: how well a model's confidence matches its accuracy (Guo et al. 2017, section 2).
 
-Scored where probabilities are known, at the cells of the network's stride-4 grid, against the label at a cell's centre.
+Probabilities are scored at the cells of the network's stride-4 grid, against the label at the centre of each cell.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from m2fp_kd.runtime.persons import softmax
 BINS = 15
 
 Tally = NDArray[np.float64]
-"""``(3, BINS)``: cells by confidence, the sum of their confidences, the right ones. Tallies of photos may be added."""
+"""``(3, BINS)``, per confidence bin: cells, sum of confidences, correct cells. Tallies of photos may be added."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Accuracy by confidence, the probability of the part that is said; bins of equal width, open on the left.
+    """Accuracy by confidence, the probability of the predicted part; bins have equal width and are open on the left.
 
     Attributes:
         counts: scored cells per bin.
-        confidence: mean confidence per bin, 0..1; None where the bin is empty.
-        accuracy: share of right cells per bin, 0..1; None where the bin is empty.
-        ece: expected calibration error, 0..1: the mean over cells of the bins' |accuracy - confidence| (equation 3).
+        confidence: mean confidence per bin, 0..1; None for an empty bin.
+        accuracy: share of correct cells per bin, 0..1; None for an empty bin.
+        ece: expected calibration error, 0..1: the bins' |accuracy - confidence|, averaged over cells (equation 3).
     """
 
     counts: list[int]
@@ -35,15 +35,15 @@ class Reliability:
 
 
 def label_at_cells(truth: NDArray[np.uint8], grid: tuple[int, ...], placement: Placement) -> NDArray[np.uint8]:
-    """The label at the centre of every cell that has its centre on the photo.
+    """Return the label at the centre of every cell whose centre lies on the photo.
 
     Args:
         truth: uint8 (H, W), at the photo's own size.
-        grid: cells (h, w) of the canvas.
-        placement: of the photo on the canvas.
+        grid: number of cells (h, w) of the canvas.
+        placement: placement of the photo on the canvas.
 
     Returns:
-        uint8 (h', w') with h' <= h and w' <= w, for the upper left of the grid.
+        uint8 (h', w') with h' <= h and w' <= w, the upper left of the grid.
     """
     rows, columns = (
         _source_pixels((np.arange(cells) + 0.5) * canvas / cells, content, source)
@@ -55,7 +55,7 @@ def label_at_cells(truth: NDArray[np.uint8], grid: tuple[int, ...], placement: P
 
 
 def _source_pixels(centres: NDArray[np.float64], content: int, source: int) -> NDArray[np.int64]:
-    """Positions on the canvas' axis -> the photo's pixels there; positions beyond the photo are left out."""
+    """Map positions on one axis of the canvas to pixels of the photo; leave out positions beyond the photo."""
     return (centres[centres < content] * source / content).astype(np.int64)
 
 
@@ -63,31 +63,31 @@ def tally(part_logits: NDArray[np.float32], label: NDArray[np.uint8], ignore_ind
     """Count one photo's cells.
 
     Args:
-        part_logits: (P, h, w); log-probabilities serve as well.
-        label: (h', w'), for the upper left of the grid, see `label_at_cells`.
-        ignore_index: cells with this label are left out.
+        part_logits: (P, h, w), logits or log-probabilities.
+        label: (h', w'), the upper left of the grid, see `label_at_cells`.
+        ignore_index: label of the cells to leave out.
     """
     height, width = label.shape
     counted = label != ignore_index
     probabilities = softmax(part_logits[:, :height, :width][:, counted].T)
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == label[counted]
+    correct = probabilities.argmax(axis=1) == label[counted]
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    return np.stack([np.bincount(bins, weights, BINS) for weights in (np.ones_like(confidence), confidence, right)])
+    return np.stack([np.bincount(bins, weights, BINS) for weights in (np.ones_like(confidence), confidence, correct)])
 
 
 def reliability(total: Tally) -> Reliability | None:
-    """What a tally over a whole set says; None if not one cell was counted."""
-    counts, confidence, right = total
+    """Return the reliability from a tally over a whole data set; None if no cell was counted."""
+    counts, confidence, correct = total
     if not counts.sum():
         return None
     means = [
         [value / count if count else None for value, count in zip(sums.tolist(), counts.tolist(), strict=True)]
-        for sums in (confidence, right)
+        for sums in (confidence, correct)
     ]
     return Reliability(
         counts=counts.astype(int).tolist(),
         confidence=means[0],
         accuracy=means[1],
-        ece=float(np.abs(right - confidence).sum() / counts.sum()),
+        ece=float(np.abs(correct - confidence).sum() / counts.sum()),
     )

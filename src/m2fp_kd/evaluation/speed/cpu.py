@@ -1,4 +1,4 @@
-"""Which CPU this is, and what it offers to INT8 and bf16 arithmetic."""
+"""Describe this machine's CPU and its instructions for INT8 and bf16."""
 
 import os
 import platform
@@ -24,10 +24,10 @@ class Cpu:
     """A CPU.
 
     Attributes:
-        model: the maker's name, or the architecture where the system does not tell.
+        model: vendor's model name, or the architecture if the system does not report one.
         architecture: ``x86_64``, ``aarch64``, ...
-        cores: logical cores that this process may use.
-        features: those of X86_FEATURES / ARM_FEATURES that it has; None where the system does not tell.
+        cores: number of logical cores that this process may use.
+        features: names from X86_FEATURES or ARM_FEATURES; None if the system does not report them.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Cpu:
 
 
 def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
-    """Describe this machine's CPU; without ``/proc/cpuinfo`` only what Python's ``platform`` knows."""
+    """Describe this machine's CPU; without ``/proc/cpuinfo`` use what Python's ``platform`` reports."""
     architecture = platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fallback = platform.processor() or architecture
@@ -48,7 +48,7 @@ def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
 
 
 def parse_cpuinfo(text: str) -> tuple[str | None, tuple[str, ...] | None]:
-    """Model name (None if it is not given, as on most ARM) and features (None if not given) of the first core."""
+    """Return model name and features of the first core; each is None if not listed (most ARM list no model name)."""
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     if flags is None:

@@ -1,6 +1,7 @@
-"""Multiply-accumulates (MACs) of an ONNX graph: ``python -m m2fp_kd.evaluation.speed.macs FILE --canvas HEIGHT WIDTH``.
+"""Count multiply-accumulates (MACs) of an ONNX graph.
 
-Only convolutions and matrix products count: everything else is little beside them.
+Run ``python -m m2fp_kd.evaluation.speed.macs FILE --canvas HEIGHT WIDTH``. Only convolutions and matrix products
+count; all other operations are negligible beside them.
 """
 
 import argparse
@@ -25,8 +26,8 @@ class Macs:
     """MACs of one run of a network.
 
     Attributes:
-        floating: those on floating-point numbers.
-        int8: those of which both factors are 8-bit integers.
+        floating: MACs on floating-point numbers.
+        int8: MACs whose two factors are 8-bit integers.
     """
 
     floating: int
@@ -34,29 +35,29 @@ class Macs:
 
     @property
     def total(self) -> int:
-        """Both together."""
+        """Number of all MACs."""
         return self.floating + self.int8
 
     def least_ms(self, peak: "Peak") -> float:
-        """Milliseconds that they take at a CPU's peak, everything else for nothing."""
+        """Return the milliseconds that the MACs take at a CPU's peak, all other operations being free."""
         return 1000 * (self.floating / peak.floating + self.int8 / peak.int8)
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The most MACs per second that an engine was seen to do on this CPU, by kind of number."""
+    """Highest measured MACs per second on this CPU, in floating point and in INT8."""
 
     floating: float
     int8: float
 
 
 def count_macs(model: Path, canvas: tuple[int, int]) -> Macs:
-    """MACs of an exported network for one canvas (height, width).
+    """Count the MACs of an exported network for one canvas (height, width).
 
-    Shapes come from a run on zeros, since those of padding that adapts to the input cannot be inferred.
+    Shapes come from a run on zeros, because shapes behind padding that adapts to the input cannot be inferred.
 
     Raises:
-        onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument: the network does not take such an input.
+        onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument: the network does not accept a canvas of this size.
     """
     import onnx
 
@@ -74,11 +75,11 @@ def count_macs(model: Path, canvas: tuple[int, int]) -> Macs:
 
 
 def product_macs(node: "onnx.NodeProto", left: tuple[int, ...], right: tuple[int, ...], result: tuple[int, ...]) -> int:
-    """MACs of one node of `PRODUCTS` from the shapes of its two factors and its result."""
+    """Return the MACs of one node of `PRODUCTS` from the shapes of its two factors and its result."""
     operation = INTEGER_PRODUCTS.get(node.op_type, node.op_type)
-    if operation == "Conv":  # every result is a sum over a kernel; weights are (out, in / groups, *kernel)
+    if operation == "Conv":  # each output is a sum over a kernel; weights are (out, in / groups, *kernel)
         return math.prod(result) * math.prod(right[1:])
-    if operation == "ConvTranspose":  # every input is spread by a kernel; weights are (in, out / groups, *kernel)
+    if operation == "ConvTranspose":  # each input is spread by a kernel; weights are (in, out / groups, *kernel)
         return math.prod(left) * math.prod(right[1:])
     transposed = operation == "Gemm" and any(item.name == "transA" and item.i for item in node.attribute)
     return math.prod(result) * left[-2 if transposed else -1]
@@ -87,7 +88,7 @@ def product_macs(node: "onnx.NodeProto", left: tuple[int, ...], right: tuple[int
 def _shapes(
     path: Path, products: list["onnx.NodeProto"], canvas: tuple[int, int]
 ) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Shapes of both factors and the result of every product."""
+    """Return the shapes of both factors and of the result of every product."""
     import onnx
     import onnxruntime
 

@@ -1,9 +1,11 @@
-"""Time, size and memory of an artefact, in a clean process: ``python -m m2fp_kd.evaluation.speed.measure ARTEFACT``.
+"""Measure time, size and memory of an artefact in a clean process.
 
-A training process holds PyTorch, its thread pools and gigabytes of memory; a server does not. So `measure` starts this
-module as a process of its own, which imports the runtime only, and reads the JSON that it prints. Anything else is
-measured the same way by a program that takes the options of `measuring_options`, gives `measure_here` a function that
-loads it, and prints what comes back: `benchmarks/modelscope_m2fp.py` does.
+Run ``python -m m2fp_kd.evaluation.speed.measure ARTEFACT``.
+
+A training process holds PyTorch, its thread pools and gigabytes of memory; a server does not. Therefore `measure`
+starts this module as a process of its own, which imports only the runtime, and reads the JSON that it prints. Any other
+model is measured the same way by a program that takes the options of `measuring_options`, passes a loading function to
+`measure_here` and prints the result, as `benchmarks/modelscope_m2fp.py` does.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from m2fp_kd.runtime.geometry import place, read_photo
 from m2fp_kd.runtime.parser import Parser
 
 Parse = Callable[[NDArray[np.uint8]], object]
-"""Called with one photo, uint8 (H, W, 3) RGB."""
+"""Function of one photo, uint8 (H, W, 3) RGB."""
 
 WARM_UP = 5
 MOST_PHOTOS = 16
@@ -36,25 +38,25 @@ MOST_PHOTOS = 16
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one photo costs: decoded pixels in, part map at the photo's own size out. None: not measured.
+    """Cost of one photo, from decoded pixels to the part map at the photo's own size. None: not measured.
 
     Attributes:
-        p50_ms: median over the runs; with a batch, of the whole batch.
-        p95_ms: 95th percentile over the runs.
-        runs: timed calls, after a few untimed ones.
-        photos: which photos, in words.
-        threads: CPU threads asked for; None leaves it to the engine.
-        engine: what ran the network.
-        precision: what the engine's floating-point part ran in: "f32", "bf16", ...
+        p50_ms: median over the runs, in ms; with a batch, time of the whole batch.
+        p95_ms: 95th percentile over the runs, in ms.
+        runs: number of timed calls, after a few untimed ones.
+        photos: description of the photos.
+        threads: number of CPU threads requested; None if left to the engine.
+        engine: engine that ran the network.
+        precision: precision of the engine's floating-point part: "f32", "bf16", ...
         cpu: description of the CPU.
         megabytes: size of the model's file(s), 10^6 bytes.
-        load_ms: from the path to a parser that is ready.
-        first_ms: from the start of the process to the first result, reading the photo from disk included.
-        peak_mb: most memory that the process ever held, 10^6 bytes (Linux' VmHWM).
-        empty_mb: what it held before it loaded the model (Python, NumPy, Pillow), and the photos.
-        batch: photos in one call.
+        load_ms: time from the path to a ready parser.
+        first_ms: time from the start of the process to the first result, including reading the photo from disk.
+        peak_mb: peak memory of the process, 10^6 bytes (VmHWM on Linux).
+        empty_mb: memory before the model was loaded (Python, NumPy, Pillow), plus the photos, 10^6 bytes.
+        batch: number of photos in one call.
         network: height and width of the network's input for the first photo.
-        times_ms: milliseconds of every timed call, in order.
+        times_ms: time of every timed call, in order.
     """
 
     p50_ms: float
@@ -77,12 +79,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Something that parses photos, ready to be measured.
+    """A loaded model, ready to be measured.
 
     Attributes:
-        parse: one call, of one photo or of a batch of copies of it.
-        canvas: the network's input size (height, width) for a photo.
-        size: side of the photo that is made where none is given.
+        parse: function that parses one photo, or a batch of copies of it.
+        canvas: function from a photo to the network's input size (height, width).
+        size: side of the synthetic photo that is used if no photo is given.
         engine: as in `Measurement`, as are `precision` and `megabytes`.
     """
 
@@ -109,17 +111,18 @@ def measure(
 
     Args:
         artefact: what `Parser.load` takes.
-        photos: photos or folders of photos; the first few are used. None: one synthetic photo of the artefact's size.
-        runs: most timed calls.
-        threads: CPU threads; None leaves it to the engine.
+        photos: photos or folders of photos, of which the first few are used; without any, one synthetic photo of the
+            artefact's size.
+        runs: maximum number of timed calls.
+        threads: number of CPU threads; None leaves it to the engine.
         engine: one of `runtime.engines.ENGINES`; None for the runtime's choice.
-        precision: "f32", or "auto" for what the engine finds fastest.
-        batch: photos in one call of the network, copies of one.
-        seconds: begin no further call after so many seconds of timed calls; the first is always made.
+        precision: "f32", or "auto" for the engine's fastest.
+        batch: number of photos in one call of the network, copies of one photo.
+        seconds: time after which no further timed call starts; the first call is always made.
         keep: as in `Parser.load`.
 
     Raises:
-        ProcessError: the process failed; the message holds the end of what it said.
+        ProcessError: the process failed; the message holds the end of its output.
     """
     command = [sys.executable, "-m", "m2fp_kd.evaluation.speed.measure", str(artefact), f"--precision={precision}"]
     command += [f"--engine={engine}"] if engine else []
@@ -129,7 +132,7 @@ def measure(
 
 def measure_command(
     command: Sequence[str],
-    what: str,
+    name: str,
     photos: Sequence[Path],
     runs: int,
     threads: int | None,
@@ -140,19 +143,19 @@ def measure_command(
 
     Args:
         command: program and its own arguments.
-        what: what it measures, for the error; the rest as in `measure`.
+        name: name of the measured model, for the error; the other arguments are those of `measure`.
 
     Raises:
-        ProcessError: it failed, or what it printed is no measurement.
+        ProcessError: the command failed or did not print a measurement.
     """
     options = [f"--runs={runs}", f"--batch={batch}", f"--seconds={seconds}"]
     options += [f"--threads={threads}"] if threads else []
     options += ["--photos", *map(str, photos)] if photos else []
-    answer = run_process([*command, *options, f"--started={time.time()}"], f"measuring {what}")
+    result = run_process([*command, *options, f"--started={time.time()}"], f"measuring {name}")
     try:
-        return Measurement(**answer)
+        return Measurement(**result)
     except TypeError as error:
-        raise ProcessError(f"measuring {what}", "what it printed is no measurement", str(error)) from error
+        raise ProcessError(f"measuring {name}", "its output is not a measurement", str(error)) from error
 
 
 def measure_callable(
@@ -164,33 +167,33 @@ def measure_callable(
     precision: str | None = None,
     seconds: float = math.inf,
 ) -> Measurement:
-    """Time anything that parses a photo, in this process: a PyTorch teacher, say. Size and memory stay None.
+    """Time a function that parses a photo, such as a PyTorch teacher, in this process; size and memory stay None.
 
     Args:
-        parse: called with one photo, uint8 (H, W, 3) RGB.
-        photos: taken in turns.
-        runs: most timed calls.
-        threads: for the record only, as are `engine` and `precision`.
-        seconds: begin no further call after so many seconds, untimed and timed calls each; the first is always made.
+        parse: function of one photo, uint8 (H, W, 3) RGB.
+        photos: photos to parse in turn.
+        runs: maximum number of timed calls.
+        threads: number of threads, only recorded, as are `engine` and `precision`.
+        seconds: time after which no further call starts, for untimed and timed calls each; the first is always made.
     """
     if not photos or runs < 1:
         raise ValueError("measuring needs at least one photo and one run")
     sizes = sorted({"x".join(map(str, photo.shape[:2])) for photo in photos})
-    _time_calls(parse, photos, max(WARM_UP, len(photos)), seconds)  # some engines prepare for each size of photo
+    _time_calls(parse, photos, max(WARM_UP, len(photos)), seconds)  # some engines prepare for each photo size
     times = _time_calls(parse, photos, runs, seconds)
     p50, p95 = np.percentile(times, [50, 95]).tolist()
     shown = f"{', '.join(sizes[:3])}{', ...' if len(sizes) > 3 else ''}"
-    words = f"{len(photos)} photo{'s' if len(photos) > 1 else ''} ({shown})"
+    description = f"{len(photos)} photo{'s' if len(photos) > 1 else ''} ({shown})"
     cpu = asdict(describe_cpu())
-    return Measurement(p50, p95, len(times), words, threads, engine, precision, cpu, times_ms=times)
+    return Measurement(p50, p95, len(times), description, threads, engine, precision, cpu, times_ms=times)
 
 
 def measuring_options(description: str) -> argparse.ArgumentParser:
-    """The options that every measuring program takes; it may add arguments of its own."""
+    """Return a parser with the options of every measuring program; a program may add its own arguments."""
     command = argparse.ArgumentParser(description=description)
     command.add_argument("--photos", type=Path, nargs="+", default=[], help="photos or folders; default: synthetic")
-    command.add_argument("--runs", type=int, default=50, help="most timed calls")
-    command.add_argument("--seconds", type=float, default=math.inf, help="stop timing after so long; default: never")
+    command.add_argument("--runs", type=int, default=50, help="maximum number of timed calls")
+    command.add_argument("--seconds", type=float, default=math.inf, help="stop timing after this time; default: never")
     command.add_argument("--threads", type=int, help="default: the engine's choice")
     command.add_argument("--batch", type=int, default=1, help="photos in one call, copies of one")
     command.add_argument("--started", type=float, help="Unix time at which this process was started")
@@ -198,11 +201,11 @@ def measuring_options(description: str) -> argparse.ArgumentParser:
 
 
 def measure_here(load: Callable[[], Loaded], options: argparse.Namespace) -> Measurement:
-    """Measure in this process, which must not have loaded anything yet that a server would not hold.
+    """Measure in this process, which must not yet have loaded anything that a server would not hold.
 
     Args:
-        load: what is timed as loading.
-        options: as parsed by `measuring_options`.
+        load: function whose time counts as loading.
+        options: options parsed by `measuring_options`.
     """
     files = _photo_files(options.photos) if options.photos else []
     photos = [read_photo(file) for file in files[:1]]
@@ -231,14 +234,14 @@ def measure_here(load: Callable[[], Loaded], options: argparse.Namespace) -> Mea
 
 
 def artefact_megabytes(artefact: Path) -> float:
-    """Size of an artefact's model file(s), without its card, in 10^6 bytes; it is a folder or the model file."""
+    """Return the size of an artefact's model file(s) in 10^6 bytes, without the card; a folder or a model file."""
     return megabytes(find_model(artefact))
 
 
 def memory_mb(field: str, process: int | str = "self") -> float | None:
-    """A figure of a process, ``VmRSS`` (now) or ``VmHWM`` (peak), in 10^6 bytes; None where there is no ``/proc``.
+    """Return ``VmRSS`` (current) or ``VmHWM`` (peak) of a process in 10^6 bytes; None without ``/proc``.
 
-    `resource.getrusage` will not do: its peak is inherited from the process that started this one.
+    `resource.getrusage` is no alternative: its peak is inherited from the parent process.
     """
     status = Path(f"/proc/{process}/status")
     found = status.is_file() and re.search(rf"^{field}:\s*(\d+) kB", status.read_text(), re.MULTILINE)
@@ -246,7 +249,7 @@ def memory_mb(field: str, process: int | str = "self") -> float | None:
 
 
 def _time_calls(parse: Parse, photos: Sequence[NDArray[np.uint8]], most: int, seconds: float) -> list[float]:
-    """Milliseconds of up to `most` calls, photos taken in turns; none is begun after `seconds`, but for the first."""
+    """Return the milliseconds of up to `most` calls, photos in turn; after `seconds` none starts but the first."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < most and (not times or time.perf_counter() < end):
@@ -270,14 +273,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = measuring_options("Time, size and memory of an artefact; prints JSON.")
     command.add_argument("artefact", type=Path)
     command.add_argument("--engine", help="default: the runtime's choice")
-    command.add_argument("--precision", default="f32", help="f32, or auto for what the engine finds fastest")
-    command.add_argument("--keep", action="store_true", help="let OpenVINO keep what it compiles for the next start")
+    command.add_argument("--precision", default="f32", help="f32, or auto for the engine's fastest")
+    command.add_argument("--keep", action="store_true", help="cache what OpenVINO compiles for the next start")
     options = command.parse_args(arguments)
 
     def load() -> Loaded:
         parser = Parser.load(options.artefact, options.engine, options.threads, options.precision, options.keep)
         return Loaded(
-            # Copies, because photos of different shapes share a network's input only where its geometry is fixed.
+            # A batch is copies of one photo: photos of different shapes share an input only if the geometry is fixed.
             parse=parser if options.batch == 1 else lambda photo: parser([photo] * options.batch),
             canvas=lambda photo: place(photo, parser.geometry)[1].canvas,
             size=parser.geometry.size,

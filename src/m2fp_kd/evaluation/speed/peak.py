@@ -1,7 +1,7 @@
-"""What an engine makes of this CPU at best: ``python -m m2fp_kd.evaluation.speed.peak --threads 2``.
+"""Measure the peak speed of an engine on this CPU: ``python -m m2fp_kd.evaluation.speed.peak --threads 2``.
 
-A chain of large convolutions, in floating point and in INT8 as artefacts have it (uint8 activations, int8 weights,
-quantised and dequantised in the graph), is the load that engines are fastest with.
+Engines are fastest on a chain of large convolutions. It runs in floating point and in INT8 as artefacts use it (uint8
+activations, int8 weights, quantised and dequantised in the graph).
 """
 
 import argparse
@@ -21,11 +21,11 @@ from m2fp_kd.runtime.engines import INPUT, Engine, open_engine
 
 CHANNELS, SIDE, KERNEL, LAYERS = 256, 32, 3, 4
 MACS = LAYERS * CHANNELS**2 * KERNEL**2 * SIDE**2
-"""Of one run of the chain: 2.4e9, some 50 ms on two cores with AVX2."""
+"""MACs of one run of the chain: 2.4e9, about 50 ms on two cores with AVX2."""
 
 
 def measure_peak(engine: str | None = None, threads: int | None = None, precision: str = "f32", runs: int = 5) -> Peak:
-    """MACs per second of the fastest run, in floating point (of the precision that the engine chose) and in INT8."""
+    """Return MACs per second of the fastest run, in floating point (in the engine's own precision) and in INT8."""
     with tempfile.TemporaryDirectory() as folder:
         speeds = []
         for int8 in (False, True):
@@ -39,7 +39,7 @@ def measure_peak(engine: str | None = None, threads: int | None = None, precisio
 
 
 def convolutions(int8: bool) -> onnx.ModelProto:
-    """The chain: float32 (1, channels, side, side) in, its channels' means out."""
+    """Return the chain of convolutions: float32 (1, channels, side, side) in, channel means out."""
     constants: list[TensorProto] = []
     nodes = []
 
@@ -82,10 +82,10 @@ def _seconds(chain: Engine, images: np.ndarray) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure in this process and print one line of JSON."""
-    command = argparse.ArgumentParser(description="MACs per second at best; prints JSON.")
+    command = argparse.ArgumentParser(description="Peak MACs per second; prints JSON.")
     command.add_argument("--engine", help="default: the runtime's choice")
     command.add_argument("--threads", type=int, help="default: the engine's choice")
-    command.add_argument("--precision", default="f32", help="f32, or auto for what the engine finds fastest")
+    command.add_argument("--precision", default="f32", help="f32, or auto for the engine's fastest")
     options = command.parse_args(arguments)
     print(json.dumps(asdict(measure_peak(options.engine, options.threads, options.precision))))
 

@@ -1,4 +1,4 @@
-"""Parsings made by hand: what a mask classifier would have to say for them."""
+"""Hand-made parsings with the mask-classification logits that produce them."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from m2fp_kd.runtime.parsing import Parsing
 LABELS = LabelSet("tiny", ("background", "head", "torso"), ((0, 0, 0), (9, 0, 0), (0, 9, 0)), has_human=True)
 HUMAN = LABELS.num_parts
 SURE = 30.0
-"""A mask logit whose probability is 1 in float32."""
+"""A mask logit with probability 1 in float32."""
 
 
 def parsing_of(instances: Sequence[tuple[int, float, np.ndarray]], part_map: np.ndarray) -> Parsing:
-    """A parsing of persons with one query per instance: its class, its score and its mask, bool (H, W)."""
+    """Return a parsing of persons with one query per instance, given as class, score and mask, bool (H, W)."""
     class_logits = np.full((len(instances), HUMAN + 2), -SURE, np.float32)
     mask_logits = np.empty((len(instances), *part_map.shape), np.float32)
     for query, (category, score, mask) in enumerate(instances):

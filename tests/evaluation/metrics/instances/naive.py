@@ -1,4 +1,4 @@
-"""The metrics once more, written down from the papers pixel set by pixel set: slow, and sharing nothing with ours."""
+"""Independent and slow implementation of the metrics, written from the papers with sets of pixels."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ Overlap = Callable[[np.ndarray, np.ndarray], float]
 
 
 def true_persons(scene: Scene) -> list[np.ndarray]:
-    """A part map per person, 0 around him, unknown pixels left as they are."""
+    """Return one part map per person, 0 outside the person, with unknown pixels kept."""
     known = scene.parts != UNKNOWN
     persons = []
     for human in sorted(set(scene.humans.ravel().tolist()) - {0}):
@@ -55,7 +55,7 @@ def pcp(scenes: list[Scene], threshold: float) -> float:
 
 
 def region_ap(scenes: list[Scene], threshold: float, claim_once: bool = True, absent: float | None = None) -> float:
-    """`absent` is what a part counts that is neither true nor found anywhere; None leaves it out."""
+    """Return APr; a part that is neither true nor predicted anywhere counts as `absent`, or not at all if None."""
     per_part = []
     for part in range(1, NUM_PARTS):
         truths = [
@@ -89,7 +89,7 @@ def verdicts(
     threshold: float,
     claim_once: bool = True,
 ) -> Iterator[tuple[bool, int, int, np.ndarray]]:
-    """Best score first: whether a prediction is right, its photo, the truth that it overlaps most, and itself."""
+    """Yield, best score first: whether a prediction is correct, its photo, the truth it overlaps most, and itself."""
     taken = set()
     for _, photo, one in sorted(found, key=lambda row: -row[0]):
         overlaps = [overlap(truth, one) for truth in truths[photo]]
@@ -101,7 +101,7 @@ def verdicts(
 
 
 def area(right: list[bool], count: int) -> float:
-    """Under the curve of precision over recall, each precision the best of any recall as high or higher."""
+    """Return the area under the precision-recall curve, each precision the best at the same or a higher recall."""
     points, hits = [], 0
     for rank, hit in enumerate(right, start=1):
         hits += hit

@@ -12,7 +12,7 @@ UNKNOWN = 255
 
 @dataclass(frozen=True)
 class Scene:
-    """A photo's truth and what was found in it."""
+    """A photo's truth and the predictions for it."""
 
     parts: np.ndarray
     humans: np.ndarray
@@ -20,7 +20,7 @@ class Scene:
 
 
 def strip(*values: int) -> np.ndarray:
-    """A photo of one row."""
+    """Return a map of one row."""
     return np.array([values], np.uint8)
 
 
@@ -29,13 +29,13 @@ def person(parts: np.ndarray, score: float) -> FoundPerson:
 
 
 def regions_of(found: FoundPerson) -> list[FoundRegion]:
-    """The parts of a person, with his score."""
+    """Return the parts of a person, with the person's score."""
     present = np.unique(found.parts[found.parts > 0]).tolist()
     return [FoundRegion(part, found.parts == part, found.score) for part in present]
 
 
 def found_of(*persons: FoundPerson) -> Found:
-    """Persons and their parts."""
+    """Return persons with their parts as predictions."""
     return Found(persons, [region for one in persons for region in regions_of(one)])
 
 
@@ -51,13 +51,13 @@ def measured(*scenes: Scene, variant: str = "papers", num_parts: int = NUM_PARTS
 
 
 def random_scenes(seed: int, count: int = 8, apart: bool = False, unknown: float = 0.0) -> list[Scene]:
-    """Photos of up to four persons, found badly: shifted, relabelled, doubled, missed, and some who are not there.
+    """Return photos of up to four persons with poor predictions: shifted, relabelled, doubled, missed and invented.
 
     Args:
-        seed: decides everything.
-        count: photos.
-        apart: keep the persons so far from each other that whatever is found overlaps one of them only.
-        unknown: share of the pixels whose truth is not known.
+        seed: seed of everything random.
+        count: number of photos.
+        apart: keep the persons so far apart that a prediction overlaps only one of them.
+        unknown: share of the pixels whose truth is unknown.
     """
     rng = np.random.default_rng(seed)
     scores = rng.permutation(1000).tolist()  # no two alike
@@ -73,7 +73,7 @@ def _random_scene(rng: np.random.Generator, scores: list[int], apart: bool, unkn
         figure = _figure(rng)
         shape = figure > 0
         window = np.s_[row : row + 24, column : column + 24]
-        parts[window][shape], humans[window][shape] = figure[shape], 7 * index + 3  # ids need not be without gaps
+        parts[window][shape], humans[window][shape] = figure[shape], 7 * index + 3  # ids may have gaps
         for _ in range(rng.choice(3, p=(0.15, 0.6, 0.25))):
             copy = figure.copy()
             copy[rng.random(copy.shape) < rng.choice((0.02, 0.2, 0.5))] = 0
@@ -93,7 +93,7 @@ def _random_scene(rng: np.random.Generator, scores: list[int], apart: bool, unkn
 
 
 def _figure(rng: np.random.Generator) -> np.ndarray:
-    """A person of bands of parts, uint8 (24, 24), ragged so that hardly two overlaps are equal."""
+    """Return a person of bands of parts, uint8 (24, 24), ragged so that few overlaps are equal."""
     bands = rng.integers(1, NUM_PARTS, rng.integers(1, 5)).astype(np.uint8)
     figure = np.repeat(bands, -(-24 // len(bands)))[:24, None].repeat(24, axis=1)
     left, right = rng.integers(0, 6, (2, 24))

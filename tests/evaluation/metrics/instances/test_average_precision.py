@@ -15,7 +15,7 @@ from m2fp_kd.evaluation.metrics.instances.average_precision import average_preci
         ([], 3, 0),
     ],
 )
-def test_worked_numbers(hits: list[bool], truths: int, expected: float) -> None:
+def test_worked_examples(hits: list[bool], truths: int, expected: float) -> None:
     falling = np.arange(len(hits), 0, -1)
     assert average_precision(falling, hits, truths) == pytest.approx(expected)
 

@@ -1,4 +1,4 @@
-"""How persons and regions are put together from a parsing: M2FP's way."""
+"""Persons and regions are assembled from a parsing as in M2FP."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from tests.evaluation.metrics.instances.scenes import strip
 HEAD, TORSO = 1, 2
 
 
-def test_a_pixel_belongs_to_the_surest_person() -> None:
+def test_a_pixel_belongs_to_the_person_with_the_best_score() -> None:
     part_map = strip(1, 1, 2, 2, 0, 0)
     found = found_in(
         parsing_of(
             [
                 (HUMAN, 0.6, strip(1, 1, 1, 1, 0, 0) > 0),
                 (HUMAN, 0.8, strip(0, 0, 1, 1, 1, 0) > 0),
-                (HUMAN, 0.5, strip(0, 0, 1, 1, 0, 0) > 0),  # wholly covered
-                (HUMAN, 0.05, strip(0, 0, 0, 0, 0, 1) > 0),  # not sure enough
+                (HUMAN, 0.5, strip(0, 0, 1, 1, 0, 0) > 0),  # completely covered
+                (HUMAN, 0.05, strip(0, 0, 0, 0, 0, 1) > 0),  # score too low
             ],
             part_map,
         )
@@ -26,7 +26,7 @@ def test_a_pixel_belongs_to_the_surest_person() -> None:
     assert [person.parts.tolist() for person in found.persons] == [[[0, 0, 2, 2, 0, 0]], [[1, 1, 0, 0, 0, 0]]]
 
 
-def test_a_persons_score_is_that_of_the_mask_times_the_mean_of_the_parts() -> None:
+def test_a_persons_score_is_the_masks_times_the_mean_of_the_parts() -> None:
     found = found_in(
         parsing_of(
             [
@@ -34,8 +34,8 @@ def test_a_persons_score_is_that_of_the_mask_times_the_mean_of_the_parts() -> No
                 (HEAD, 0.8, strip(1, 0, 0, 0) > 0),
                 (HEAD, 0.7, strip(1, 1, 0, 0) > 0),  # not the best head
                 (TORSO, 0.6, strip(0, 0, 1, 1) > 0),
-                (TORSO, 0.95, strip(0, 0, 0, 1) > 0),  # somebody else's
-                (TORSO, 0.4, strip(0, 0, 1, 0) > 0),  # too unsure to be pasted
+                (TORSO, 0.95, strip(0, 0, 0, 1) > 0),  # another person's
+                (TORSO, 0.4, strip(0, 0, 1, 0) > 0),  # score too low to be pasted
             ],
             strip(1, 1, 2, 2),
         )
@@ -55,7 +55,7 @@ def test_regions_are_the_part_instances() -> None:
                 (HEAD, 0.3, strip(1, 1, 0, 0) > 0),
                 (TORSO, 0.6, strip(0, 1, 1, 0) > 0),
                 (HEAD, 0.2, strip(0, 0, 0, 1) > 0),
-                (0, 0.9, strip(1, 1, 1, 1) > 0),  # background is no region
+                (0, 0.9, strip(1, 1, 1, 1) > 0),  # background is not a region
                 (HEAD, 0.05, strip(0, 0, 0, 1) > 0),
             ],
             strip(0, 0, 0, 0),
@@ -69,6 +69,6 @@ def test_regions_are_the_part_instances() -> None:
     ]
 
 
-def test_an_empty_photo() -> None:
+def test_an_empty_photo_has_no_predictions() -> None:
     found = found_in(parsing_of([], np.zeros((2, 3), np.uint8)))
     assert (found.persons, found.regions) == ([], [])

@@ -1,4 +1,4 @@
-"""All figures together: against a plain reading of the papers, and what must never change them."""
+"""All metrics against an independent implementation of the papers, and their invariances."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def with_found(scene: Scene, persons: list[FoundPerson], regions: list[FoundRegi
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("unknown", [0.0, 0.2])
-def test_figures_are_those_of_a_plain_reading(seed: int, unknown: float) -> None:
+def test_values_match_the_independent_implementation(seed: int, unknown: float) -> None:
     scenes = random_scenes(seed, unknown=unknown)
     parts = [naive.part_ap(scenes, threshold) for threshold in THRESHOLDS]
     regions = [naive.region_ap(scenes, threshold) for threshold in THRESHOLDS]
@@ -51,7 +51,7 @@ def test_figures_are_those_of_a_plain_reading(seed: int, unknown: float) -> None
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_m2fps_variant_lets_a_truth_be_claimed_often(seed: int) -> None:
+def test_m2fps_variant_lets_a_truth_be_claimed_repeatedly(seed: int) -> None:
     scenes = random_scenes(seed)
     papers, m2fp = figures(*scenes), figures(*scenes, variant="m2fp")
     expected = [naive.region_ap(scenes, threshold, claim_once=False, absent=0.0) for threshold in THRESHOLDS]
@@ -61,7 +61,7 @@ def test_m2fps_variant_lets_a_truth_be_claimed_often(seed: int) -> None:
     assert [m2fp[name] for name in names] == [papers[name] for name in names]
 
 
-def test_m2fps_variant_misses_persons_of_whom_no_part_is_known() -> None:
+def test_m2fps_variant_counts_persons_without_known_parts_as_missed() -> None:
     one = strip(1, 2, 0, 0)
     scene = Scene(one, strip(1, 1, 2, 0), found_of(person(one, 0.9)))
     assert figures(scene)["APp50"] == figures(scene)["PCP50"] == 1
@@ -69,7 +69,7 @@ def test_m2fps_variant_misses_persons_of_whom_no_part_is_known() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neither_order_nor_scale_matters(seed: int) -> None:
+def test_order_of_photos_and_scale_of_scores_do_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scenes = random_scenes(seed)
     shuffled = []
@@ -86,7 +86,7 @@ def test_neither_order_nor_scale_matters(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_stricter_threshold_never_gives_more(seed: int) -> None:
+def test_a_higher_threshold_never_gives_a_higher_value(seed: int) -> None:
     metrics = measured(*random_scenes(seed))
     for ap, claims in ((part_ap, metrics._persons), (region_ap, metrics._regions), (region_ap_m2fp, metrics._regions)):
         values = [ap(claims, threshold) for threshold in np.linspace(0, 1, 50)]  # type: ignore[operator]
@@ -94,7 +94,7 @@ def test_a_stricter_threshold_never_gives_more(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_said_of_unknown_pixels_is_nothing(seed: int) -> None:
+def test_predictions_at_unknown_pixels_do_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     scenes = random_scenes(seed, unknown=0.3)
     changed = []
@@ -102,7 +102,7 @@ def test_what_is_said_of_unknown_pixels_is_nothing(seed: int) -> None:
         noise = rng.integers(0, NUM_PARTS, scene.parts.shape).astype(np.uint8)
         unknown = scene.parts == UNKNOWN
         persons = [
-            # Of somebody without any part it matters whether he is said to be in unknown pixels.
+            # A person without any part counts as wrong; with noise it would lie only in unknown pixels and not count.
             replace(one, parts=np.where(unknown, noise, one.parts)) if one.parts.any() else one
             for one in scene.found.persons
         ]
@@ -111,7 +111,7 @@ def test_what_is_said_of_unknown_pixels_is_nothing(seed: int) -> None:
     assert figures(*changed) == figures(*scenes)
 
 
-def test_the_truth_itself_is_perfect_in_both_variants() -> None:
+def test_predicting_the_truth_scores_one_in_both_variants() -> None:
     scenes = []
     for scene in random_scenes(3):
         truths = [np.where(scene.humans == human, scene.parts, 0) for human in np.unique(scene.humans) if human]
@@ -120,7 +120,7 @@ def test_the_truth_itself_is_perfect_in_both_variants() -> None:
     assert set(figures(*scenes, variant="m2fp").values()) == {1.0}
 
 
-def test_a_false_person_on_an_empty_photo_costs() -> None:
+def test_a_false_person_on_an_empty_photo_lowers_ap() -> None:
     one = strip(1, 2, 0)
     good = Scene(one, strip(1, 1, 0), found_of(person(one, 0.5)))
     false = Scene(strip(0, 0, 0), strip(0, 0, 0), found_of(person(one, 0.9)))
@@ -128,7 +128,7 @@ def test_a_false_person_on_an_empty_photo_costs() -> None:
     assert (got["APp50"], got["APr50"], got["PCP50"]) == (0.5, 0.5, 1)
 
 
-def test_without_a_person_there_is_nothing_to_compute() -> None:
+def test_computing_without_a_person_is_an_error() -> None:
     metrics = InstanceMetrics(NUM_PARTS)
     metrics.add(Found([], []), strip(0, 1), strip(0, 0))
     with pytest.raises(ValueError, match="no photo has a person with a known part"):

@@ -27,25 +27,25 @@ def curve(claims: PersonClaims) -> list[float]:
     return [part_ap(claims, threshold) for threshold in THRESHOLDS]
 
 
-def test_perfect() -> None:
+def test_perfect_predictions_score_one() -> None:
     claims = claims_of(person(SECOND, 0.6), person(FIRST, 0.9))
     assert curve(claims) == [1] * 9
     assert pcp(claims, 0.5) == 1
 
 
-def test_a_missed_person_is_half_of_two() -> None:
+def test_missing_one_of_two_persons_halves_the_scores() -> None:
     claims = claims_of(person(FIRST, 0.9))
     assert curve(claims) == [0.5] * 9
     assert pcp(claims, 0.5) == 0.5
 
 
-def test_nobody_found() -> None:
+def test_no_prediction_scores_zero() -> None:
     claims = claims_of()
     assert curve(claims) == [0] * 9
     assert pcp(claims, 0.5) == 0
 
 
-def test_a_duplicate_is_wrong() -> None:
+def test_a_duplicate_counts_as_wrong() -> None:
     claims = claims_of(person(FIRST, 0.9), person(FIRST, 0.8), person(SECOND, 0.7))
     assert curve(claims) == pytest.approx([(1 + 2 / 3) / 2] * 9)
     assert pcp(claims, 0.5) == 1
@@ -58,16 +58,16 @@ def test_the_order_of_scores_counts() -> None:
     assert part_ap(claims_of(person(FIRST, 0.8), person(SECOND, 0.7), person(wrong, 0.1)), 0.5) == 1
 
 
-def test_parts_that_are_mixed_up_within_a_person() -> None:
+def test_swapped_parts_within_a_person() -> None:
     """Head and torso 0, background 1: a mean of 1/3."""
     mixed = np.array([0, 2, 1], np.uint8)
     claims = claims_of(person(mixed[FIRST], 0.9), person(mixed[SECOND], 0.8))
     assert curve(claims) == [1, 1, 1] + [0] * 6
     assert pcp(claims, 0.5) == 0
-    assert pcp(claims, 0.3) == 0  # found, but no part of them is right
+    assert pcp(claims, 0.3) == 0  # matched, but no part is correct
 
 
-def test_persons_who_have_swapped_their_heads() -> None:
+def test_swapped_heads_of_two_persons() -> None:
     """Head 0, torso 1, legs 1, background 6 of 10 pixels: a mean of 0.65."""
     parts, humans = strip(1, 1, 2, 2, 3, 3, 0, 1, 1, 2, 2, 3, 3, 0), strip(*[1] * 7, *[2] * 7)
     first = strip(0, 0, 2, 2, 3, 3, 0, 1, 1, 0, 0, 0, 0, 0)
@@ -100,7 +100,7 @@ def test_pcp_counts_the_true_parts_of_who_was_found() -> None:
     assert pcp(claims, 0.5) == pytest.approx((2 / 3 + 0) / 2)
 
 
-def test_who_has_no_part_is_wrong_where_found_and_does_not_count_where_true() -> None:
+def test_a_person_without_parts_is_wrong_if_predicted_and_ignored_if_true() -> None:
     claims = claims_of(person(NOTHING, 0.95), person(FIRST, 0.9), person(SECOND, 0.8))
     assert part_ap(claims, 0.5) == pytest.approx(2 / 3)
     bare = HUMANS.copy()
@@ -108,21 +108,21 @@ def test_who_has_no_part_is_wrong_where_found_and_does_not_count_where_true() ->
     assert curve(claims_of(person(FIRST, 0.9), person(SECOND, 0.8), humans=bare)) == [1] * 9
 
 
-def test_nobody_is_there() -> None:
+def test_predictions_on_a_photo_without_persons_are_wrong() -> None:
     claims = claims_of(person(FIRST, 0.9), parts=NOTHING, humans=NOTHING)
     claims.add([person(FIRST, 0.8), person(SECOND, 0.7)], Truth.of(PARTS, HUMANS, NUM_PARTS, UNKNOWN))
     assert part_ap(claims, 0.5) == pytest.approx(2 / 3)
     assert pcp(claims, 0.5) == 1
 
 
-def test_who_lies_in_unknown_pixels_is_neither_right_nor_wrong() -> None:
+def test_persons_in_unknown_pixels_do_not_count() -> None:
     unknown = np.where(HUMANS == 2, UNKNOWN, PARTS)
     claims = claims_of(person(SECOND, 0.9), person(FIRST, 0.8), parts=unknown)
     assert claims.claims.count == 1
     assert curve(claims) == [1] * 9
 
 
-def test_errors_name_what_does_not_fit() -> None:
+def test_errors_name_the_mismatch() -> None:
     with pytest.raises(ValueError, match=r"person \(1, 3\) and truth \(1, 10\)"):
         claims_of(person(strip(0, 1, 0), 0.5))
     with pytest.raises(ValueError, match=r"person with part 5, but parts are 0\.\.4"):

@@ -1,4 +1,4 @@
-"""APr against COCO's own evaluator, where both mean the same, and against worked numbers."""
+"""APr against COCO's evaluator, where the definitions agree, and against worked examples."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from m2fp_kd.evaluation.metrics.instances.truth import Truth
 from tests.evaluation.metrics.instances.scenes import NUM_PARTS, Scene, random_scenes, strip
 
 LOW, HIGH = (0.1013, 0.2017, 0.3019, 0.4023), (0.5027, 0.6029, 0.7031, 0.8037, 0.9041)
-"""No fractions of small numbers: COCO takes an overlap that equals the threshold, the papers do not."""
+"""No fractions of small numbers: COCO accepts an overlap that equals the threshold, the papers do not."""
 
 
 def region_claims(scenes: list[Scene]) -> RegionClaims:
@@ -26,9 +26,9 @@ def region_claims(scenes: list[Scene]) -> RegionClaims:
 
 
 def coco_ap(scenes: list[Scene], thresholds: tuple[float, ...], sampled: bool = False) -> np.ndarray:
-    """Mean AP (T,) over the parts by pycocotools.
+    """Return the mean AP (T,) over the parts by pycocotools.
 
-    A recall between every two that can occur gives the area under its curve; `sampled` keeps COCO's 101 recalls.
+    Sampling between every two possible recalls gives the area under the curve; `sampled` keeps COCO's 101 recalls.
     """
     truths, results = [], []
     for image, scene in enumerate(scenes, start=1):
@@ -68,7 +68,7 @@ def _encoded(mask: np.ndarray) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_is_cocos_ap_where_a_prediction_overlaps_one_truth(seed: int) -> None:
+def test_equals_cocos_ap_if_a_prediction_overlaps_one_truth(seed: int) -> None:
     scenes = random_scenes(seed, apart=True)
     claims = region_claims(scenes)
     ours = [region_ap(claims, threshold) for threshold in LOW + HIGH]
@@ -78,32 +78,32 @@ def test_is_cocos_ap_where_a_prediction_overlaps_one_truth(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_is_cocos_ap_above_a_half_in_crowds(seed: int) -> None:
-    """Persons do not share pixels, so that more than half of a region can lie in one truth only."""
+def test_equals_cocos_ap_above_a_half_in_crowds(seed: int) -> None:
+    """Persons do not share pixels, so more than half of a region can lie in only one truth."""
     scenes = random_scenes(seed)
     claims = region_claims(scenes)
     np.testing.assert_allclose([region_ap(claims, threshold) for threshold in HIGH], coco_ap(scenes, HIGH), atol=1e-12)
 
 
-def test_a_second_region_on_a_truth_is_wrong_but_not_for_m2fp() -> None:
+def test_a_second_region_on_a_truth_is_wrong_except_for_m2fp() -> None:
     claims = RegionClaims(NUM_PARTS)
     truth = Truth.of(strip(1, 1, 0, 1, 1), strip(1, 1, 0, 2, 2), NUM_PARTS)
     first, second = strip(1, 1, 0, 0, 0) > 0, strip(0, 0, 0, 1, 1) > 0
     claims.add([FoundRegion(1, first, 0.9), FoundRegion(1, first, 0.8), FoundRegion(1, second, 0.7)], truth)
     assert region_ap(claims, 0.5) == pytest.approx((1 + 2 / 3) / 2)
-    # Three right ones of two, and the three other parts, which are nowhere, count as 0.
+    # Three correct ones of two; the three other parts are absent and count as 0.
     assert region_ap_m2fp(claims, 0.5) == pytest.approx(3 / 2 / 4)
 
 
-def test_only_parts_that_somebody_has_count() -> None:
+def test_only_parts_of_true_persons_count() -> None:
     claims = RegionClaims(NUM_PARTS)
     truth = Truth.of(strip(1, 1, 2, 0), strip(1, 1, 1, 0), NUM_PARTS)
     claims.add([FoundRegion(1, strip(1, 1, 0, 0) > 0, 0.9), FoundRegion(3, strip(0, 0, 0, 1) > 0, 0.8)], truth)
     assert region_ap(claims, 0.5) == 0.5  # 1 and 0 of parts 1 and 2
-    assert region_ap_m2fp(claims, 0.5) == pytest.approx(1 / 3)  # and 0 of part 4, which is nowhere; not of part 3
+    assert region_ap_m2fp(claims, 0.5) == pytest.approx(1 / 3)  # and 0 of part 4, which is absent; not of part 3
 
 
-def test_errors_name_what_does_not_fit() -> None:
+def test_errors_name_the_mismatch() -> None:
     truth = Truth.of(strip(1, 0), strip(1, 0), NUM_PARTS)
     with pytest.raises(ValueError, match=r"region \(1, 3\) and truth \(1, 2\)"):
         RegionClaims(NUM_PARTS).add([FoundRegion(1, strip(1, 0, 0) > 0, 0.5)], truth)

@@ -5,15 +5,15 @@ from numpy.typing import ArrayLike
 
 
 def average_precision(scores: ArrayLike, hits: ArrayLike, truths: int) -> float:
-    """Area under the curve after each precision was raised to the best one at the same or a higher recall.
+    """Return the area under the curve after raising each precision to the best one at the same or a higher recall.
 
     Args:
-        scores: (N,), of the predictions; equal ones keep their order.
-        hits: bool (N,), which predictions are right.
-        truths: how many things there are to find, at least 1.
+        scores: (N,), scores of the predictions; equal scores keep their order.
+        hits: bool (N,), True for correct predictions.
+        truths: number of true instances, at least 1.
 
     Returns:
-        0..1, where at most `truths` predictions are right.
+        AP in 0..1, provided that at most `truths` predictions are correct.
     """
     ranked = np.asarray(hits, bool)[np.argsort(-np.asarray(scores, float), kind="stable")]
     precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)

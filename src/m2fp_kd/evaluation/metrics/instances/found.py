@@ -1,4 +1,4 @@
-"""What a model found in a photo, as the instance metrics want it."""
+"""Persons and regions that a model found in a photo, as input of the instance metrics."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.persons import PASTE_THRESHOLD, Instance, instances
 
 LOWEST_SCORE = 0.1
-"""Persons and parts below it are left out, as in M2FP. The runtime keeps fewer; AP ranks them by score."""
+"""Lowest score of persons and parts that are kept, as in M2FP. The runtime keeps fewer; AP ranks them by score."""
 
 
 @dataclass(frozen=True)
 class FoundPerson:
-    """A person.
+    """A predicted person.
 
     Attributes:
-        parts: uint8 (H, W), the part map of this person alone, 0 around him.
-        score: higher is surer.
+        parts: uint8 (H, W), part map of this person alone, 0 elsewhere.
+        score: confidence, higher is better.
     """
 
     parts: NDArray[np.uint8]
@@ -28,12 +28,12 @@ class FoundPerson:
 
 @dataclass(frozen=True)
 class FoundRegion:
-    """A part of one person.
+    """A predicted part of one person.
 
     Attributes:
-        part: 1..P-1.
+        part: part index, 1..P-1.
         mask: bool (H, W).
-        score: higher is surer.
+        score: confidence, higher is better.
     """
 
     part: int
@@ -43,18 +43,19 @@ class FoundRegion:
 
 @dataclass(frozen=True)
 class Found:
-    """All that was found in a photo; persons and regions are independent of each other, and any may overlap."""
+    """Predictions for one photo; persons and regions are independent of each other, and all of them may overlap."""
 
     persons: Sequence[FoundPerson]
     regions: Sequence[FoundRegion]
 
 
 def found_in(parsing: Parsing) -> Found:
-    """Persons and regions of a parsing whose `people_kind` is "persons", put together as M2FP does it.
+    """Return the persons and regions of a parsing whose `people_kind` is "persons", assembled as in M2FP.
 
-    A pixel belongs to the best-scored person over it, and likewise to the best-scored part instance. A person's parts
-    are the part map inside his mask. His score is that of his mask times the mean, over the parts that he has, of the
-    best score of a part instance there. Regions are the part instances, whoever they belong to.
+    A pixel belongs to the person with the highest score that covers it, and likewise to the part instance with the
+    highest score. A person's parts are the part map inside the person's mask. A person's score is the score of the
+    mask times the mean, over the person's parts, of the best score of a part instance there. Regions are the part
+    instances, regardless of the person.
     """
     size, human = parsing.part_map.shape, parsing.labels.num_parts
     logits = parsing.outputs["class_logits"], parsing.outputs["mask_logits"]
@@ -70,7 +71,7 @@ def found_in(parsing: Parsing) -> Found:
 
 
 def _owned(found: Iterable[Instance], size: tuple[int, int]) -> Iterator[tuple[Instance, NDArray[np.bool_]]]:
-    """The instances, best first, each with the pixels that no better one has; those without any are left out."""
+    """Yield the instances, best first, with the pixels that no better one owns; skip instances that own none."""
     free = np.ones(size, bool)
     for instance in sorted(found, key=lambda instance: -instance.score):
         mask = instance.mask(size) & free
@@ -80,7 +81,7 @@ def _owned(found: Iterable[Instance], size: tuple[int, int]) -> Iterator[tuple[I
 
 
 def _part_score(person: NDArray[np.bool_], part_map: NDArray[np.uint8], parts: Iterable[Instance]) -> float:
-    """Mean over a person's parts of the best score of a part instance pasted inside his mask; 0 where there is none."""
+    """Return the mean, over a person's parts, of the best score of a part instance inside the mask; 0 without any."""
     present = set(np.unique(part_map[person]).tolist())
     best: dict[int, float] = {}
     for part in parts:

@@ -1,4 +1,4 @@
-"""Which prediction claims which truth."""
+"""Match predictions to true instances."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,14 @@ NOBODY = -1
 
 @dataclass
 class Claims:
-    """The claims of predictions of one kind, photo after photo.
+    """The true instances that predictions of one kind claim, accumulated over photos.
 
     Attributes:
-        scores: of the predictions, in the order in which they were added.
-        truths: which truth each overlaps most, numbered over all photos; `NOBODY` where its photo has none.
-        overlaps: with that truth, 0..1.
-        count: of the truths.
+        scores: scores of the predictions, in the order in which they were added.
+        truths: true instance that each prediction overlaps most, numbered over all photos; `NOBODY` if its photo has
+            none.
+        overlaps: overlap with that instance, 0..1.
+        count: number of true instances.
     """
 
     scores: list[float] = field(default_factory=list)
@@ -26,10 +27,10 @@ class Claims:
     count: int = 0
 
     def add(self, scores: Sequence[float], overlaps: NDArray[np.float64]) -> list[int]:
-        """Add a photo: the scores of its K predictions and their overlaps (K, T) with its T truths.
+        """Add a photo: the scores of its K predictions and their overlaps (K, T) with its T true instances.
 
         Returns:
-            K columns of `overlaps`: the truth that each prediction claims, `NOBODY` where there is none.
+            For each prediction the column of `overlaps` that it claims, `NOBODY` if there is none.
         """
         predictions, truths = overlaps.shape
         best = overlaps.argmax(axis=1).tolist() if truths else [NOBODY] * predictions
@@ -40,11 +41,11 @@ class Claims:
         return best
 
     def above(self, threshold: float) -> NDArray[np.bool_]:
-        """The predictions, bool (N,), that overlap the truth they claim by more than a threshold."""
+        """Return bool (N,), True for predictions that overlap the instance they claim by more than a threshold."""
         return np.array(self.overlaps) > threshold
 
     def hits(self, threshold: float) -> NDArray[np.bool_]:
-        """The predictions, bool (N,), that are right: of those above the threshold the best-scored of each truth."""
+        """Return bool (N,), True for correct predictions: for each true instance the best one above the threshold."""
         ranked = np.argsort(-np.array(self.scores), kind="stable")
         candidates = ranked[self.above(threshold)[ranked]]
         _, first = np.unique(np.array(self.truths, int)[candidates], return_index=True)

@@ -1,4 +1,4 @@
-"""All instance metrics of a model over a set of photos."""
+"""Compute all instance metrics of a model over a set of photos."""
 
 from statistics import fmean
 from typing import Literal
@@ -12,21 +12,21 @@ from m2fp_kd.evaluation.metrics.instances.region_ap import RegionClaims, region_
 from m2fp_kd.evaluation.metrics.instances.truth import Truth
 
 THRESHOLDS = tuple(tenths / 10 for tenths in range(1, 10))
-"""0.1, 0.2, ... 0.9, what APvol and APr are means over."""
+"""0.1, 0.2, ... 0.9; APvol and APr are means over them."""
 
 Variant = Literal["papers", "m2fp"]
 
 
 class InstanceMetrics:
-    """APp, APvol, PCP and APr over photos that are added one by one; the package says what they are.
+    """APp, APvol, PCP and APr over photos that are added one by one; the package's docstring defines them.
 
     Args:
         num_parts: P, background included.
-        ignore_index: part of the pixels whose part is not known.
-        variant: "papers", or "m2fp" for what M2FP's evaluator makes of the same predictions.
+        ignore_index: value of the pixels whose part is unknown.
+        variant: "papers", or "m2fp" to reproduce M2FP's evaluator.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: the variant is unknown.
     """
 
     def __init__(self, num_parts: int, ignore_index: int = 255, variant: Variant = "papers") -> None:
@@ -40,29 +40,29 @@ class InstanceMetrics:
 
     @property
     def regions(self) -> int:
-        """True regions so far: parts of persons. Without any there is nothing to compute."""
+        """Number of true regions (parts of persons) added so far; `compute` needs at least one."""
         return self._regions.count
 
     def add(self, found: Found, parts: NDArray, humans: NDArray) -> None:
         """Add a photo.
 
         Args:
-            found: what was found in it.
-            parts: integer (H, W), its true part map.
-            humans: integer (H, W), its true person ids, 0 where there is nobody.
+            found: predictions for the photo.
+            parts: integer (H, W), true part map.
+            humans: integer (H, W), true person ids, 0 outside persons.
 
         Raises:
-            ValueError: maps are not of one size, or a part is not one of the label set.
+            ValueError: the maps differ in size, or a part is outside the label set.
         """
         truth = Truth.of(parts, humans, self.num_parts, self.ignore_index, bare=self.variant == "m2fp")
         self._persons.add(found.persons, truth)
         self._regions.add(found.regions, truth)
 
     def compute(self) -> dict[str, float]:
-        """APp50, APvol, PCP50, APr50, APr60, APr70 and APr, each in 0..1 (but see the package for "m2fp").
+        """Return APp50, APvol, PCP50, APr50, APr60, APr70 and APr, each in 0..1 (but see the package for "m2fp").
 
         Raises:
-            ValueError: no photo that was added has a person with a known part.
+            ValueError: no added photo has a person with a known part.
         """
         if not self.regions:
             raise ValueError("no photo has a person with a known part; are these the right person ids?")

@@ -12,12 +12,13 @@ from m2fp_kd.evaluation.metrics.instances.truth import UNKNOWN, Truth
 
 
 class PersonClaims:
-    """What persons claim.
+    """Claims of predicted persons on true persons.
 
     Attributes:
-        claims: their overlap is the mean IoU over the parts, background included.
-        part_iou: float (P,) of each predicted person with the true one that he claims; NaN where neither has the part.
-        parts: how many parts each true person has.
+        claims: claims whose overlap is the mean IoU over the parts, background included.
+        part_iou: for each predicted person, float (P,), IoU of each part with the claimed person; NaN for a part that
+            neither has.
+        parts: number of parts of each true person.
     """
 
     def __init__(self) -> None:
@@ -26,15 +27,15 @@ class PersonClaims:
         self.parts: list[int] = []
 
     def add(self, persons: Sequence[FoundPerson], truth: Truth) -> None:
-        """Add a photo; persons in unknown pixels only are left out.
+        """Add a photo; skip persons that cover only unknown pixels.
 
         Raises:
-            ValueError: a person's map is of another size than the truth, or holds a part that is none.
+            ValueError: a person's map differs in size from the truth or holds an index that is not a part.
         """
         num_parts = truth.areas.shape[1]
         for person in persons:
             if person.parts.shape != truth.codes.shape:
-                raise ValueError(f"person {person.parts.shape} and truth {truth.codes.shape} are not of one size")
+                raise ValueError(f"person {person.parts.shape} and truth {truth.codes.shape} differ in size")
             if person.parts.max() >= num_parts:
                 raise ValueError(f"person with part {person.parts.max()}, but parts are 0..{num_parts - 1}")
         known = [person for person in persons if _is_known(person, truth)]
@@ -48,12 +49,12 @@ class PersonClaims:
 
 
 def part_ap(persons: PersonClaims, threshold: float) -> float:
-    """APp at a threshold, 0..1; there has to be a true person."""
+    """Return APp at a threshold, 0..1; at least one true person is required."""
     claims = persons.claims
     return average_precision(claims.scores, claims.hits(threshold), claims.count)
 
 
 def _is_known(person: FoundPerson, truth: Truth) -> bool:
-    """Whether a person has a known pixel; one without any part is known to be wrong."""
+    """Return whether a person covers a known pixel, or no part at all, which is known to be wrong."""
     inside = truth.codes[person.parts > 0]
     return not len(inside) or bool((inside != UNKNOWN).any())

@@ -1,4 +1,4 @@
-"""APr: average precision of regions, each one part of one person."""
+"""APr: average precision of regions, where a region is one part of one person."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -12,7 +12,7 @@ from m2fp_kd.evaluation.metrics.instances.truth import UNKNOWN, Truth
 
 
 class RegionClaims:
-    """What regions claim, part by part.
+    """Claims of predicted regions on true regions, part by part.
 
     Args:
         num_parts: P, background included.
@@ -23,18 +23,18 @@ class RegionClaims:
 
     @property
     def count(self) -> int:
-        """Of the true regions."""
+        """Number of true regions."""
         return sum(claims.count for claims in self.of_part)
 
     def add(self, regions: Sequence[FoundRegion], truth: Truth) -> None:
-        """Add a photo; regions of unknown pixels only are left out.
+        """Add a photo; skip regions that cover only unknown pixels.
 
         Raises:
-            ValueError: a region is of another size than the truth, or of no part or background.
+            ValueError: a region differs in size from the truth, or its part is background or not in the label set.
         """
         for region in regions:
             if region.mask.shape != truth.codes.shape:
-                raise ValueError(f"region {region.mask.shape} and truth {truth.codes.shape} are not of one size")
+                raise ValueError(f"region {region.mask.shape} and truth {truth.codes.shape} differ in size")
             if not 0 < region.part < len(self.of_part):
                 raise ValueError(f"region of part {region.part}, but a person's parts are 1..{len(self.of_part) - 1}")
         known = [region for region in regions if (truth.codes[region.mask] != UNKNOWN).any()]
@@ -47,12 +47,12 @@ class RegionClaims:
 
 
 def region_ap(regions: RegionClaims, threshold: float) -> float:
-    """APr at a threshold, 0..1: the mean of the AP of the parts that a true person has; there has to be one."""
+    """Return APr at a threshold, 0..1: AP averaged over the parts that true persons have; at least one is required."""
     parts = [claims for claims in regions.of_part[1:] if claims.count]
     return fmean(average_precision(claims.scores, claims.hits(threshold), claims.count) for claims in parts)
 
 
 def region_ap_m2fp(regions: RegionClaims, threshold: float) -> float:
-    """As M2FP's evaluator has it: a truth may be claimed often, and a part that is nowhere counts as 0."""
+    """Return APr as M2FP's evaluator does: a region may be claimed repeatedly, and an absent part counts as 0."""
     parts = [claims for claims in regions.of_part[1:] if claims.count or not claims.scores]
     return fmean(average_precision(claims.scores, claims.above(threshold), max(claims.count, 1)) for claims in parts)

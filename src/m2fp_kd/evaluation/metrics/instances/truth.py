@@ -1,4 +1,4 @@
-"""The persons of a photo and their parts, and how predictions overlap them."""
+"""The true persons of a photo with their parts, and their overlap with predictions."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Truth:
     """The G true persons of a photo.
 
     Attributes:
-        codes: int (H, W), person * P + part of a pixel; `BACKGROUND` where nobody's part is, `UNKNOWN` where that
-            is not known.
-        areas: int (G, P), pixels of each part of each person; 0 for the background.
+        codes: int (H, W), person * P + part of each pixel; `BACKGROUND` outside persons, `UNKNOWN` if the part is
+            unknown.
+        areas: int (G, P), number of pixels of each part of each person; 0 for the background.
     """
 
     codes: NDArray[np.int64]
@@ -25,20 +25,20 @@ class Truth:
     def of(
         cls, parts: NDArray, humans: NDArray, num_parts: int, ignore_index: int = 255, bare: bool = False
     ) -> "Truth":
-        """Gather the persons from a part map and the person ids (0: nobody), integer (H, W) each.
+        """Collect the persons from a part map and the person ids.
 
         Args:
-            parts: part at each pixel.
-            humans: person at each pixel.
+            parts: integer (H, W), part of each pixel.
+            humans: integer (H, W), person of each pixel, 0 outside persons.
             num_parts: P, background included.
-            ignore_index: part of the pixels that count on neither side.
-            bare: keep persons of whom no part is known.
+            ignore_index: value of the pixels that count on neither side.
+            bare: keep persons without a known part.
 
         Raises:
-            ValueError: the maps are not of one size, or a part is not in 0..P-1.
+            ValueError: the maps differ in size, or a part is not in 0..P-1.
         """
         if parts.shape != humans.shape:
-            raise ValueError(f"part map {parts.shape} and person ids {humans.shape} are not of one size")
+            raise ValueError(f"part map {parts.shape} and person ids {humans.shape} differ in size")
         known = parts != ignore_index
         if (parts[known] >= num_parts).any():
             raise ValueError(f"truth holds part {int(parts[known].max())}, but parts are 0..{num_parts - 1}")
@@ -50,7 +50,7 @@ class Truth:
         return cls(codes, areas)
 
     def region_iou(self, mask: NDArray[np.bool_], part: int) -> NDArray[np.float64]:
-        """IoU of a region, bool (H, W), with this part of each person who has it; in the persons' order."""
+        """Return the IoU of a region, bool (H, W), with this part of each person that has it, in the persons' order."""
         inside = self.codes[mask]
         shared = self._count(inside[inside >= 0])[:, part]
         union = np.count_nonzero(inside != UNKNOWN) + self.areas[:, part] - shared
@@ -58,9 +58,9 @@ class Truth:
         return shared[has_it] / union[has_it]
 
     def part_iou(self, parts: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """IoU (G, P) of each part between a person's own part map (H, W) and each true person.
+        """Return the IoU (G, P) of each part between a predicted person's part map (H, W) and each true person.
 
-        Background is what lies around either; NaN marks a part that neither has.
+        Pixels outside a person are background; NaN marks a part that neither person has.
         """
         inside = (parts > 0) & (self.codes != UNKNOWN)
         code, own = self.codes[inside], parts[inside]
@@ -74,5 +74,5 @@ class Truth:
         return np.divide(shared, union, out=np.full(union.shape, np.nan), where=union > 0)
 
     def _count(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Pixels (G, P) of each part of each person among some codes."""
+        """Count the pixels (G, P) of each part of each person among some codes."""
         return np.bincount(codes, minlength=self.areas.size).reshape(self.areas.shape)
