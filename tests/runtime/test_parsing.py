@@ -1,10 +1,11 @@
-"""Parts with their scores, and what was found in others' formats."""
+"""Parts with their scores, and the result in other tools' formats."""
 
 import numpy as np
 import pytest
 
-from m2fp_kd.runtime.formats import rle, to_coco, to_modelscope
+from m2fp_kd.runtime.formats import rle
 from m2fp_kd.runtime.geometry import Placement
+from m2fp_kd.runtime.mosaic import mosaic
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import upsampled_argmax
@@ -20,7 +21,8 @@ def parsing():
     logits[1, :, 2] = np.log(1 / 3)  # green is a third as probable there
     canvas = upsampled_argmax(logits)
     outputs = {"part_logits": logits, "part_map": canvas}
-    return Parsing(canvas, COLOURS, "regions", {}, Placement((8, 16), (8, 16), (8, 16)), outputs)
+    photo = np.full((8, 16, 3), 90, np.uint8)
+    return Parsing(photo, canvas, COLOURS, "regions", {}, Placement((8, 16), (8, 16), (8, 16)), outputs)
 
 
 def test_a_part_has_its_place_and_score(parsing):
@@ -35,7 +37,7 @@ def test_a_part_has_its_place_and_score(parsing):
 
 
 def test_modelscope_of_a_per_pixel_artefact_has_one_mask_a_part(parsing):
-    found = to_modelscope(parsing)
+    found = parsing.to_modelscope()
     assert found["labels"] == ["background", "blue"]
     assert all(mask.shape == (8, 16) and mask.dtype == np.float32 for mask in found["masks"])
     np.testing.assert_array_equal(sum(found["masks"]), 1)
@@ -47,7 +49,7 @@ def test_modelscope_of_a_mask_classifier_has_what_the_reference_has(people_artef
     with np.load(GOLDEN) as golden:
         scores = {kind: golden[f"{kind}_outputs_score"] for kind in ("part", "human")}
         least = float(golden["parsing_ins_score_thr"])
-    found = to_modelscope(Parser.load(people_artefact)(np.zeros((180, 225, 3), np.uint8)))
+    found = Parser.load(people_artefact)(np.zeros((180, 225, 3), np.uint8)).to_modelscope()
     labelled = list(zip(found["labels"], found["scores"], strict=True))
     assert found["labels"] == sorted(found["labels"], key=lambda label: label == "Human")
     assert "background" not in found["labels"] and min(found["scores"]) >= 0.1
@@ -68,9 +70,18 @@ def test_run_lengths_are_what_pycocotools_reads_and_writes(seed):
 
 
 def test_coco_names_parts_and_regions(parsing):
-    part, region = to_coco(parsing, image_id=7)
+    part, region = parsing.to_coco(image_id=7)
     assert (part["category"], part["category_id"]) == ("blue", 2)
     assert (region["category"], region["category_id"], region["score"]) == ("region", 3, 1)
     assert part["image_id"] == region["image_id"] == 7
     left = part["bbox"][0]
     assert part["bbox"] == [left, 0, 16 - left, 8] and part["area"] == parsing.parts[0].area
+
+
+@pytest.mark.parametrize("every_part", [False, True])
+def test_the_mosaic_shows_the_photo_that_was_parsed(people_artefact, every_part):
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    parsing = Parser.load(people_artefact)(photo)
+    np.testing.assert_array_equal(parsing.photo, photo)
+    expected = mosaic(photo, parsing.part_map, parsing.labels, every_part)
+    np.testing.assert_array_equal(parsing.mosaic(every_part), expected)

@@ -65,13 +65,13 @@ def parsing(mode: str, photo: np.ndarray) -> Parsing:
     found = part_map(mode, *size)
     timings = {"place": 1.0, "network": NETWORK_MS[mode], "restore": 0.5}
     if mode == "lite":
-        return Parsing(found, LABELS, "regions", timings, Placement(size, size, size), {"part_map": found})
+        return Parsing(photo, found, LABELS, "regions", timings, Placement(size, size, size), {"part_map": found})
     canvas = np.pad(found, [(0, -side % 4) for side in size])
     logits = 4.0 * (np.arange(LABELS.num_parts)[:, None, None] == canvas[::4, ::4])
     outputs = {"part_map": canvas, "part_logits": logits}
     placement = Placement(size, size, canvas.shape)
     persons = [_person(found, box, score) for box, score in zip(people_boxes(*size), (0.9, 0.8), strict=True)]
-    return Parsing(found, LABELS, "persons", timings | {"people": 2.0}, placement, outputs, persons)
+    return Parsing(photo, found, LABELS, "persons", timings | {"people": 2.0}, placement, outputs, persons)
 
 
 def _person(found: np.ndarray, box: Box, score: float) -> Person:

@@ -57,6 +57,25 @@ def test_what_is_asked_for_comes_back_and_nothing_else(client, stripes):
         assert mask.dtype == bool and mask.sum() == part["area"] and part["rle"]["size"] == [45, 90]
 
 
+@pytest.mark.parametrize("mode", ["lite", "full"])
+def test_answers_equal_the_methods_of_a_parsing(client, artefact, people_artefact, stripes, mode):
+    photo = stripes if mode == "lite" else np.zeros((180, 225, 3), np.uint8)
+    answer = client.post(f"/api/parse?mode={mode}&return=all", data=encoded(photo)).json
+    parsing = Parser.load(artefact() if mode == "lite" else people_artefact, "onnxruntime")(photo)
+    served = [*answer["parts"], *answer["people"]["found"]]
+    results = parsing.to_coco(image_id=3)
+    assert [result["segmentation"] for result in results] == [found["rle"] for found in served]
+    assert [result["area"] for result in results] == [found["area"] for found in served]
+    assert [result["score"] for result in results] == [
+        1 if found["score"] is None else found["score"] for found in served
+    ]
+    assert base64.b64decode(answer["mosaic"]) == encoded(parsing.mosaic(), "JPEG", quality=90, subsampling=0)
+    if mode == "lite":
+        masks = dict(zip(*map(parsing.to_modelscope().get, ("labels", "masks")), strict=True))
+        for part in answer["parts"]:
+            np.testing.assert_array_equal(masks[part["name"]], np.asarray(picture(part["mask"])))
+
+
 def test_full_mode_tells_persons_apart(client):
     photo = encoded(np.zeros((180, 225, 3), np.uint8))
     full = client.post("/api/parse?mode=full", data=photo).json

@@ -26,13 +26,11 @@ def parse_photo(parser: "Parser", job: Job) -> dict[str, Any]:
     """
     from m2fp_kd.runtime.files import atomic_path, write_index_png
     from m2fp_kd.runtime.geometry import read_photo
-    from m2fp_kd.runtime.mosaic import mosaic
 
-    photo = read_photo(job.source)
-    parsing = parser(photo)
+    parsing = parser(read_photo(job.source))
     write_index_png(job.part_map, parsing.part_map, parsing.labels)
     with atomic_path(job.mosaic) as temporary:
-        mosaic(photo, parsing.part_map, parsing.labels).save(temporary, quality=90, subsampling=0)
+        parsing.mosaic().save(temporary, quality=90, subsampling=0)
     return {
         "photo": str(job.source),
         "part_map": str(job.part_map),
@@ -58,7 +56,6 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
     import numpy as np
 
     from m2fp_kd.runtime.files import atomic_folder, atomic_path, write_index_png
-    from m2fp_kd.runtime.mosaic import mosaic
     from m2fp_kd.runtime.video import read_frames, read_video, write_video
 
     video = read_video(job.source)
@@ -76,8 +73,7 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
                 write_index_png(maps / f"{frame.index:06}.png", parsing.part_map, parsing.labels)
             timings.append(said["timings_ms"])
             progress.show(frame.index + 1, str(job.source))
-            sheet = mosaic(frame.image, parsing.part_map, parsing.labels, every_part=True)
-            yield replace(frame, image=np.asarray(sheet))
+            yield replace(frame, image=np.asarray(parsing.mosaic(every_part=True)))
 
     folder = atomic_folder(job.part_maps) if part_maps else nullcontext()
     with (

@@ -1,37 +1,63 @@
-"""What was found in a photo as others expect it: ModelScope's M2FP pipeline, COCO results."""
+"""Results in the formats of ModelScope's M2FP pipeline and of COCO; `Parsing` has the methods that use them."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from m2fp_kd.runtime.parsing import Parsing
-from m2fp_kd.runtime.persons import instances
+from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.geometry import Placement
+from m2fp_kd.runtime.persons import Box, instances
 
 LEAST_SCORE = 0.1
-"""Instances below are left out, as ModelScope's M2FP does."""
+"""Instances that score less are left out, as in ModelScope's M2FP."""
 
 
-def to_modelscope(parsing: Parsing) -> dict[str, list[Any]]:
-    """What ModelScope's M2FP pipeline returns, so that code around it need not change.
+class Found(Protocol):
+    """A part, person or region of a photo."""
 
-    An artefact that tells persons apart gives instances, as M2FP's multi-person models do: every part of every person,
-    then every person under the label "Human". Any other gives one mask per part present, background included, as M2FP's
-    single-person model does.
+    @property
+    def mask(self) -> np.ndarray:
+        """Bool (H, W)."""
 
-    Returns:
-        "labels" (names), "scores" (0..1) and "masks", float32 (H, W) of 0 and 1, in the same order.
+    @property
+    def box(self) -> Box:
+        """Smallest box around the mask."""
+
+    @property
+    def score(self) -> float | None:
+        """0..1; None where the artefact gives none."""
+
+
+def modelscope_instances(outputs: Mapping[str, np.ndarray], placement: Placement, labels: LabelSet) -> dict[str, Any]:
+    """Return the instances of every part, then the persons under the label "Human", as M2FP's multi-person models do.
+
+    Args:
+        outputs: `class_logits` (Q, C + 1) and `mask_logits` (Q, h, w).
+        placement: place of the photo on the network's canvas.
+        labels: label set of the artefact.
     """
-    if parsing.people_kind == "persons":
-        size, human = parsing.placement.source, parsing.labels.num_parts
-        names = [*parsing.labels.parts, "Human"]
-        logits = parsing.outputs["class_logits"], parsing.outputs["mask_logits"]
-        found = list(instances(*logits, parsing.placement, range(1, human + 1), LEAST_SCORE))
-        ordered = [one for one in found if one.category < human] + [one for one in found if one.category == human]
-        rows = [(names[one.category], one.score, one.mask(size)) for one in ordered]
-    else:
-        scores = parsing.part_scores
-        present = np.flatnonzero(np.bincount(parsing.part_map.ravel()))
-        rows = [(parsing.labels.parts[i], scores.get(int(i), 1.0), parsing.part_map == i) for i in present]
+    human, names = labels.num_parts, [*labels.parts, "Human"]
+    logits = outputs["class_logits"], outputs["mask_logits"]
+    found = list(instances(*logits, placement, range(1, human + 1), LEAST_SCORE))
+    ordered = [one for one in found if one.category < human] + [one for one in found if one.category == human]
+    return _modelscope([(names[one.category], one.score, one.mask(placement.source)) for one in ordered])
+
+
+def modelscope_parts(part_map: np.ndarray, scores: Mapping[int, float], labels: LabelSet) -> dict[str, Any]:
+    """Return one mask per part present, background included, as M2FP's single-person model does.
+
+    Args:
+        part_map: uint8 (H, W).
+        scores: part index -> score; a part without one scores 1.
+        labels: label set of the artefact.
+    """
+    present = np.flatnonzero(np.bincount(part_map.ravel()))
+    return _modelscope([(labels.parts[index], scores.get(int(index), 1.0), part_map == index) for index in present])
+
+
+def _modelscope(rows: list[tuple[str, float, np.ndarray]]) -> dict[str, Any]:
+    """Lay out names, scores and masks, float32 (H, W) of 0 and 1, as ModelScope's pipeline returns them."""
     return {
         "labels": [name for name, _, _ in rows],
         "scores": [score for _, score, _ in rows],
@@ -39,38 +65,30 @@ def to_modelscope(parsing: Parsing) -> dict[str, list[Any]]:
     }
 
 
-def to_coco(parsing: Parsing, image_id: int = 0) -> list[dict[str, Any]]:
-    """COCO results with run-length masks that `pycocotools` reads: the parts, then the people.
-
-    Args:
-        image_id: of the photo, in every result.
+def coco_result(found: Found, category_id: int, category: str, image_id: int) -> dict[str, Any]:
+    """Return the COCO result of one object.
 
     Returns:
-        `image_id`, `category_id` (the part's index; P, the number of parts, for people), `category`, `segmentation`,
-        `bbox` (x, y, width, height), `area` and `score` (1 where there is none).
+        `image_id`, `category_id`, `category`, `segmentation` (run lengths), `bbox` (x, y, width, height), `area` and
+        `score` (1 where the object has none).
     """
-    rows = [(part.index, part.name, part.mask, part.box, part.score) for part in parsing.parts]
-    human = parsing.labels.num_parts
-    name = {"persons": "Human", "regions": "region"}[parsing.people_kind]
-    rows += [(human, name, person.mask, person.box, person.score) for person in parsing.people]
-    return [
-        {
-            "image_id": image_id,
-            "category_id": index,
-            "category": name,
-            "segmentation": rle(mask),
-            "bbox": [left, top, right - left, bottom - top],
-            "area": int(mask.sum()),
-            "score": 1.0 if score is None else score,
-        }
-        for index, name, mask, (left, top, right, bottom), score in rows
-    ]
+    left, top, right, bottom = found.box
+    return {
+        "image_id": image_id,
+        "category_id": category_id,
+        "category": category,
+        "segmentation": rle(found.mask),
+        "bbox": [left, top, right - left, bottom - top],
+        "area": int(found.mask.sum()),
+        "score": 1.0 if found.score is None else found.score,
+    }
 
 
 def rle(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run-length encoding of a bool mask (H, W): runs down the columns, zeros first.
+    """Encode a bool mask (H, W) as COCO's compressed run lengths: down the columns, zeros first.
 
-    A run is written as its difference to the run two before (from the fourth on), five bits a character, lowest first.
+    From the fourth on, a run is stored as its difference to the run two before. Each number takes five bits a
+    character, lowest bits first.
     """
     pixels = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
     edges = np.flatnonzero(pixels[1:] != pixels[:-1])

@@ -106,12 +106,13 @@ class Parser:
             network = (time.perf_counter() - start) / len(group)
             for index, one in enumerate(group):
                 said = {name: values[index] for name, values in outputs.items()}
-                found.append(self._found(said, one.placement, one.seconds | {"network": network}))
+                found.append(self._found(one, said, one.seconds | {"network": network}))
         return found
 
-    def _found(self, outputs: dict[str, np.ndarray], placement: Placement, seconds: dict[str, float]) -> Parsing:
-        """What the outputs for one canvas say of its photo."""
+    def _found(self, placed: "_Placed", outputs: dict[str, np.ndarray], seconds: dict[str, float]) -> Parsing:
+        """Turn the network's outputs for one canvas into the result for its photo."""
         start = time.perf_counter()
+        placement = placed.placement
         if "part_logits" in outputs:
             outputs["part_map"] = upsampled_argmax(outputs["part_logits"])
         part_map = restore_map(outputs["part_map"], placement)
@@ -121,6 +122,7 @@ class Parser:
             persons = people(outputs["class_logits"], outputs["mask_logits"], placement, self.labels.num_parts)
             seconds["people"] = time.perf_counter() - start - seconds["restore"]
         return Parsing(
+            photo=placed.photo,
             part_map=part_map,
             labels=self.labels,
             people_kind="persons" if self.card.people == "persons" else "regions",
@@ -138,8 +140,9 @@ def _warn_once(text: str) -> None:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A photo on its canvas, and the seconds that it took."""
+    """A photo, its canvas, and the seconds that reading and placing it took."""
 
+    photo: np.ndarray
     canvas: np.ndarray
     placement: Placement
     seconds: dict[str, float]
@@ -150,4 +153,4 @@ class _Placed:
         photo = read_photo(source)
         read = time.perf_counter()
         canvas, placement = place(photo, geometry)
-        return cls(canvas, placement, {"read": read - start, "place": time.perf_counter() - read})
+        return cls(photo, canvas, placement, {"read": read - start, "place": time.perf_counter() - read})

@@ -1,34 +1,37 @@
-"""What was found in one photo: the part map, its parts, the people."""
+"""The result of parsing one photo: part map, parts, people, and other tools' formats of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.formats import coco_result, modelscope_instances, modelscope_parts
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Placement
+from m2fp_kd.runtime.mosaic import mosaic as draw_mosaic
 from m2fp_kd.runtime.persons import Box, Person, softmax
 from m2fp_kd.runtime.regions import Region, Runs, connected_regions
 
 SMALLEST_REGION = 0.001
-"""Share of the photo below which a connected region is not taken for a person."""
+"""Share of the photo that a connected region must cover to count as a person."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part that is present in a photo, over all persons.
+    """A part that is present in a photo, on all persons together.
 
     Attributes:
-        index: in the label set.
-        name: in the label set.
-        colour: RGB 0..255.
+        index: index in the label set.
+        name: name in the label set.
+        colour: RGB, 0..255.
         area: pixels.
-        share: of the photo, 0..1.
-        box: the smallest box around it.
-        score: mean probability of the part over its pixels, 0..1; None where the artefact does not give it.
-        part_map: that it is a part of.
+        share: area as a share of the photo, 0..1.
+        box: smallest box around the part.
+        score: mean probability of the part over its pixels, 0..1; None where the artefact gives no probabilities.
+        part_map: part map that contains it.
     """
 
     index: int
@@ -42,26 +45,28 @@ class Part:
 
     @property
     def mask(self) -> np.ndarray:
-        """Where it is, bool (H, W) at the photo's own size."""
+        """Pixels of the part, bool (H, W), at the photo's own size."""
         return self.part_map == self.index
 
 
 @dataclass(frozen=True)
 class Parsing:
-    """What was found in one photo.
+    """The result of parsing one photo.
 
     Attributes:
-        part_map: uint8 (H, W), the part at each pixel, at the photo's own size (upright).
-        labels: what the numbers in it mean.
-        people_kind: "persons" where the artefact tells them apart; else "regions": connected regions of parts. Two
-            people who touch are one region, and a hidden waist makes two of one person.
+        photo: uint8 (H, W, 3) RGB, upright.
+        part_map: uint8 (H, W), the part at each pixel, at the photo's own size.
+        labels: label set of the part map.
+        people_kind: "persons" where the artefact tells persons apart; else "regions", the connected regions of parts.
+            Two people who touch are one region, and a hidden waist splits one person in two.
         timings: milliseconds by step: read, place, network, restore and, with persons, people.
-        placement: where the photo lies on the network's canvas.
-        outputs: what the network said of the canvas: part_logits (P, h, w) at stride 4; with persons, class_logits
-            (Q, C + 1) and mask_logits (Q, h, w) as well.
-        persons: those of an artefact that tells them apart, best first.
+        placement: place of the photo on the network's canvas.
+        outputs: outputs of the network for the canvas: part_logits (P, h, w) at stride 4; with persons also
+            class_logits (Q, C + 1) and mask_logits (Q, h, w).
+        persons: persons, best first, of an artefact that tells them apart.
     """
 
+    photo: np.ndarray = field(repr=False)
     part_map: np.ndarray = field(repr=False)
     labels: LabelSet
     people_kind: Literal["persons", "regions"]
@@ -72,12 +77,12 @@ class Parsing:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the photo that each part present covers, background included, in the label set's order."""
+        """Part present, background included -> share of the photo that it covers, in the label set's order."""
         return {self.labels.parts[index]: area / self.part_map.size for index, area, _ in self._places}
 
     @cached_property
     def parts(self) -> list[Part]:
-        """The parts present, background left out, in the label set's order."""
+        """Parts present, without background, in the label set's order."""
         names, colours = self.labels.parts, self.labels.colours
         shares, scores = self.shares, self.part_scores
         return [
@@ -88,22 +93,60 @@ class Parsing:
 
     @cached_property
     def people(self) -> Sequence[Person | Region]:
-        """The people, best or largest first: persons or regions, as `people_kind` says; a region has no score."""
+        """Persons, best first, or regions, largest first, as `people_kind` says; a region has no score."""
         if self.people_kind == "persons":
             return self.persons
         return connected_regions(self.part_map != 0, round(SMALLEST_REGION * self.part_map.size))
 
+    def mosaic(self, every_part: bool = False) -> Image.Image:
+        """Draw the photo beside its parts, with a legend.
+
+        Args:
+            every_part: list every part in the legend, without shares, so that the frames of a video have one size and
+                one legend; False lists the parts present, with their shares.
+        """
+        return draw_mosaic(self.photo, self.part_map, self.labels, every_part)
+
+    def to_modelscope(self) -> dict[str, list[Any]]:
+        """Return what ModelScope's M2FP pipeline returns, so that code written for it keeps working.
+
+        An artefact that tells persons apart gives instances: every part of every person, then every person under the
+        label "Human". Any other gives one mask per part present, background included.
+
+        Returns:
+            "labels" (names), "scores" (0..1) and "masks", float32 (H, W) of 0 and 1, in the same order.
+        """
+        if self.people_kind == "persons":
+            return modelscope_instances(self.outputs, self.placement, self.labels)
+        return modelscope_parts(self.part_map, self.part_scores, self.labels)
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """Return COCO results with run-length masks that `pycocotools` reads: the parts, then the people.
+
+        Args:
+            image_id: id of the photo, repeated in every result.
+
+        Returns:
+            Results as in `coco_result`. The category id is the part's index; people have the number of parts, and the
+            category "Human" or "region".
+        """
+        human, name = self.labels.num_parts, {"persons": "Human", "regions": "region"}[self.people_kind]
+        return [
+            *(coco_result(part, part.index, part.name, image_id) for part in self.parts),
+            *(coco_result(one, human, name, image_id) for one in self.people),
+        ]
+
     @cached_property
     def _places(self) -> list[tuple[int, int, Box]]:
-        """Index, area and box of the parts present, background included, in the label set's order."""
+        """Index, area and box of each part present, background included, in the label set's order."""
         runs = Runs.of(self.part_map)
         return runs.places(self.part_map[runs.row, runs.start])
 
     @cached_property
     def part_scores(self) -> dict[int, float]:
-        """Index of a part present -> mean over its pixels of its probability, which is known at stride 4.
+        """Index of a part present, background included -> mean of its probability over its pixels, at stride 4.
 
-        Background is included; empty where the artefact does not give `part_logits`.
+        Empty where the artefact gives no `part_logits`.
         """
         if "part_logits" not in self.outputs:
             return {}

@@ -6,12 +6,10 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from m2fp_kd.runtime.files import index_image
 from m2fp_kd.runtime.formats import rle
-from m2fp_kd.runtime.mosaic import mosaic
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
 
@@ -32,14 +30,11 @@ def wanted(text: str) -> frozenset[str]:
     return frozenset(RETURNS) if "all" in names else names
 
 
-def answer(
-    mode: str, photo: np.ndarray, parsing: Parsing, timings: dict[str, float], wants: Collection[str]
-) -> dict[str, Any]:
+def answer(mode: str, parsing: Parsing, timings: dict[str, float], wants: Collection[str]) -> dict[str, Any]:
     """The JSON object for one photo.
 
     Args:
         mode: of the model that parsed it.
-        photo: uint8 (H, W, 3) RGB.
         parsing: what was found.
         timings: milliseconds by step.
         wants: of `RETURNS`.
@@ -75,7 +70,7 @@ def answer(
         result["map"] = _text(_png(index_image(parsing.part_map, parsing.labels)))
     if "mosaic" in wants:
         buffer = io.BytesIO()
-        mosaic(photo, parsing.part_map, parsing.labels).save(buffer, "JPEG", quality=90, subsampling=0)
+        parsing.mosaic().save(buffer, "JPEG", quality=90, subsampling=0)
         result["mosaic"] = _text(buffer.getvalue())
     return result
 

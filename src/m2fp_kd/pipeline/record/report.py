@@ -135,7 +135,7 @@ def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: lis
     """The live network where its weights are at hand, else the cache where it knows all these photos."""
     if teacher.whole is not None:
         whole = teacher.whole
-        return lambda photo: _parsing(*whole.on_own_grid(photo.image), datamodule.labels)
+        return lambda photo: _parsing(photo, *whole.on_own_grid(photo.image), datamodule.labels)
     cache = datamodule.cache
     if cache is None or not {record.name for record in records} <= set(cache.names):
         return None
@@ -143,15 +143,15 @@ def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: lis
 
     def parse(photo: Photo) -> Parsing:
         log_parts, placement = cache.read(photo.name, hashes[photo.name])
-        return _parsing(log_parts[0], placement, datamodule.labels)
+        return _parsing(photo, log_parts[0], placement, datamodule.labels)
 
     return parse
 
 
-def _parsing(log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
+def _parsing(photo: Photo, log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
     """What a teacher's log parts (P, h, w) say of a photo."""
     found = part_map(log_parts, placement)
-    return Parsing(found, labels, "regions", timings={}, placement=placement, outputs={"part_logits": log_parts})
+    return Parsing(photo.image, found, labels, "regions", {}, placement, outputs={"part_logits": log_parts})
 
 
 def _score(parse_photo: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Scores:

@@ -23,4 +23,5 @@ def parsing_of(instances: Sequence[tuple[int, float, np.ndarray]], part_map: np.
         mask_logits[query] = np.where(mask, SURE, -SURE)
     placement = Placement(part_map.shape, part_map.shape, part_map.shape)
     outputs = {"class_logits": class_logits, "mask_logits": mask_logits}
-    return Parsing(part_map, LABELS, "persons", {}, placement, outputs)
+    photo = np.zeros((*part_map.shape, 3), np.uint8)
+    return Parsing(photo, part_map, LABELS, "persons", {}, placement, outputs)
