@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from filelock import FileLock
 from PIL import Image
-from torch import Tensor, nn
 
+from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import write_dataset
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key
 from m2fp_kd.distill.teachers.live import LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import (
     WholePhotoTeacher,
@@ -24,13 +23,15 @@ from m2fp_kd.distill.teachers.whole_photo import (
     read_teacher_card,
     write_teacher_card,
 )
-from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.models.outputs import M2FPOutput
+from m2fp_kd.labels import LABEL_SETS, find_bridge
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place
-from tests.distill.tiny import tiny_m2fp
+from tests.distill.tiny import RedIsHat, tiny_m2fp
 
 CIHP = LABEL_SETS["cihp"]
+PASCAL = LABEL_SETS["pascal_person_part"]
+BRIDGE = find_bridge(CIHP, PASCAL)
+assert BRIDGE is not None
 KEY = "ab" * 32
 
 
@@ -44,20 +45,6 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 @pytest.fixture(scope="module")
 def teacher() -> WholePhotoTeacher:
     return WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
-
-
-class RedIsHat(nn.Module):
-    """In place of an M2FP: a cell of 4 x 4 pixels is a hat where it is more red than not, else background."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.certainty = nn.Parameter(torch.tensor(1.0))
-
-    def forward(self, images: Tensor) -> M2FPOutput:
-        red = (F.avg_pool2d(images[:, :1], 4) - 127.5) / 4
-        return M2FPOutput(
-            50 * torch.eye(2, CIHP.num_classes + 1)[None].expand(len(images), -1, -1), torch.cat([-red, red], dim=1)
-        )
 
 
 def red_where(mask: np.ndarray) -> np.ndarray:
@@ -173,6 +160,44 @@ def test_what_is_finer_than_the_students_grid_keeps_its_share() -> None:
     lines = (np.arange(256) // 4 % 4 == 0) * np.ones((256, 1))
     hat = np.exp(large.log_parts(red_where(lines)))[0, 1, :, 1:-1]
     assert np.allclose(hat, 0.25, atol=0.15)
+
+
+def test_one_cache_serves_students_of_any_label_set(tmp_path: Path) -> None:
+    write_dataset(tmp_path, "Training", range(2), 64)
+    records = m2fp_records(tmp_path, "Training")
+    own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
+    bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
+    key = cache_key("ab" * 32, Geometry(64))
+    assert fill_cache(TeacherCache(tmp_path, key, BRIDGE), bridged, records) == 2
+    assert fill_cache(TeacherCache(tmp_path, key), own, records) == 0
+    plain, led = TeacherCache(tmp_path, key), TeacherCache(tmp_path, key, BRIDGE)
+    for record in records:
+        digest = file_sha256(record.image)
+        (stored, placement), (crossed, same) = plain.read(record.name, digest), led.read(record.name, digest)
+        assert stored.shape == (2, 20, 16, 16) and crossed.shape == (2, 7, 16, 16) and placement == same
+        np.testing.assert_allclose(np.exp(crossed).sum(axis=1), 1, atol=1e-5)
+        merged = np.einsum("nphw,pq->nqhw", np.exp(stored), BRIDGE.shares)
+        np.testing.assert_allclose(np.exp(crossed), merged, atol=1e-5)
+
+
+def test_a_whole_photo_is_parsed_into_the_students_parts() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
+    bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
+    said = torch.from_numpy(own.log_parts(photo)[:1])
+    expected = part_map(cross(said, BRIDGE)[0].numpy(), place(photo, Geometry(64))[1])
+    found = bridged.parse(photo)
+    assert (found == expected).mean() > 0.99 and found.max() < 7
+
+
+def test_photos_with_other_labels_than_the_teachers_enter_its_cache(tmp_path: Path) -> None:
+    """A teacher of 7 parts and photos labelled with 20: their label maps are none of its business."""
+    write_dataset(tmp_path, "Training", range(1), 64)
+    records = m2fp_records(tmp_path, "Training")
+    teacher = WholePhotoTeacher(tiny_m2fp(num_classes=8), PASCAL, Geometry(64), Geometry(64))
+    cache = TeacherCache(tmp_path, "ab" * 32)
+    assert fill_cache(cache, teacher, records) == 1
+    assert cache.read(records[0].name, file_sha256(records[0].image))[0].shape[1] == 7
 
 
 def test_the_card_names_teacher_licence_and_parts(tmp_path: Path) -> None:

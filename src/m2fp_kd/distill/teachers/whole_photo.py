@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.distill.teachers.resample import logarithm, resample, resample_log_parts
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
 from m2fp_kd.labels import Bridge, LabelSet
 from m2fp_kd.models.m2fp import M2FP
@@ -23,7 +23,6 @@ from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
 
 CARD_NAME = "teacher.json"
-_LOWEST = 1e-8
 
 
 class WholePhotoTeacher:
@@ -58,9 +57,7 @@ class WholePhotoTeacher:
     def log_parts(self, photo: np.ndarray) -> np.ndarray:
         """Photo uint8 (H, W, 3) -> log-probabilities float32 (2, P, h, w) of the photo and of the mirrored photo."""
         parts = self._ask([photo, _mirrored_photo(photo)])
-        if self.geometry != self.student_geometry:
-            parts = _logarithm(_resized(parts.exp(), self.student_geometry.size // OUTPUT_STRIDE))
-        return parts.cpu().numpy()
+        return resample_log_parts(parts, _grid(self.student_geometry)).cpu().numpy()
 
     def placement(self, photo: np.ndarray) -> Placement:
         """Where a photo lies on the student's canvas."""
@@ -86,13 +83,12 @@ class WholePhotoTeacher:
         """
         if self.tta == SINGLE_VIEW:
             return self._answer(photos, self.geometry)
-        side = self.geometry.size // OUTPUT_STRIDE
         answers = [self._answer(photos, geometry).exp() for geometry in self.tta.geometries(self.geometry)]
-        parts = torch.stack([_resized(answer, side) for answer in answers]).mean(dim=0)
+        parts = torch.stack([resample(answer, _grid(self.geometry)) for answer in answers]).mean(dim=0)
         if self.tta.flip:
             placement = place(photos[0], self.geometry)[1]
             parts = (parts + mirrored(parts.flip(0), placement, self.labels.flip_permutation)) / 2
-        return _logarithm(parts)
+        return logarithm(parts)
 
     def _answer(self, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
         device = next(self.network.parameters()).device
@@ -105,12 +101,8 @@ def _mirrored_photo(photo: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(photo[:, ::-1])
 
 
-def _resized(parts: Tensor, side: int) -> Tensor:
-    return F.interpolate(parts, size=(side, side), mode="bilinear", antialias=True)
-
-
-def _logarithm(parts: Tensor) -> Tensor:
-    return parts.clamp(min=_LOWEST).log().log_softmax(dim=1)
+def _grid(geometry: Geometry) -> tuple[int, int]:
+    return geometry.size // OUTPUT_STRIDE, geometry.size // OUTPUT_STRIDE
 
 
 def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:

@@ -13,7 +13,6 @@ from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
-from m2fp_kd.distill.teachers.bridged import BridgedTeacher
 from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
@@ -112,8 +111,7 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     fold_batch_norm(network.eval())
     whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry, tta, bridge)
     if mode == "live":
-        size = cfg.teacher.size
-        live = BridgedTeacher(network, bridge, size) if bridge else LiveTeacher(network, labels.num_parts, size)
+        live = LiveTeacher(network, labels.num_parts, cfg.teacher.size, bridge)
         return Teacher(live, card | crossed, whole)
     views = None if tta == SINGLE_VIEW else asdict(tta)
     card |= {} if views is None else {"tta": views}
