@@ -138,7 +138,7 @@ def test_card_for_people_and_for_programs(artefact, capsys):
     for words in (
         "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
         "13.5 ms a photo, fp32 12.0, threads: 2, Some CPU",
-        "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12 points, most lost: blue −2.00", "classifier",
+        "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12 points, largest loss: blue −2.00", "classifier",
     ):  # fmt: skip
         assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0

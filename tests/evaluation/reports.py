@@ -1,4 +1,4 @@
-"""A small run to report on: three parts, two photos, figures that nobody measured."""
+"""The report of a small run with three parts, two photos and invented figures."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ LABELS = LabelSet("tiny", ("background", "head", "shoe <left>"), ((0, 0, 0), (20
 
 
 def picture(name: str, seed: int = 0) -> Picture:
-    """A photo of noise, 24 x 32, with ever worse maps."""
+    """Return a photo of noise, 24 x 32, with maps of decreasing quality."""
     random = np.random.default_rng(seed)
     truth = np.zeros((24, 32), np.uint8)
     truth[4:12, 6:14], truth[14:22, 6:14], truth[0] = 1, 2, 255
@@ -24,7 +24,7 @@ def picture(name: str, seed: int = 0) -> Picture:
 
 
 def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> RunReport:
-    """A whole report; keyword arguments become its config."""
+    """Return a complete report; keyword arguments become its config."""
     pictures = [picture("one.jpg", 1), picture("two.jpg", 2)]
     costs = {
         "teacher": {"megabytes": 253.0, "p50_ms": 600.0, "parameters": 63_120_000, "note": "from its card"},

@@ -85,5 +85,5 @@ def _parity(hop: str, facts: dict[str, Any]) -> str:
     if facts.get("miou_change") is not None:
         text += f", mIoU {points(facts['miou_change'], facts.get('miou_error'), 2)} points"
     if facts.get("worst_part_change") is not None:
-        text += f", most lost: {facts['worst_part']} {points(facts['worst_part_change'], decimals=2)}"
+        text += f", largest loss: {facts['worst_part']} {points(facts['worst_part_change'], decimals=2)}"
     return text

@@ -62,4 +62,4 @@ def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
     assert "Mended most" in page and "Broken most" not in page
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert page.count("data:image/jpeg") == 5  # photo, truth, both models, what changed
-    assert "28.6 % were mended and 14.3 % broken" in page
+    assert "28.6 % of the labelled pixels were mended and 14.3 % broken" in page

@@ -17,13 +17,13 @@ def test_reads_lightnings_log(tmp_path: Path) -> None:
     assert set(curves) == {"train/loss", "val/mIoU"}
 
 
-def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"other\.csv: has no 'step' column"):
         read_curves(tmp_path / "other.csv")
 
 
-def test_thinning_keeps_the_mean_and_drops_what_is_not_finite() -> None:
+def test_thinning_keeps_the_mean_and_drops_values_that_are_not_finite() -> None:
     curve = [(step, float(step)) for step in range(1000)] + [(1000, math.nan)]
     thinned = thin(curve, 10)
     assert len(thinned) == 10
@@ -63,7 +63,7 @@ def test_the_chart_stays_inside_its_frame() -> None:
     assert '"<x>"' in chart.attrib["aria-label"]
 
 
-def test_one_point_and_no_point() -> None:
+def test_one_point_is_drawn_and_no_point_gives_no_chart() -> None:
     assert "<circle" in line_chart([(0, 1.0)], "one")
     assert line_chart([], "none") == line_chart([(0, math.nan)], "none") == ""
 

@@ -16,14 +16,14 @@ def test_the_front_in_closed_form() -> None:
     assert front([(1, 1), (1, 1), (1, 2)]) == [0, 1]  # equal points both stay
 
 
-def test_the_front_is_exactly_what_nothing_beats() -> None:
+def test_the_front_is_exactly_the_points_that_no_other_dominates() -> None:
     costs = [tuple(pair) for pair in np.random.default_rng(0).integers(0, 12, (60, 2)).tolist()]
 
-    def beaten(point: tuple[int, int]) -> bool:
+    def dominated(point: tuple[int, int]) -> bool:
         return any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in costs)
 
     chosen = front(costs)
-    assert sorted(chosen) == [index for index, point in enumerate(costs) if not beaten(point)]
+    assert sorted(chosen) == [index for index, point in enumerate(costs) if not dominated(point)]
     assert [costs[index][0] for index in chosen] == sorted(costs[index][0] for index in chosen)
 
 
@@ -54,7 +54,7 @@ def test_hundredths_of_a_point_stay_small() -> None:
 
 
 def test_labels_do_not_cover_one_another() -> None:
-    """Three points so close that labels to their right would."""
+    """Three points so close that labels to their right would overlap."""
     crowd = [Point(f"candidate {index}", "all", 12, 50 + 0.1 * index, True) for index in range(3)]
     corners = [Point("left", "all", 1, 60, False), Point("right", "all", 100, 60, False)]
     texts = ElementTree.fromstring(draw_front([*crowd, *corners], "mIoU %", "")).iter(

@@ -10,7 +10,7 @@ from m2fp_kd.runtime.mosaic import overlay
 from tests.evaluation.reports import LABELS, picture
 
 
-def test_overlay_colours_parts_and_darkens_the_rest() -> None:
+def test_overlay_colours_parts_and_darkens_the_background() -> None:
     photo = np.full((1, 3, 3), 100, np.uint8)
     shown = overlay(photo, np.array([[0, 1, 255]], np.uint8), LABELS)
     np.testing.assert_array_equal(shown[0, 0], [45, 45, 45])
@@ -26,17 +26,17 @@ def test_panels_are_the_photo_and_its_maps_in_order_and_never_enlarged() -> None
     assert {panel.size for panel in panels(picture("a"), LABELS, longest=16).values()} == {(16, 12)}
 
 
-def test_resizing_invents_no_part() -> None:
+def test_resizing_keeps_to_the_parts_of_the_map() -> None:
     whole = Picture("a", np.zeros((40, 40, 3), np.uint8), {"truth": np.eye(40, dtype=np.uint8) * 2})
     colours = np.unique(np.asarray(panels(whole, LABELS, longest=13)["truth"]).reshape(-1, 3), axis=0)
-    assert len(colours) <= 2  # background and part 2; nothing between
+    assert len(colours) <= 2  # background and part 2, not part 1
 
 
-def test_strip_stands_side_by_side() -> None:
+def test_strip_puts_panels_side_by_side() -> None:
     assert strip(picture("a"), LABELS).size == (5 * 32 + 4 * 6, 24)
 
 
-def test_data_uri_is_the_picture() -> None:
+def test_data_uri_holds_the_picture() -> None:
     uri = data_uri(Image.new("RGB", (9, 7), (200, 30, 30)))
     head, body = uri.split(",")
     assert head == "data:image/jpeg;base64"

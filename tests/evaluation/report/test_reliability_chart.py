@@ -14,17 +14,17 @@ EMPTY = [None] * (BINS - 2)
 FOUND = Reliability([30, *[0] * (BINS - 2), 10], [0.05, *EMPTY, 0.95], [0.0, *EMPTY, 1.0], ece=0.0512)
 
 
-def test_sure_and_right_is_the_upper_right_corner() -> None:
+def test_confident_and_correct_cells_are_in_the_upper_right_corner() -> None:
     chart = reliability_chart(FOUND, "<b>")
     dots = [tuple(map(float, dot)) for dot in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', chart)]
     assert len(dots) == 2, "empty bins have no dot"
-    (unsure, low), (sure, high) = dots
+    (left, low), (right, high) = dots
     (start, bottom, end, top) = map(
         float, re.findall(r'x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', chart)[-1]
     )
     assert (low, high) == (bottom, top)
-    assert (unsure - start) / (end - start) == pytest.approx(0.05, abs=1e-3)
-    assert (sure - start) / (end - start) == pytest.approx(0.95, abs=1e-3)
+    assert (left - start) / (end - start) == pytest.approx(0.05, abs=1e-3)
+    assert (right - start) / (end - start) == pytest.approx(0.95, abs=1e-3)
     assert "&lt;b&gt;, expected calibration error 5.1 %" in chart
 
 

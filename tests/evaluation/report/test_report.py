@@ -62,13 +62,13 @@ def test_json_layout(tmp_path: Path) -> None:
     assert report["cpu"]["features"] == ["AVX2"]
 
 
-def test_plain_types_only(tmp_path: Path) -> None:
+def test_json_holds_only_plain_types(tmp_path: Path) -> None:
     config = {"path": Path("a/b"), "share": np.float32(0.5), "count": np.int64(3), "none": float("inf"), 1: (2,)}
     path, _ = write_report(tmp_path, replace(tiny_report(), config=config))
     assert read_report(path)["config"] == {"path": "a/b", "share": 0.5, "count": 3, "none": None, "1": [2]}
 
 
-def test_pictures_lie_beside_the_report(tmp_path: Path) -> None:
+def test_pictures_are_saved_beside_the_report(tmp_path: Path) -> None:
     path, _ = write_report(tmp_path, tiny_report())
     entries = read_report(path)["pictures"]
     assert [entry["name"] for entry in entries] == ["one.jpg", "two.jpg"]
@@ -78,7 +78,7 @@ def test_pictures_lie_beside_the_report(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["pictures", "report.html", "report.json"]
 
 
-def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+def test_page_makes_no_external_request(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     sources = [value for _, name, value in page.attributes if name in ("src", "href", "srcset")]
     assert len(sources) == 2 * 5
@@ -87,9 +87,9 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=\"?https?:|url\((?!#)|@import|<script|<link", text)
 
 
-def test_page_shows_everything(tmp_path: Path) -> None:
+def test_page_shows_all_results(tmp_path: Path) -> None:
     page = page_of(tmp_path)
-    for words in (
+    for text in (
         "Student INT8",
         "32× smaller",
         "shoe <left>",
@@ -97,22 +97,22 @@ def test_page_shows_everything(tmp_path: Path) -> None:
         "CC BY-NC 4.0",
         "Some CPU",
     ):
-        assert words in page.text
+        assert text in page.text
     assert sum(tag == "svg" and name == "viewbox" for tag, name, _ in page.attributes) == 3 + 1  # curves, front
     assert "ms per photo" in page.text
     assert "val/mIoU" in page.text
     assert "Teacher: from its card." in page.text
 
 
-def test_page_says_which_gate_failed_and_what_lost_most(tmp_path: Path) -> None:
+def test_page_names_the_failed_gate_and_the_largest_loss(tmp_path: Path) -> None:
     _, path = write_report(tmp_path, tiny_report(passed=False))
     text = " ".join(Page(path.read_text(encoding="utf-8")).text.split())
-    assert "Parity gate failed: ONNX fp32 -> INT8. Most lost: shoe <left>, −7.1 points of IoU." in text
+    assert "Parity gate failed: ONNX fp32 -> INT8. Largest loss: shoe <left>, −7.1 points of IoU." in text
     assert "gates passed" not in text
 
 
 def test_page_of_a_bare_run(tmp_path: Path) -> None:
-    """Labels only, nothing measured but the fp32 student's score."""
+    """A run on labels only, with nothing but the fp32 student's score."""
     models = {"student_fp32": ModelResult(miou=0.5, iou={"background": 0.5, "head": None})}
     bare = {"parity": [], "curves": {}, "data": {}, "lineage": {}, "cpu": {}, "versions": {}, "pictures": []}
     page = page_of(tmp_path, models=models, **bare)
@@ -143,7 +143,7 @@ def test_other_files_are_named(tmp_path: Path, content: str, message: str) -> No
         read_report(path)
 
 
-def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> None:
+def test_rare_parts_come_first_with_the_change_by_every_step(tmp_path: Path) -> None:
     def model(*iou: float) -> ModelResult:
         return ModelResult(iou=dict(zip(LABELS.parts, iou, strict=True)))
 
@@ -153,7 +153,7 @@ def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> N
         "student_int8": model(0.9, 0.49, 0.295),
     }
     text = page_of(tmp_path, models=models).text
-    rows = text[text.index("rare parts first") : text.index("Parity, hop by hop")]
+    rows = text[text.index("rare parts first") : text.index("Parity of each hop")]
     assert rows.index("shoe <left>") < rows.index("head") < rows.index("background")
     shoe, head = rows[rows.index("shoe <left>") : rows.index("head")], rows[rows.index("head") :]
     assert "5.0" in shoe and "−10.0" in shoe and "−0.5" in shoe
@@ -161,7 +161,7 @@ def test_rare_parts_come_first_with_what_every_step_changed(tmp_path: Path) -> N
     assert "Change by pruning or QAT" in rows
 
 
-def test_page_and_json_show_instance_metrics_and_what_they_are(tmp_path: Path) -> None:
+def test_page_and_json_show_instance_metrics_with_their_source(tmp_path: Path) -> None:
     assert "APp50" not in page_of(tmp_path).text and "Zhao et al." not in page_of(tmp_path).text
     models = {"student_int8": ModelResult(miou=0.5, instances={"APp50": 0.513, "APr": 0.4})}
     text = page_of(tmp_path, models=models).text

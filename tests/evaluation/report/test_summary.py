@@ -13,17 +13,17 @@ def test_rows_compare_with_the_first_model() -> None:
     assert rows["mIoU"][1].compared.startswith("−")
 
 
-def test_what_was_not_measured_is_a_dash_and_compared_with_nothing() -> None:
+def test_a_missing_value_is_a_dash_without_comparison() -> None:
     rows = {row.quantity: row.cells for row in summary_rows(tiny_report())}
     assert (rows["Latency, p95"][0].text, rows["Latency, p95"][1].compared) == ("–", "")
     models = {"student_fp32": ModelResult(miou=0.5), "student_int8": ModelResult(miou=0.49, p50_ms=3.0)}
     rows = {row.quantity: row.cells for row in summary_rows(replace(tiny_report(), models=models))}
     assert [cell.text for cell in rows["Latency, p50"]] == ["–", "3.00"]
     assert rows["mIoU"][1].compared == "−1.0 points"
-    assert "Size" not in rows  # nobody has one
+    assert "Size" not in rows  # no model has one
 
 
-def test_worse_is_said_as_worse() -> None:
+def test_worse_values_are_described_as_worse() -> None:
     models = {name: ModelResult(parameters=5, p50_ms=ms) for name, ms in (("fp32", 4.0), ("int8", 6.0))}
     parameters, latency = summary_rows(replace(tiny_report(), models=models))
     assert latency.cells[1].compared == "1.5× slower"
@@ -38,11 +38,11 @@ def test_table_is_aligned_and_ends_with_the_gates() -> None:
     assert lines[-1].startswith("✗ FAILED  ONNX fp32 -> INT8")
     assert ", mIoU −2.10 ± 0.42, " in lines[-1]
     assert ", mIoU 0.00 ± 0.00, " in lines[-2]
-    assert "most lost: shoe <left> −7.1" in lines[-1]
+    assert "largest loss: shoe <left> −7.1" in lines[-1]
     assert max(map(len, lines)) <= 120
 
 
-def test_instance_metrics_are_shown_where_a_model_has_them() -> None:
+def test_instance_metrics_are_shown_if_a_model_has_them() -> None:
     assert not {row.quantity for row in summary_rows(tiny_report())} & {"APp50", "APvol", "PCP50", "APr50", "APr"}
     models = {
         "teacher": ModelResult(miou=0.6),

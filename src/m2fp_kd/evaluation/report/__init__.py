@@ -1,1 +1,1 @@
-"""What a run leaves to look at: report, charts, pictures, tables."""
+"""Reports, charts, pictures and tables of runs."""

@@ -1,4 +1,4 @@
-"""Learning curves: read from the CSV log, thinned, drawn as SVG in the page's own colours."""
+"""Read learning curves from a CSV log and draw them as SVG in the page's colours."""
 
 import csv
 import math
@@ -17,13 +17,13 @@ MOST_POINTS = 200
 
 
 def read_curves(metrics_csv: Path) -> dict[str, list[tuple[int, float]]]:
-    """Curves of a CSV log with a ``step`` column and one column per metric (Lightning's ``CSVLogger``).
+    """Read the curves of a CSV log with a ``step`` column and one column per metric (Lightning's ``CSVLogger``).
 
     Returns:
-        metric -> [(step, value), ...]; empty fields are skipped, the ``epoch`` column is left out.
+        metric -> [(step, value), ...], without empty fields and without the ``epoch`` column.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         ValueError: there is no ``step`` column, or a field is not a number.
     """
     curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
@@ -40,7 +40,7 @@ def read_curves(metrics_csv: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def thin(curve: Curve, most: int = MOST_POINTS) -> list[tuple[float, float]]:
-    """At most `most` points: means over equal groups of neighbours; values that are not finite are left out."""
+    """Reduce a curve to at most `most` points by averaging groups of neighbours; drop values that are not finite."""
     finite = [(step, value) for step, value in curve if value is not None and math.isfinite(value)]
     if len(finite) <= most:
         return [(float(step), float(value)) for step, value in finite]
@@ -48,7 +48,7 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> list[tuple[float, float]]:
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) that span `low` to `high`."""
+    """Return round numbers that span `low` to `high`, spaced by 1, 2 or 5 times a power of ten."""
     span = (high - low) or abs(high) or 1.0
     raw = span / about
     power = 10.0 ** math.floor(math.log10(raw))
@@ -58,7 +58,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def line_chart(curve: Curve, name: str) -> str:
-    """An SVG line chart with grid, last value marked; empty if no value is finite.
+    """Return an SVG line chart with a grid and the last value marked; "" if no value is finite.
 
     Colours come from the page's CSS classes ``grid``, ``tick``, ``line``, ``area`` and ``end``.
     """
@@ -99,7 +99,7 @@ def line_chart(curve: Curve, name: str) -> str:
 
 
 def short(value: float) -> str:
-    """A number for an axis: 0.35, 12, 1.5k, 2e-05."""
+    """Format a number for an axis: 0.35, 12, 1.5k, 2e-5."""
     if value and abs(value) < 1e-3:
         return f"{value:.0e}".replace("e-0", "e-")
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Pages from the templates beside this file."""
+"""Render pages from the templates beside this file."""
 
 from typing import Any
 
@@ -22,7 +22,9 @@ _PAGES.globals.update(missing=MISSING)
 def render_page(template: str, **values: Any) -> str:
     """Return the HTML text of ``templates/TEMPLATE.html.j2`` filled with ``values``.
 
-    Strings are escaped unless they are ``markupsafe.Markup``; a value that the template misses raises
-    ``jinja2.UndefinedError``.
+    Strings are escaped unless they are ``markupsafe.Markup``.
+
+    Raises:
+        jinja2.UndefinedError: the template needs a value that was not given.
     """
     return _PAGES.get_template(f"{template}.html.j2").render(**values)

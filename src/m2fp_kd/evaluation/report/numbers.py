@@ -1,4 +1,4 @@
-"""Numbers as text, alike in tables, pages, cards and error messages."""
+"""Format numbers in the same way in tables, pages, cards and error messages."""
 
 MISSING = "–"
 
@@ -13,6 +13,13 @@ def points(change: float, error: float | None = None, decimals: int = 1) -> str:
     text = f"{100 * change:+.{decimals}f}".replace("-", "−")
     text = text if text.strip("+−0.") else text[1:]
     return text if error is None else f"{text} ± {100 * error:.{decimals}f}"
+
+
+def setup(engine: str | None, precision: str | None, threads: int | None, batch: int = 1) -> str:
+    """Describe how something was measured, such as "openvino · f32 · 2 threads"; leave out what is unknown."""
+    counted = f"{threads} thread{'s' if threads > 1 else ''}" if threads else None
+    batched = f"batch {batch}" if batch > 1 else None
+    return " · ".join(fact for fact in (engine, precision, counted, batched) if fact)
 
 
 def number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: no script, no external request."""
+"""Render a run's report as one self-contained HTML page, without scripts and external requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from m2fp_kd.evaluation.report.curves import line_chart, short
 from m2fp_kd.evaluation.report.html import render_page
-from m2fp_kd.evaluation.report.numbers import MISSING, percent
+from m2fp_kd.evaluation.report.numbers import MISSING, percent, setup
 from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.report.reliability_chart import reliability_chart
 from m2fp_kd.evaluation.report.results import RunReport, title
-from m2fp_kd.evaluation.report.summary import how_measured, summary_rows
+from m2fp_kd.evaluation.report.summary import summary_rows
 
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"
@@ -29,7 +29,7 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A small drawing with its name and the value that stands beside it; of a learning curve the metric's last one."""
+    """A small chart with its name and the value shown beside it, such as the last value of a learning curve."""
 
     name: str
     last: str
@@ -38,7 +38,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a row: whose it is, its mIoU on this photo ("" if it has none) and the image itself."""
+    """One picture of a row: its title, its mIoU on this photo ("" if there is none) and the image as a data URI."""
 
     title: str
     score: str
@@ -47,14 +47,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A part's IoU for every model and what compression changed; None where it was not measured or does not occur.
+    """A part's IoU for every model and its changes by compression; None if not measured or not present.
 
     Attributes:
-        name: of the part.
+        name: name of the part.
         colour: CSS colour.
-        share: of the scored pixels.
-        iou: one per model.
-        changes: one per `CHANGES` of the run.
+        share: share of the scored pixels, 0..1.
+        iou: IoU of each model, 0..1.
+        changes: change of IoU for each of the run's `CHANGES`.
     """
 
     name: str
@@ -65,7 +65,7 @@ class PartRow:
 
 
 def render(report: RunReport) -> str:
-    """The page as HTML text."""
+    """Return the page as HTML text."""
     charts = _charts(report)
     rows = summary_rows(report)
     return render_page(
@@ -73,7 +73,7 @@ def render(report: RunReport) -> str:
         report=report,
         rows=rows,
         tiles=[row for row in rows if row.quantity in TILES and row.cells[-1].text != MISSING],
-        measured=[how_measured(model) or MISSING for model in report.models.values()],
+        setups=[setup(model.engine, model.precision, model.threads) or MISSING for model in report.models.values()],
         notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
         persons=any(model.instances for model in report.models.values()),
         parts=_part_rows(report),
@@ -103,7 +103,7 @@ def _colours(report: RunReport) -> list[str]:
 
 
 def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as a flat list of names ("teacher licence") and texts."""
+    """Flatten nested values to pairs of a name ("teacher licence") and a text."""
     facts = []
     for key, value in values.items():
         name = f"{prefix}{key}".replace("_", " ")
@@ -124,13 +124,13 @@ def _charts(report: RunReport) -> list[Chart]:
 def _reliability(report: RunReport) -> list[Chart]:
     found = {title(key): model.reliability for key, model in report.models.items() if model.reliability is not None}
     return [
-        Chart(name, f"ECE {percent(known.ece)} %", Markup(reliability_chart(known, name)))
-        for name, known in found.items()
+        Chart(name, f"ECE {percent(reliability.ece)} %", Markup(reliability_chart(reliability, name)))
+        for name, reliability in found.items()
     ]
 
 
 def _front(report: RunReport) -> Markup | None:
-    """Time against mIoU of the run's models, as SVG; None where fewer than two have both."""
+    """Return time against mIoU of the run's models as SVG; None if fewer than two models have both."""
     shown = [
         (title(key), model.engine or "engine unknown", model.p50_ms, model.miou)
         for key, model in report.models.items()
@@ -150,7 +150,7 @@ def _changes(report: RunReport) -> dict[str, tuple[str, str]]:
 
 
 def _part_rows(report: RunReport) -> list[PartRow]:
-    """Parts, rare ones first: they are the ones that compression loses."""
+    """Return a row per part, rare parts first, because compression harms them most."""
     rows = []
     for name, colour in zip(report.labels.parts, _colours(report), strict=True):
         values = {key: model.iou.get(name) for key, model in report.models.items()}

@@ -1,4 +1,4 @@
-"""The Pareto front of time against quality or size, and its picture."""
+"""Compute and draw the Pareto front of time against quality or size."""
 
 import io
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from matplotlib.transforms import Bbox
 
 SIZE = (9, 5.2)
 LEAST_SPAN = 1.0
-"""Of the upright axis, where it is not logarithmic: without it, hundredths of a point of mIoU look like a gulf."""
+"""Minimum span of a linear vertical axis; without it, hundredths of a point of mIoU would look like a large gap."""
 
 COLOURS = ("#3672e3", "#e07b16", "#21966c", "#9a55d6", "#c2437a", "#5b6676", "#17a2b8", "#b8860b")
 INK, RULE = "#626c7b", "#d5dae2"
-# Where a label may stand beside its point, in points to the right and upwards, best first.
+# Offsets of a label from its point, in points to the right and upwards, best first.
 DIRECTIONS = ((1, 0), (0, 1), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 PLACES = [(8 * ring * right, 8 * ring * up) for ring in range(1, 9) for right, up in DIRECTIONS]
 HORIZONTAL = {1: "left", 0: "center", -1: "right"}
@@ -33,11 +33,11 @@ class Point:
     """A point of the picture.
 
     Attributes:
-        label: stands beside it; may be empty.
-        group: points of one group have one colour, which the legend names.
-        ms: milliseconds of a photo.
-        value: on the upright axis; None draws a line across the picture at `ms`.
-        on_front: drawn full, and joined with its like.
+        label: text beside the point; may be empty.
+        group: group in the legend; points of one group share a colour.
+        ms: milliseconds per photo.
+        value: value on the vertical axis; None draws a vertical line at `ms`.
+        on_front: whether the point is drawn filled and joined with the others of the front.
     """
 
     label: str
@@ -48,9 +48,9 @@ class Point:
 
 
 def front(costs: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points that no other beats, by rising first cost; less is better in both costs.
+    """Return the indices of the points that no other dominates, by ascending first cost; lower costs are better.
 
-    One point beats another if it is no worse in either cost and better in one; equal points both stay.
+    One point dominates another if it is no worse in either cost and better in one; equal points both stay.
     """
     chosen: list[int] = []
     for index in sorted(range(len(costs)), key=lambda index: costs[index]):
@@ -60,13 +60,13 @@ def front(costs: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def draw_front(points: Sequence[Point], value_name: str, title: str, log_values: bool = False) -> str:
-    """SVG, on a transparent ground: points over logarithmic time, the front joined by a line.
+    """Draw points over logarithmic time as SVG with a transparent background, the front joined by a line.
 
     Args:
-        points: at least one has a value.
-        value_name: what the upright axis shows.
-        title: above the picture.
-        log_values: make the upright axis logarithmic too.
+        points: points, at least one of them with a value.
+        value_name: label of the vertical axis.
+        title: title above the picture.
+        log_values: whether the vertical axis is logarithmic too.
     """
     style: Any = {
         "font.size": 9,
@@ -120,7 +120,7 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> None:
-    """Labels beside their points, each in the first place inside where it covers neither a label nor a point."""
+    """Place each label at its first offset inside the axes where it covers neither a label nor a point."""
     taken = []
     for point in points:
         if point.value is not None:

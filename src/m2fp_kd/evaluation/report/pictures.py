@@ -1,4 +1,4 @@
-"""Pictures to look at: a photo beside what the truth and each model say about it."""
+"""Pictures of a photo beside the true part map and the part map of each model."""
 
 import io
 from base64 import b64encode
@@ -21,9 +21,9 @@ class Picture:
     """A photo and the part maps to show beside it.
 
     Attributes:
-        name: the photo's name.
+        name: name of the photo.
         photo: uint8 (H, W, 3) RGB.
-        maps: "truth" or a model's key -> part map uint8 (H, W), in the order to show them.
+        maps: "truth" or a model's key -> part map uint8 (H, W), in the order of display.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Picture:
 
 
 def reduced(picture: Picture, longest: int) -> Picture:
-    """The picture with its longest side at most `longest` pixels."""
+    """Return the picture with its longest side at most `longest` pixels."""
     photo = Image.fromarray(picture.photo)
     scale = min(1.0, longest / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
@@ -57,7 +57,7 @@ def reduced(picture: Picture, longest: int) -> Picture:
 
 
 def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, Image.Image]:
-    """The photo (key "photo") and an overlay per map, longest side at most `longest` pixels."""
+    """Return the photo (key "photo") and one overlay per map, longest side at most `longest` pixels."""
     small = reduced(picture, longest)
     shown = {"photo": Image.fromarray(small.photo)}
     for key, part_map in small.maps.items():
@@ -66,13 +66,13 @@ def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, 
 
 
 def masks(picture: Picture, labels: LabelSet) -> dict[str, dict[str, Any]]:
-    """The maps as Weights & Biases lays them over a photo: key -> pixels and the parts' names."""
+    """Return the maps in Weights & Biases' format for masks over a photo: key -> pixels and names of the parts."""
     names = dict(enumerate(labels.parts)) | {labels.ignore_index: "ignored"}
     return {key: {"mask_data": part_map, "class_labels": names} for key, part_map in picture.maps.items()}
 
 
 def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image:
-    """The panels side by side as one picture, for logs and notebooks."""
+    """Return the panels side by side as one image, for logs and notebooks."""
     row = list(panels(picture, labels, longest).values())
     width, height = row[0].size
     canvas = Image.new("RGB", (len(row) * (width + GAP) - GAP, height), "white")
@@ -82,7 +82,7 @@ def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture as a JPEG that stands in the page itself; full chroma, because colours carry the meaning."""
+    """Encode an image as a JPEG data URI, without chroma subsampling because colours identify the parts."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""A reliability diagram for the report's page."""
+"""Draw a reliability diagram for the report's page."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ SHARES = (0, 0.25, 0.5, 0.75, 1)
 
 
 def reliability_chart(found: Reliability, name: str) -> str:
-    """SVG: share of right cells by confidence, both in %, with the diagonal on which a model is as sure as it is right.
+    """Return an SVG chart of accuracy over confidence, both in %, with the diagonal of perfect calibration.
 
     Colours come from the page's CSS classes ``grid``, ``tick``, ``line`` and ``end``.
     """

@@ -1,6 +1,6 @@
-"""Write a run's report: ``report.json`` to read by machine, ``report.html`` to look at, ``pictures/`` to reuse.
+"""Write a run's report: ``report.json`` for programs, ``report.html`` for people, and ``pictures/``.
 
-This module is the door to the report; the layout of the JSON file is documented in ``results``.
+The layout of the JSON file is documented in ``results``.
 """
 
 import json
@@ -17,7 +17,7 @@ __all__ = ["Hop", "ModelResult", "Picture", "RunReport", "read_report", "summary
 
 
 def write_report(folder: Path, report: RunReport) -> tuple[Path, Path]:
-    """Write the pictures, ``report.html`` and last ``report.json`` into `folder`.
+    """Write the pictures, ``report.html`` and finally ``report.json`` into `folder`.
 
     Returns:
         The paths of the JSON file and of the page.
@@ -38,13 +38,13 @@ def read_report(path: Path) -> dict[str, Any]:
     """Read a ``report.json``.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is not a report, or of a layout that this version does not know.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not a report, or its format is not the one that this version reads.
     """
     try:
         report = json.loads(Path(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: is not valid JSON ({error}); run the report stage again") from error
+        raise ValueError(f"{path}: is not valid JSON ({error}); delete it and run again") from error
     found = report.get("format") if isinstance(report, dict) else None
     if found != FORMAT:
         raise ValueError(f"{path}: is a report of format {found}, but this version reads format {FORMAT}")

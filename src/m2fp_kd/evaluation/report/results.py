@@ -1,26 +1,27 @@
-"""What a run has to show for itself, and its layout as ``report.json``.
+"""Results of a run, and their layout as ``report.json``.
 
-``report.json``; a value that was not measured is null, never invented::
+Layout of ``report.json``; a value that was not measured is null::
 
     format      1, the number of this layout
-    name        str, the run
+    name        str, name of the run
     created     str, ISO 8601 with time zone
     labels      LabelSet.to_dict()
-    models      {teacher, student_original, student_fp32, student_int8, ...: ModelResult}; the first is the one to
-                compare with, the last the one to ship; a run without a teacher has no "teacher", one without pruning
+    models      {teacher, student_original, student_fp32, student_int8, ...: ModelResult}; the others are compared with
+                the first, the last is the one to ship; a run without a teacher has no "teacher", a run without pruning
                 or quantisation-aware training no "student_original"
     parity      [Hop, ...] in the order of the hops
-    shares      {part: share of the scored pixels that are it}, what is rare is what INT8 and pruning lose first
+    shares      {part: its share of the scored pixels}; INT8 and pruning harm rare parts first
     curves      {metric: [[step, value], ...]}
-    data        {...} which photos, how many, their hash
+    data        {...} photos, their number and hash
     lineage     {...} teacher with licence and SHA-256, hash of the data, parents
-    config      the whole composed config
+    config      the complete composed configuration
     versions    {library: version}
-    cpu         {model, architecture, cores, features, outlook: what to expect of INT8 and bf16 on it}
+    cpu         {model, architecture, cores, features, expected_speedup: statements about INT8 and bf16 on it}
     pictures    [{name, file}, ...] strips beside report.json
 
-IoU, mIoU and pixel agreement are shares in 0..1 and their changes differences of shares (-0.012 = 1.2 points lost);
-megabytes are 10^6 bytes; times are milliseconds of one photo, decoded pixels to part map at the photo's own size.
+IoU, mIoU and pixel agreement are shares in 0..1, and their changes are differences of shares (-0.012 = 1.2 points
+lost); megabytes are 10^6 bytes; times are milliseconds per photo, from decoded pixels to the part map at the photo's
+own size.
 """
 
 import math
@@ -48,25 +49,26 @@ TITLES = {
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model of a run; None is "not measured".
+    """Results of one model of a run; None means not measured.
 
     Attributes:
-        miou: over parts present in truth or prediction, at the labels' own size.
-        miou_absent_zero: as M2FP's evaluator gives it.
+        miou: mean IoU over parts present in truth or prediction, at the labels' own size.
+        miou_absent_zero: mean IoU as M2FP's evaluator computes it.
         iou: part -> IoU, None for a part in neither truth nor prediction.
-        instances: APp50, APvol, PCP50, APr50, APr60, APr70 and APr, shares in 0..1, as `evaluation.instances` defines
-            them; empty where the model does not tell persons apart or the photos have no person ids.
-        reliability: accuracy by confidence and the expected calibration error, at the cells of the stride-4 grid.
-        megabytes: size of the file(s) that is shipped.
+        instances: APp50, APvol, PCP50, APr50, APr60, APr70 and APr, 0..1, defined in `evaluation.metrics.instances`;
+            empty if the model does not separate persons or the photos have no person ids.
+        reliability: accuracy by confidence and expected calibration error, at the cells of the stride-4 grid.
+        megabytes: size of the shipped file(s).
         p50_ms: median time of one photo.
-        p95_ms: time that 95 % of the photos stay under.
-        peak_mb: peak memory of a process that does nothing else.
+        p95_ms: 95th percentile of the time of one photo.
+        peak_mb: peak memory of a process that only runs this model.
         parameters: number of weights.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
-        threads: CPU threads that the times are for.
+        threads: number of CPU threads of the measurement.
         engine: "openvino", "onnxruntime", "pytorch", ...
-        precision: "f32", "bf16", ... as the engine computed.
-        note: where figures come from if not from this run, e.g. the card of a cached teacher, and why some are missing.
+        precision: precision of the engine's floating-point part: "f32", "bf16", ...
+        note: source of figures that are not from this run, such as a cached teacher's card, and reasons for missing
+            figures.
     """
 
     miou: float | None = None
@@ -91,14 +93,15 @@ class Hop:
     """Parity across one step that turns a model into another.
 
     Attributes:
-        hop: e.g. "PyTorch -> fp32".
-        pixel_agreement: share of pixels on which both sides name the same part.
-        miou_change: mIoU after minus before; None without labels.
-        miou_error: its standard error, see `evaluation.jackknife`; None where one group of photos has labels.
-        worst_part: the part whose IoU fell most; None without labels.
-        worst_part_change: by how much.
-        passed: whether the gate let it through.
-        thresholds: the gate's limits by name.
+        hop: name of the step, such as "PyTorch -> fp32".
+        pixel_agreement: share of pixels for which both models predict the same part.
+        miou_change: mIoU after minus mIoU before; None without labels.
+        miou_error: standard error of the change, see `evaluation.metrics.jackknife`; None if fewer than two groups of
+            photos have labels.
+        worst_part: part with the largest loss of IoU; None without labels.
+        worst_part_change: change of that part's IoU.
+        passed: whether the hop passed its gate.
+        thresholds: limits of the gate by name.
     """
 
     hop: str
@@ -113,7 +116,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class RunReport:
-    """All of a run's results; the fields are those of the JSON layout above."""
+    """All results of a run; the fields are those of the JSON layout above."""
 
     name: str
     created: str
@@ -135,11 +138,11 @@ class RunReport:
 
     @property
     def failed(self) -> list[Hop]:
-        """The hops whose gate failed."""
+        """Hops that failed their gate."""
         return [hop for hop in self.parity if not hop.passed]
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON layout above."""
+        """Return the JSON layout above."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["labels"] = self.labels.to_dict()
         plain["models"] = {key: asdict(result) for key, result in self.models.items()}
@@ -151,17 +154,17 @@ class RunReport:
 
 
 def picture_file(index: int) -> str:
-    """Where picture number `index` lies, relative to the report."""
+    """Return the path of picture number `index`, relative to the report."""
     return f"pictures/{index + 1:02d}.jpg"
 
 
 def title(key: str) -> str:
-    """The key of a model or of a picture's map as people read it."""
+    """Return the title of a model or of a picture's map by its key."""
     return TITLES.get(key, key.replace("_", " ").capitalize())
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types: NumPy scalars unwrapped, paths as strings, not-a-number and infinity as null."""
+    """Convert to JSON's types: NumPy scalars unwrapped, paths as strings, NaN and infinity as None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,18 +1,18 @@
-"""The table that a run ends with: one column per model, what it reaches and what it costs."""
+"""Summarise a run in a table of quality and cost with one column per model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points
+from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points, setup
 from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport, title
 
 INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
-"""The instance metrics to show; the other thresholds are in ``report.json``."""
+"""Instance metrics to show; ``report.json`` holds the other thresholds."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as text, and how it compares with the first model's ("31× smaller"; empty if it cannot be said)."""
+    """A value as text, and its comparison with the first model's value ("31× smaller"; "" if there is none)."""
 
     text: str
     compared: str = ""
@@ -28,7 +28,7 @@ class Row:
 
 
 def summary_rows(report: RunReport) -> list[Row]:
-    """The table's rows; quantities that no model has are left out."""
+    """Return the rows of the table, without quantities that no model has."""
     rows = [
         _row(report, "mIoU", "%", lambda model: model.miou, percent, _difference),
         _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
@@ -44,19 +44,14 @@ def summary_rows(report: RunReport) -> list[Row]:
     return [row for row in rows if any(cell.text != MISSING for cell in row.cells)]
 
 
-def how_measured(model: ModelResult) -> str:
-    """Engine, precision and threads in a few words; empty if none is known."""
-    threads = model.threads and f"{model.threads} thread{'s' if model.threads > 1 else ''}"
-    return " · ".join(str(fact) for fact in (model.engine, model.precision, threads) if fact)
-
-
 def summary_table(report: RunReport) -> str:
-    """The table as text for a terminal: values with their comparison to the first model, and the gates' verdict."""
+    """Return the table as text for a terminal, followed by the result of each gate."""
     lines = [["", *map(title, report.models)]]
     for row in summary_rows(report):
         cells = [f"{cell.text}  ({cell.compared})" if cell.compared else cell.text for cell in row.cells]
         lines.append([f"{row.quantity} [{row.unit}]", *cells])
-    lines.append(["Measured with", *(how_measured(model) or MISSING for model in report.models.values())])
+    setups = [setup(model.engine, model.precision, model.threads) for model in report.models.values()]
+    lines.append(["Measured with", *(text or MISSING for text in setups)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text.insert(1, "─" * len(max(text, key=len)))
@@ -64,7 +59,7 @@ def summary_table(report: RunReport) -> str:
 
 
 def change_of(hop: Hop) -> str:
-    """A hop's change in mIoU in percentage points, with its standard error where that is known: "−0.48 ± 0.14"."""
+    """Format a hop's change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
     return MISSING if hop.miou_change is None else points(hop.miou_change, hop.miou_error, decimals=2)
 
 
@@ -74,7 +69,7 @@ def _verdict(hop: Hop) -> str:
     if hop.miou_change is not None:
         text += f", mIoU {change_of(hop)}"
     if hop.worst_part is not None and hop.worst_part_change is not None:
-        text += f", most lost: {hop.worst_part} {points(hop.worst_part_change)}"
+        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
     return text
 
 

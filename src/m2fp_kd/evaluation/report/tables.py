@@ -1,4 +1,4 @@
-"""Rows of equal columns as Markdown and CSV."""
+"""Format rows with equal columns as Markdown and CSV."""
 
 import csv
 import io
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table; a row's missing value is a dash."""
+    """Return a Markdown table; None becomes a dash."""
     lines = [list(rows[0]), ["---"] * len(rows[0])]
     lines += [["–" if value is None else str(value).replace("|", "\\|") for value in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A CSV table with a header; a missing value is an empty field."""
+    """Return a CSV table with a header; None becomes an empty field."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
     writer.writeheader()
