@@ -20,7 +20,7 @@ def m2fp_folder(tmp_path: Path) -> Path:
             photo = draw_scene(seed, (48, 64), (1, 2))
             save(tmp_path / split / "Images" / f"{photo.name}.jpg", photo.image)
             save(tmp_path / split / "Category_ids" / f"{photo.name}.png", photo.parts)
-            save(tmp_path / split / "Human_ids" / f"{photo.name}.png", photo.humans.astype(np.uint8))
+            save(tmp_path / split / "Human_ids" / f"{photo.name}.png", photo.persons.astype(np.uint8))
             save(tmp_path / split / "Instance_ids" / f"{photo.name}.png", photo.instances.astype(np.uint8))
     return tmp_path
 

@@ -183,7 +183,7 @@ def test_synthetic_scenes(m2fp_folder: Path) -> None:
     module = data_module(synthetic_splits(32, length=4, persons=[1, 2], val_length=3), "cihp", 32, 2)
     module.setup("fit")
     first, later = epoch_of(module, 0), epoch_of(module, 1)
-    assert len(first) == 2 and {"humans", "instances"} <= first[0].keys()
+    assert len(first) == 2 and {"persons", "instances"} <= first[0].keys()
     assert not {name for batch in first for name in batch["names"]} & {
         name for batch in later for name in batch["names"]
     }

@@ -44,7 +44,7 @@ def test_training_item(records: list[Record], cache: TeacherCache) -> None:
         "valid": ((16, 16), torch.bool),
         "log_parts": ((20, 16, 16), torch.float32),
         "parts": ((64, 64), torch.uint8),
-        "humans": ((64, 64), torch.int32),
+        "persons": ((64, 64), torch.int32),
         "instances": ((64, 64), torch.int32),
     }
     assert item["names"] == "00000001"
@@ -81,7 +81,7 @@ def test_cached_target_of_the_mirrored_photo_is_used_where_flip_was_drawn(
 def test_unlabelled_photos_are_ignored_or_take_the_teachers_labels(records: list[Record], cache: TeacherCache) -> None:
     bare = photo_records(records[0].image.parent)[:2]
     ignored = TrainingPhotos(StoredPhotos(bare, CIHP), CIHP, 64, Augmentation(), seed=0)[0, 0]
-    assert (ignored["parts"] == 255).all() and "humans" not in ignored
+    assert (ignored["parts"] == 255).all() and "persons" not in ignored
     labelled = TrainingPhotos(StoredPhotos(bare, CIHP, cache), CIHP, 64, Augmentation(), 0, pseudo_labels=True)
     truth = TrainingPhotos(StoredPhotos(records, CIHP), CIHP, 64, Augmentation(), 0)
     for epoch in range(4):
@@ -118,7 +118,7 @@ def test_drawn_scenes_are_new_in_every_epoch() -> None:
     photos = TrainingPhotos(DrawnPhotos(3, 64, (1, 1), (0, 0)), CIHP, 64, NO_AUGMENTATION, 0)
     first, again, later = photos[0, 2], photos[0, 2], photos[1, 2]
     assert torch.equal(first["images"], again["images"]) and not torch.equal(first["images"], later["images"])
-    assert torch.equal(first["parts"] > 0, first["humans"] > 0) and first["instances"].max() > 1
+    assert torch.equal(first["parts"] > 0, first["persons"] > 0) and first["instances"].max() > 1
 
 
 def test_collate_stacks_tensors_and_lists_the_rest() -> None:

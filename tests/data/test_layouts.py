@@ -24,7 +24,7 @@ def touch(path: Path) -> None:
 def test_m2fp_records_are_sorted_and_complete(m2fp_folder: Path) -> None:
     records = m2fp_records(m2fp_folder, "Training")
     assert [record.name for record in records] == [f"{seed:08d}" for seed in range(6)]
-    assert all(path.is_file() for record in records for path in (record.image, record.categories, record.humans))
+    assert all(path.is_file() for record in records for path in (record.image, record.categories, record.persons))
     assert records[0].instances == m2fp_folder / "Training" / "Instance_ids" / "00000000.png"
 
 
@@ -32,7 +32,7 @@ def test_person_and_instance_ids_are_optional(tmp_path: Path) -> None:
     touch(tmp_path / "Testing" / "Images" / "a.JPG")
     touch(tmp_path / "Testing" / "Category_ids" / "a.png")
     (record,) = m2fp_records(tmp_path, "Testing")
-    assert record.humans is None and record.instances is None
+    assert record.persons is None and record.instances is None
 
 
 @pytest.mark.parametrize("missing", ["Training", "Training/Images", "Training/Category_ids"])
@@ -141,7 +141,7 @@ def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
     assert [len(side) for side in (half, withheld, most, few)] == [3, 3, 5, 1]
     assert set(half) <= set(most) <= set(records)
     assert {record.name for record in [*half, *withheld]} == {record.name for record in records}
-    assert not any(record.categories or record.humans or record.instances for record in withheld)
+    assert not any(record.categories or record.persons or record.instances for record in withheld)
     assert take_labels(records, None) == (records, []) and take_labels(records, 1) == (records, [])
     for fraction in (0, 1.5):
         with pytest.raises(ValueError, match=r"label_fraction=.* lies above 0 and at most at 1"):

@@ -25,13 +25,13 @@ def test_a_labelled_photo(record: Record) -> None:
     photo = read_record(record, CIHP)
     assert photo.image.shape == (48, 64, 3) and photo.image.dtype == np.uint8
     assert photo.parts.shape == (48, 64) and photo.parts.dtype == np.uint8
-    assert photo.humans.dtype == photo.instances.dtype == np.int32
-    assert np.array_equal(photo.parts > 0, photo.humans > 0)
+    assert photo.persons.dtype == photo.instances.dtype == np.int32
+    assert np.array_equal(photo.parts > 0, photo.persons > 0)
 
 
 def test_an_unlabelled_photo(record: Record) -> None:
     photo = read_record(Record("a", record.image), CIHP)
-    assert photo.parts is None and photo.humans is None and photo.instances is None
+    assert photo.parts is None and photo.persons is None and photo.instances is None
 
 
 def test_truncated_photo_is_named(record: Record) -> None:
@@ -41,7 +41,7 @@ def test_truncated_photo_is_named(record: Record) -> None:
         read_record(record, CIHP)
 
 
-@pytest.mark.parametrize("kind", ["categories", "humans", "instances"])
+@pytest.mark.parametrize("kind", ["categories", "persons", "instances"])
 def test_map_of_another_size_is_named(record: Record, kind: str) -> None:
     path = getattr(record, kind)
     Image.new("L", (64, 47)).save(path)
@@ -87,7 +87,7 @@ def test_palette_and_16_bit_maps_are_indices(tmp_path: Path) -> None:
 
 def test_matlab_labels(record: Record, tmp_path: Path) -> None:
     path = tmp_path / "label.mat"
-    clothing = replace(record, categories=path, humans=None, instances=None)
+    clothing = replace(record, categories=path, persons=None, instances=None)
     savemat(path, {"groundtruth": np.full((48, 64), 58, np.uint8)})
     assert (read_record(clothing, LABEL_SETS["ccp"]).parts == 58).all()
     savemat(path, {"tags": np.zeros((1, 3))})

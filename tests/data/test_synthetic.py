@@ -15,7 +15,7 @@ from m2fp_kd.data.synthetic.person import Person
 from m2fp_kd.data.synthetic.scene import _majority, _number
 from m2fp_kd.labels import LABEL_SETS
 
-MAPS = ("image", "parts", "humans", "instances")
+MAPS = ("image", "parts", "persons", "instances")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_scenes_do_not_touch_the_global_generators():
 def test_types_and_shapes():
     photo = draw_scene(3, (64, 112))
     assert photo.image.shape == (64, 112, 3) and photo.image.dtype == np.uint8
-    assert photo.parts.shape == photo.humans.shape == photo.instances.shape == (64, 112)
-    assert (photo.parts.dtype, photo.humans.dtype, photo.instances.dtype) == (np.uint8, np.int32, np.int32)
+    assert photo.parts.shape == photo.persons.shape == photo.instances.shape == (64, 112)
+    assert (photo.parts.dtype, photo.persons.dtype, photo.instances.dtype) == (np.uint8, np.int32, np.int32)
     assert photo.image.flags.writeable
     LABEL_SETS["cihp"].check(photo.parts, photo.name)
 
@@ -66,29 +66,29 @@ def test_odd_sizes_are_exact():
 def test_label_maps_agree(scenes):
     for photo in scenes:
         nobody = photo.parts == 0
-        np.testing.assert_array_equal(nobody, photo.humans == 0)
+        np.testing.assert_array_equal(nobody, photo.persons == 0)
         np.testing.assert_array_equal(nobody, photo.instances == 0)
         triples = np.unique(
-            np.stack([photo.instances, photo.humans, photo.parts.astype(np.int32)]).reshape(3, -1), axis=1
+            np.stack([photo.instances, photo.persons, photo.parts.astype(np.int32)]).reshape(3, -1), axis=1
         )
-        instances, humans, parts = triples
+        instances, persons, parts = triples
         assert len(np.unique(instances)) == triples.shape[1], "an instance has one person and one part"
-        assert len(set(zip(humans, parts, strict=True))) == triples.shape[1], "a person and a part have one instance"
+        assert len(set(zip(persons, parts, strict=True))) == triples.shape[1], "a person and a part have one instance"
         assert list(instances) == list(range(triples.shape[1])), "instances are numbered without gaps"
-        assert list(np.unique(humans)) == list(range(humans.max() + 1)), "persons are numbered without gaps"
+        assert list(np.unique(persons)) == list(range(persons.max() + 1)), "persons are numbered without gaps"
 
 
-def test_number_of_people():
-    assert draw_scene(0, 64, people=(0, 0)).parts.max() == 0
-    assert all(draw_scene(seed, 64, people=(1, 1)).humans.max() <= 1 for seed in range(10))
-    counts = [draw_scene(seed, 96, people=(6, 6)).humans.max() for seed in range(10)]
+def test_number_of_persons():
+    assert draw_scene(0, 64, persons=(0, 0)).parts.max() == 0
+    assert all(draw_scene(seed, 64, persons=(1, 1)).persons.max() <= 1 for seed in range(10))
+    counts = [draw_scene(seed, 96, persons=(6, 6)).persons.max() for seed in range(10)]
     assert max(counts) == 6 and min(counts) >= 3
 
 
-@pytest.mark.parametrize("people", [(2, 1), (-1, 2), (1, 12)])
-def test_people_out_of_range(people):
-    with pytest.raises(ValueError, match="people"):
-        draw_scene(0, 64, people)
+@pytest.mark.parametrize("persons", [(2, 1), (-1, 2), (1, 12)])
+def test_persons_out_of_range(persons):
+    with pytest.raises(ValueError, match="persons"):
+        draw_scene(0, 64, persons)
 
 
 def test_size_out_of_range():
@@ -197,9 +197,9 @@ def test_majority_of_blocks():
 
 def test_numbering_closes_gaps():
     codes = np.array([[0, 25, 33], [85, 85, 33]], np.uint8)
-    parts, humans, instances = _number(codes)
+    parts, persons, instances = _number(codes)
     np.testing.assert_array_equal(parts, [[0, 5, 13], [5, 5, 13]])
-    np.testing.assert_array_equal(humans, [[0, 1, 1], [2, 2, 1]])
+    np.testing.assert_array_equal(persons, [[0, 1, 1], [2, 2, 1]])
     np.testing.assert_array_equal(instances, [[0, 1, 2], [3, 3, 2]])
 
 
@@ -219,7 +219,7 @@ def test_pictures_have_light_and_variety(scenes):
 
 def test_layout_round_trip(tmp_path):
     write_dataset(tmp_path, "Training", range(3), (64, 80))
-    write_dataset(tmp_path, "Validation", [100], 64, people=(2, 2))
+    write_dataset(tmp_path, "Validation", [100], 64, persons=(2, 2))
     records = m2fp_records(tmp_path, "Training")
     assert [record.name for record in records] == ["00000000", "00000001", "00000002"]
     for seed, record in enumerate(records):

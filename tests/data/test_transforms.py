@@ -36,7 +36,7 @@ def test_without_augmentation_a_square_photo_stays() -> None:
     parts = regions(64, 64)
     photo = Photo("a", painted(parts), parts, parts.astype(np.int32), parts.astype(np.int32) * 1000)
     result, warp = augment(photo, NO_AUGMENTATION, 64, CIHP, np.random.default_rng(0))
-    for name in ("image", "parts", "humans", "instances"):
+    for name in ("image", "parts", "persons", "instances"):
         assert np.array_equal(getattr(result, name), getattr(photo, name))
     assert result.instances.dtype == np.int32 and warp.valid().all()
 

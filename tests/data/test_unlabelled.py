@@ -86,10 +86,10 @@ def test_a_photo_that_comes_twice_in_an_epoch_is_augmented_anew(m2fp_folder: Pat
 def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, folder: Path) -> None:
     module = data(m2fp_folder, unlabelled=folder)
     batches = epoch_of(module, 0)
-    assert all({"humans", "instances"} <= set(batch) for batch in batches)
+    assert all({"persons", "instances"} <= set(batch) for batch in batches)
     mixed = next(batch for batch in batches if len({name[:4] for name in batch["names"]}) == 2)
     bare = [index for index, name in enumerate(mixed["names"]) if name.startswith("bare")]
-    assert (mixed["parts"][bare] == CIHP.ignore_index).all() and not mixed["humans"][bare].any()
+    assert (mixed["parts"][bare] == CIHP.ignore_index).all() and not mixed["persons"][bare].any()
     for term in (Ce(CIHP), Jaccard(CIHP)):
         logits = torch.randn(2, 20, 8, 8, requires_grad=True)
         term(StudentOutput(logits), mixed, None).backward()

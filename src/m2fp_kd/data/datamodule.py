@@ -110,7 +110,7 @@ class ParsingDataModule(pl.LightningDataModule):
     @property
     def has_persons(self) -> bool:
         """Whether training photos carry person ids."""
-        return isinstance(self.train, DrawnPhotos) or any(record.humans for record in self.train)
+        return isinstance(self.train, DrawnPhotos) or any(record.persons for record in self.train)
 
     def setup(self, stage: str | None = None) -> None:
         """Checks that cache and labels are there for the photos that need them.
@@ -146,7 +146,7 @@ class ParsingDataModule(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of `images, valid, parts[, humans, instances, log_parts], names`."""
+        """Batches of `images, valid, parts[, persons, instances, log_parts], names`."""
         photos = self.train if isinstance(self.train, DrawnPhotos) else [*self.train, *self.unlabelled]
         dataset = TrainingPhotos(
             self._photos(photos, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
@@ -194,7 +194,7 @@ class ParsingDataModule(pl.LightningDataModule):
     def _id_maps(self) -> list[str]:
         """What the labelled photos have besides parts; batches need it of the others as well."""
         records = _records(self.train)
-        return [name for name in ("humans", "instances") if any(getattr(record, name) for record in records)]
+        return [name for name in ("persons", "instances") if any(getattr(record, name) for record in records)]
 
     def _photos(self, source: Sequence[Record] | DrawnPhotos, cache: TeacherCache | None) -> Photos:
         return source if isinstance(source, DrawnPhotos) else StoredPhotos(source, self.labels, cache)

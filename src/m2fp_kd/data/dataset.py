@@ -61,14 +61,14 @@ class DrawnPhotos:
     Args:
         length: scenes per epoch.
         size: side of a scene in pixels.
-        people: fewest and most persons.
+        persons: fewest and most persons.
         entropy: seeds that, with epoch and index, determine a scene.
     """
 
-    def __init__(self, length: int, size: int, people: tuple[int, int], entropy: tuple[int, ...]) -> None:
+    def __init__(self, length: int, size: int, persons: tuple[int, int], entropy: tuple[int, ...]) -> None:
         self.length = length
         self.size = size
-        self.people = people
+        self.persons = persons
         self.entropy = entropy
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class DrawnPhotos:
 
     def photo(self, epoch: int, index: int) -> Photo:
         state = np.random.SeedSequence((*self.entropy, epoch, index)).generate_state(1, np.uint64)
-        return draw_scene(int(state[0]), self.size, self.people)
+        return draw_scene(int(state[0]), self.size, self.persons)
 
     def target(self, index: int) -> None:
         return None
@@ -92,7 +92,7 @@ class TrainingPhotos(Dataset):
         augmentation: what is drawn.
         seed: with the key it determines everything that is drawn.
         pseudo_labels: label unlabelled photos with the teacher's most probable part; otherwise they are all ignored.
-        id_maps: which of `humans` and `instances` every item has; where a photo has none, there is nobody.
+        id_maps: which of `persons` and `instances` every item has; where a photo has none, there is nobody.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class TrainingPhotos(Dataset):
                 item["parts"] = _most_probable(item["log_parts"], outside)
             else:
                 item["parts"] = torch.from_numpy(warp.label_map(unlabelled, self.labels.ignore_index))
-        for name, ids in (("humans", photo.humans), ("instances", photo.instances)):
+        for name, ids in (("persons", photo.persons), ("instances", photo.instances)):
             if ids is not None:
                 item[name] = torch.from_numpy(ids)
             elif name in self.id_maps:

@@ -24,14 +24,14 @@ class Record:
         name: file name without its ending; unique within a split.
         image: the photo.
         categories: its part map, None where the photo is unlabelled.
-        humans: its map of person ids, None where the data set has none.
+        persons: its map of person ids, None where the data set has none.
         instances: its map of part-instance ids, None where the data set has none.
     """
 
     name: str
     image: Path
     categories: Path | None = None
-    humans: Path | None = None
+    persons: Path | None = None
     instances: Path | None = None
 
 
@@ -47,7 +47,7 @@ def m2fp_records(root: str | Path, split: str) -> list[Record]:
     folder = Path(root) / split
     images = _files(folder / "Images", PHOTO_SUFFIXES)
     maps: dict[str, dict[str, Path]] = {}
-    for field, name in (("categories", "Category_ids"), ("humans", "Human_ids"), ("instances", "Instance_ids")):
+    for field, name in (("categories", "Category_ids"), ("persons", "Human_ids"), ("instances", "Instance_ids")):
         if field == "categories" or (folder / name).is_dir():
             maps[field] = _files(folder / name, {".png"})
             _match(images, maps[field], folder / "Images", folder / name)
@@ -90,7 +90,7 @@ def data_sha256(records: Sequence[Record]) -> str | None:
     """One hash of all files' bytes, so that a run says exactly which data it saw; None without records."""
     total = hashlib.sha256()
     for record in records:
-        for path in (record.image, record.categories, record.humans, record.instances):
+        for path in (record.image, record.categories, record.persons, record.instances):
             total.update(file_sha256(path).encode() if path else b"-")
     return total.hexdigest() if records else None
 

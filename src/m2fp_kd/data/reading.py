@@ -25,14 +25,14 @@ class Photo:
         name: file name without its ending.
         image: uint8 (H, W, 3), upright RGB.
         parts: uint8 (H, W), part index or the label set's ignore index.
-        humans: int32 (H, W), person id, 0 where there is nobody.
+        persons: int32 (H, W), person id, 0 where there is nobody.
         instances: int32 (H, W), part-instance id, 0 where there is none.
     """
 
     name: str
     image: np.ndarray
     parts: np.ndarray | None = None
-    humans: np.ndarray | None = None
+    persons: np.ndarray | None = None
     instances: np.ndarray | None = None
 
 
@@ -49,9 +49,9 @@ def read_record(record: Record, labels: LabelSet) -> Photo:
     if record.categories is not None:
         photo.parts = read_parts(record.categories, labels)
         _check_size(record.categories, photo.parts, record.image, size)
-    if record.humans is not None:
-        photo.humans = read_map(record.humans).astype(np.int32)
-        _check_size(record.humans, photo.humans, record.image, size)
+    if record.persons is not None:
+        photo.persons = read_map(record.persons).astype(np.int32)
+        _check_size(record.persons, photo.persons, record.image, size)
     if record.instances is not None:
         photo.instances = read_map(record.instances).astype(np.int32)
         _check_size(record.instances, photo.instances, record.image, size)

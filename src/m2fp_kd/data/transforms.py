@@ -262,7 +262,7 @@ def augment(
         photo.name,
         warp.image(photo.image, draw_colour(augmentation, rng)),
         None if photo.parts is None else warp.parts(photo.parts, labels),
-        None if photo.humans is None else warp.label_map(photo.humans, 0),
+        None if photo.persons is None else warp.label_map(photo.persons, 0),
         None if photo.instances is None else warp.label_map(photo.instances, 0),
     )
     return augmented, warp

@@ -11,61 +11,61 @@ CIHP, ATR = LABEL_SETS["cihp"], LABEL_SETS["atr"]
 
 
 @pytest.fixture
-def two_people() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Two people with part 5 each, one of them with part 2; a row of ignored pixels at the bottom."""
+def two_persons() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two persons with part 5 each, one of them with part 2; a row of ignored pixels at the bottom."""
     parts = torch.zeros(6, 8, dtype=torch.uint8)
-    humans = torch.zeros(6, 8, dtype=torch.int32)
-    parts[1:5, 1:3], humans[1:5, 1:3] = 5, 1
-    parts[1:5, 5:7], humans[1:5, 5:7] = 5, 2
+    persons = torch.zeros(6, 8, dtype=torch.int32)
+    parts[1:5, 1:3], persons[1:5, 1:3] = 5, 1
+    parts[1:5, 5:7], persons[1:5, 5:7] = 5, 2
     parts[1, 5:7] = 2
     instances = torch.zeros(6, 8, dtype=torch.int32)
     instances[parts == 2] = 9
-    instances[(parts == 5) & (humans == 1)] = 4
-    instances[(parts == 5) & (humans == 2)] = 300
+    instances[(parts == 5) & (persons == 1)] = 4
+    instances[(parts == 5) & (persons == 2)] = 300
     parts[5] = CIHP.ignore_index
-    return parts, humans, instances
+    return parts, persons, instances
 
 
-def test_ids_give_a_mask_per_part_instance_and_person(two_people) -> None:
-    parts, humans, instances = two_people
-    targets = mask_targets(parts, humans, instances, CIHP)
+def test_ids_give_a_mask_per_part_instance_and_person(two_persons) -> None:
+    parts, persons, instances = two_persons
+    targets = mask_targets(parts, persons, instances, CIHP)
     assert targets.classes.tolist() == [0, 2, 5, 5, CIHP.num_parts, CIHP.num_parts]
     assert targets.masks.dtype == torch.bool
     assert torch.equal(targets.masks[0], parts == 0)
     assert torch.equal(targets.masks[1], parts == 2)
     assert torch.equal(targets.masks[2], instances == 4)
     assert torch.equal(targets.masks[3], instances == 300)
-    assert torch.equal(targets.masks[4:], torch.stack([humans == 1, humans == 2]))
+    assert torch.equal(targets.masks[4:], torch.stack([persons == 1, persons == 2]))
     assert torch.equal(targets.valid, parts != 255)
 
 
-def test_without_ids_there_is_a_mask_per_part(two_people) -> None:
-    parts, _, _ = two_people
+def test_without_ids_there_is_a_mask_per_part(two_persons) -> None:
+    parts, _, _ = two_persons
     targets = mask_targets(parts, None, None, CIHP)
     assert targets.classes.tolist() == [0, 2, 5]
     assert torch.equal(targets.masks, torch.stack([parts == 0, parts == 2, parts == 5]))
 
 
-def test_persons_alone_split_the_parts(two_people) -> None:
-    parts, humans, instances = two_people
-    by_person = mask_targets(parts, humans, None, CIHP)
-    by_instance = mask_targets(parts, humans, instances, CIHP)
+def test_persons_alone_split_the_parts(two_persons) -> None:
+    parts, persons, instances = two_persons
+    by_person = mask_targets(parts, persons, None, CIHP)
+    by_instance = mask_targets(parts, persons, instances, CIHP)
     assert torch.equal(by_person.classes, by_instance.classes)
     assert torch.equal(by_person.masks, by_instance.masks)
 
 
-def test_a_label_set_without_persons_has_no_person_masks(two_people) -> None:
-    parts, humans, instances = two_people
-    assert mask_targets(parts, humans, instances, ATR).classes.tolist() == [0, 2, 5, 5]
+def test_a_label_set_without_persons_has_no_person_masks(two_persons) -> None:
+    parts, persons, instances = two_persons
+    assert mask_targets(parts, persons, instances, ATR).classes.tolist() == [0, 2, 5, 5]
 
 
-def test_pixels_that_no_instance_claims_are_one_mask_of_their_part(two_people) -> None:
-    parts, humans, instances = two_people
+def test_pixels_that_no_instance_claims_are_one_mask_of_their_part(two_persons) -> None:
+    parts, persons, instances = two_persons
     instances[instances == 300] = 0
     instances[0, :4] = 7  # ids on the background mean nothing
-    targets = mask_targets(parts, humans, instances, CIHP)
+    targets = mask_targets(parts, persons, instances, CIHP)
     assert targets.classes.tolist() == [0, 2, 5, 5, 20, 20]
-    assert torch.equal(targets.masks[2], (parts == 5) & (humans == 2))
+    assert torch.equal(targets.masks[2], (parts == 5) & (persons == 2))
 
 
 def test_part_masks_cover_every_valid_pixel_once() -> None:
@@ -90,10 +90,10 @@ def test_an_ignored_image_has_no_masks(dtype: torch.dtype) -> None:
     assert not targets.valid.any()
 
 
-def test_maps_of_different_size_are_an_error(two_people) -> None:
-    parts, humans, instances = two_people
+def test_maps_of_different_size_are_an_error(two_persons) -> None:
+    parts, persons, instances = two_persons
     with pytest.raises(ValueError, match="instances is"):
-        mask_targets(parts, humans, instances[:3], CIHP)
+        mask_targets(parts, persons, instances[:3], CIHP)
 
 
 def test_points_are_sampled_as_grid_sample_does() -> None:

@@ -82,7 +82,7 @@ def test_matched_masks_reach_queries_and_pixels_reach_features() -> None:
     output = network(255 * torch.rand(2, 3, 64, 64))
     parts = torch.zeros(2, 64, 64, dtype=torch.long)
     parts[:, 16:48, 16:48] = 5
-    batch = labels_of(parts) | {"humans": (parts > 0).long(), "instances": (parts > 0).long()}
+    batch = labels_of(parts) | {"persons": (parts > 0).long(), "instances": (parts > 0).long()}
     seen = StudentOutput(torch.zeros(2, 20, 16, 16), queries=output, features=output.mask_features)
     for term, reached in (
         (Mask(CIHP, num_points=64), "transformer_decoder"),
@@ -101,16 +101,16 @@ def random_queries() -> M2FPOutput:
     return M2FPOutput(torch.randn(1, 8, 9), torch.randn(1, 8, 4, 4))  # seven parts, persons, no object
 
 
-@pytest.mark.parametrize("ids", [(), ("humans",), ("instances",), ("humans", "instances")])
+@pytest.mark.parametrize("ids", [(), ("persons",), ("instances",), ("persons", "instances")])
 def test_matched_masks_take_the_ids_that_the_batch_has(ids: tuple[str, ...]) -> None:
     parts = torch.zeros(1, 16, 16, dtype=torch.long)
     parts[:, 4:12, 2:14] = 3
-    humans, instances = parts.clone(), parts.clone()
-    humans[:, 4:12, 8:14] = 1  # two persons with one part each, which is in three pieces
+    persons, instances = parts.clone(), parts.clone()
+    persons[:, 4:12, 8:14] = 1  # two persons with one part each, which is in three pieces
     instances[:, 4:12, 4:8], instances[:, 4:12, 8:12] = 5, 9
-    given = {name: label_map for name, label_map in (("humans", humans), ("instances", instances)) if name in ids}
+    given = {name: label_map for name, label_map in (("persons", persons), ("instances", instances)) if name in ids}
     target = mask_targets(
-        parts[0], *(given[name][0] if name in given else None for name in ("humans", "instances")), PPP
+        parts[0], *(given[name][0] if name in given else None for name in ("persons", "instances")), PPP
     )
     loss, queries = MatchedMaskLoss(32), random_queries()
     torch.manual_seed(1)

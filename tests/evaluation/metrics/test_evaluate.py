@@ -54,22 +54,22 @@ def test_errors_name_the_photo() -> None:
 
 @dataclass(frozen=True)
 class Peopled(Labelled):
-    humans: np.ndarray | None = None
+    persons: np.ndarray | None = None
 
 
-def peopled(name: str, parts: list[list[int]], humans: list[list[int]] | None) -> Peopled:
+def peopled(name: str, parts: list[list[int]], persons: list[list[int]] | None) -> Peopled:
     shown = photo(name, parts)
-    return Peopled(shown.name, shown.image, shown.parts, None if humans is None else np.array(humans, np.int32))
+    return Peopled(shown.name, shown.image, shown.parts, None if persons is None else np.array(persons, np.int32))
 
 
 def ideal(photo: Peopled) -> Parsing:
     """A perfect parsing in which each person and part is a query of its own."""
     assert photo.parts is not None
-    humans = np.zeros_like(photo.parts) if photo.humans is None else photo.humans
+    persons = np.zeros_like(photo.parts) if photo.persons is None else photo.persons
     found = []
-    for human in set(humans.ravel().tolist()) - {0}:
-        found.append((HUMAN, 0.9, humans == human))
-        found += [(part, 0.8, (humans == human) & (photo.parts == part)) for part in (1, 2)]
+    for human in set(persons.ravel().tolist()) - {0}:
+        found.append((HUMAN, 0.9, persons == human))
+        found += [(part, 0.8, (persons == human) & (photo.parts == part)) for part in (1, 2)]
     return parsing_of([one for one in found if one[2].any()], photo.parts)
 
 

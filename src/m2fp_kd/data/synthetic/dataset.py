@@ -12,12 +12,12 @@ from m2fp_kd.runtime.files import atomic_path
 from .scene import draw_scene
 
 JPEG_QUALITY = 90
-MAPS = {"Category_ids": "parts", "Human_ids": "humans", "Instance_ids": "instances"}
+MAPS = {"Category_ids": "parts", "Human_ids": "persons", "Instance_ids": "instances"}
 SPLITS = ("Training", "Validation")
 
 
 def write_dataset(
-    folder: str | Path, split: str, seeds: Iterable[int], size: int | tuple[int, int], people: tuple[int, int] = (1, 4)
+    folder: str | Path, split: str, seeds: Iterable[int], size: int | tuple[int, int], persons: tuple[int, int] = (1, 4)
 ) -> None:
     """Writes one scene per seed to `folder/split/{Images,Category_ids,Human_ids,Instance_ids}`.
 
@@ -28,7 +28,7 @@ def write_dataset(
         split: `Training` or `Validation`.
         seeds: one scene each.
         size: as in `draw_scene`.
-        people: as in `draw_scene`.
+        persons: as in `draw_scene`.
 
     Raises:
         ValueError: on an unknown split or an argument that `draw_scene` refuses.
@@ -37,7 +37,7 @@ def write_dataset(
         raise ValueError(f"unknown split {split!r}: M2FP's layout has {' and '.join(SPLITS)}")
     root = Path(folder) / split
     for seed in seeds:
-        photo = draw_scene(seed, size, people)
+        photo = draw_scene(seed, size, persons)
         _save(photo.image, root / "Images" / f"{photo.name}.jpg", quality=JPEG_QUALITY)
         for kind, attribute in MAPS.items():
             _save(getattr(photo, attribute).astype(np.uint8), root / kind / f"{photo.name}.png")

@@ -15,42 +15,42 @@ from .parts import PARTS
 from .person import Person
 
 OVERSAMPLING = 2
-MOST_PEOPLE = 11  # label codes PARTS * person + part fit into a byte
+MOST_PERSONS = 11  # label codes PARTS * person + part fit into a byte
 
 
-def draw_scene(seed: int, size: int | tuple[int, int], people: tuple[int, int] = (1, 4)) -> Photo:
-    """Draws a scene of cartoon people with CIHP's 20 parts.
+def draw_scene(seed: int, size: int | tuple[int, int], persons: tuple[int, int] = (1, 4)) -> Photo:
+    """Draws a scene of cartoon persons with CIHP's 20 parts.
 
     Args:
         seed: decides everything; equal arguments give equal arrays.
         size: side of a square, or (height, width), in pixels, at least 32.
-        people: fewest and most persons drawn, 0 <= fewest <= most <= 11. A person may end up hidden behind others.
+        persons: fewest and most persons drawn, 0 <= fewest <= most <= 11. A person may end up hidden behind others.
 
     Returns:
-        A photo with `parts`, `humans` and `instances` exact to the pixel: each is 0 exactly where the others are,
-        `humans` numbers the visible persons from 1, `instances` the pairs of person and part.
+        A photo with `parts`, `persons` and `instances` exact to the pixel: each is 0 exactly where the others are,
+        `persons` numbers the visible persons from 1, `instances` the pairs of person and part.
 
     Raises:
-        ValueError: if `size` or `people` is out of range.
+        ValueError: if `size` or `persons` is out of range.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 32:
-        raise ValueError(f"size {size} is too small to draw people: give at least 32 pixels a side")
-    fewest, most = people
-    if not 0 <= fewest <= most <= MOST_PEOPLE:
-        raise ValueError(f"people {people}: give (fewest, most) with 0 <= fewest <= most <= {MOST_PEOPLE}")
+        raise ValueError(f"size {size} is too small to draw persons: give at least 32 pixels a side")
+    fewest, most = persons
+    if not 0 <= fewest <= most <= MOST_PERSONS:
+        raise ValueError(f"persons {persons}: give (fewest, most) with 0 <= fewest <= most <= {MOST_PERSONS}")
     rng, pixels = Random(seed), np.random.default_rng(seed)
     slope = rng.uniform(-0.9, 0.9)
     canvas = Canvas(OVERSAMPLING * height, OVERSAMPLING * width, (math.sin(slope), -math.cos(slope)))
     places, floor = _arrange(canvas, rng, rng.randint(fewest, most))
     draw_backdrop(canvas, rng, floor)
-    _draw_people(canvas, rng, places)
+    _draw_persons(canvas, rng, places)
     draw_foreground(canvas, rng)
     developed = canvas.develop(OVERSAMPLING)
     codes = _majority(developed.codes)
     image = _expose(rng, pixels, developed, codes)
-    parts, humans, instances = _number(codes)
-    return Photo(name=f"{seed:08d}", image=image, parts=parts, humans=humans, instances=instances)
+    parts, person_ids, instances = _number(codes)
+    return Photo(name=f"{seed:08d}", image=image, parts=parts, persons=person_ids, instances=instances)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _arrange(canvas: Canvas, rng: Random, count: int) -> tuple[list[_Place], flo
     return places, floor
 
 
-def _draw_people(canvas: Canvas, rng: Random, places: list[_Place]) -> None:
+def _draw_persons(canvas: Canvas, rng: Random, places: list[_Place]) -> None:
     pitch = rng.uniform(0.0, 0.35)
     for number, place in enumerate(places, start=1):
         person = Person(canvas, rng, number, place.pelvis, place.scale, _draw_yaw(rng), pitch)
@@ -144,10 +144,10 @@ def _expose(rng: Random, pixels: np.random.Generator, developed: Developed, code
 def _shadow(rng: Random, codes: np.ndarray) -> np.ndarray:
     """Blurred, shifted silhouette that darkens the background beside the persons."""
     height, width = codes.shape
-    people = Image.fromarray((codes > 0).astype(np.uint8) * 255)
+    silhouette = Image.fromarray((codes > 0).astype(np.uint8) * 255)
     shift = (rng.uniform(-0.06, 0.06) * width, rng.uniform(-0.01, 0.05) * height)
-    moved = Image.new("L", people.size)
-    moved.paste(people, (round(shift[0]), round(shift[1])))
+    moved = Image.new("L", silhouette.size)
+    moved.paste(silhouette, (round(shift[0]), round(shift[1])))
     soft = np.asarray(moved.filter(ImageFilter.BoxBlur(0.03 * height)), np.float32)
     return 1 - (codes == 0) * soft * np.float32(rng.uniform(0.1, 0.5) / 255)
 
@@ -158,7 +158,7 @@ def _number(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     present = present[present > 0]
     instances = np.zeros(256, np.int32)
     instances[present] = np.arange(1, present.size + 1)
-    humans = np.zeros(256, np.int32)
-    humans[present] = 1 + np.searchsorted(np.unique(present // PARTS), present // PARTS)
+    persons = np.zeros(256, np.int32)
+    persons[present] = 1 + np.searchsorted(np.unique(present // PARTS), present // PARTS)
     parts = (np.arange(256) % PARTS).astype(np.uint8)
-    return np.take(parts, codes), np.take(humans, codes), np.take(instances, codes)
+    return np.take(parts, codes), np.take(persons, codes), np.take(instances, codes)

@@ -208,10 +208,10 @@ class Mask(Term):
         self.loss = MatchedMaskLoss(num_points)
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
-        humans = batch.get("humans", [None] * len(batch["parts"]))
+        persons = batch.get("persons", [None] * len(batch["parts"]))
         instances = batch.get("instances", [None] * len(batch["parts"]))
         targets = [
-            mask_targets(parts, human, instance, self.labels)
-            for parts, human, instance in zip(batch["parts"], humans, instances, strict=True)
+            mask_targets(parts, person, instance, self.labels)
+            for parts, person, instance in zip(batch["parts"], persons, instances, strict=True)
         ]
         return self.loss.total(self.loss(given(output.queries), targets))

@@ -27,7 +27,7 @@ class MaskTargets:
     valid: Tensor
 
 
-def mask_targets(parts: Tensor, humans: Tensor | None, instances: Tensor | None, labels: LabelSet) -> MaskTargets:
+def mask_targets(parts: Tensor, persons: Tensor | None, instances: Tensor | None, labels: LabelSet) -> MaskTargets:
     """Split the label maps of one image into masks with classes, as M2FP (Yang et al. 2023) is trained.
 
     With ids there is one mask per part instance and, where the label set knows persons, one per person. Without ids
@@ -36,7 +36,7 @@ def mask_targets(parts: Tensor, humans: Tensor | None, instances: Tensor | None,
 
     Args:
         parts: integer (H, W), part indices and `labels.ignore_index`.
-        humans: integer (H, W) person ids, 0 where there is no person; or None.
+        persons: integer (H, W) person ids, 0 where there is no person; or None.
         instances: integer (H, W) ids of part instances, 0 where there is none; or None.
         labels: label set of `parts`.
 
@@ -46,19 +46,19 @@ def mask_targets(parts: Tensor, humans: Tensor | None, instances: Tensor | None,
     Raises:
         ValueError: if the maps differ in size.
     """
-    for name, ids in (("humans", humans), ("instances", instances)):
+    for name, ids in (("persons", persons), ("instances", instances)):
         if ids is not None and ids.shape != parts.shape:
             raise ValueError(f"{name} is {tuple(ids.shape)} but parts is {tuple(parts.shape)}: give maps of one size")
     valid = parts != labels.ignore_index
     keys = parts.long() << _ID_BITS
-    ids = humans if instances is None else instances
+    ids = persons if instances is None else instances
     if ids is not None:
         keys = keys + torch.where(parts > 0, ids.long(), 0)
     keys, masks = _masks_by_key(keys, valid)
     classes = keys >> _ID_BITS
-    if labels.has_human and humans is not None:
-        persons, person_masks = _masks_by_key(humans.long(), valid & (humans > 0))
-        classes = torch.cat([classes, torch.full_like(persons, labels.num_parts)])
+    if labels.has_human and persons is not None:
+        present, person_masks = _masks_by_key(persons.long(), valid & (persons > 0))
+        classes = torch.cat([classes, torch.full_like(present, labels.num_parts)])
         masks = torch.cat([masks, person_masks])
     return MaskTargets(classes, masks, valid)
 

@@ -17,10 +17,10 @@ from m2fp_kd.runtime.parsing import Parsing
 
 
 class PeopledPhoto(LabelledPhoto, Protocol):
-    """A labelled photo that may have person ids: ``humans`` is int32 ``(H, W)``, 0 outside persons, or None."""
+    """A labelled photo that may have person ids: ``persons`` is int32 ``(H, W)``, 0 outside persons, or None."""
 
     @property
-    def humans(self) -> NDArray[np.int32] | None: ...
+    def persons(self) -> NDArray[np.int32] | None: ...
 
 
 Q = TypeVar("Q", bound=PeopledPhoto)
@@ -91,9 +91,9 @@ def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels
         for photo in photos:
             parsing = parse(photo)
             separated &= parsing.people_kind == "persons"
-            with_ids &= photo.humans is not None
-            if separated and photo.parts is not None and photo.humans is not None:
-                metrics.add(found_in(parsing), photo.parts, photo.humans)
+            with_ids &= photo.persons is not None
+            if separated and photo.parts is not None and photo.persons is not None:
+                metrics.add(found_in(parsing), photo.parts, photo.persons)
             yield Predictions(photo, (parsing.part_map,), labels)
 
     scores = scores_of(total_confusion(predict()), labels)
