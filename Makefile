@@ -1,4 +1,4 @@
-# PYTHON chooses the interpreter, PIP_ARGS passes index options through, for instance
+# PYTHON chooses the interpreter, ARGS adds arguments, and PIP_ARGS passes options to pip, for instance
 #   make train PIP_ARGS="--extra-index-url <index of CPU-only torch wheels>"
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,29 +7,33 @@ ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: train test lint notebook clean
+.PHONY: help install train test lint notebook clean
 
-train: $(INSTALLED)
-	$(VENV)/bin/python train.py backbone=mobilenetv3 $(ARGS)
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-test: $(INSTALLED)
+install: $(INSTALLED) ## create .venv with the package and all its extras
+
+train: $(INSTALLED) ## distil, quantise and check on the sample; ARGS="backbone=resnet18 ..."
+	$(VENV)/bin/m2fp-kd train backbone=mobilenetv3 $(ARGS)
+
+test: $(INSTALLED) ## run the tests; ARGS="tests/data" or ARGS="-m long"
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-lint: $(INSTALLED)
+lint: $(INSTALLED) ## check style, format and types
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
-# Short runs on the sample, a quarter of an hour on two cores, and notebooks/analysis.ipynb with its outputs made of them.
-notebook: $(INSTALLED)
-	$(VENV)/bin/python train.py -m experiment=notebook distill=labels
-	$(VENV)/bin/python train.py -m experiment=notebook distill.temperature=1,4 distill.alpha=0.3,0.7
+notebook: $(INSTALLED) ## train short runs on the sample and execute notebooks/analysis.ipynb: 15 minutes on two cores
+	$(VENV)/bin/m2fp-kd train -m experiment=notebook distill=labels
+	$(VENV)/bin/m2fp-kd train -m experiment=notebook distill.temperature=1,4 distill.alpha=0.3,0.7
 	$(VENV)/bin/python notebooks/execute.py notebooks/analysis.ipynb runs/notebook
 
-# The stamp is written last, so that an interrupted installation is taken up again.
+clean: ## remove .venv and build results
+	rm -rf $(VENV) build dist
+
+# The stamp is written last, so that make repeats an interrupted installation.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,dev]'
 	$(VENV)/bin/python -m m2fp_kd.versions
 	touch $@
-
-clean:
-	rm -rf $(VENV) build dist src/*.egg-info
