@@ -33,7 +33,7 @@ ROOMS = {
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "train": {"pipeline", "config", "renamed", "shipped"},
-    "cli": {"serve", "evaluation", "runtime", "labels", "command"},
+    "cli": {"serve", "evaluation", "runtime", "labels", "versions", "command"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

@@ -1,4 +1,4 @@
-"""What artefacts cost on this machine."""
+"""Time, size and memory of artefacts on this machine."""
 
 import json
 
@@ -13,14 +13,14 @@ def timed(weights, engine, ms):
     return Timed(weights, weights, engine, "f32", ms, ms, 100, 50, 1)
 
 
-def test_int8_that_is_slower_is_said_for_each_engine():
+def test_a_warning_names_each_engine_that_runs_int8_slower():
     rows = [timed("fp32", "openvino", 9), timed("int8", "openvino", 6)]
     rows += [timed("fp32", "onnxruntime", 10), timed("int8", "onnxruntime", 14), timed("int8", "torch_export", 99)]
-    assert slower_int8(rows) == ["in onnxruntime INT8 is slower here than fp32: 14.0 and 10.0 ms"]
+    assert slower_int8(rows) == ["onnxruntime runs INT8 slower than fp32 on this machine: 14.0 ms and 10.0 ms"]
     assert slower_int8([]) == []
 
 
-def test_every_engine_is_measured_and_the_fastest_picked(artefact, monkeypatch, capsys):
+def test_every_engine_is_measured_and_the_fastest_one_picked(artefact, monkeypatch, capsys):
     pytest.importorskip("openvino"), pytest.importorskip("onnxruntime")
     monkeypatch.setattr(bench, "ROUNDS", 1)
     monkeypatch.setattr(bench, "SECONDS", 0.01)

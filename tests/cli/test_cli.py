@@ -1,4 +1,4 @@
-"""The command line on good and bad input."""
+"""The commands parse and card on good and bad input."""
 
 import json
 import subprocess
@@ -31,21 +31,21 @@ def test_a_folder_gives_a_map_and_a_mosaic_for_each_photo(artefact, photos, tmp_
     with Image.open(out / "a.png") as image:
         assert (image.mode, image.size) == ("P", (90, 45))
         assert set(np.unique(np.asarray(image))) == {0, 1, 2}
-    said = capsys.readouterr()
-    assert "2 parsed" in said.err and said.out == ""
+    printed = capsys.readouterr()
+    assert "2 parsed" in printed.err and printed.out == ""
 
 
-def test_a_broken_photo_is_named_and_the_others_are_done(artefact, photos, tmp_path, capsys):
+def test_a_broken_photo_is_named_and_the_others_are_parsed(artefact, photos, tmp_path, capsys):
     data = (photos / "a.jpg").read_bytes()
     (photos / "A_first.jpg").write_bytes(data[:300])
     out = tmp_path / "out"
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out)]) == 1
-    said = capsys.readouterr().err
-    assert "A_first.jpg: cannot be read" in said and "2 parsed, 1 failed" in said
+    printed = capsys.readouterr().err
+    assert "A_first.jpg: cannot be read" in printed and "2 parsed, 1 failed" in printed
     assert (out / "deep" / "b_mosaic.jpg").is_file() and not (out / "A_first.png").exists()
 
 
-def test_resume_does_only_what_is_missing(artefact, photos, tmp_path, capsys):
+def test_resume_parses_only_photos_without_results(artefact, photos, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["parse", "-a", str(artefact()), str(photos), "-o", str(out), "--resume"]
     cli.main(command)
@@ -90,31 +90,31 @@ def test_photos_are_never_overwritten(artefact, photos, capsys, where):
     assert (photos / "deep" / "b.png").read_bytes() == before
 
 
-def test_two_photos_for_one_file_are_named(artefact, photos, tmp_path, capsys):
+def test_two_photos_with_the_same_result_are_named(artefact, photos, tmp_path, capsys):
     Image.open(photos / "a.jpg").save(photos / "a.png")
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
-    assert "a.jpg" in said and "a.png" in said and "parse them apart" in said
+    printed = capsys.readouterr().err
+    assert "a.jpg" in printed and "a.png" in printed and "into two folders" in printed
 
 
 @pytest.mark.parametrize("missing", ["artefact", "photo", "empty folder"])
-def test_what_is_missing_is_named(artefact, photos, tmp_path, capsys, missing):
+def test_a_missing_input_is_named(artefact, photos, tmp_path, capsys, missing):
     (tmp_path / "empty").mkdir()
     source = {"artefact": photos, "photo": tmp_path / "gone.jpg", "empty folder": tmp_path / "empty"}[missing]
     model = tmp_path / "gone.onnx" if missing == "artefact" else artefact()
     assert cli.main(["parse", "-a", str(model), str(source), "-o", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("m2fp-kd: ") and ("gone" in said or "empty" in said)
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("m2fp-kd: ") and ("gone" in printed or "empty" in printed)
+    assert "Traceback" not in printed
 
 
-def test_a_failing_disk_stops_the_work(artefact, photos, tmp_path, capsys):
+def test_an_output_that_cannot_be_written_is_an_error(artefact, photos, tmp_path, capsys):
     (tmp_path / "out").write_text("a file where the folder should be")
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
     assert "out" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_go_on(artefact, photos, tmp_path, capsys, monkeypatch):
+def test_an_interruption_points_to_resume(artefact, photos, tmp_path, capsys, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -123,7 +123,7 @@ def test_ctrl_c_says_how_to_go_on(artefact, photos, tmp_path, capsys, monkeypatc
     assert "--resume" in capsys.readouterr().err
 
 
-def test_card_for_people_and_for_programs(artefact, capsys):
+def test_the_card_as_text_and_as_json(artefact, capsys):
     hop = {"pixel_agreement": 0.98765, "miou_change": -0.0012, "passed": True}
     hop |= {"worst_part": "blue", "worst_part_change": -0.02}
     folder = artefact(

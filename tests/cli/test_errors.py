@@ -1,4 +1,4 @@
-"""What goes wrong is said in one clear line, with an exit code, without a traceback."""
+"""Every error is one line on stderr with an exit code, without a traceback."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def photo(tmp_path, stripes):
     return tmp_path / "photo.png"
 
 
-def said(capsys, arguments, code):
+def errors(capsys, arguments, code):
     assert cli.main([str(argument) for argument in arguments]) == code
     text = capsys.readouterr().err
     assert "Traceback" not in text
@@ -29,7 +29,7 @@ def said(capsys, arguments, code):
 
 
 def one_line(capsys, *arguments):
-    text = said(capsys, arguments, 2)
+    text = errors(capsys, arguments, 2)
     (line,) = [line for line in text.splitlines() if line.startswith("m2fp-kd: ")]
     assert text.endswith(f"{line}\n")
     return line
@@ -45,13 +45,13 @@ def test_a_missing_source(artefact, tmp_path, capsys, name):
     ("name", "data"),
     [("text.jpg", b"this is a text\n" * 20), ("empty.png", b""), ("cut.jpg", None), ("notes.txt", b"a text")],
 )
-def test_what_is_no_photo(artefact, tmp_path, capsys, name, data):
+def test_a_file_that_is_not_a_photo(artefact, tmp_path, capsys, name, data):
     if data is None:
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)).save(tmp_path / "whole.jpg")
         data = (tmp_path / "whole.jpg").read_bytes()[:2000]
     (tmp_path / name).write_bytes(data)
     out = tmp_path / "out"
-    text = said(capsys, ["parse", "-a", artefact(), tmp_path / name, "-o", out], 1)
+    text = errors(capsys, ["parse", "-a", artefact(), tmp_path / name, "-o", out], 1)
     assert f"failed: {tmp_path / name}: cannot be read as a photo (" in text
     assert text.endswith(f"0 parsed, 1 failed in {out}\n")
     assert not list(out.iterdir())
@@ -75,7 +75,7 @@ def test_an_output_folder_that_cannot_be_written(artefact, photo, capsys):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_stops_the_work(artefact, photo, tmp_path, capsys):
+def test_a_full_disk_is_an_error(artefact, photo, tmp_path, capsys):
     (tmp_path / "log").symlink_to("/dev/full")
     command = [sys.executable, "-m", "m2fp_kd", "parse", "-a", artefact(), photo, "-o", tmp_path / "out", "--json"]
     environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
@@ -118,7 +118,7 @@ def test_a_wrong_artefact(photo, tmp_path, capsys, command, name, cause):
     assert cause in one_line(capsys, command, *arguments)
 
 
-def test_a_reader_that_has_seen_enough(artefact):
+def test_a_reader_that_closes_the_pipe(artefact):
     command = [sys.executable, "-m", "m2fp_kd", "card", "--json", artefact()]
     read, write = os.pipe()
     os.close(read)
@@ -141,7 +141,7 @@ def test_a_port_that_is_taken(artefact):
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "benchmark", "runs", "diff"])
-def test_every_help_teaches(command, capsys):
+def test_every_help_shows_examples_and_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])
     text = capsys.readouterr().out

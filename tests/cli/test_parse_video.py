@@ -1,4 +1,4 @@
-"""Videos on the command line: mosaic, lines of JSON, part maps, and what goes wrong."""
+"""Videos on the command line: mosaic, JSON lines, part maps and errors."""
 
 import json
 import subprocess
@@ -45,8 +45,8 @@ def test_a_video_gives_a_mosaic_and_a_line_for_each_frame(artefact, walk, tmp_pa
         assert line["parts"] == pytest.approx(expected.shares, abs=1e-6)
         assert [person["box"] for person in line["people"]] == [list(person.box) for person in expected.people]
         assert line["timings_ms"]["network"] > 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["parsed"] == len(PHOTOS) and said["frame_rate"] == 23.976 and said["part_maps"] is None
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["parsed"] == len(PHOTOS) and printed["frame_rate"] == 23.976 and printed["part_maps"] is None
 
 
 def test_some_frames_with_their_part_maps(artefact, walk, tmp_path):
@@ -56,7 +56,7 @@ def test_some_frames_with_their_part_maps(artefact, walk, tmp_path):
     assert len(list((out / "walk_maps").iterdir())) == len(PHOTOS)
     assert cli.main([*command, "--every", "3"]) == 0
     names = [f"{index:06}.png" for index in (0, 3, 6)]
-    assert sorted(path.name for path in (out / "walk_maps").iterdir()) == names, "the former ones are gone"
+    assert sorted(path.name for path in (out / "walk_maps").iterdir()) == names, "the earlier part maps are gone"
     parser = Parser.load(folder)
     for name, frame in zip(names, read_frames(walk, every=3), strict=True):
         with Image.open(out / "walk_maps" / name) as image:
@@ -64,7 +64,7 @@ def test_some_frames_with_their_part_maps(artefact, walk, tmp_path):
     assert read_video(out / "walk_mosaic.mp4").rate == RATE / 3
 
 
-def test_resume_leaves_finished_videos_alone(artefact, walk, tmp_path, capsys):
+def test_resume_skips_finished_videos(artefact, walk, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["parse", "-a", str(artefact()), str(walk.parent), "-o", str(out), "--resume"]
     assert cli.main(command) == cli.main(command) == 0
@@ -73,20 +73,20 @@ def test_resume_leaves_finished_videos_alone(artefact, walk, tmp_path, capsys):
     assert "1 parsed in" in capsys.readouterr().err, "its part maps were missing"
 
 
-def test_a_broken_video_leaves_nothing_and_the_photos_are_done(artefact, walk, tmp_path, capsys):
+def test_a_broken_video_leaves_no_files_and_the_photos_are_parsed(artefact, walk, tmp_path, capsys):
     data = walk.read_bytes()
     start = data.find(b"mdat") + 4
     (walk.parent / "damaged.mp4").write_bytes(data[:start] + b"\xa5" * 4000 + data[start + 4000 :])
     Image.open(PHOTOS[0]).save(walk.parent / "photo.png")
     out = tmp_path / "out"
     assert cli.main(["parse", "-a", str(artefact()), str(walk.parent), "-o", str(out), "--part-maps"]) == 1
-    said = capsys.readouterr().err
-    assert "damaged.mp4: cannot be read as a video (Invalid data" in said and "2 parsed, 1 failed" in said
+    printed = capsys.readouterr().err
+    assert "damaged.mp4: cannot be read as a video (Invalid data" in printed and "2 parsed, 1 failed" in printed
     written = ["photo.png", "photo_mosaic.jpg", "walk.jsonl", "walk_maps", "walk_mosaic.mp4"]
     assert sorted(path.name for path in out.iterdir()) == written
 
 
-def test_without_the_extra_it_is_named(artefact, walk, tmp_path, capsys, monkeypatch):
+def test_a_missing_extra_is_named(artefact, walk, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     assert cli.main(["parse", "-a", str(artefact()), str(walk), "-o", str(tmp_path / "out")]) == 1
     assert "walk.mp4: videos are read by PyAV: pip install 'm2fp-kd[video]'" in capsys.readouterr().err
@@ -103,6 +103,6 @@ sys.exit(code or ("av was imported" if {{"av", "torch"}} & set(sys.modules) else
     assert done.returncode == 0, done.stderr
 
 
-def test_every_zeroth_frame_is_refused(walk, capsys):
+def test_an_interval_of_zero_frames_is_refused(walk, capsys):
     assert cli.main(["parse", str(walk), "--every", "0"]) == 2
     assert "--every must be at least 1, not 0" in capsys.readouterr().err

@@ -23,11 +23,11 @@ class Terminal(io.StringIO):
         (7, None, 10.0, "7  a.jpg"),
     ],
 )
-def test_what_is_shown(done, total, seconds, expected):
+def test_the_text_of_the_bar(done, total, seconds, expected):
     assert bar(done, total, seconds, "a.jpg") == expected
 
 
-def test_a_terminal_gets_one_line_and_a_file_nothing(monkeypatch):
+def test_a_terminal_gets_one_line_and_a_file_gets_none(monkeypatch):
     for stream, expected in ((Terminal(), True), (io.StringIO(), False)):
         monkeypatch.setattr(progress.sys, "stderr", stream)
         shown = Progress(3)

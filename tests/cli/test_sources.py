@@ -1,4 +1,4 @@
-"""What is parsed and where the results go: files, folders, patterns."""
+"""Photos and videos found in files, folders and patterns, and the paths of their results."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def planned(*sources):
         ("odd[1].jpg", [("odd[1].jpg", "out/odd[1]")]),
     ],
 )
-def test_patterns_keep_the_structure_below_what_they_name(folder, pattern, expected):
+def test_patterns_keep_the_structure_below_their_leading_folders(folder, pattern, expected):
     assert planned(pattern) == expected
     assert planned(folder / pattern) == [(str(folder / source), stem) for source, stem in expected]
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_named_twice_is_parsed_once(folder):
     assert planned("p/*.jpg", "p/a.jpg", folder / "p" / "a.jpg", "p") == planned("p")
 
 
-def test_a_photo_and_a_video_of_one_name_do_not_meet(folder):
+def test_a_photo_and_a_video_of_one_name_have_different_results(folder):
     (folder / "p" / "a.mp4").touch()
     photo, video = plan([Path("p/a.jpg"), Path("p/a.mp4")], Path("out"))
     assert not set(photo.written()) & set(video.written(part_maps=True))
@@ -55,7 +55,7 @@ def test_a_photo_and_a_video_of_one_name_do_not_meet(folder):
     assert video.written() == [Path("out/a.jsonl"), Path("out/a_mosaic.mp4")]
 
 
-def test_results_are_no_photos(folder):
+def test_earlier_results_are_not_parsed(folder):
     (folder / "out").mkdir()
     (folder / "out" / "a.png").touch()
     assert planned("*/*.png", "p/a.jpg") == [("p/a.jpg", "out/a")]
@@ -67,7 +67,7 @@ def test_a_pattern_without_matches_is_named(folder, source):
         planned(source)
 
 
-def test_done_means_everything(tmp_path):
+def test_a_job_is_done_when_all_its_results_exist(tmp_path):
     job = Job(Path("walk.mp4"), tmp_path / "walk", is_video=True)
     job.frames.touch()
     assert not job.done()

@@ -40,7 +40,7 @@ def test_a_wrong_override_ends_with_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_without_the_extra_it_is_named(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     program = "import sys; sys.modules['hydra'] = None; from m2fp_kd.cli import main; sys.exit(main(['train']))"
     done = run("-c", program, folder=tmp_path)
     assert done.returncode == 2

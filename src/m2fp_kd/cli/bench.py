@@ -1,4 +1,4 @@
-"""`m2fp-kd bench`: what artefacts cost on this machine, and which is the fastest."""
+"""`m2fp-kd bench`: time, size and memory of artefacts on this machine."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.options import DEMO
 from m2fp_kd.command import teaching
+from m2fp_kd.versions import install_hint
 
 if TYPE_CHECKING:
     from m2fp_kd.evaluation.speed.measure import Measurement
@@ -19,26 +20,35 @@ HELP = """examples:
   m2fp-kd bench artefacts/int8 --json > bench.json         for programs
   m2fp-kd parse $(m2fp-kd bench artefacts/fp32 artefacts/int8 --pick) photos/    parse with the fastest
 
-Each is measured in a process of its own, three times, in turns. ms, p95: of a photo, from pixels to the part map;
-first: from the start of the process to the first result; memory: the most that the process held, MB. INT8 is not
-faster everywhere: on a CPU without VNNI ONNX Runtime runs it slower than fp32, and that is said.
+Each artefact is measured three times in each engine, in turns, in a process of its own. The columns:
+  ms, p95   median and 95th percentile of the time of a photo, from pixels to the part map
+  first     time from the start of the process to the first result, ms
+  MB        size on disk
+  memory    peak memory of the process, MB
+A warning names every engine that runs INT8 slower than fp32, as ONNX Runtime does on a CPU without VNNI.
 
 Exit code: 0 measured, 2 an artefact or engine cannot be used, 130 interrupted."""
 
 ROUNDS = 3
 RUNS = 50
 SECONDS = 1.0
-"""Of timed calls in each round."""
+"""Timed calls in each round take at most this long."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """An artefact in an engine: times over all rounds, time to the first result of a later start, most memory.
+    """An artefact in an engine, measured over all rounds.
 
     Attributes:
-        artefact: as it was named.
+        artefact: path as given on the command line.
         weights: precision of the file's weights, "fp32" or "int8".
+        engine: name of the engine.
         precision: precision of the engine's floating-point part, "f32" or "bf16".
+        p50_ms: median time of a photo.
+        p95_ms: 95th percentile of the time of a photo.
+        first_ms: time from the start of a process to its first result, where an earlier one has compiled the model.
+        peak_mb: peak memory of a process, 10^6 bytes.
+        megabytes: size on disk, 10^6 bytes.
     """
 
     artefact: str
@@ -64,7 +74,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, each in a process of its own and in turns; print a table, JSON, or the fastest."""
+    """Measure every artefact; print a table, JSON, or the options that name the fastest."""
     rows = sorted(measured(options.artefacts, options.photos, options.threads), key=lambda row: row.p50_ms)
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
@@ -82,11 +92,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> list[Timed]:
-    """Every artefact in every installed engine that runs it.
+    """Measure every artefact in every installed engine that runs it.
+
+    Args:
+        artefacts: model files or their folders.
+        photos: photos or folders of photos; empty for one synthetic photo.
+        threads: CPU threads; None leaves the number to the engine.
 
     Raises:
-        FileNotFoundError, ArtefactError: an artefact that cannot be used.
-        ValueError: no installed engine runs any of them.
+        FileNotFoundError, ArtefactError: an artefact is missing or cannot be used.
+        ValueError: no installed engine runs any of the artefacts, or a measurement failed.
     """
     from m2fp_kd.evaluation.speed.measure import measure
     from m2fp_kd.evaluation.speed.process import ProcessError
@@ -97,7 +112,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
     cards = {path: load_card(find_model(path)) for path in artefacts}
     able = [(path, engine) for path in artefacts for engine in engines_for(find_model(path))]
     if not able:
-        raise ValueError("no engine for these artefacts is installed: pip install 'm2fp-kd[serve]'")
+        raise ValueError(f"no engine for these artefacts is installed: {install_hint('serve')}")
     taken: dict[tuple[Path, str], list[Measurement]] = {pair: [] for pair in able}
     for path, engine in turns(able, ROUNDS):
         try:
@@ -123,7 +138,7 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
 
 
 def slower_int8(rows: list[Timed]) -> list[str]:
-    """A sentence for each engine in which the fastest INT8 artefact is slower than the fastest fp32 one."""
+    """Return a warning for each engine in which the fastest INT8 artefact is slower than the fastest fp32 one."""
     sentences = []
     for engine in dict.fromkeys(row.engine for row in rows):
         times: dict[str, list[float]] = {"fp32": [], "int8": []}
@@ -131,5 +146,5 @@ def slower_int8(rows: list[Timed]) -> list[str]:
             if row.engine == engine:
                 times[row.weights].append(row.p50_ms)
         if all(times.values()) and (int8 := min(times["int8"])) > (fp32 := min(times["fp32"])):
-            sentences.append(f"in {engine} INT8 is slower here than fp32: {int8:.1f} and {fp32:.1f} ms")
+            sentences.append(f"{engine} runs INT8 slower than fp32 on this machine: {int8:.1f} ms and {fp32:.1f} ms")
     return sentences

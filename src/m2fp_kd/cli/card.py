@@ -1,4 +1,4 @@
-"""`m2fp-kd card`: what an artefact says about itself."""
+"""`m2fp-kd card`: the card of an artefact."""
 
 import argparse
 import json
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 HELP = """examples:
   m2fp-kd card artefacts/int8          network, labels, teacher and its licence, parity, ms, versions
-  m2fp-kd card artefacts/int8 --json   all of it, for programs
-  m2fp-kd card                         the demo's
+  m2fp-kd card artefacts/int8 --json   the whole card, for programs
+  m2fp-kd card                         the demo's card
 
-Exit code: 0 shown, 2 there is no such artefact, or it has no card or not its own."""
+Exit code: 0 printed, 2 the artefact is missing, or its card is missing or belongs to another file."""
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("card", help="what an artefact says about itself", **teaching(HELP))
+    command = commands.add_parser("card", help="network, labels, licence and checks of an artefact", **teaching(HELP))
     command.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
-    command.add_argument("--json", action="store_true", help="print all of it as JSON")
+    command.add_argument("--json", action="store_true", help="print the whole card as JSON")
     command.set_defaults(run=run, extras="serve")
 
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(card: "Card") -> Iterator[tuple[str, str]]:
-    """The card in a few lines: name and text of each; what is not known is left out."""
+    """Yield the name and text of each line that describes the card; unknown facts are left out."""
     network = [card.precision, *([card.backbone] if card.backbone else []), f"{card.head} head"]
     network += [f"{card.sizes['parameters'] / 1e6:.2f} M parameters"] if "parameters" in card.sizes else []
     yield "network", ", ".join(network)

@@ -1,4 +1,4 @@
-"""`m2fp-kd export`: an artefact laid out for another server."""
+"""`m2fp-kd export`: an artefact as a model repository of another server."""
 
 import argparse
 from pathlib import Path
@@ -11,9 +11,9 @@ HELP = """examples:
   m2fp-kd export triton -a artefacts/int8 -o models                  models/parser/config.pbtxt and 1/model.onnx
   m2fp-kd export openvino-model-server -a artefacts/int8 -o models   models/config.json and parser/1/
 
-docs/deployment.md says how to start the servers and what goes in and comes out.
+docs/deployment.md explains how to start the servers and describes the inputs and outputs.
 
-Exit code: 0 written, 2 the artefact is of another format, cannot be used, or the folder cannot be written."""
+Exit code: 0 written, 2 the artefact has another format or cannot be used, or the folder cannot be written."""
 
 SERVERS = ("triton", "openvino-model-server")
 
@@ -25,7 +25,9 @@ def add(commands: Any) -> None:
     )
     command.add_argument("server", choices=SERVERS)
     add_artefact(command)
-    command.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the repository")
+    command.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write the repository to"
+    )
     command.set_defaults(run=run, extras="serve")
 
 

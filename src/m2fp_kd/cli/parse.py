@@ -1,4 +1,4 @@
-"""`m2fp-kd parse`: photos, videos and folders to part maps and mosaics."""
+"""`m2fp-kd parse`: part maps and mosaics of photos, videos and folders."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, say_demo
+from m2fp_kd.cli.options import add_artefact, warn_of_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import parse_photo, parse_video
 from m2fp_kd.cli.sources import Job, plan
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                               part map and mosaic in parsed/
-  m2fp-kd parse -a artefacts/int8 photos/ more/ -o out  folders, with all photos and videos below them
-  m2fp-kd parse 'photos/**/*.jpg'                       a pattern, in quotes, where a shell's own would be too long
-  m2fp-kd parse -a artefacts/int8 photos/ --resume      go on where an earlier call stopped
+  m2fp-kd parse -a artefacts/int8 photos/ more/ -o out  folders and their subfolders
+  m2fp-kd parse 'photos/**/*.jpg'                       a quoted pattern, for more files than a shell can pass
+  m2fp-kd parse -a artefacts/int8 photos/ --resume      continue where an earlier call stopped
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
   m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (pip install 'm2fp-kd[video]')
 
-For NAME.jpg it writes NAME.png, whose pixel values are part indices (with the label set's palette, at the photo's own
-upright size), and NAME_mosaic.jpg, the photo beside its parts with a legend. For the video NAME.mp4 it writes
-NAME_mosaic.mp4, without sound, and NAME.jsonl, a JSON line per frame: parts, people, timings; with --part-maps also
-NAME_maps/NUMBER.png for each frame. Folders keep their structure. A file appears when it is whole.
+For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
+the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend. For the video NAME.mp4 it
+writes NAME_mosaic.mp4, without sound, and NAME.jsonl, one JSON line per frame: parts, people, timings; with --part-maps
+also NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or
+not at all.
 
-Exit code: 0 all done, 1 some photos or videos could not be read (they are named, the others are done), 2 it could not
-begin or go on, 130 interrupted."""
+Exit code: 0 all parsed, 1 some photos or videos could not be read (they are named, the others are parsed), 2 stopped by
+an error, 130 interrupted."""
 
 
 def add(commands: Any) -> None:
@@ -52,15 +53,17 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--precision", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
     )
-    command.add_argument("--resume", action="store_true", help="skip what has all its files in DIR already")
+    command.add_argument("--resume", action="store_true", help="skip sources whose results are complete in DIR")
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
-    command.add_argument("--every", type=int, metavar="N", default=1, help="parse every Nth frame of a video only")
-    command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames too")
+    command.add_argument(
+        "--every", type=int, metavar="N", default=1, help="parse every Nth frame of a video only (default: 1)"
+    )
+    command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames as well")
     command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Parse; 1 if something could not be read."""
+    """Parse all sources; return 1 if some could not be read."""
     from m2fp_kd.runtime.parser import Parser
 
     if options.every < 1:
@@ -68,25 +71,25 @@ def run(options: argparse.Namespace) -> int:
     jobs = plan(options.sources, options.output)
     waiting = [job for job in jobs if not (options.resume and job.done(options.part_maps))]
     options.output.mkdir(parents=True, exist_ok=True)
-    say_demo(options.artefact)
+    warn_of_demo(options.artefact)
     parser = Parser.load(options.artefact, options.engine, options.threads, options.precision)
     try:
         times = _parse_all(parser, waiting, options)
     except KeyboardInterrupt:
-        print("\nstopped; what is written is whole, --resume goes on from here", file=sys.stderr)
+        print("\nstopped; --resume continues from here", file=sys.stderr)
         return 130
     failed = len(waiting) - len(times)
     words = [f"{len(times)} parsed"]
     words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
     words += [f"{failed} failed"] if failed else []
-    what = "photo or frame" if any(job.is_video for job in waiting) else "photo"
-    speed = f", {median(times):.1f} ms a {what} ({parser.engine.name}, {parser.engine.precision})" if times else ""
+    unit = "photo or frame" if any(job.is_video for job in waiting) else "photo"
+    speed = f", {median(times):.1f} ms a {unit} ({parser.engine.name}, {parser.engine.precision})" if times else ""
     print(f"{', '.join(words)} in {options.output}{speed}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _parse_all(parser: "Parser", jobs: list[Job], options: argparse.Namespace) -> list[float]:
-    """Milliseconds of a photo or a frame of each job that could be read; the others are named."""
+    """Return the milliseconds per photo or frame of each job that could be read; print the names of the others."""
     from m2fp_kd.runtime.geometry import PhotoError
     from m2fp_kd.runtime.video import VideoError
 

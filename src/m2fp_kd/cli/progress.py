@@ -1,4 +1,4 @@
-"""A progress bar in the terminal's last line."""
+"""A progress bar in the last line of the terminal."""
 
 import shutil
 import sys
@@ -6,14 +6,14 @@ import time
 
 WIDTH = 20
 INTERVAL = 0.1
-"""Seconds between two drawings: photos may come faster than a terminal shows them."""
+"""Seconds between two updates, because photos may finish faster than a terminal draws."""
 
 
 class Progress:
-    """A bar on stderr; nothing is shown where that is no terminal.
+    """A progress bar on stderr; silent where stderr is not a terminal.
 
     Args:
-        total: steps; None if nobody knows.
+        total: number of steps; None if unknown.
     """
 
     def __init__(self, total: int | None) -> None:
@@ -22,7 +22,7 @@ class Progress:
         self.shown = -INTERVAL
 
     def show(self, done: int, what: str) -> None:
-        """Say how many steps are done, and what is being done."""
+        """Show the number of finished steps and the name of the current one."""
         now = time.monotonic()
         if sys.stderr.isatty() and now - self.shown >= INTERVAL:
             self.shown = now
@@ -31,13 +31,13 @@ class Progress:
             print(f"\r\x1b[K{line[: columns - 1]}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Erase the bar."""
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def bar(done: int, total: int | None, seconds: float, what: str) -> str:
-    """What is shown when `done` steps of `total` took so many seconds.
+    """Return the bar's text after `done` of `total` steps, which took `seconds`.
 
     >>> bar(5, 20, 10.0, "photo.jpg")
     '█████░░░░░░░░░░░░░░░ 5/20  0.5/s  0:30 left  photo.jpg'

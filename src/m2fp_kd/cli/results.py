@@ -1,4 +1,4 @@
-"""What `m2fp-kd parse` writes for a photo and for a video, and says of them in JSON."""
+"""Files and JSON that `m2fp-kd parse` makes of a photo and of a video."""
 
 import json
 from collections.abc import Iterator
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 def parse_photo(parser: "Parser", job: Job) -> dict[str, Any]:
     """Write a photo's part map and mosaic.
 
+    Returns:
+        Paths of the photo and its results, with `facts`.
+
     Raises:
-        PhotoError: it cannot be read.
+        PhotoError: the photo cannot be read.
         OSError: the results cannot be written.
     """
     from m2fp_kd.runtime.files import atomic_path, write_index_png
@@ -40,17 +43,20 @@ def parse_photo(parser: "Parser", job: Job) -> dict[str, Any]:
 
 
 def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict[str, Any]:
-    """Write a video's mosaic and its frames' lines of JSON; its frames' part maps as well, where they are asked for.
+    """Write a video's mosaic, a JSON line for each frame and, on request, the frames' part maps.
 
     Args:
-        every: only each so-manieth frame; the mosaic then has so much fewer in a second and plays as long.
-        part_maps: write them, NUMBER.png each, the number being the frame's in the video.
+        parser: loaded artefact.
+        job: the video and the paths of its results.
+        every: parse every Nth frame only. The frame rate of the mosaic is divided by N, so that it plays as long.
+        part_maps: write the part map of each frame as NUMBER.png, where NUMBER is the frame's index in the video.
 
     Returns:
-        What is said of the video; milliseconds are medians over its frames.
+        Paths of the video and its results, number of parsed frames, frame rate of the video, and the median
+        milliseconds of a frame by step.
 
     Raises:
-        VideoError: it cannot be read. Nothing is written then.
+        VideoError: the video cannot be read; nothing is written.
         OSError: the results cannot be written.
     """
     import numpy as np
@@ -63,15 +69,15 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
     timings: list[dict[str, float]] = []
 
     def drawn(lines: IO[str], maps: Path | None) -> Iterator["Frame"]:
-        """The frames of the mosaic; what else there is to write of each is written as it passes."""
+        """Yield the mosaic's frames; write the JSON line and the part map of each."""
         for frame in read_frames(job.source, every):
             parsing = parser(frame.image)
-            said = facts(parsing)
+            found = facts(parsing)
             time_s = round(float(frame.ticks * video.tick), 6)
-            lines.write(json.dumps({"frame": frame.index, "time_s": time_s, **said}) + "\n")
+            lines.write(json.dumps({"frame": frame.index, "time_s": time_s, **found}) + "\n")
             if maps:
                 write_index_png(maps / f"{frame.index:06}.png", parsing.part_map, parsing.labels)
-            timings.append(said["timings_ms"])
+            timings.append(found["timings_ms"])
             progress.show(frame.index + 1, str(job.source))
             yield replace(frame, image=np.asarray(parsing.mosaic(every_part=True)))
 
@@ -95,7 +101,7 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
 
 
 def facts(parsing: "Parsing") -> dict[str, Any]:
-    """What was found in a photo or frame: shares of the parts, people, milliseconds by step."""
+    """Return the shares of the parts, the people and the milliseconds by step of a photo or frame."""
     return {
         "parts": {part: round(share, 6) for part, share in parsing.shares.items()},
         "people_kind": parsing.people_kind,

@@ -1,4 +1,4 @@
-"""What `m2fp-kd parse` is asked to parse, and where the results go."""
+"""The photos and videos that `m2fp-kd parse` finds, and the paths of their results."""
 
 import glob
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ class Job:
     """A photo or a video to parse.
 
     Attributes:
-        source: its file.
-        stem: path of what is written for it, without the endings.
-        is_video: whether it is one.
+        source: file of the photo or video.
+        stem: path of its results, without their endings.
+        is_video: whether the source is a video.
     """
 
     source: Path
@@ -23,46 +23,46 @@ class Job:
 
     @property
     def part_map(self) -> Path:
-        """Of a photo."""
+        """Path of a photo's part map."""
         return Path(f"{self.stem}.png")
 
     @property
     def mosaic(self) -> Path:
-        """Of a photo or of a video."""
+        """Path of a photo's or a video's mosaic."""
         return Path(f"{self.stem}_mosaic.{'mp4' if self.is_video else 'jpg'}")
 
     @property
     def frames(self) -> Path:
-        """Of a video: a line of JSON for each frame."""
+        """Path of a video's results, one JSON line a frame."""
         return Path(f"{self.stem}.jsonl")
 
     @property
     def part_maps(self) -> Path:
-        """Of a video, where they are asked for: a folder with a part map of each frame."""
+        """Folder of the part maps of a video's frames."""
         return Path(f"{self.stem}_maps")
 
     def written(self, part_maps: bool = False) -> list[Path]:
-        """What is written for it."""
+        """Return the paths of all results; for a video `part_maps` includes its frames' part maps."""
         if not self.is_video:
             return [self.part_map, self.mosaic]
         return [self.frames, self.mosaic, *([self.part_maps] if part_maps else [])]
 
     def done(self, part_maps: bool = False) -> bool:
-        """Whether all of it is there; files and folders are only ever there whole."""
+        """Return whether all results exist; files and folders are written whole or not at all."""
         return all(path.exists() for path in self.written(part_maps))
 
 
 def plan(sources: Sequence[Path], output: Path) -> list[Job]:
-    """The photos and videos among `sources` and where their results go.
+    """Find the photos and videos in `sources` and choose the paths of their results.
 
     Args:
-        sources: photos, videos, folders (searched with all that is below them) and patterns (`*`, `?`, `[]`, `**`).
-            Below a folder, and below the part of a pattern that is none, results keep the structure.
-        output: folder of the results. What lies in it is an earlier result, never a photo.
+        sources: photos, videos, folders (searched with their subfolders) and patterns (`*`, `?`, `[]`, `**`). Results
+            keep the structure below a folder, and below the leading folders of a pattern.
+        output: folder of the results. Files in it are taken for earlier results and left out.
 
     Raises:
-        FileNotFoundError: a source does not exist, or there is no photo at all.
-        ValueError: photos lie in the output folder, or two would be written to the same file.
+        FileNotFoundError: a source does not exist, or there is no photo or video at all.
+        ValueError: a source lies in the output folder, or two would be written to the same file.
     """
     found = [pair for source in sources for pair in _files(source, output)]
     if not found:
@@ -73,19 +73,21 @@ def plan(sources: Sequence[Path], output: Path) -> list[Job]:
         for path in job.written():
             other = jobs.setdefault(path, job)
             if other.source.resolve() != job.source.resolve():
-                raise ValueError(f"{other.source} and {file} would both be written to {path}; parse them apart")
+                raise ValueError(
+                    f"{other.source} and {file} would both be written to {path}; parse them into two folders"
+                )
     return list(dict.fromkeys(jobs.values()))
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's name says that it is a video."""
+    """Return whether a file has the ending of a video."""
     from m2fp_kd.runtime.video import VIDEO_SUFFIXES
 
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _files(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """The files of one source and the name that each keeps in the output folder."""
+    """Return the files of one source, each with its name in the output folder."""
     from m2fp_kd.runtime.files import PHOTO_SUFFIXES, find_files
     from m2fp_kd.runtime.video import VIDEO_SUFFIXES
 
@@ -98,7 +100,7 @@ def _files(source: Path, output: Path) -> list[tuple[Path, Path]]:
         root, files = source, find_files(source, suffixes)
     elif glob.has_magic(str(source)):
         root = Path(*takewhile(lambda part: not glob.has_magic(part), source.parts))
-        # Unlike pathlib's, this glob leaves out what is hidden, and its `**` finds files.
+        # Unlike pathlib's glob, this one skips hidden files, and its `**` matches files.
         matches = map(Path, sorted(glob.glob(str(source), recursive=True)))  # noqa: PTH207
         files = [path for path in matches if path.suffix.lower() in suffixes and path.is_file()]
     else:
