@@ -36,14 +36,14 @@ def test_a_row_gets_its_pooled_rounds() -> None:
     assert drift([row, STUDENT]) == 6 and drift([STUDENT]) == 1
 
 
-def test_against_every_baseline() -> None:
+def test_rows_are_compared_with_every_baseline() -> None:
     rows = compare([REFERENCE, TEACHER, STUDENT, FAILED])
     assert rows[2].compared == {"reference": Compared(300, 0.02, 0.075), "teacher": Compared(100, 0.02, 0.15)}
     assert rows[0].compared["reference"] == Compared(1, 1, 1) and rows[1].compared["reference"].faster == 3
     assert rows[3].compared == {}
 
 
-def test_a_baseline_is_given_its_best_and_as_many_threads() -> None:
+def test_a_baseline_gets_its_best_setting_at_the_same_number_of_threads() -> None:
     slow = replace(TEACHER, engine="onnxruntime", p50_ms=1400.0)
     batched = replace(TEACHER, batch=8, p50_ms=8 * 1100.0, peak_mb=3000.0)
     one_thread = replace(TEACHER, threads=1, p50_ms=10.0)
@@ -54,27 +54,27 @@ def test_a_baseline_is_given_its_best_and_as_many_threads() -> None:
     assert compare([broken, STUDENT])[-1].compared == {}
 
 
-def test_the_front_is_of_quality_where_there_are_scores() -> None:
+def test_the_front_is_by_miou_if_there_are_scores() -> None:
     better = replace(STUDENT, p50_ms=20.0, miou=0.55, megabytes=9.0)
-    beaten = replace(STUDENT, p50_ms=21.0, miou=0.54, megabytes=1.0)
+    dominated = replace(STUDENT, p50_ms=21.0, miou=0.54, megabytes=1.0)
     other_threads = replace(STUDENT, threads=1, p50_ms=500.0, miou=0.1)
-    rows = mark_front([REFERENCE, TEACHER, STUDENT, better, beaten, other_threads, FAILED])
+    rows = mark_front([REFERENCE, TEACHER, STUDENT, better, dominated, other_threads, FAILED])
     assert [row.on_front for row in rows] == [False, True, True, True, False, True, False]
     unscored = [replace(row, miou=None, on_front=False) for row in rows]
     assert [row.on_front for row in mark_front(unscored)] == [False, False, True, False, True, True, False]
 
 
-def test_the_fastest_is_no_baseline_and_counts_per_photo() -> None:
+def test_the_fastest_row_is_per_photo_and_never_a_baseline() -> None:
     batched = replace(STUDENT, batch=8, p50_ms=80.0)
     assert fastest([replace(REFERENCE, p50_ms=1.0), STUDENT, batched, FAILED]) == batched
     assert fastest([REFERENCE, FAILED]) is None
 
 
-def test_problems_add_up() -> None:
+def test_problems_are_joined() -> None:
     assert with_problem(with_problem(STUDENT, "a"), "b").problem == "a; b"
 
 
-def test_tables_hold_what_was_measured() -> None:
+def test_tables_hold_the_measured_columns() -> None:
     rows = compare([REFERENCE, replace(STUDENT, network=[256, 192], limit_share=0.414), FAILED])
     lines = table(rows)
     student, failed = lines[1], lines[2]
@@ -82,7 +82,7 @@ def test_tables_hold_what_was_measured() -> None:
     assert (student["p50 ms"], student["Photos/s"], student["Disk MB"]) == ("12.0", "83.3", "5.00")
     assert student["Against reference"] == "300× · 2.0 % disk · 7.5 % memory"
     assert failed["p50 ms"] is None and failed["Model"] == "broken"
-    assert "Load ms" not in student  # nobody's was measured
+    assert "Load ms" not in student  # measured in no row
     text = as_text(lines).splitlines()
     assert len(text) == 2 + 3 and set(text[1]) == {"─"}
     assert text[3].startswith("student    openvino") and "–" in text[4]

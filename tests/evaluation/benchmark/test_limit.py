@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from m2fp_kd.evaluation.benchmark import limit
-from m2fp_kd.evaluation.benchmark.candidates import candidates
+from m2fp_kd.evaluation.benchmark.candidates import list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import Row
 from m2fp_kd.evaluation.speed.macs import Macs, Peak
 from m2fp_kd.evaluation.speed.process import ProcessError
@@ -26,12 +26,12 @@ def row(batch: int = 1) -> Row:
     return Row("model", False, "e", "f32", 1, batch, network=[64, 64], p50_ms=6.0 * batch)
 
 
-def test_the_share_of_the_best_peak_of_all_engines(model: Path) -> None:
-    able = candidates([model], [], ["openvino", "onnxruntime"], ["f32"], [1], [1, 8])
-    names = list(limit.peak_tasks(able))
+def test_the_limit_uses_the_best_peak_of_all_engines(model: Path) -> None:
+    candidates = list_candidates([model], [], ["openvino", "onnxruntime"], ["f32"], [1], [1, 8])
+    names = list(limit.peak_tasks(candidates))
     assert len(names) == 2  # the batch does not matter
     rows = limit.with_limits(
-        able, [row(), row(8), row(), row(8)], dict(zip(names, [[SLOW], [FAST, SLOW]], strict=True))
+        candidates, [row(), row(8), row(), row(8)], dict(zip(names, [[SLOW], [FAST, SLOW]], strict=True))
     )
     for found in rows:
         assert found.peak == Peak(floating=2e9, int8=8e9)
@@ -40,28 +40,28 @@ def test_the_share_of_the_best_peak_of_all_engines(model: Path) -> None:
 
 
 def test_peaks_of_other_threads_do_not_count(model: Path) -> None:
-    able = candidates([model], [], ["openvino"], ["f32"], [1, 2], [1])
-    names = list(limit.peak_tasks(able))
-    first, second = limit.with_limits(able, [row(), row()], dict(zip(names, [[SLOW], [FAST]], strict=True)))
+    candidates = list_candidates([model], [], ["openvino"], ["f32"], [1, 2], [1])
+    names = list(limit.peak_tasks(candidates))
+    first, second = limit.with_limits(candidates, [row(), row()], dict(zip(names, [[SLOW], [FAST]], strict=True)))
     assert first.peak == SLOW and second.peak == FAST
 
 
-def test_what_cannot_be_known_is_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    able = candidates([model], [], [None], ["f32"], [1], [1])
-    (name,) = limit.peak_tasks(able)
-    (found,) = limit.with_limits(able, [row()], {name: ProcessError("peak", "exit code 1", "no onnx")})
-    assert found.problem == "peak of the CPU not measured: no onnx" and found.gmacs == 0.009
+def test_failed_measurements_become_problems(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = list_candidates([model], [], [None], ["f32"], [1], [1])
+    (name,) = limit.peak_tasks(candidates)
+    (found,) = limit.with_limits(candidates, [row()], {name: ProcessError("peak", "exit code 1", "no onnx")})
+    assert found.problem == "the CPU's peak could not be measured: no onnx" and found.gmacs == 0.009
 
     def fail(one: object, row: object) -> Macs:
         raise ProcessError("count", "exit code 1", "odd graph")
 
     monkeypatch.setattr(limit, "_count_macs", fail)
-    (found,) = limit.with_limits(able, [row()], {name: [SLOW]})
-    assert found.problem == "operations not counted: odd graph" and found.limit_share is None
+    (found,) = limit.with_limits(candidates, [row()], {name: [SLOW]})
+    assert found.problem == "the operations could not be counted: odd graph" and found.limit_share is None
 
 
 def test_only_onnx_files_that_were_measured_have_a_limit(model: Path, tmp_path: Path) -> None:
-    able = candidates([model, tmp_path / "model.pt"], [], [None], ["f32"], [1], [1])
-    assert len(limit.peak_tasks(able)) == 1
+    candidates = list_candidates([model, tmp_path / "model.pt"], [], [None], ["f32"], [1], [1])
+    assert len(limit.peak_tasks(candidates)) == 1
     rows = [Row("model", False, None, "f32", 1, 1, problem="broken"), row()]
-    assert limit.with_limits(able, rows, {}) == rows
+    assert limit.with_limits(candidates, rows, {}) == rows

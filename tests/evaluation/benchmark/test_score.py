@@ -10,7 +10,7 @@ from m2fp_kd.evaluation.benchmark.score import main
 from tests.evaluation.tiny import write_artefact, write_stripes
 
 
-def test_scores_the_held_out_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_held_out_split_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     artefact = write_artefact(tmp_path / "artefact")
     write_stripes(tmp_path / "data", "Validation", 3)
     wrong = tmp_path / "data" / "Validation" / "Category_ids" / "2.png"
@@ -18,7 +18,7 @@ def test_scores_the_held_out_split(tmp_path: Path, capsys: pytest.CaptureFixture
     main([str(artefact), "--data", str(tmp_path / "data"), "--engine", "onnxruntime", "--threads", "1"])
     scores = json.loads(capsys.readouterr().out)
     assert (scores["split"], scores["photos"]) == ("Validation", 3)
-    # Two photos of three equal stripes are parsed perfectly, the third is all background.
+    # Two photos of three equal stripes are parsed perfectly; the label of the third is all background.
     assert scores["iou"] == {
         "background": pytest.approx(3 / 5),
         "green": pytest.approx(2 / 3),
@@ -27,7 +27,7 @@ def test_scores_the_held_out_split(tmp_path: Path, capsys: pytest.CaptureFixture
     assert scores["miou"] == pytest.approx((3 / 5 + 4 / 3) / 3)
 
 
-def test_the_test_photos_come_before_the_validation_photos(tmp_path: Path) -> None:
+def test_the_testing_split_is_preferred_to_validation(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="neither Testing nor Validation"):
         held_out_split(tmp_path)
     write_stripes(tmp_path, "Validation", 2)

@@ -2,7 +2,7 @@ from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.speed.process import ProcessError
 
 
-def test_one_that_fails_is_left_out_and_stops_nobody() -> None:
+def test_a_failed_task_is_not_repeated_and_the_others_continue() -> None:
     calls = []
 
     def task(name: str):

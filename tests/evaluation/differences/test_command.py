@@ -14,7 +14,7 @@ def test_an_artefact_does_not_differ_from_itself(tmp_path: Path, capsys: pytest.
     assert main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     changes = [line.split("|")[-2].strip() for line in capsys.readouterr().out.splitlines()[2:] if "|" in line]
     assert changes and set(changes) <= {"0.0", "–"}
-    assert " 0.0 % of the labelled pixels were mended" in (tmp_path / "out" / "differences.html").read_text()
+    assert " 0.0 % of the labelled pixels were fixed" in (tmp_path / "out" / "differences.html").read_text()
 
 
 def test_a_limit_of_no_photos_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

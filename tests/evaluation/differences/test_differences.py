@@ -1,10 +1,10 @@
-"""What was mended and what was broken, on maps whose answer is known."""
+"""Fixed and broken pixels, on maps with a known answer."""
 
 import numpy as np
 import pytest
 
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, differences, verdict
+from m2fp_kd.evaluation.differences.compare import BROKEN, FIXED, WRONG, differences, verdict
 from m2fp_kd.evaluation.differences.page import Shown, render
 from m2fp_kd.labels import LABEL_SETS
 
@@ -17,40 +17,40 @@ def maps(*rows: list[int]) -> np.ndarray:
 
 TRUTH = maps([0, 1, 1, 255], [2, 2, 0, 0])
 BEFORE = maps([0, 1, 2, 3], [2, 0, 1, 0])  # three wrong
-AFTER = maps([0, 2, 1, 1], [2, 3, 0, 0])  # mends two of them, breaks one, leaves one wrong
+AFTER = maps([0, 2, 1, 1], [2, 3, 0, 0])  # fixes two of them, breaks one, leaves one wrong
 
 
 def photo(name: str = "a") -> Photo:
     return Photo(name, np.zeros((*TRUTH.shape, 3), np.uint8), TRUTH)
 
 
-def test_every_pixel_has_its_verdict() -> None:
-    expected = maps([0, BROKEN, MENDED, 0], [0, WRONG, MENDED, 0])
+def test_every_pixel_gets_a_verdict() -> None:
+    expected = maps([0, BROKEN, FIXED, 0], [0, WRONG, FIXED, 0])
     np.testing.assert_array_equal(verdict(TRUTH, BEFORE, AFTER), expected)
 
 
 def test_shares_are_of_the_labelled_pixels_and_add_up_to_the_accuracy() -> None:
     found = differences(lambda image: BEFORE, lambda image: AFTER, [photo()], LABELS)
     (change,) = found.photos
-    assert (change.mended, change.broken) == pytest.approx((2 / 7, 1 / 7))
+    assert (change.fixed, change.broken) == pytest.approx((2 / 7, 1 / 7))
     assert change.gain == pytest.approx(found.after.pixel_accuracy - found.before.pixel_accuracy)
 
 
-def test_photos_are_ordered_by_what_changed() -> None:
+def test_photos_are_ordered_by_their_change() -> None:
     answers = {"better": (BEFORE, AFTER), "same": (AFTER, AFTER), "worse": (AFTER, BEFORE), "best": (BEFORE, TRUTH)}
     turns = [iter([pair[side] for pair in answers.values()]) for side in (0, 1)]
     found = differences(lambda _: next(turns[0]), lambda _: next(turns[1]), map(photo, answers), LABELS)
     names = list(answers)
-    assert [names[change.index] for change in found.most_mended(5)] == ["best", "better"]
-    assert [names[change.index] for change in found.most_broken(5)] == ["worse"]
-    assert len(found.most_mended(1)) == 1
+    assert [names[change.index] for change in found.most_improved(5)] == ["best", "better"]
+    assert [names[change.index] for change in found.most_worsened(5)] == ["worse"]
+    assert len(found.most_improved(1)) == 1
 
 
 BLACK = np.zeros((2, 4, 3), np.uint8)
 
 
 @pytest.mark.parametrize("photos", [[], [Photo("a", BLACK)], [Photo("b", BLACK, np.full_like(TRUTH, 255))]])
-def test_nothing_to_compare_is_refused(photos: list[Photo]) -> None:
+def test_photos_without_labelled_pixels_are_an_error(photos: list[Photo]) -> None:
     with pytest.raises(ValueError, match=r"no labelled pixels|a: has no label"):
         differences(lambda _: BEFORE, lambda _: AFTER, photos, LABELS)
 
@@ -59,7 +59,7 @@ def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
     found = differences(lambda image: BEFORE, lambda image: AFTER, [photo()], LABELS)
     shown = Shown(photo("<b>"), 1 / 7, BEFORE, AFTER)
     page = render(found, ("same name", "same name"), [shown], [], LABELS)
-    assert "Mended most" in page and "Broken most" not in page
+    assert "Most improved" in page and "Most worsened" not in page
     assert "&lt;b&gt;" in page and "<b>" not in page
-    assert page.count("data:image/jpeg") == 5  # photo, truth, both models, what changed
-    assert "28.6 % of the labelled pixels were mended and 14.3 % broken" in page
+    assert page.count("data:image/jpeg") == 5  # photo, truth, both models, changes
+    assert "28.6 % of the labelled pixels were fixed and 14.3 % broken" in page

@@ -1,1 +1,1 @@
-"""What artefacts cost and reach, side by side: ``python -m m2fp_kd.evaluation.benchmark``."""
+"""Compare speed, memory, size and quality of artefacts: ``m2fp-kd benchmark``."""

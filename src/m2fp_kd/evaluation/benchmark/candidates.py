@@ -1,4 +1,4 @@
-"""What a benchmark measures: artefacts and baselines in every engine, precision, number of threads and batch."""
+"""Candidates of a benchmark: artefacts and baselines in every engine, precision, number of threads and batch size."""
 
 import shlex
 import sys
@@ -12,7 +12,7 @@ from m2fp_kd.runtime.artefact import ArtefactError, find_model
 from m2fp_kd.runtime.engines import ENGINES
 
 MOST_RUNS = 50
-"""Timed calls in one round."""
+"""Maximum number of timed calls in one round."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Candidate:
     """One thing to measure.
 
     Attributes:
-        name: of the artefact or command.
-        source: an artefact, as `Parser.load` takes it, or the words of a command that measures something else.
+        name: name of the artefact or command.
+        source: path of an artefact, as for `Parser.load`, or the words of a command that measures another model.
         baseline: whether the others are compared with it.
-        engine: None for the runtime's choice.
+        engine: name of the engine; None for the runtime's choice.
         precision: "f32" or "auto".
-        threads: CPU threads.
-        batch: photos in one call.
+        threads: number of CPU threads.
+        batch: number of photos in one call.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Candidate:
 
     @property
     def artefact(self) -> Path | None:
-        """The artefact, None of a command."""
+        """Path of the artefact; None for a command."""
         return self.source if isinstance(self.source, Path) else None
 
     @property
     def onnx(self) -> Path | None:
-        """The artefact's ONNX file, None where it is something else or missing."""
+        """The artefact's ONNX file; None if it has another format or is missing."""
         model = self.artefact and _model(self.artefact)
         return model if model and model.suffix == ".onnx" else None
 
@@ -53,22 +53,22 @@ class Candidate:
         return f"{self.name}, {engine}, {self.threads} threads, batch {self.batch}"
 
     def measure(self, photos: Path, seconds: float) -> Measurement:
-        """Measure it once, in a process of its own.
+        """Measure the candidate once, in a process of its own.
 
         Args:
             photos: folder of photos.
-            seconds: most time for timed calls.
+            seconds: maximum time for timed calls.
 
         Raises:
             ProcessError: the process failed.
         """
         if isinstance(self.source, tuple):
             return measure_command(self.source, self.name, [photos], MOST_RUNS, self.threads, self.batch, seconds)
-        how = (self.engine, self.precision, self.batch, seconds)
-        return measure(self.source, [photos], MOST_RUNS, self.threads, *how, keep=True)
+        options = (self.engine, self.precision, self.batch, seconds)
+        return measure(self.source, [photos], MOST_RUNS, self.threads, *options, keep=True)
 
 
-def candidates(
+def list_candidates(
     artefacts: Sequence[Path],
     baselines: Sequence[str],
     engines: Sequence[str | None],
@@ -76,10 +76,15 @@ def candidates(
     threads: Sequence[int],
     batches: Sequence[int],
 ) -> list[Candidate]:
-    """Every combination, baselines first; an engine that does not run such files is left out if another does.
+    """Return every combination, baselines first, without engines that cannot run a file that another engine can.
 
     Args:
+        artefacts: paths of artefacts.
         baselines: paths of artefacts, or commands, which are measured once for every number of threads.
+        engines: names of engines; None for the runtime's choice.
+        precisions: "f32" or "auto".
+        threads: numbers of CPU threads.
+        batches: numbers of photos in one call.
     """
     commands = [baseline for baseline in baselines if not _is_artefact(baseline)]
     models = [Path(baseline) for baseline in baselines if _is_artefact(baseline)]
@@ -99,7 +104,7 @@ def candidates(
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """Names that tell paths apart: what is left without the parts that all of them share."""
+    """Return short unique names for paths: their parts without those that all paths share."""
     parts = [path.absolute().parts for path in paths]
     shared = set.intersection(*map(set, parts)) if parts else set()
     names = ["/".join(part for part in one if part not in shared) or one[-1] for one in parts]
@@ -107,7 +112,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _able(path: Path, engines: Sequence[str | None]) -> Sequence[str | None]:
-    """The engines that run such a file, and unknown ones; all of them where none does, so that each says why."""
+    """Return the engines that can run a file, and unknown ones; all if none can, so that each reports its error."""
     model = _model(path)
     able = [
         engine for engine in engines if model is None or engine not in ENGINES or model.suffix in ENGINES[str(engine)]
@@ -116,7 +121,7 @@ def _able(path: Path, engines: Sequence[str | None]) -> Sequence[str | None]:
 
 
 def _model(artefact: Path) -> Path | None:
-    """An artefact's model file; None where it cannot be told, which whoever loads it will report."""
+    """Return an artefact's model file; None if it cannot be found, which loading it will report."""
     try:
         return find_model(artefact)
     except (FileNotFoundError, ArtefactError):
@@ -128,7 +133,7 @@ def _is_artefact(baseline: str) -> bool:
 
 
 def _words(command: str) -> tuple[str, ...]:
-    """A command's words; a script alone is run by this Python."""
+    """Split a command into words; a bare script is run by this Python."""
     words = tuple(shlex.split(command))
     return (sys.executable, *words) if words[0].endswith(".py") else words
 

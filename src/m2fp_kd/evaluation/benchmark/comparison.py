@@ -1,4 +1,4 @@
-"""Rows of a benchmark: what was measured of each candidate, and how they compare with baselines and one another."""
+"""Rows of a benchmark: the measurements of each candidate, and comparisons with the baselines and among each other."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from m2fp_kd.evaluation.speed.rounds import pool
 
 @dataclass(frozen=True)
 class Compared:
-    """A row against a baseline: as many times faster, and its shares of the baseline's disk size and peak memory."""
+    """Comparison with a baseline: factor by which the row is faster, shares of the baseline's disk size and memory."""
 
     faster: float | None = None
     disk_share: float | None = None
@@ -21,32 +21,26 @@ class Compared:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate: an artefact in an engine with a number of threads, a batch and an precision. None: not measured.
+    """One candidate: an artefact in an engine with a precision, a number of threads and a batch. None: not measured.
 
     Attributes:
-        name: of the artefact or baseline.
+        name: name of the artefact or baseline.
         baseline: whether the others are compared with it.
-        engine: what ran it; where nothing was measured, what was asked for. So is `precision`.
-        threads: CPU threads.
-        batch: photos in one call.
+        engine: engine that ran it, or the requested engine if nothing was measured.
+        precision: precision of the engine's floating-point part, or the requested one if nothing was measured.
+        threads: number of CPU threads.
+        batch: number of photos in one call.
         network: height and width of the network's input.
-        p50_ms: median of a call over all rounds.
-        p95_ms: 95th percentile of a call over all rounds.
-        round_p50_ms: median of a call in every round.
-        runs: timed calls in all rounds.
-        load_ms: as in `Measurement`, in the first round, when nothing was compiled before; so is `first_ms`.
-        restart_ms: from the start of a later process to its first result, median over the later rounds.
-        peak_mb: as in `Measurement`, largest over the rounds.
-        inference_mb: peak minus the empty process, largest over the rounds.
-        megabytes: on disk, 10^6 bytes.
-        miou: 0..1, on labelled photos.
+        p50_ms: as in `Pooled`, as are all fields up to `megabytes`.
+        miou: mIoU on labelled photos, 0..1.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
-        int8_share: share of them that are INT8.
-        peak: MACs per second at the CPU's best, with as many threads and the same precision asked for.
-        limit_share: the time that the MACs take at that peak, as a share of the time of a photo, 0..1.
-        on_front: no other row with the same threads and batch is faster and better (higher mIoU, or smaller on disk).
+        int8_share: share of the MACs that are INT8, 0..1.
+        peak: peak MACs per second of the CPU with the same number of threads and requested precision.
+        limit_share: time that the MACs take at that peak, as a share of the time of a photo, 0..1.
+        on_front: whether no other row with the same threads and batch is both faster and better (higher mIoU, or
+            smaller on disk).
         compared: baseline -> comparison.
-        problem: what went wrong.
+        problem: description of what went wrong.
     """
 
     name: str
@@ -77,12 +71,12 @@ class Row:
 
     @property
     def photo_ms(self) -> float | None:
-        """Milliseconds of one photo of the batch."""
+        """Milliseconds per photo of the batch."""
         return None if self.p50_ms is None else self.p50_ms / self.batch
 
     @property
     def photos_per_second(self) -> float | None:
-        """Photos a second."""
+        """Photos per second."""
         return None if self.photo_ms is None else 1000 / self.photo_ms
 
 
@@ -92,14 +86,14 @@ def measured(row: Row, rounds: Sequence[Measurement]) -> Row:
 
 
 def with_problem(row: Row, problem: str) -> Row:
-    """A row with one more thing that went wrong."""
+    """Return a row with one more problem."""
     return replace(row, problem=f"{row.problem}; {problem}" if row.problem else problem)
 
 
 def compare(rows: Sequence[Row]) -> list[Row]:
-    """Every measured row compared with every baseline: with the baseline's fastest row of as many threads.
+    """Compare every measured row with each baseline's fastest row that has the same number of threads.
 
-    A baseline is given its best engine, precision and batch: it is what a careful user would run instead.
+    A baseline gets its best engine, precision and batch, because that is what a careful user would run instead.
     """
     slowest_first = sorted((row for row in rows if row.baseline), key=_photo_ms, reverse=True)
     best = {(row.name, row.threads): row for row in slowest_first if row.photo_ms is not None}
@@ -117,7 +111,7 @@ def compare(rows: Sequence[Row]) -> list[Row]:
 
 
 def mark_front(rows: Sequence[Row]) -> list[Row]:
-    """Rows with `on_front` set, by mIoU where any row has one, else by size on disk."""
+    """Set `on_front` of the rows, by mIoU if any row has one, else by size on disk."""
     marked, by_miou = list(rows), scored(rows)
     for group in {(row.threads, row.batch) for row in rows}:
         costs = {index: _costs(row, by_miou) for index, row in enumerate(rows) if (row.threads, row.batch) == group}
@@ -129,40 +123,33 @@ def mark_front(rows: Sequence[Row]) -> list[Row]:
 
 
 def scored(rows: Sequence[Row]) -> bool:
-    """Whether any row has a mIoU."""
+    """Return whether any row has an mIoU."""
     return any(row.miou is not None for row in rows)
 
 
 def fastest(rows: Sequence[Row]) -> Row | None:
-    """The row that takes least time for a photo, baselines left out; None if none was measured."""
+    """Return the row with the least time per photo, without baselines; None if none was measured."""
     able = [row for row in rows if row.photo_ms is not None and not row.baseline]
     return min(able, key=_photo_ms, default=None)
 
 
-def how_measured(row: Row) -> str:
-    """Engine, precision, threads and batch in a few words."""
-    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
-    batch = f"batch {row.batch}" if row.batch > 1 else None
-    return " · ".join(fact for fact in (row.engine, row.precision, threads, batch) if fact)
-
-
 def drift(rows: Sequence[Row]) -> float:
-    """How unlike the rounds were: the largest ratio of a row's slowest round to its fastest; 1 for a steady machine."""
+    """Return the largest ratio of a row's slowest round to its fastest one; 1 for a steady machine."""
     return max((max(row.round_p50_ms) / min(row.round_p50_ms) for row in rows if row.round_p50_ms), default=1.0)
 
 
 def baselines(rows: Sequence[Row]) -> list[str]:
-    """Names of the baselines, in the order of the rows."""
+    """Return the names of the baselines, in the order of the rows."""
     return list(dict.fromkeys(row.name for row in rows if row.baseline))
 
 
 def _photo_ms(row: Row) -> float:
-    """For ordering: what was not measured comes last."""
+    """Return the time per photo for sorting; rows that were not measured come last."""
     return math.inf if row.photo_ms is None else row.photo_ms
 
 
 def _costs(row: Row, by_miou: bool) -> tuple[float, float] | None:
-    """Time and lack of mIoU, or time and size on disk; None where one is not known."""
+    """Return time and negative mIoU, or time and size on disk; None if one of them is unknown."""
     second = row.miou if by_miou else row.megabytes
     return None if row.photo_ms is None or second is None else (row.photo_ms, -second if by_miou else second)
 

@@ -1,6 +1,6 @@
-"""How close a network comes to what the CPU can do: its operations at the CPU's measured peak over its measured time.
+"""Compare a network's time with the CPU's limit: the time of its MACs at the CPU's measured peak.
 
-The peak of a number of threads and an precision is that of the fastest engine that took part.
+The peak for a number of threads and a precision is that of the fastest engine in the benchmark.
 """
 
 import sys
@@ -16,27 +16,29 @@ from m2fp_kd.evaluation.speed.macs import Macs, Peak
 from m2fp_kd.evaluation.speed.process import ProcessError, run_process
 
 Results = Mapping[str, list[Any] | ProcessError]
-"""As `take_turns` returns them."""
+"""Results of `take_turns`."""
 
 
-def peak_tasks(able: Sequence[Candidate]) -> dict[str, Callable[[], Peak]]:
-    """Tasks that measure the peak of every engine, precision and number of threads that runs an ONNX file."""
-    return {_peak_of(one): partial(_measure_peak, one) for one in able if one.onnx}
+def peak_tasks(candidates: Sequence[Candidate]) -> dict[str, Callable[[], Peak]]:
+    """Return tasks that measure the peak of every engine, precision and number of threads that runs an ONNX file."""
+    return {_peak_of(one): partial(_measure_peak, one) for one in candidates if one.onnx}
 
 
-def with_limits(able: Sequence[Candidate], rows: Sequence[Row], peaks: Results) -> list[Row]:
-    """Rows of ONNX files with their operations and the share of the CPU's peak that they reach.
+def with_limits(candidates: Sequence[Candidate], rows: Sequence[Row], peaks: Results) -> list[Row]:
+    """Add MACs and the share of the CPU's peak to the rows of ONNX files.
 
     Args:
-        peaks: results of `peak_tasks`, among others.
+        candidates: one candidate per row.
+        rows: measured rows.
+        peaks: results that include those of `peak_tasks`.
     """
-    pairs = list(zip(able, rows, strict=True))
+    pairs = list(zip(candidates, rows, strict=True))
     tasks = {_macs_of(one, row): partial(_count_macs, one, row) for one, row in pairs if one.onnx and row.network}
     macs = take_turns(tasks, verb="counting")
     found = []
     for one, row in pairs:
         if _macs_of(one, row) in macs:
-            alike = [other for other in able if (other.threads, other.precision) == (one.threads, one.precision)]
+            alike = [other for other in candidates if (other.threads, other.precision) == (one.threads, one.precision)]
             known = [peaks[_peak_of(other)] for other in alike if _peak_of(other) in peaks]
             row = _with_limit(row, macs[_macs_of(one, row)], known)
         found.append(row)
@@ -45,13 +47,13 @@ def with_limits(able: Sequence[Candidate], rows: Sequence[Row], peaks: Results) 
 
 def _with_limit(row: Row, counted: list[Macs] | ProcessError, peaks: list[list[Peak] | ProcessError]) -> Row:
     if isinstance(counted, ProcessError):
-        return with_problem(row, f"operations not counted: {counted.reason}")
+        return with_problem(row, f"the operations could not be counted: {counted.reason}")
     macs = counted[0]
     row = replace(row, gmacs=macs.total / 1e9, int8_share=macs.int8 / macs.total if macs.total else None)
     seen = [peak for rounds in peaks if isinstance(rounds, list) for peak in rounds]
     if not seen:
         reasons = {error.reason for error in peaks if isinstance(error, ProcessError)}
-        return with_problem(row, f"peak of the CPU not measured: {'; '.join(sorted(reasons))}")
+        return with_problem(row, f"the CPU's peak could not be measured: {'; '.join(sorted(reasons))}")
     peak = Peak(max(one.floating for one in seen), max(one.int8 for one in seen))
     return replace(row, peak=peak, limit_share=macs.least_ms(peak) / row.photo_ms if row.photo_ms else None)
 

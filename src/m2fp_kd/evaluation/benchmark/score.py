@@ -1,4 +1,4 @@
-"""mIoU of an artefact on labelled photos: ``python -m m2fp_kd.evaluation.benchmark.score ARTEFACT --data ROOT``."""
+"""Score an artefact on labelled photos: ``python -m m2fp_kd.evaluation.benchmark.score ARTEFACT --data ROOT``."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def score(
     """Score an artefact on the held-out photos of a data set, at the labels' own size.
 
     Args:
-        artefact: what `Parser.load` takes; its card names the label set.
+        artefact: path of an artefact, as for `Parser.load`; its card names the label set.
         root: data set in M2FP's layout.
         engine: as in `Parser.load`, as are `threads` and `precision`.
         limit: as in `held_out_records`.
@@ -34,7 +34,7 @@ def score(
 
     Raises:
         FileNotFoundError: the artefact or the photos are missing.
-        ValueError: labels outside the artefact's label set.
+        ValueError: the data set has labels outside the artefact's label set.
     """
     records = held_out_records(root, limit)
     parser = Parser.load(artefact, engine, threads, precision, keep=False)
@@ -60,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     command.add_argument("--engine", help="default: the runtime's choice")
     command.add_argument("--threads", type=int, help="default: the engine's choice")
-    command.add_argument("--precision", default="f32", help="f32, or auto for what the engine finds fastest")
-    command.add_argument("--limit", type=int, help="photos; default: all")
+    command.add_argument("--precision", default="f32", help="f32, or auto for the engine's fastest")
+    command.add_argument("--limit", type=int, help="maximum number of photos; default: all")
     options = command.parse_args(arguments)
     result = score(options.artefact, options.data, options.engine, options.threads, options.precision, options.limit)
     print(json.dumps(result))

@@ -1,4 +1,4 @@
-"""A benchmark from its options to its files: measure in turns, score, compare, draw."""
+"""Run a benchmark from its options to its files: measure in turns, score, compare, draw."""
 
 import argparse
 import json
@@ -18,13 +18,12 @@ from PIL import Image
 
 from m2fp_kd.data.layouts import held_out_records, held_out_split
 from m2fp_kd.data.synthetic import draw_scene
-from m2fp_kd.evaluation.benchmark.candidates import Candidate, candidates
+from m2fp_kd.evaluation.benchmark.candidates import Candidate, list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import (
     Row,
     compare,
     drift,
     fastest,
-    how_measured,
     mark_front,
     measured,
     scored,
@@ -34,7 +33,7 @@ from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
-from m2fp_kd.evaluation.report.numbers import number
+from m2fp_kd.evaluation.report.numbers import number, setup
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
@@ -46,21 +45,21 @@ from m2fp_kd.runtime.geometry import read_photo
 FORMAT = 1
 PHOTOS = 8
 STEADY = 1.25
-"""Rounds that differ by more say that the machine did something else meanwhile."""
+"""Largest ratio between rounds of a steady machine; a larger one suggests that other programs were running."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What ``benchmark.json`` holds, with ``format``, the number of this layout.
+    """Content of ``benchmark.json``, to which ``format`` adds the number of this layout.
 
     Attributes:
-        created: ISO 8601 with time zone.
+        created: time in ISO 8601 with time zone.
         cpu: description of the CPU.
-        photos: which photos were parsed, in words.
-        rounds: times that every candidate was measured.
-        scored_on: which photos the mIoU are of, in words; None if nothing was scored.
-        rows: one per candidate, baselines first.
-        notes: sentences on the whole.
+        photos: description of the parsed photos.
+        rounds: number of measurements of every candidate.
+        scored_on: description of the photos that were scored; None if nothing was scored.
+        rows: one row per candidate, baselines first.
+        notes: remarks on the benchmark.
     """
 
     created: str
@@ -72,44 +71,44 @@ class Benchmark:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The layout above."""
+        """Return the layout above."""
         return {"format": FORMAT} | asdict(self)
 
     @property
     def title(self) -> str:
-        """What was parsed, and where."""
+        """Photos and CPU."""
         return f"{self.photos}, {self.cpu['model']}"
 
     @property
     def text(self) -> str:
         """Table and notes for a terminal."""
-        return "\n".join([as_text(table(self.rows)), "", *self.words])
+        return "\n".join([as_text(table(self.rows)), "", *self.remarks])
 
     @property
     def markdown(self) -> str:
         """Table and notes as Markdown."""
-        return "\n".join([as_markdown(table(self.rows)), "", *(f"- {line}" for line in self.words)])
+        return "\n".join([as_markdown(table(self.rows)), "", *(f"- {line}" for line in self.remarks)])
 
     @property
-    def words(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Sentences below the table."""
         rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
         features = ", ".join(self.cpu["features"] or ["features unknown"])
         return [
-            f"{self.cpu['model']} ({features}); {self.photos}; {rounds}. Times are of one call, from "
-            "decoded pixels to part maps at the photos' size.",
+            f"{self.cpu['model']} ({features}); {self.photos}; {rounds}. Times are per call, from decoded pixels to "
+            "part maps at the photos' size.",
             *([f"mIoU on {self.scored_on}."] if self.scored_on else []),
             *self.notes,
         ]
 
 
 def run(options: argparse.Namespace) -> Benchmark:
-    """Measure, score and compare; `options` are those of `__main__`.
+    """Measure, score and compare, with the options of `command`.
 
     Raises:
         FileNotFoundError: the photos or labels are missing.
     """
-    able = candidates(
+    candidates = list_candidates(
         options.artefacts, options.baseline, options.engines, options.precision, options.threads, options.batch
     )
     source, scored_on = options.photos, None
@@ -119,12 +118,12 @@ def run(options: argparse.Namespace) -> Benchmark:
         scored_on = f"{len(held_out_records(options.data, options.limit))} photos of {options.data.name}/{split}"
     with tempfile.TemporaryDirectory() as folder, _nothing_compiled():
         photos = write_photos(Path(folder), options.size, source)
-        tasks = {str(one): partial(one.measure, Path(folder), options.seconds) for one in able}
-        results = take_turns(tasks | peak_tasks(able), options.rounds)
-    able, rows = distinct_rows(able, results)
+        tasks = {str(one): partial(one.measure, Path(folder), options.seconds) for one in candidates}
+        results = take_turns(tasks | peak_tasks(candidates), options.rounds)
+    candidates, rows = distinct_rows(candidates, results)
     if options.data:
-        rows = with_scores(able, rows, options.data, options.limit)
-    rows = with_limits(able, rows, results)
+        rows = with_scores(candidates, rows, options.data, options.limit)
+    rows = with_limits(candidates, rows, results)
     rows = mark_front(compare(rows))
     created = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
     cpu = asdict(describe_cpu())
@@ -132,13 +131,15 @@ def run(options: argparse.Namespace) -> Benchmark:
 
 
 def write_photos(folder: Path, size: int, source: Path | None = None) -> str:
-    """Write the photos to parse into a folder, as PNG, their longest side resized to `size`.
+    """Write the photos to parse into a folder, as PNG with the longest side resized to `size` pixels.
 
     Args:
-        source: folder of photos, of which a few spread over it are taken; None for synthetic scenes.
+        folder: folder to write to.
+        size: longest side of the photos.
+        source: folder of photos, of which a few evenly spaced ones are used; None for synthetic scenes.
 
     Returns:
-        Which photos, in words.
+        Description of the photos.
 
     Raises:
         FileNotFoundError: the folder holds no photo.
@@ -160,31 +161,31 @@ def write_photos(folder: Path, size: int, source: Path | None = None) -> str:
 
 
 def distinct_rows(
-    able: Sequence[Candidate], results: Mapping[str, list[Any] | ProcessError]
+    candidates: Sequence[Candidate], results: Mapping[str, list[Any] | ProcessError]
 ) -> tuple[list[Candidate], list[Row]]:
-    """Candidates with their rows; those that turned out to be the same ("auto" is f32 on many a CPU) share one."""
+    """Return candidates with their rows; candidates that ran identically ("auto" may choose f32) share a row."""
     pooled: dict[tuple, tuple[Candidate, list[Measurement]]] = {}
     rows = {}
-    for one in able:
+    for one in candidates:
         result = results[str(one)]
-        asked = Row(one.name, one.baseline, one.engine, one.precision, one.threads, one.batch)
+        requested = Row(one.name, one.baseline, one.engine, one.precision, one.threads, one.batch)
         if isinstance(result, ProcessError):
-            rows[one] = with_problem(asked, result.reason)
+            rows[one] = with_problem(requested, result.reason)
         else:
-            ran = (one.name, result[-1].engine, result[-1].precision, one.threads, one.batch)
-            first, measurements = pooled.setdefault(ran, (one, []))
+            actual = (one.name, result[-1].engine, result[-1].precision, one.threads, one.batch)
+            first, measurements = pooled.setdefault(actual, (one, []))
             measurements += result
-            rows[first] = measured(rows.get(first, asked), measurements)
+            rows[first] = measured(rows.get(first, requested), measurements)
     return list(rows), list(rows.values())
 
 
-def with_scores(able: Sequence[Candidate], rows: Sequence[Row], root: Path, limit: int | None) -> list[Row]:
-    """Rows with their mIoU, taken once for every artefact, engine and precision."""
+def with_scores(candidates: Sequence[Candidate], rows: Sequence[Row], root: Path, limit: int | None) -> list[Row]:
+    """Add the mIoU to the rows, scored once for every artefact, engine and precision."""
 
     def key(one: Candidate, row: Row) -> str:
         return f"{one.name}, {row.engine} {row.precision}"
 
-    pairs = list(zip(able, rows, strict=True))
+    pairs = list(zip(candidates, rows, strict=True))
     tasks = {
         key(one, row): partial(_score, one, str(row.engine), root, limit)
         for one, row in pairs
@@ -195,22 +196,23 @@ def with_scores(able: Sequence[Candidate], rows: Sequence[Row], root: Path, limi
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Sentences on the whole: the fastest row and the CPU's limit, disturbance, failures."""
+    """Return sentences on the fastest row and the CPU's limit, on unsteady rounds and on failures."""
     sentences = []
     best = fastest(rows)
     if best is not None and best.photo_ms is not None:
-        words = f"Fastest: {best.name} ({how_measured(best)}), {number(best.photo_ms)} ms a photo"
+        how = setup(best.engine, best.precision, best.threads, best.batch)
+        sentence = f"Fastest: {best.name} ({how}), {number(best.photo_ms)} ms per photo"
         if best.gmacs is not None and best.limit_share is not None and best.peak is not None:
-            words += (
+            sentence += (
                 f"; its {number(best.gmacs)} GMAC ({100 * (best.int8_share or 0):.0f} % INT8) would take "
-                f"{100 * best.limit_share:.0f} % of that at this CPU's peak, measured on large convolutions: "
+                f"{100 * best.limit_share:.0f} % of that time at this CPU's peak, measured on large convolutions: "
                 f"{best.peak.floating / 1e9:.0f} GMAC/s in {best.precision}, {best.peak.int8 / 1e9:.0f} in INT8"
             )
-        sentences.append(f"{words}.")
+        sentences.append(f"{sentence}.")
     if drift(rows) > STEADY:
         sentences.append(
-            f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. "
-            "Trust ratios more than times, or measure again when nothing else runs."
+            f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. Trust "
+            "ratios more than absolute times, or measure again while no other program runs."
         )
     troubled = Counter((row.name, row.engine or "default engine", row.problem) for row in rows if row.problem)
     for (name, engine, problem), count in troubled.items():
@@ -219,9 +221,9 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def picture_points(rows: Sequence[Row]) -> list[Point]:
-    """What the picture shows: the measured rows of the smallest batch and the most threads.
+    """Return the points of the picture: the measured rows with the smallest batch and the most threads.
 
-    Of a file in an engine it shows the fastest precision, and others where they are on the front.
+    For each file and engine it shows the fastest precision, and other precisions that are on the front.
     """
     chosen = [(ms, row) for row in rows if (ms := row.photo_ms) is not None and _drawn_together(row, rows)]
     quickest: dict[tuple[str, str | None], float] = {}
@@ -240,7 +242,7 @@ def write(benchmark: Benchmark, folder: Path) -> None:
     """Write ``benchmark.html``, ``.json``, ``.csv`` and ``.md`` and, if anything was measured, ``pareto.svg``."""
     title, picture = benchmark.title, benchmark_picture(benchmark)
     texts = {
-        "benchmark.html": benchmark_page(title, picture, table(benchmark.rows), benchmark.words),
+        "benchmark.html": benchmark_page(title, picture, table(benchmark.rows), benchmark.remarks),
         "benchmark.json": json.dumps(benchmark.to_dict(), indent=1, ensure_ascii=False),
         "benchmark.csv": as_csv(plain(benchmark.rows)),
         "benchmark.md": benchmark.markdown,
@@ -253,7 +255,7 @@ def write(benchmark: Benchmark, folder: Path) -> None:
 
 
 def benchmark_picture(benchmark: Benchmark) -> str | None:
-    """The Pareto front as SVG; None if nothing was measured."""
+    """Return the Pareto front as SVG; None if nothing was measured."""
     points = picture_points(benchmark.rows)
     if not any(point.value is not None for point in points):
         return None
@@ -265,7 +267,7 @@ def benchmark_picture(benchmark: Benchmark) -> str | None:
 
 @contextmanager
 def _nothing_compiled() -> Iterator[None]:
-    """An empty cache for the engines, so that the first round shows a first start and the others later ones."""
+    """Give the engines an empty cache, so that the first round is a first start and later rounds are restarts."""
     before = os.environ.get("XDG_CACHE_HOME")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder

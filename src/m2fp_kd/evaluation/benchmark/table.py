@@ -1,4 +1,4 @@
-"""The rows of a benchmark as tables: for people, for a spreadsheet, for a terminal."""
+"""Format the rows of a benchmark as tables for people, spreadsheets and terminals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,19 +28,19 @@ COLUMNS: dict[str, Callable[[Row], str | None]] = {
     "% of limit": lambda row: _text(row.limit_share, _whole_percent),
     "Front": lambda row: "●" if row.on_front else None,
 }
-NAMES = 3
-"""So many columns hold words, the others numbers."""
+TEXT_COLUMNS = 3
+"""Number of columns that hold text; the others hold numbers."""
 
 
 def table(rows: Sequence[Row]) -> list[dict[str, str | None]]:
-    """Rows for people to read, columns as texts; columns that no row fills are left out."""
+    """Return rows for people, columns as texts, without columns that are empty in every row."""
     lines = [{column: text(row) for column, text in COLUMNS.items()} | _comparisons(row, rows) for row in rows]
     filled = [column for column in lines[0] if any(line[column] for line in lines)]
     return [{column: line[column] for column in filled} for line in lines]
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows for a spreadsheet: the fields of `Row`, the comparisons each in a column of its own."""
+    """Return rows for a spreadsheet: the fields of `Row`, with one column for each quantity of each comparison."""
     lines = []
     for row in rows:
         line = asdict(row) | {"photo_ms": row.photo_ms, "photos_per_second": row.photos_per_second}
@@ -54,12 +54,12 @@ def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def as_text(lines: Sequence[dict[str, str | None]]) -> str:
-    """The table for a terminal."""
+    """Return the table as text for a terminal."""
     cells = [list(lines[0]), *([text or MISSING for text in line.values()] for line in lines)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     text = [
         "  ".join(
-            cell.ljust(width) if index < NAMES else cell.rjust(width)
+            cell.ljust(width) if index < TEXT_COLUMNS else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in cells
@@ -72,13 +72,13 @@ def _comparisons(row: Row, rows: Sequence[Row]) -> dict[str, str | None]:
     texts: dict[str, str | None] = {}
     for name in baselines(rows):
         against = row.compared.get(name, Compared())
-        facts = (
+        quantities = (
             (against.faster, number, "×"),
             (against.disk_share, percent, " % disk"),
             (against.memory_share, percent, " % memory"),
         )
-        said = [f"{write(value)}{unit}" for value, write, unit in facts if value is not None]
-        texts[f"Against {name}"] = " · ".join(said) or None
+        known = [f"{write(value)}{unit}" for value, write, unit in quantities if value is not None]
+        texts[f"Against {name}"] = " · ".join(known) or None
     return texts
 
 

@@ -1,4 +1,4 @@
-"""Tasks that take turns: one at a time, several rounds, so that a machine whose speed drifts is fair to all."""
+"""Run tasks in turns over several rounds, so that a machine whose speed drifts is fair to all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from m2fp_kd.evaluation.speed.rounds import turns
 def take_turns(
     tasks: Mapping[str, Callable[[], Any]], rounds: int = 1, verb: str = "measuring"
 ) -> dict[str, list[Any] | ProcessError]:
-    """Do every task once a round, with a progress bar; a task that fails is not tried again.
+    """Run every task once a round, with a progress bar; a task that failed is not repeated.
 
     Returns:
-        Task -> its results, one a round, or its error.
+        Name of a task -> its results, one per round, or its error.
     """
     names = list(tasks)
     results: dict[str, list[Any]] = {name: [] for name in names}

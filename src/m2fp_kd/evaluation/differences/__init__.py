@@ -1,1 +1,1 @@
-"""Two artefacts on the same labelled photos: which parts and which photos the second mended, and which it broke."""
+"""Compare two artefacts on labelled photos: the parts and photos that improved, and those that got worse."""

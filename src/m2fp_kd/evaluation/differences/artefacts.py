@@ -15,7 +15,7 @@ from m2fp_kd.runtime.parser import Parser
 
 @dataclass(frozen=True)
 class ComparedArtefacts:
-    """Two artefacts of one label set and what they found in the same photos.
+    """Two artefacts of one label set and their results on the same photos.
 
     Attributes:
         before: parser of the first artefact.
@@ -41,8 +41,8 @@ class ComparedArtefacts:
             names: names of the two artefacts.
             photos: number of photos to show of those that gained, and of those that lost.
         """
-        mended, broken = self.found.most_mended(photos), self.found.most_broken(photos)
-        return render(self.found, names, self._shown(mended), self._shown(broken), self.before.labels)
+        improved, worsened = self.found.most_improved(photos), self.found.most_worsened(photos)
+        return render(self.found, names, self._shown(improved), self._shown(worsened), self.before.labels)
 
     def _shown(self, changes: Iterable[PhotoChange]) -> list[Shown]:
         pairs = [(change, read_record(self.records[change.index], self.before.labels)) for change in changes]

@@ -1,4 +1,4 @@
-"""What one model gets right that another gets wrong, pixel by pixel."""
+"""Compare two models pixel by pixel: which errors of the first does the second fix, and which does it add?"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from m2fp_kd.evaluation.metrics.evaluate import Scores, scores_of
 from m2fp_kd.evaluation.metrics.predictions import Parse, Predictions, predictions
 from m2fp_kd.labels import LabelSet
 
-MENDED, BROKEN, WRONG = 1, 2, 3
-"""Values of `verdict`; 0 is a pixel that both get right or that has no label."""
+FIXED, BROKEN, WRONG = 1, 2, 3
+"""Values of `verdict`; 0 marks pixels that are correct in both or have no label."""
 
 
 @dataclass(frozen=True)
 class PhotoChange:
-    """What changed on one photo, as shares of its labelled pixels in 0..1.
+    """Changes on one photo, as shares of its labelled pixels in 0..1.
 
     Attributes:
-        index: of the photo, in the order they were compared.
-        mended: wrong before, right after.
-        broken: right before, wrong after.
+        index: position of the photo in the order of comparison.
+        fixed: share of pixels that are wrong before and correct after.
+        broken: share of pixels that are correct before and wrong after.
     """
 
     index: int
-    mended: float
+    fixed: float
     broken: float
 
     @property
     def gain(self) -> float:
         """Change of the photo's pixel accuracy, -1..1."""
-        return self.mended - self.broken
+        return self.fixed - self.broken
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,32 @@ class Differences:
     after: Scores
     photos: list[PhotoChange]
 
-    def most_mended(self, count: int) -> list[PhotoChange]:
-        """The photos that gained most, best first; none that lost."""
+    def most_improved(self, count: int) -> list[PhotoChange]:
+        """Return the `count` photos with the largest gains, largest first; photos without a gain are left out."""
         return sorted((photo for photo in self.photos if photo.gain > 0), key=lambda photo: -photo.gain)[:count]
 
-    def most_broken(self, count: int) -> list[PhotoChange]:
-        """The photos that lost most, worst first; none that gained."""
+    def most_worsened(self, count: int) -> list[PhotoChange]:
+        """Return the `count` photos with the largest losses, largest first; photos without a loss are left out."""
         return sorted((photo for photo in self.photos if photo.gain < 0), key=lambda photo: photo.gain)[:count]
 
 
 def verdict(
     truth: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8], ignore_index: int = 255
 ) -> NDArray[np.uint8]:
-    """Per pixel: `MENDED`, `BROKEN`, `WRONG` (both are), or 0; all maps uint8 (H, W)."""
-    was_right, is_right, known = before == truth, after == truth, truth != ignore_index
-    found = np.zeros_like(truth)
-    found[known & ~was_right & is_right] = MENDED
-    found[known & was_right & ~is_right] = BROKEN
-    found[known & ~was_right & ~is_right] = WRONG
-    return found
+    """Return `FIXED`, `BROKEN`, `WRONG` (in both) or 0 for every pixel; all maps are uint8 (H, W)."""
+    first, second, labelled = before == truth, after == truth, truth != ignore_index
+    verdicts = np.zeros_like(truth)
+    verdicts[labelled & ~first & second] = FIXED
+    verdicts[labelled & first & ~second] = BROKEN
+    verdicts[labelled & ~first & ~second] = WRONG
+    return verdicts
 
 
 def differences(before: Parse, after: Parse, photos: Iterable[Photo], labels: LabelSet) -> Differences:
     """Compare two models on labelled photos, at the labels' own size.
 
     Raises:
-        ValueError: no photos, one without a label, or a part map of another size.
+        ValueError: there are no labelled pixels, a photo has no label, or a part map has another size.
     """
     counts = np.zeros((2, labels.num_parts, labels.num_parts), np.int64)
     changes = []
@@ -86,5 +86,5 @@ def _photo_change(index: int, found: Predictions[Photo]) -> PhotoChange:
     before, after = found.part_maps
     changed = verdict(truth, before, after, ignore_index)
     labelled = max(1, int(np.count_nonzero(truth != ignore_index)))
-    mended, broken = (np.count_nonzero(changed == kind) / labelled for kind in (MENDED, BROKEN))
-    return PhotoChange(index, mended, broken)
+    fixed, broken = (np.count_nonzero(changed == kind) / labelled for kind in (FIXED, BROKEN))
+    return PhotoChange(index, fixed, broken)

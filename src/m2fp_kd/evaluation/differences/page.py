@@ -1,4 +1,4 @@
-"""The comparison as one self-contained HTML page: no script, no external request."""
+"""Render the comparison as one self-contained HTML page, without scripts and external requests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation.differences.compare import BROKEN, MENDED, WRONG, Differences, verdict
+from m2fp_kd.evaluation.differences.compare import BROKEN, FIXED, WRONG, Differences, verdict
 from m2fp_kd.evaluation.report.html import render_page
 from m2fp_kd.evaluation.report.numbers import MISSING, percent, points
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels, reduced
 from m2fp_kd.labels import LabelSet
 
-COLOURS = {MENDED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}
+COLOURS = {FIXED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A photo of the page: its change of pixel accuracy, and the part maps of both models."""
+    """A photo on the page, with its change of pixel accuracy and the part maps of both models."""
 
     photo: Photo
     gain: float
@@ -28,7 +28,7 @@ class Shown:
 
 
 def part_rows(found: Differences, shares: dict[str, float]) -> Iterator[dict[str, str]]:
-    """A row per part, rare parts first, and one for the mean; for tables of any kind."""
+    """Yield a row for each part, rare parts first, and one for the mean."""
     parts = sorted(found.before.iou, key=lambda part: shares[part])
     values = [(part, f"{percent(shares[part])}", found.before.iou[part], found.after.iou[part]) for part in parts]
     for name, share, before, after in [*values, ("mIoU", "", found.before.miou, found.after.miou)]:
@@ -40,16 +40,16 @@ def part_rows(found: Differences, shares: dict[str, float]) -> Iterator[dict[str
 
 
 def render(
-    found: Differences, names: tuple[str, str], mended: list[Shown], broken: list[Shown], labels: LabelSet
+    found: Differences, names: tuple[str, str], improved: list[Shown], worsened: list[Shown], labels: LabelSet
 ) -> str:
-    """The page as HTML text.
+    """Return the page as HTML text.
 
     Args:
         found: scores and changes over all photos.
-        names: what was compared, before and after.
-        mended: photos to show that gained.
-        broken: photos to show that lost.
-        labels: of both.
+        names: names of the two models, before and after.
+        improved: photos to show that improved.
+        worsened: photos to show that got worse.
+        labels: label set of both models.
     """
     return render_page(
         "differences",
@@ -57,19 +57,22 @@ def render(
         rows=list(part_rows(found, found.before.shares(labels))),
         photos=len(found.photos),
         totals={kind: percent(float(np.mean([getattr(one, kind) for one in found.photos]))) for kind in TOTALS},
-        chapters={"Mended most": _chapter(mended, names, labels), "Broken most": _chapter(broken, names, labels)},
+        chapters={
+            "Most improved": _chapter(improved, names, labels),
+            "Most worsened": _chapter(worsened, names, labels),
+        },
         legend=dict(zip(labels.parts, (f"rgb{colour}" for colour in labels.colours), strict=True)),
-        verdicts={"mended": COLOURS[MENDED], "broken": COLOURS[BROKEN], "wrong in both": COLOURS[WRONG]},
+        verdicts={"fixed": COLOURS[FIXED], "broken": COLOURS[BROKEN], "wrong in both": COLOURS[WRONG]},
     )
 
 
-TOTALS = ("mended", "broken")
+TOTALS = ("fixed", "broken")
 
 
 def _chapter(
     shown: list[Shown], names: tuple[str, str], labels: LabelSet
 ) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Name, change in points, and the pictures with their titles, of every photo."""
+    """Return name, change in points and titled pictures of every photo."""
     return [(one.photo.name, points(one.gain), _pictures(one, names, labels)) for one in shown]
 
 
@@ -79,11 +82,11 @@ def _pictures(one: Shown, names: tuple[str, str], labels: LabelSet) -> list[tupl
         one.photo.name, one.photo.image, {"truth": one.photo.parts, "before": one.before, "after": one.after}
     )
     shown = [*panels(picture, labels).values(), _changes(picture, labels)]
-    return list(zip(("Photo", "Truth", *names, "What changed"), map(data_uri, shown), strict=True))
+    return list(zip(("Photo", "Truth", *names, "Changes"), map(data_uri, shown), strict=True))
 
 
 def _changes(picture: Picture, labels: LabelSet) -> Image.Image:
-    """The photo in light grey under the colours of the verdicts."""
+    """Return the photo in light grey with the verdicts in colour."""
     small = reduced(picture, 320)
     grey = np.asarray(Image.fromarray(small.photo).convert("L"), np.float32)[..., None]
     drawn = np.repeat(110 + 0.5 * grey, 3, axis=2)
