@@ -1,4 +1,4 @@
-"""Small data sets on disk and real photos where they are at hand."""
+"""Small data sets on disk, and real data sets if they are available."""
 
 import os
 from collections.abc import Callable
@@ -45,12 +45,12 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
-    """Folder of a real data set by name; skips the test where it is absent."""
+    """Return a function that finds a real data set by name and skips the test without it."""
 
     def find(name: str) -> Path:
         base = Path(os.environ.get("M2FP_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
         if not (base / name).is_dir():
-            pytest.skip(f"no {base / name}: set M2FP_KD_DATA to a folder that holds {name}")
+            pytest.skip(f"{base / name} does not exist: set M2FP_KD_DATA to a folder with {name}")
         return base / name
 
     return find
@@ -58,14 +58,14 @@ def real_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def scene_log_parts() -> Callable[..., np.ndarray]:
-    """Function of (seed, flip_permutation, noise, size) that makes up what a teacher says of a synthetic scene."""
+    """Return a function of (seed, flip_permutation, noise, size) that simulates a teacher on a synthetic scene."""
     return _scene_log_parts
 
 
 def _scene_log_parts(seed: int, flip_permutation: tuple[int, ...], noise: float = 0.5, size: int = 64) -> np.ndarray:
-    """Log parts (2, 20, size, size) as a good teacher might give them for a synthetic scene.
+    """Return log parts (2, 20, size, size) like those of a good teacher for a synthetic scene.
 
-    Softened labels plus smooth and white noise in the logits, drawn anew for the mirrored photo.
+    They are softened labels plus smooth and white noise in the logits, drawn separately for the mirrored photo.
     """
     rng = np.random.default_rng(seed)
     parts = draw_scene(seed, size, (1, 3)).parts

@@ -1,4 +1,4 @@
-"""Log parts over a bridge: the mass arrives, all of it, and left stays left."""
+"""Bridges conserve probability and keep left and right apart."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ def test_each_cell_is_the_distribution_times_the_matrix() -> None:
     assert found.tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05, LOWEST], abs=1e-6)
 
 
-def test_mass_is_moved_and_not_the_most_probable_part() -> None:
-    """Hat and hair at 0.3 each are outvoted by background at 0.4; together they are a head at 0.6."""
+def test_the_whole_distribution_is_moved_and_not_only_the_most_probable_part() -> None:
+    """Hat and hair at 0.3 each lose to background at 0.4; together they are a head at 0.6."""
     cihp, pascal = LABEL_SETS["cihp"], LABEL_SETS["pascal_person_part"]
     bridge = find_bridge(cihp, pascal)
     assert bridge is not None
@@ -36,7 +36,7 @@ def test_mass_is_moved_and_not_the_most_probable_part() -> None:
 
 
 @pytest.mark.parametrize("student", ["pascal_person_part", "lip", "atr"])
-def test_a_distribution_arrives_as_one_and_flips_alike(student: str) -> None:
+def test_the_result_is_a_distribution_and_flips_like_its_source(student: str) -> None:
     cihp, labels = LABEL_SETS["cihp"], LABEL_SETS[student]
     bridge = find_bridge(cihp, labels)
     assert bridge is not None
@@ -50,7 +50,7 @@ def test_a_distribution_arrives_as_one_and_flips_alike(student: str) -> None:
     assert torch.allclose(mirrored, found[:, list(labels.flip_permutation)].flip(-1), atol=1e-5)
 
 
-def test_what_nothing_is_known_of_stays_finite_and_lets_gradients_through() -> None:
+def test_parts_without_a_counterpart_stay_finite_and_pass_gradients() -> None:
     sure = torch.tensor([0.0, -200.0, -200.0]).reshape(1, 3, 1, 1).requires_grad_()
     found = cross(sure, BRIDGE)
     assert torch.isfinite(found).all()

@@ -1,4 +1,4 @@
-"""Coding part distributions: size, fidelity, the best part, and broken bytes."""
+"""The codec of part distributions: size, fidelity, most probable part, and broken bytes."""
 
 import time
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_the_flip_permutation_makes_entries_smaller_but_is_not_needed(
     assert total_variation(decode(without), log_parts) <= 0.03
 
 
-def test_even_noise_keeps_the_total_variation() -> None:
+def test_the_total_variation_of_pure_noise_is_kept() -> None:
     logits = np.random.default_rng(0).normal(size=(2, 7, 24, 40)).astype(np.float32) * 3
     log_parts = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     decoded = decode(encode(log_parts))
@@ -69,14 +69,14 @@ def test_encoding_is_deterministic(scene_log_parts: Callable[..., np.ndarray]) -
     assert encode(log_parts, FLIP) == encode(log_parts.copy(), FLIP)
 
 
-def test_what_cannot_be_encoded() -> None:
+def test_wrong_shapes_and_values_are_refused() -> None:
     with pytest.raises(ValueError, match="two orientations"):
         encode(np.zeros((1, 20, 8, 8), np.float32))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="NaN or infinity"):
         encode(np.full((2, 3, 8, 8), -np.inf, np.float32))
 
 
 @pytest.mark.parametrize("cut", [0, 5, 20, -1, -100])
-def test_cut_bytes_are_no_entry(cut: int, scene_log_parts: Callable[..., np.ndarray]) -> None:
+def test_truncated_bytes_are_refused(cut: int, scene_log_parts: Callable[..., np.ndarray]) -> None:
     with pytest.raises(ValueError, match="not an encoded part distribution"):
         decode(encode(scene_log_parts(3, FLIP, size=32), FLIP)[:cut])

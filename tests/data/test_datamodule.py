@@ -1,4 +1,4 @@
-"""The data module: every batch a function of (seed, epoch, index), whatever the workers and interruptions."""
+"""Every batch of the data module is a function of (seed, epoch, index), for any workers and interruptions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_batches(m2fp_folder: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_depend_on_seed_and_epoch_only(m2fp_folder: Path, workers: int) -> None:
     reference, other = data(m2fp_folder), data(m2fp_folder, workers=workers)
-    loader = other.train_dataloader()  # kept: persistent workers must notice the epoch as well
+    loader = other.train_dataloader()  # the same loader for both epochs: persistent workers must follow the epoch too
     orders = []
     for epoch in (0, 1):
         loader.sampler.set_epoch(epoch)
@@ -60,7 +60,7 @@ def test_fewer_photos_than_a_batch_still_train(m2fp_folder: Path) -> None:
     assert len(batch["names"]) == 6
 
 
-def test_sampler_goes_on_within_an_epoch() -> None:
+def test_sampler_continues_within_an_epoch() -> None:
     whole, rest = EpochSampler(10, 0, epoch=4), EpochSampler(10, 0, epoch=4, done=6)
     assert list(rest) == list(whole)[6:] and {epoch for epoch, _ in whole} == {4}
     rest.set_epoch(5)
@@ -69,7 +69,7 @@ def test_sampler_goes_on_within_an_epoch() -> None:
 
 
 class Recorder(pl.LightningModule):
-    """Trains one number and notes what it was given."""
+    """Train one number and record the batches."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ def test_unlabelled_photos_need_labels_to_validate_on(m2fp_folder: Path) -> None
     folder = m2fp_folder / "Training" / "Images"
     soft = data_module(photo_splits(folder), "cihp", 32, 2)
     assert (epoch_of(soft, 0)[0]["parts"] == 255).all()
-    with pytest.raises(ValueError, match=r"photos to validate on have no labels \(.*data\.splits\.val_root=FOLDER"):
+    with pytest.raises(ValueError, match=r"validation or test photos have no labels \(.*data\.splits\.val_root=FOLDER"):
         soft.setup("fit")
     data_module(photo_splits(folder, val_root=m2fp_folder), "cihp", 32, 2).setup("fit")
 

@@ -1,4 +1,4 @@
-"""Items and batches: what training and validation get to see."""
+"""Items and batches of training and validation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_items_are_functions_of_seed_epoch_and_index(records: list[Record]) -> N
         assert not torch.equal(images(*other), reference)
 
 
-def test_cached_target_of_the_mirrored_photo_is_used_where_flip_was_drawn(
+def test_a_mirrored_photo_gets_the_cached_target_of_the_mirrored_orientation(
     records: list[Record], cache: TeacherCache
 ) -> None:
     plain, mirrored = (
@@ -92,14 +92,14 @@ def test_unlabelled_photos_are_ignored_or_take_the_teachers_labels(records: list
         assert (cells == item["log_parts"].argmax(dim=0))[known].float().mean() > 0.8
 
 
-def test_validation_item_is_the_placed_photo_with_its_truth(records: list[Record], cache: TeacherCache) -> None:
+def test_validation_item_is_the_placed_photo_with_its_labels(records: list[Record], cache: TeacherCache) -> None:
     item = WholePhotos(StoredPhotos(records, CIHP, cache), CIHP, Geometry(128))[0]
     canvas, placement = place(read_photo(records[0].image), Geometry(128))
     assert np.array_equal(item["images"].permute(1, 2, 0), canvas) and item["placements"] == placement
     assert item["truth"].shape == (48, 64) and item["truth"].dtype == np.uint8
 
 
-def test_validation_against_the_teacher_where_there_are_no_labels(records: list[Record], cache: TeacherCache) -> None:
+def test_unlabelled_photos_are_validated_against_the_teacher(records: list[Record], cache: TeacherCache) -> None:
     bare = photo_records(records[0].image.parent)[:1]
     item = WholePhotos(StoredPhotos(bare, CIHP, cache), CIHP, Geometry(128), pseudo_labels=True)[0]
     assert item["truth"].shape == (48, 64) and item["truth"].dtype == np.uint8 and item["truth"].max() < 20

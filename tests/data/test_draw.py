@@ -26,7 +26,7 @@ def test_sheet_shows_photos_and_labels(m2fp_folder: Path) -> None:
     assert not np.array_equal(pixels[:, :64], pixels[:, 64:128])
 
 
-def test_sheet_shows_the_teacher_as_well(m2fp_folder: Path, scene_log_parts: Callable[..., np.ndarray]) -> None:
+def test_sheet_shows_the_cached_teacher(m2fp_folder: Path, scene_log_parts: Callable[..., np.ndarray]) -> None:
     cache = TeacherCache(m2fp_folder / "cache", "00" * 32)
     for record in m2fp_records(m2fp_folder, "Training"):
         _, placement = place(read_photo(record.image), Geometry(128))

@@ -1,4 +1,4 @@
-"""Layouts: what is found, and that every gap is named."""
+"""Layouts list their records and name every gap."""
 
 from pathlib import Path
 
@@ -44,9 +44,9 @@ def test_missing_folder_is_named(m2fp_folder: Path, missing: str) -> None:
 
 def test_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "Training" / "Images").mkdir(parents=True)
-    with pytest.raises(LayoutError, match=r"Images holds no .*jpg"):
+    with pytest.raises(LayoutError, match=r"Images has no .*jpg"):
         m2fp_records(tmp_path, "Training")
-    with pytest.raises(LayoutError, match="holds no"):
+    with pytest.raises(LayoutError, match="has no"):
         photo_records(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_missing_instance_map_is_named(m2fp_folder: Path) -> None:
         m2fp_records(m2fp_folder, "Training")
 
 
-def test_two_photos_of_one_name_are_an_error(tmp_path: Path) -> None:
+def test_two_photos_that_share_a_name_are_an_error(tmp_path: Path) -> None:
     touch(tmp_path / "a.jpg")
     touch(tmp_path / "a.png")
     with pytest.raises(LayoutError, match=r"a\.jpg and a\.png"):
@@ -80,7 +80,7 @@ def test_two_photos_of_one_name_are_an_error(tmp_path: Path) -> None:
 
 
 def test_unknown_split(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no split 'train'"):
+    with pytest.raises(ValueError, match="has no split 'train'"):
         m2fp_records(tmp_path, "train")
 
 
@@ -120,7 +120,7 @@ def test_held_out_photos_depend_on_their_names_only() -> None:
     assert set(split_records(records, 0.1, seed=1)[1]) != set(held_out)
 
 
-def test_nothing_to_hold_out_is_an_error() -> None:
+def test_too_few_photos_to_hold_out_are_an_error() -> None:
     with pytest.raises(ValueError, match="one side empty"):
         split_records(records_named(["a"]), 0.1)
 
@@ -135,7 +135,7 @@ def test_limit_is_a_fixed_choice_in_order() -> None:
         limit_records(records, 0)
 
 
-def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
+def test_label_fraction_withholds_a_fixed_choice_of_labels(m2fp_folder: Path) -> None:
     records = m2fp_records(m2fp_folder, "Training")
     (half, withheld), (most, few) = take_labels(records, 0.5), take_labels(records, 0.8)
     assert [len(side) for side in (half, withheld, most, few)] == [3, 3, 5, 1]
@@ -144,7 +144,7 @@ def test_a_share_of_the_labels(m2fp_folder: Path) -> None:
     assert not any(record.categories or record.persons or record.instances for record in withheld)
     assert take_labels(records, None) == (records, []) and take_labels(records, 1) == (records, [])
     for fraction in (0, 1.5):
-        with pytest.raises(ValueError, match=r"label_fraction=.* lies above 0 and at most at 1"):
+        with pytest.raises(ValueError, match=r"label_fraction=.* must be above 0 and at most 1"):
             take_labels(records, fraction)
 
 

@@ -1,4 +1,4 @@
-"""Reading: maps of every kind that the layouts use, and bad files, each with a clear answer."""
+"""Reading of every kind of map that the layouts use, and clear errors for bad files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -49,9 +49,9 @@ def test_map_of_another_size_is_named(record: Record, kind: str) -> None:
         read_record(record, CIHP)
 
 
-def test_label_of_a_photo_turned_by_exif_must_be_upright(record: Record) -> None:
+def test_label_of_a_photo_with_exif_rotation_must_be_upright(record: Record) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying, shown upright
+    exif[0x0112] = 6  # stored rotated, shown upright
     Image.open(record.image).save(record.image, exif=exif)
     with pytest.raises(LabelError, match=r"64x48 but .*48x64 \(upright\)"):
         read_record(record, CIHP)

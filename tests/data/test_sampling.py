@@ -1,4 +1,4 @@
-"""The order of photos: a function of seed and epoch."""
+"""The order of photos is a function of seed and epoch."""
 
 import pytest
 import torch.distributed
@@ -26,7 +26,7 @@ def test_seed_and_epoch_alone_determine_the_order() -> None:
     assert list(fresh) == list(used) != list(EpochSampler(20, seed=4, epoch=4))
 
 
-def test_what_was_seen_before_an_interruption_is_left_out_of_that_epoch_only() -> None:
+def test_photos_seen_before_an_interruption_are_skipped_in_that_epoch_only() -> None:
     whole, resumed = EpochSampler(20, seed=3, epoch=2), EpochSampler(20, seed=3, epoch=2, done=8)
     assert list(resumed) == list(whole)[8:]
     for sampler in (whole, resumed):
@@ -39,11 +39,11 @@ def test_processes_share_one_order(length: int, monkeypatch: pytest.MonkeyPatch)
     (order,) = shares(length, 1, monkeypatch)
     of_each = shares(length, 4, monkeypatch)
     together = [pair for pairs in zip(*of_each, strict=True) for pair in pairs]
-    assert together == order + order[: len(together) - length]  # the first make up what the last round lacks
+    assert together == order + order[: len(together) - length]  # the first photos fill up the last round
     assert len(together) == 20
 
 
-def test_each_process_leaves_out_what_it_has_seen_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_skips_the_photos_that_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, resumed = shares(20, 4, monkeypatch), shares(20, 4, monkeypatch, done=2)
     assert resumed == [share[2:] for share in whole]
 
@@ -58,7 +58,7 @@ def epochs(count: int, **options: int) -> list[list[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize(("pool", "drawn"), [(5, 4), (20, 4), (3, 7)])
-def test_every_epoch_draws_as_many_from_the_pool(pool: int, drawn: int) -> None:
+def test_every_epoch_draws_the_same_number_from_the_pool(pool: int, drawn: int) -> None:
     orders = epochs(2 * pool, pool=pool, drawn=drawn)
     for epoch, order in enumerate(orders):
         assert sorted(pair for pair in order if pair[1] < 12) == [(epoch, index) for index in range(12)]
@@ -75,14 +75,14 @@ def test_the_pool_does_not_change_the_order_of_the_others() -> None:
     assert [[pair for pair in order if pair[1] < 12] for order in with_pool] == without
 
 
-def test_every_stretch_holds_both_kinds_in_proportion() -> None:
+def test_every_part_of_an_epoch_has_both_kinds_in_proportion() -> None:
     for order in epochs(3, pool=9, drawn=6):
         drawn = [index >= 12 for _, index in order]
-        assert {sum(drawn[begin : begin + 6]) for begin in range(13)} <= {1, 2, 3}  # 6 of 18: 2, give or take one
+        assert {sum(drawn[begin : begin + 6]) for begin in range(13)} <= {1, 2, 3}  # 6 of 18 are 2, plus or minus 1
         assert [sum(drawn[begin : begin + 6]) for begin in (0, 6, 12)] == [2, 2, 2]
 
 
-def test_what_was_drawn_before_an_interruption_is_left_out() -> None:
+def test_photos_drawn_before_an_interruption_are_skipped() -> None:
     whole, resumed = (EpochSampler(12, 3, epoch=2, done=done, pool=5, drawn=4) for done in (0, 7))
     assert list(resumed) == list(whole)[7:]
 
@@ -98,7 +98,7 @@ def test_processes_share_the_pool_in_proportion(monkeypatch: pytest.MonkeyPatch)
 def shares(
     length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0, **options: int
 ) -> list[list[tuple[int, int]]]:
-    """What each of several processes yields of epoch 2."""
+    """Return the pairs that each of several processes yields in epoch 2."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
     found = []

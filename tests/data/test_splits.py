@@ -1,4 +1,4 @@
-"""Every layout says which photos are for training, validation and test; the choice among them is fixed."""
+"""Every layout divides its photos by use, and the choice among training photos is fixed."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def names(records: object) -> set[str]:
     return {record.name for record in records}  # type: ignore[attr-defined]
 
 
-def test_m2fps_layout_with_splits_of_its_own(m2fp_folder: Path) -> None:
+def test_m2fps_layout_uses_the_splits_on_disk(m2fp_folder: Path) -> None:
     splits = m2fp_splits(m2fp_folder, "Validation", "Validation")
     assert splits.train == m2fp_records(m2fp_folder, "Training")
     assert splits.val == splits.test == m2fp_records(m2fp_folder, "Validation") and not splits.unlabelled
@@ -48,7 +48,7 @@ def test_synthetic_scenes_are_validated_on_others_or_on_labelled_photos(m2fp_fol
     assert len(synthetic_splits(32, val_root=m2fp_folder).val) == 3
 
 
-def test_the_unlabelled_photos_are_the_sets_own_a_folders_or_none(ccp_folder: Path, m2fp_folder: Path) -> None:
+def test_unlabelled_photos_come_from_the_set_a_folder_or_nowhere(ccp_folder: Path, m2fp_folder: Path) -> None:
     splits, folder = ccp_splits(ccp_folder), m2fp_folder / "Training" / "Images"
     assert not select(splits).unlabelled
     assert names(select(splits, unlabelled="own").unlabelled) == names(splits.unlabelled)
@@ -68,23 +68,23 @@ def test_limit_and_label_fraction_choose_among_training_photos_only(ccp_folder: 
 
 
 @pytest.mark.parametrize("options", [{"limit": 3}, {"label_fraction": 0.5}, {"unlabelled": "own"}])
-def test_drawn_scenes_leave_nothing_to_choose(options: dict) -> None:
+def test_options_that_choose_photos_are_refused_for_drawn_scenes(options: dict) -> None:
     splits = synthetic_splits(32)
     assert select(splits) is splits
     with pytest.raises(ValueError, match=r"leave out data\.module\.limit"):
         select(splits, **options)
 
 
-def test_a_share_of_no_labels_is_an_error(m2fp_folder: Path) -> None:
+def test_label_fraction_needs_labels(m2fp_folder: Path) -> None:
     splits = photo_splits(m2fp_folder / "Training" / "Images")
     with pytest.raises(ValueError, match=r"data\.label_fraction=0\.5 needs labelled training photos"):
         select(splits, label_fraction=0.5)
 
 
-def test_a_wrong_folder_of_unlabelled_photos_is_named_with_its_setting(m2fp_folder: Path, tmp_path: Path) -> None:
+def test_a_wrong_folder_of_unlabelled_photos_is_named_with_its_option(m2fp_folder: Path, tmp_path: Path) -> None:
     splits = Splits(m2fp_records(m2fp_folder, "Training"), ())
     with pytest.raises(LayoutError, match=r"does not exist; check data\.unlabelled"):
         select(splits, unlabelled=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(LayoutError, match=r"holds no .*file; check data\.unlabelled"):
+    with pytest.raises(LayoutError, match=r"has no .*file; check data\.unlabelled"):
         select(splits, unlabelled=tmp_path / "empty")

@@ -1,4 +1,4 @@
-"""Synthetic scenes: determinism, exact and consistent labels, the person's own left and right, layout on disk."""
+"""Synthetic scenes: determinism, exact consistent labels, the person's own left and right, layout on disk."""
 
 from random import Random
 
@@ -97,7 +97,7 @@ def test_size_out_of_range():
 
 
 def test_every_part_occurs_often_enough(scenes):
-    """Shares of scenes with at least 4 pixels of a part: never rare, and small accessories never everywhere."""
+    """Count scenes with at least 4 pixels of a part: no part is rare, and small accessories are not everywhere."""
     shares = np.mean([np.bincount(photo.parts.ravel(), minlength=PARTS) >= 4 for photo in scenes], axis=0)
     assert shares.min() > 0.12, dict(zip(Part, shares, strict=True))
     assert shares[[Part.HAIR, Part.FACE, Part.UPPER_CLOTHES]].min() > 0.7
@@ -137,7 +137,7 @@ def _draw_person(seed: int, yaw: float) -> np.ndarray:
 
 
 def test_labels_follow_the_persons_own_sides():
-    """Mean columns of drawn pixels, over many poses and outfits: limbs cross at times, shoulders do not."""
+    """Compare mean columns of drawn pixels over many poses and outfits: limbs may cross, shoulders do not."""
     frontal, behind, checked = 0, 0, 0
     for seed in range(40):
         for yaw in (0.0, np.pi):
@@ -164,12 +164,12 @@ def test_no_face_from_behind():
         assert (seen_from_front == Part.FACE).sum() > 100
         assert (seen_from_behind == Part.SUNGLASSES).sum() == 0
         bald = (seen_from_front == Part.HAIR).sum() == 0 or (seen_from_behind == Part.HAIR).sum() == 0
-        if not bald:  # only ears show
+        if not bald:  # only ears are visible
             assert (seen_from_behind == Part.FACE).sum() < 0.25 * (seen_from_front == Part.FACE).sum()
 
 
 def test_image_and_labels_share_their_edges():
-    """Colours of a plain shape on a plain ground change exactly where the label does."""
+    """The colour of a plain shape on a plain ground changes exactly where the label does."""
     canvas = Canvas(128, 128, (0.0, -1.0))
     canvas.material(0, (0, 0, 0))
     ink = canvas.material(25, (200, 100, 50))
@@ -211,7 +211,7 @@ def test_outlines():
     assert set(hull([(0, 0), (2, 0), (2, 2), (0, 2), (1, 1), (1, 0)])) == {(0, 0), (2, 0), (2, 2), (0, 2)}
 
 
-def test_pictures_have_light_and_variety(scenes):
+def test_images_have_contrast_and_variety(scenes):
     means = np.array([photo.image.mean() for photo in scenes])
     assert 50 < means.mean() < 160 and means.std() > 12
     assert np.mean([photo.image.std() for photo in scenes]) > 25

@@ -1,4 +1,4 @@
-"""The cache: what is written is read; nothing stale, torn or broken ever is."""
+"""The cache returns what was written, and never a stale, incomplete or broken entry."""
 
 import os
 import shutil
@@ -38,7 +38,7 @@ def cache(tmp_path: Path, built: TeacherCache) -> TeacherCache:
     return TeacherCache(tmp_path, KEY)
 
 
-def test_round_trip_in_another_process_s_eyes(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+def test_another_reader_sees_the_entries(cache: TeacherCache, targets: list[np.ndarray]) -> None:
     again = TeacherCache(cache.path.parent, KEY)
     assert again.names == ["photo-0", "photo-1", "photo-2"]
     for number, target in enumerate(targets):
@@ -48,7 +48,7 @@ def test_round_trip_in_another_process_s_eyes(cache: TeacherCache, targets: list
         assert np.array_equal(log_parts.argmax(axis=1), target.argmax(axis=1))
 
 
-def test_key_depends_on_all_that_entries_depend_on() -> None:
+def test_key_depends_on_everything_that_entries_depend_on() -> None:
     keys = {
         KEY,
         cache_key("ab" * 32, Geometry(96)),
@@ -92,7 +92,7 @@ def test_a_rewritten_entry_wins(cache: TeacherCache, targets: list[np.ndarray]) 
 
 
 @pytest.mark.parametrize("lost", [1, 50, 3000])
-def test_a_build_that_was_killed_goes_on(cache: TeacherCache, targets: list[np.ndarray], lost: int) -> None:
+def test_a_killed_build_continues(cache: TeacherCache, targets: list[np.ndarray], lost: int) -> None:
     whole = cache.path.read_bytes()
     cut = max(len(whole) - lost, cache._places["photo-2"][0] + 3)
     os.truncate(cache.path, cut)
@@ -105,7 +105,7 @@ def test_a_build_that_was_killed_goes_on(cache: TeacherCache, targets: list[np.n
     assert cache.path.read_bytes() == whole
 
 
-def test_a_flipped_bit_is_noticed(cache: TeacherCache) -> None:
+def test_a_flipped_bit_is_detected(cache: TeacherCache) -> None:
     content = bytearray(cache.path.read_bytes())
     start, length = cache._places["photo-1"]
     content[start + length // 2] ^= 4
@@ -113,21 +113,21 @@ def test_a_flipped_bit_is_noticed(cache: TeacherCache) -> None:
     again = TeacherCache(cache.path.parent, KEY)
     with pytest.raises(CacheError, match=r"'photo-1' is broken \(checksum\)"):
         again.read("photo-1", PHOTO)
-    with pytest.warns(UserWarning, match="computed again"):
+    with pytest.warns(UserWarning, match="recomputed"):
         assert not again.has("photo-1", PHOTO)
     assert again.has("photo-0", PHOTO) and again.has("photo-2", PHOTO)
 
 
-def test_another_file_is_no_cache(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+def test_another_file_is_refused(cache: TeacherCache, targets: list[np.ndarray]) -> None:
     assert stored_key(cache.path.parent) == KEY
     cache.path.write_bytes(b"something else altogether")
-    with pytest.raises(CacheError, match="no teacher cache of this version"):
+    with pytest.raises(CacheError, match="not a teacher cache of this version"):
         stored_key(cache.path.parent)
-    with pytest.warns(UserWarning, match="no teacher cache of this version"):
+    with pytest.warns(UserWarning, match="not a teacher cache of this version"):
         other = TeacherCache(cache.path.parent, KEY)
     other.write("photo-0", targets[0], PLACEMENT, PHOTO)
     assert TeacherCache(cache.path.parent, KEY).names == ["photo-0"]
-    with pytest.raises(CacheError, match="no teacher cache"):
+    with pytest.raises(CacheError, match=r"teacher cache .* does not exist"):
         stored_key(cache.path.parent / "nowhere")
 
 

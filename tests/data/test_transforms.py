@@ -1,4 +1,4 @@
-"""Augmentation: closed forms, and that photo, labels and cached targets stay on top of each other."""
+"""Augmentation: closed forms, and the alignment of photo, labels and cached targets."""
 
 import math
 from dataclasses import replace
@@ -18,13 +18,13 @@ GEOMETRIC = Augmentation(scale=(0.5, 2.0), rotation=40, rotation_probability=0.7
 
 
 def regions(height: int, width: int) -> np.ndarray:
-    """Part map of large oblique regions, left and right parts among them."""
+    """Return a part map of large oblique regions, left and right parts among them."""
     y, x = np.mgrid[:height, :width]
     return (((x + 2 * y) // 60 + 3 * ((2 * x - y) // 90)) % 20).astype(np.uint8)
 
 
 def painted(parts: np.ndarray) -> np.ndarray:
-    """Photo whose red tells the part."""
+    """Return a photo whose red channel encodes the part."""
     return np.repeat((parts * 12)[..., None], 3, axis=2)
 
 
@@ -72,15 +72,15 @@ def test_scaling_a_box_equals_scaling_the_whole_photo(flip: bool) -> None:
     assert np.abs(crop.astype(int) - expected).max() <= 2  # Pillow rounds its weights
 
 
-def test_a_quarter_turn_is_exact() -> None:
+def test_a_rotation_by_90_degrees_is_exact() -> None:
     parts = regions(64, 64)
     warp = Warp((64, 64), (64, 64), (0, 0), 64, angle=math.pi / 2)
     assert np.array_equal(warp.parts(parts, CIHP), np.rot90(parts))
     assert np.abs(warp.image(painted(parts)).astype(int) - np.rot90(painted(parts))).max() <= 1
 
 
-def test_photo_and_labels_stay_together() -> None:
-    """Photo and map both hold their own x and y; after any warp they must still name the same point."""
+def test_photo_and_labels_stay_aligned() -> None:
+    """Photo and map both encode x and y; after any warp they must agree."""
     y, x = np.mgrid[:200, :240]
     photo = np.stack([x, y, y], axis=-1).astype(np.uint8)
     for warp in warps(200, 240, 128):
@@ -94,7 +94,7 @@ def test_photo_and_labels_stay_together() -> None:
 
 
 def one_hot_cache(parts: np.ndarray, geometry: Geometry) -> tuple[torch.Tensor, Placement]:
-    """A teacher that says the labels, for the photo and for the mirrored photo with left and right swapped."""
+    """Return log parts equal to the labels, for the photo and for the mirrored photo with left and right swapped."""
     swap = np.arange(256, dtype=np.uint8)
     swap[:20] = CIHP.flip_permutation
     orientations = []
@@ -125,7 +125,7 @@ def test_cached_targets_land_on_the_labels() -> None:
 
 
 def test_cached_targets_are_warped_to_a_fraction_of_a_cell() -> None:
-    """A log-odds ramp along x and one along y must read the photo's coordinates at the cells' centres."""
+    """Ramps of log-odds along x and y must give the photo's coordinates at the cells' centres."""
     height, width, size = 150, 200, 64
     placement = Placement((height, width), (96, 128), (128, 128))
     cells = (torch.arange(32) + 0.5) * 4 * height / 96
@@ -136,7 +136,7 @@ def test_cached_targets_are_warped_to_a_fraction_of_a_cell() -> None:
             target = warp.log_parts(log_parts, placement)
             position = (target[1] - target[0]) / 0.02
             assert torch.allclose(target.exp().sum(dim=0), torch.ones(16, 16), atol=1e-5)
-            # The same point through the label path: a map that holds its own coordinate.
+            # The same point through the label path: a map that encodes its own coordinate.
             y, x = np.mgrid[:height, :width]
             photo_coordinate = y if axis == 0 else x[:, ::-1] if warp.flip else x
             label = warp.label_map(np.ascontiguousarray(photo_coordinate, dtype=np.int32) + 1, 0)
@@ -199,6 +199,6 @@ def test_colour_changes_the_photo_but_not_its_padding() -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("scale", (1.5, 0.5)), ("scale", (0, 1)), ("flip", 1.5), ("contrast", -0.1), ("rotation", 200)]
 )
-def test_senseless_augmentation_is_refused(field: str, value: object) -> None:
+def test_an_impossible_augmentation_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         replace(Augmentation(), **{field: value})

@@ -1,4 +1,4 @@
-"""Training photos without labels: how many, which, and what is learnt from them."""
+"""Training photos without labels: their number, their choice, and their effect on the losses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -52,21 +52,21 @@ def names(module: ParsingDataModule, epoch: int) -> list[str]:
 @pytest.mark.parametrize(("ratio", "expected"), [(None, 5), (0.25, 2), (0.4, 4), (0.7, 14), (0, 0)])
 def test_the_ratio_is_exact_in_every_epoch(m2fp_folder: Path, folder: Path, ratio: float | None, expected: int) -> None:
     module = data(m2fp_folder, unlabelled=folder, unlabelled_ratio=ratio)
-    module.batch_size = 1  # an incomplete last batch is left out
+    module.batch_size = 1  # an incomplete last batch is dropped
     module.setup("fit")
     for epoch in range(4):
         seen = names(module, epoch)
         assert sum(name.startswith("bare") for name in seen) == expected and len(seen) == 6 + expected
 
 
-def test_the_pool_is_gone_through_before_a_photo_comes_again(m2fp_folder: Path, folder: Path) -> None:
+def test_no_unlabelled_photo_is_repeated_before_all_were_seen(m2fp_folder: Path, folder: Path) -> None:
     module = data(m2fp_folder, unlabelled=folder, unlabelled_ratio=0.25)
     drawn = [name for epoch in range(5) for name in names(module, epoch) if name.startswith("bare")]
     assert {drawn.count(f"bare{number}") for number in range(5)} == {2}
     assert sorted(drawn[:5]) == [f"bare{number}" for number in range(5)]
 
 
-def test_batches_follow_from_seed_and_epoch(m2fp_folder: Path, folder: Path) -> None:
+def test_batches_depend_on_seed_and_epoch_only(m2fp_folder: Path, folder: Path) -> None:
     used, fresh = (data(m2fp_folder, unlabelled=folder, unlabelled_ratio=0.7) for _ in range(2))
     names(used, 0)
     for expected, batch in zip(epoch_of(used, 3), epoch_of(fresh, 3), strict=True):
@@ -74,7 +74,7 @@ def test_batches_follow_from_seed_and_epoch(m2fp_folder: Path, folder: Path) -> 
     assert names(data(m2fp_folder, unlabelled=folder, unlabelled_ratio=0.7, seed=1), 3) != names(fresh, 3)
 
 
-def test_a_photo_that_comes_twice_in_an_epoch_is_augmented_anew(m2fp_folder: Path, folder: Path) -> None:
+def test_a_photo_that_occurs_twice_in_an_epoch_is_augmented_differently(m2fp_folder: Path, folder: Path) -> None:
     module = data(m2fp_folder, unlabelled=folder, unlabelled_ratio=0.7)
     crops: dict[str, list[Tensor]] = {}
     for batch in epoch_of(module, 0):
@@ -97,7 +97,7 @@ def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, fold
         assert logits.grad.any()
 
 
-def test_photos_with_withheld_labels_are_distilled_on_and_the_twin_leaves_them_out(m2fp_folder: Path) -> None:
+def test_photos_with_withheld_labels_are_trained_on_unless_the_ratio_is_0(m2fp_folder: Path) -> None:
     module, twin = (data(m2fp_folder, label_fraction=0.5, unlabelled_ratio=ratio) for ratio in (None, 0))
     assert sorted(names(module, 0)) == [f"{number:08d}" for number in range(6)]
     labelled = {record.name for record in module.train}
@@ -128,27 +128,27 @@ def test_the_cache_covers_them(
     assert all(batch["log_parts"].shape[1:] == (20, 8, 8) for batch in epoch_of(module, 0))
 
 
-def test_photos_of_one_name_are_refused(m2fp_folder: Path, tmp_path: Path) -> None:
+def test_photos_that_share_a_name_are_refused(m2fp_folder: Path, tmp_path: Path) -> None:
     module = data(m2fp_folder, unlabelled=m2fp_folder / "Validation" / "Images")
     module.cache = TeacherCache(tmp_path / "cache", "00" * 32)
-    with pytest.raises(CacheError, match=r"unlabelled or validation photos of one name: 00000100"):
+    with pytest.raises(CacheError, match=r"unlabelled or validation photos share a name: 00000100"):
         module.setup("fit")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unlabelled_ratio": 0.25}, r"there are no unlabelled photos; give data\.unlabelled=FOLDER"),
-        ({"unlabelled_ratio": 1.0, "label_fraction": 0.5}, "from 0 to below 1"),
-        ({"unlabelled_ratio": -0.1, "label_fraction": 0.5}, "from 0 to below 1"),
+        ({"unlabelled_ratio": 0.25}, r"needs unlabelled photos; give data\.unlabelled=FOLDER"),
+        ({"unlabelled_ratio": 1.0, "label_fraction": 0.5}, "must be at least 0 and below 1"),
+        ({"unlabelled_ratio": -0.1, "label_fraction": 0.5}, "must be at least 0 and below 1"),
     ],
 )
-def test_ratios_that_cannot_be(m2fp_folder: Path, options: dict[str, float], message: str) -> None:
+def test_impossible_ratios_are_refused(m2fp_folder: Path, options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data(m2fp_folder, **options)
 
 
-def test_what_a_bridge_divides_gives_no_pseudo_labels(m2fp_folder: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_bridge_that_divides_parts_gives_no_pseudo_labels(m2fp_folder: Path, folder: Path, tmp_path: Path) -> None:
     module = data(m2fp_folder, unlabelled=folder)
     module.pseudo_labels = True
     bridge = find_bridge(CIHP, LABEL_SETS["pascal_person_part"])

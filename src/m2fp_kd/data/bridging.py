@@ -1,4 +1,4 @@
-"""A teacher's part distribution, handed on to a student that knows other parts."""
+"""Conversion of a teacher's part distribution to the parts of another label set."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,20 @@ from torch import Tensor
 from m2fp_kd.labels import Bridge
 
 LOWEST = 1e-12
-"""Smallest probability after a bridge, of parts that the teacher has nothing for; about that of a cache's tail."""
+"""Smallest probability after a bridge, for parts without a counterpart; about the tail of a cached distribution."""
 
 
 def cross(log_parts: Tensor, bridge: Bridge) -> Tensor:
-    """Log parts over the teacher's parts (N, P, h, w) to log parts over the student's: `q = p @ shares` in each cell.
+    """Convert log parts from the teacher's label set to the student's: `q = p @ shares` in each cell.
 
-    All of the mass is moved, not the most probable part: what was uncertain stays so.
+    The whole distribution is moved, not only the most probable part, so uncertainty is kept.
+
+    Args:
+        log_parts: (N, P, h, w), over the teacher's parts.
+        bridge: from the teacher's label set to the student's.
+
+    Returns:
+        (N, Q, h, w), over the student's parts.
     """
     shares = torch.from_numpy(bridge.shares).to(log_parts.device)
     mass = torch.einsum("nphw,pq->nqhw", log_parts.float().exp(), shares)

@@ -1,11 +1,11 @@
 """A teacher's part distributions, for a photo and for its mirror image, in a few kilobytes.
 
-What distillation reads is the distribution at a temperature near 4, where the many improbable parts together weigh as
-much as the best one. Keeping the few largest probabilities loses that tail, so all of it is kept, as a picture codec
-keeps pictures: take `softmax(log_parts / 4)`, turn the mirrored orientation back (left and right parts swapped) and
-keep sum and difference of the two, transform blocks of 8 x 8 cells by the DCT, round to multiples of a step, and
-compress the integers, one frequency after another, with LZMA. The step is the largest that keeps the mean total
-variation under a target. Cells whose most probable part would change are listed and put right by the decoder.
+Distillation reads the distribution at a temperature near 4, where the many improbable parts together weigh as much as
+the best one. Storing only the largest probabilities would lose that tail, so the whole distribution is compressed as an
+image codec compresses images: take `softmax(log_parts / 4)`, mirror the second orientation back (left and right parts
+swapped), form sum and difference of the two, transform blocks of 8 x 8 cells by the DCT, round to multiples of a step,
+and compress the integers, frequency by frequency, with LZMA. The step is the largest that keeps the mean total
+variation below a target. Cells whose most probable part would change are listed, and the decoder corrects them.
 """
 
 import lzma
@@ -20,15 +20,15 @@ BLOCK = 8
 STEPS = tuple(0.002 * 1.15**power for power in range(28))
 """Candidate steps in probability, 0.002 to 0.087."""
 TARGETS = (0.015, 0.02, 0.025, 0.029)
-"""Mean total variation at temperature 4 that is aimed at: the first whose entry keeps to `BUDGET`, else the last."""
+"""Targets of the mean total variation at temperature 4: the first whose entry fits `BUDGET` is used, else the last."""
 BUDGET = 12_000 * 8 / (2 * 20 * 64 * 64)
 """Bits per value: 12 kB for both orientations of 20 parts on a grid of 64 x 64."""
 ROUNDING = 1 / 3
-"""Added before truncation; less than a half, as most coefficients of natural planes lie near zero."""
+"""Offset before truncation; less than a half, because most coefficients of natural planes lie near zero."""
 LOWEST = 1e-3
 """Smallest tempered probability after decoding; about 28 nats below a certain part."""
 LEAD, RAISE = 1e-4, 2e-3
-"""A best part leads by `LEAD` at least, so that rounding on another machine changes nothing; `RAISE` puts it right."""
+"""A best part leads by at least `LEAD`, so that rounding on another machine changes nothing; `RAISE` restores it."""
 
 HEADER = struct.Struct("<3Hf")
 FILTERS = [
@@ -37,12 +37,13 @@ FILTERS = [
 
 
 def encode(log_parts: np.ndarray, flip_permutation: Sequence[int] | None = None) -> bytes:
-    """Log parts -> bytes.
+    """Compress log parts.
 
     Args:
-        log_parts: float32 (2, P, h, w): log-probabilities of the photo and of the mirrored photo, each as the teacher
-            says it (the second neither turned nor swapped back).
-        flip_permutation: the label set's; without it the entry is larger where left and right parts are told apart.
+        log_parts: float32 (2, P, h, w), log-probabilities of the photo and of the mirrored photo, each as the teacher
+            gives it (the second neither mirrored nor swapped back).
+        flip_permutation: permutation of the label set that swaps left and right parts; without it, entries are larger
+            for label sets with left and right parts.
 
     Raises:
         ValueError: not two orientations, more than 255 parts, or values that are not finite.
@@ -50,7 +51,7 @@ def encode(log_parts: np.ndarray, flip_permutation: Sequence[int] | None = None)
     if log_parts.ndim != 4 or len(log_parts) != 2 or not 2 <= log_parts.shape[1] <= 255:
         raise ValueError(f"log parts of two orientations are (2, P, h, w) with 2 <= P <= 255, not {log_parts.shape}")
     if not np.isfinite(log_parts).all():
-        raise ValueError("log parts hold values that are not finite; clamp the teacher's probabilities before the log")
+        raise ValueError("log parts contain NaN or infinity; clamp the teacher's probabilities before the log")
     permutation = np.arange(log_parts.shape[1]) if flip_permutation is None else np.asarray(flip_permutation)
     tempered = _temper(log_parts)
     coefficients = _to_coefficients(_pair(tempered, permutation))
@@ -62,10 +63,10 @@ def encode(log_parts: np.ndarray, flip_permutation: Sequence[int] | None = None)
 
 
 def decode(entry: bytes) -> np.ndarray:
-    """Inverse of `encode`: log-probabilities float32 (2, P, h, w).
+    """Decompress log-probabilities float32 (2, P, h, w), the inverse of `encode`.
 
     Raises:
-        ValueError: the bytes are no entry of this codec.
+        ValueError: the bytes are not an entry of this codec.
     """
     try:
         parts, height, width, step = HEADER.unpack_from(entry)
@@ -81,12 +82,12 @@ def decode(entry: bytes) -> np.ndarray:
 
 
 def total_variation(log_parts: np.ndarray, other: np.ndarray) -> float:
-    """Mean total variation between two (N, P, h, w) at temperature 4."""
+    """Return the mean total variation between two arrays (N, P, h, w) of log parts at temperature 4."""
     return _distance(_temper(log_parts), _temper(other))
 
 
 def _encode_to(target: float, tempered: np.ndarray, coefficients: np.ndarray, permutation: np.ndarray) -> bytes:
-    """The smallest entry that keeps to a total variation (or the one of the finest step)."""
+    """Return the smallest entry within a total variation, or the one of the finest step if none is."""
     size = tempered.shape[-2:]
     best = tempered.argmax(axis=1)
     low, high = 0, len(STEPS) - 1
@@ -103,7 +104,7 @@ def _encode_to(target: float, tempered: np.ndarray, coefficients: np.ndarray, pe
 def _decoded(
     coefficients: np.ndarray, step: float, permutation: np.ndarray, best: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the decoder will make of a step: tempered probabilities, levels, repairs."""
+    """Return what the decoder will reconstruct with a step: tempered probabilities, levels, repairs."""
     scaled = coefficients / np.float32(step)
     levels = (np.sign(scaled) * np.floor(np.abs(scaled) + ROUNDING)).astype(np.int16)
     values = _reconstruct(levels, step, permutation, best.shape[-2:])
@@ -118,7 +119,7 @@ def _reconstruct(levels: np.ndarray, step: float, permutation: np.ndarray, size:
 
 
 def _find_repairs(values: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """uint8 (2, h, w): 1 + the best part where decoding alone would not give it a safe lead, else 0."""
+    """Return uint8 (2, h, w): 1 + the best part where decoding alone would not give it a safe lead, else 0."""
     others = values.copy()
     np.put_along_axis(others, best[:, None], 0, axis=1)
     lead = np.take_along_axis(values, best[:, None], axis=1)[:, 0] - others.max(axis=1)
@@ -143,7 +144,7 @@ def _distance(tempered: np.ndarray, other: np.ndarray) -> float:
 
 
 def _pair(tempered: np.ndarray, permutation: np.ndarray) -> np.ndarray:
-    """Sum and difference (2, P, h, w) of the photo's planes and the mirrored photo's, turned and swapped back."""
+    """Return sum and difference (2, P, h, w) of the photo's planes and the mirrored photo's, mirrored back."""
     plain, mirrored = tempered[0], tempered[1, permutation, :, ::-1]
     return np.stack([plain + mirrored, plain - mirrored]) * np.float32(0.5**0.5)
 
@@ -155,7 +156,7 @@ def _unpair(pair: np.ndarray, permutation: np.ndarray) -> np.ndarray:
 
 @cache
 def _dct() -> np.ndarray:
-    """Orthonormal DCT-II matrix: frequency, position."""
+    """Return the orthonormal DCT-II matrix (frequency, position)."""
     frequency, position = np.ogrid[:BLOCK, :BLOCK]
     matrix = np.sqrt(2 / BLOCK) * np.cos(np.pi * (2 * position + 1) * frequency / (2 * BLOCK))
     matrix[0] /= np.sqrt(2)
@@ -163,7 +164,7 @@ def _dct() -> np.ndarray:
 
 
 def _to_coefficients(planes: np.ndarray) -> np.ndarray:
-    """(2, P, h, w) -> (2, P, rows, columns, 8, 8) of blocks, the last ones filled up by their edge."""
+    """Transform (2, P, h, w) to blocks (2, P, rows, columns, 8, 8); the last blocks are padded with their edge."""
     short = [(0, -side % BLOCK) for side in planes.shape[-2:]]
     planes = np.pad(planes, [(0, 0), (0, 0), *short], mode="edge")
     pair, parts, height, width = planes.shape
@@ -179,12 +180,12 @@ def _from_coefficients(coefficients: np.ndarray) -> np.ndarray:
 
 @cache
 def _frequency_order() -> np.ndarray:
-    """Indices into a raveled block, low frequencies first."""
+    """Return indices into a raveled block, low frequencies first."""
     return np.argsort(np.add.outer(np.arange(BLOCK), np.arange(BLOCK)).ravel(), kind="stable")
 
 
 def _pack(levels: np.ndarray) -> bytes:
-    """Integers -> all low bytes, then all high bytes, frequency by frequency; the sign goes into the lowest bit."""
+    """Pack integers as all low bytes, then all high bytes, frequency by frequency, with the sign in the lowest bit."""
     planes = levels.reshape(*levels.shape[:4], -1)[..., _frequency_order()]
     planes = np.moveaxis(planes, -1, 0)
     unsigned = ((planes << 1) ^ (planes >> 15)).astype("<u2")

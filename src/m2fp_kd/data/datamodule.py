@@ -50,8 +50,8 @@ def data_module(
 class ParsingDataModule(pl.LightningDataModule):
     """Training batches of augmented crops, validation and test batches of whole photos.
 
-    Everything random is a function of (seed, epoch, index): neither the number of workers nor an interruption changes
-    a batch. After a stop in the middle of an epoch, training goes on with the next batch of that epoch.
+    All randomness is a function of (seed, epoch, index): neither the number of workers nor an interruption changes a
+    batch. After an interruption in the middle of an epoch, training continues with the next batch of that epoch.
 
     Args:
         splits: photos by their use; those that are unlabelled are spread evenly among the training photos.
@@ -98,12 +98,12 @@ class ParsingDataModule(pl.LightningDataModule):
 
     @property
     def records(self) -> list[Record]:
-        """Training and validation photos that are files."""
+        """Training and validation photos on disk."""
         return [*_records(self.train), *self.unlabelled, *_records(self.val)]
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether there are training photos of which nothing but a teacher says anything."""
+        """Whether only a teacher can give targets for some of the training photos."""
         bare = any(record.categories is None for record in [*_records(self.train), *self.unlabelled])
         return bare and not self.pseudo_labels
 
@@ -113,12 +113,12 @@ class ParsingDataModule(pl.LightningDataModule):
         return isinstance(self.train, DrawnPhotos) or any(record.persons for record in self.train)
 
     def setup(self, stage: str | None = None) -> None:
-        """Checks that cache and labels are there for the photos that need them.
+        """Check that the photos have the cached targets and labels that they need.
 
         Raises:
-            CacheError: photos without a cached target (named).
-            ValueError: pseudo labels without a cache or from a teacher whose parts are divided among the student's,
-                no validation photos, or some without labels.
+            CacheError: photos lack a cached target; the message names them.
+            ValueError: pseudo labels lack a cache or come from a teacher whose parts are divided among the student's,
+                or validation photos are missing or unlabelled.
         """
         if self.pseudo_labels:
             _check_pseudo_labels(self.cache)
@@ -131,12 +131,12 @@ class ParsingDataModule(pl.LightningDataModule):
 
     def _check_cache(self, cache: TeacherCache) -> None:
         if isinstance(self.train, DrawnPhotos):
-            raise CacheError("scenes drawn on the fly have no cached targets; use teacher=live")
+            raise CacheError("scenes that are drawn on the fly have no cached targets; use teacher=live")
         needed = [record.name for record in self.records]
         if len(set(needed)) < len(needed):
             twice = sorted({name for name in needed if needed.count(name) > 1})[:5]
             raise CacheError(
-                f"training, unlabelled or validation photos of one name: {', '.join(twice)}; rename one of each"
+                f"training, unlabelled or validation photos share a name: {', '.join(twice)}; rename one of each pair"
             )
         missing = sorted(set(needed) - set(cache.names))
         if missing:
@@ -146,7 +146,7 @@ class ParsingDataModule(pl.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of `images, valid, parts[, persons, instances, log_parts], names`."""
+        """Return a loader of batches of `images, valid, parts[, persons, instances, log_parts], names`."""
         photos = self.train if isinstance(self.train, DrawnPhotos) else [*self.train, *self.unlabelled]
         dataset = TrainingPhotos(
             self._photos(photos, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
@@ -159,24 +159,24 @@ class ParsingDataModule(pl.LightningDataModule):
         return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader:
-        """Batches of `images, placements, truth, names`."""
+        """Return a loader of batches of `images, placements, truth, names`."""
         return self._whole(self._photos(self.val, self.cache))
 
     def test_dataloader(self) -> DataLoader | list:
-        """Like validation, without cached targets."""
+        """Return a loader like the validation loader, without cached targets."""
         return self._whole(self._photos(self.test, None)) if self.test else []
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
     ) -> dict[str, Any]:
-        """Moves the tensors; placements, truth and names stay."""
+        """Move the tensors to a device; placements, truth and names stay on the CPU."""
         return {
             key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
             for key, value in batch.items()
         }
 
     def state_dict(self) -> dict[str, int]:
-        """Where training goes on: the epoch, and how many of its batches have been seen."""
+        """Return where training continues: the epoch, and the number of its batches that are done."""
         assert self.trainer is not None
         loop = self.trainer.fit_loop
         epoch = loop.epoch_progress.current.started  # type: ignore[attr-defined]
@@ -188,11 +188,11 @@ class ParsingDataModule(pl.LightningDataModule):
         )
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes effect in the next `train_dataloader`."""
+        """Set where training continues, for the next call of `train_dataloader`."""
         self._resume = (state_dict["epoch"], state_dict["batches"])
 
     def _id_maps(self) -> list[str]:
-        """What the labelled photos have besides parts; batches need it of the others as well."""
+        """Return the id maps that labelled photos have; every photo of a batch needs them."""
         records = _records(self.train)
         return [name for name in ("persons", "instances") if any(getattr(record, name) for record in records)]
 
@@ -208,7 +208,7 @@ class ParsingDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            # A forked copy of a process that has run an inference engine's threads crashes; a spawned one is clean.
+            # A process forked after an inference engine started its threads crashes; a spawned one does not.
             multiprocessing_context="spawn" if self.workers else None,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate,
@@ -221,26 +221,28 @@ def _records(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
 
 
 def _drawn(labelled: int, unlabelled: int, ratio: float | None) -> int:
-    """How many unlabelled photos an epoch has."""
+    """Return the number of unlabelled photos in an epoch."""
     if ratio is None:
         return unlabelled
     if not 0 <= ratio < 1:
-        raise ValueError(f"data.unlabelled_ratio={ratio} lies from 0 to below 1, or is null: each photo once an epoch")
+        raise ValueError(
+            f"data.unlabelled_ratio={ratio} must be at least 0 and below 1, or null: each photo once an epoch"
+        )
     if ratio and not unlabelled:
         raise ValueError(
-            f"data.unlabelled_ratio={ratio}, but there are no unlabelled photos; give data.unlabelled=FOLDER, or keep "
-            "fewer labels by data.label_fraction"
+            f"data.unlabelled_ratio={ratio} needs unlabelled photos; give data.unlabelled=FOLDER, or keep fewer labels "
+            "with data.label_fraction"
         )
     return max(1, round(labelled * ratio / (1 - ratio))) if ratio else 0
 
 
 def _check_pseudo_labels(cache: TeacherCache | None) -> None:
     if cache is None:
-        raise ValueError("pseudo_labels=true takes labels from a teacher's cache; choose teacher=cached")
+        raise ValueError("data.module.pseudo_labels=true takes labels from a teacher's cache; use teacher=cached")
     if cache.bridge is not None and cache.bridge.divided:
         raise ValueError(
-            f"the bridge {cache.bridge.name} divides {', '.join(cache.bridge.divided)} among several parts, of which "
-            "the most probable would be a guess and no label: set data.module.pseudo_labels=false"
+            f"the bridge {cache.bridge.name} divides {', '.join(cache.bridge.divided)} among several parts, so the "
+            "most probable one is no reliable label: set data.module.pseudo_labels=false"
         )
 
 
@@ -248,6 +250,6 @@ def _check_labelled(records: Sequence[Record]) -> None:
     bare = [record.name for record in records if record.categories is None]
     if bare:
         raise ValueError(
-            f"{len(bare)} photos to validate on have no labels ({', '.join(bare[:5])}); "
+            f"{len(bare)} validation or test photos have no labels ({', '.join(bare[:5])}); "
             "give labelled ones (data=photos: data.splits.val_root=FOLDER), or set data.module.pseudo_labels=true"
         )

@@ -1,4 +1,4 @@
-"""Photos -> items of training and validation batches."""
+"""Items of training and validation batches, made from photos."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -19,19 +19,19 @@ from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
 
 Target = tuple[np.ndarray, Placement]
-"""Cached log parts float32 (2, P, h, w) and where they lie."""
+"""Cached log parts float32 (2, P, h, w) and the photo's placement on their canvas."""
 
 
 class Photos(Protocol):
-    """Where photos come from."""
+    """A source of photos."""
 
     def __len__(self) -> int: ...
 
     def photo(self, epoch: int, index: int) -> Photo:
-        """A photo and its maps."""
+        """Return a photo and its maps."""
 
     def target(self, index: int) -> Target | None:
-        """What the teacher said of it, None where there is no cache."""
+        """Return the teacher's target for a photo, None without a cache."""
 
 
 class StoredPhotos:
@@ -56,13 +56,13 @@ class StoredPhotos:
 
 
 class DrawnPhotos:
-    """Synthetic scenes, new ones in every epoch.
+    """Synthetic scenes, new in every epoch.
 
     Args:
         length: scenes per epoch.
         size: side of a scene in pixels.
-        persons: fewest and most persons.
-        entropy: seeds that, with epoch and index, determine a scene.
+        persons: fewest and most persons in a scene.
+        entropy: seeds that determine a scene together with epoch and index.
     """
 
     def __init__(self, length: int, size: int, persons: tuple[int, int], entropy: tuple[int, ...]) -> None:
@@ -83,16 +83,16 @@ class DrawnPhotos:
 
 
 class TrainingPhotos(Dataset):
-    """Augmented photos, indexed by (epoch, index) as `EpochSampler` gives them: equal keys give equal items.
+    """Augmented photos, indexed by (epoch, index) from `EpochSampler`: equal keys give equal items.
 
     Args:
-        photos: where they come from.
-        labels: their label set.
+        photos: source of the photos.
+        labels: label set of the photos.
         size: side of the crop in pixels.
-        augmentation: what is drawn.
-        seed: with the key it determines everything that is drawn.
-        pseudo_labels: label unlabelled photos with the teacher's most probable part; otherwise they are all ignored.
-        id_maps: which of `persons` and `instances` every item has; where a photo has none, there is nobody.
+        augmentation: ranges from which the changes are drawn.
+        seed: seed that determines every draw together with the key.
+        pseudo_labels: label unlabelled photos with the teacher's most probable part; otherwise they are ignored.
+        id_maps: maps among `persons` and `instances` that every item has; zeros for a photo without them.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class TrainingPhotos(Dataset):
 
 
 class WholePhotos(Dataset):
-    """Whole photos on the network's canvas, with the truth at its own size: validation and test.
+    """Whole photos on the network's canvas, with their labels at full size, for validation and test.
 
     Args:
-        photos: where they come from; of synthetic ones, those of epoch 0.
-        labels: their label set.
-        geometry: how they are placed.
-        pseudo_labels: where a photo is unlabelled, the teacher's most probable part is the truth.
+        photos: source of the photos; synthetic scenes are those of epoch 0.
+        labels: label set of the photos.
+        geometry: placement of photos on the canvas.
+        pseudo_labels: take the teacher's most probable part as the truth of unlabelled photos.
     """
 
     def __init__(self, photos: Photos, labels: LabelSet, geometry: Geometry, pseudo_labels: bool = False) -> None:
@@ -172,13 +172,13 @@ class WholePhotos(Dataset):
             return photo.parts
         target = self.photos.target(index) if self.pseudo_labels else None
         if target is None:
-            raise ValueError(f"{photo.name} has no labels: nothing to validate against; choose labelled photos")
+            raise ValueError(f"{photo.name} has no labels to validate against; choose labelled photos")
         log_parts, placement = target
         return restore_dense(log_parts[0], placement).argmax(axis=0).astype(np.uint8)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Batch of items: tensors stacked, everything else in lists."""
+    """Join items to a batch: tensors are stacked, everything else is listed."""
     return {
         key: torch.stack([item[key] for item in items]) if isinstance(value, Tensor) else [item[key] for item in items]
         for key, value in items[0].items()
@@ -190,8 +190,8 @@ def _channels_first(image: np.ndarray) -> Tensor:
 
 
 def _most_probable(log_parts: Tensor, outside: np.ndarray) -> Tensor:
-    """Log parts (P, h, w) -> part map uint8 at the size of `outside`, whose values other than 0 win."""
-    planes = log_parts[None].contiguous(memory_format=torch.channels_last)  # makes argmax over parts four times as fast
+    """Return the part map uint8 of log parts (P, h, w) at the size of `outside`, whose nonzero values override it."""
+    planes = log_parts[None].contiguous(memory_format=torch.channels_last)  # argmax over parts is four times faster
     dense = F.interpolate(planes, size=outside.shape, mode="bilinear", align_corners=False)
     parts = dense[0].argmax(dim=0).to(torch.uint8)
     mask = torch.from_numpy(outside)

@@ -1,4 +1,4 @@
-"""Contact sheet of augmented photos with their labels, to look at: `python -m m2fp_kd.data.draw --help`."""
+"""Contact sheet of augmented photos with their labels: `python -m m2fp_kd.data.draw --help`."""
 
 import argparse
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ GAP = 4
 
 
 def contact_sheet(photos: TrainingPhotos, draws: int = 3, columns: int = 2) -> Image.Image:
-    """Sheet with a cell per photo and draw: the crop, its labels over it, and the teacher's best part where cached."""
+    """Draw a cell per photo and draw: crop, crop with labels and, if cached, the teacher's most probable part."""
     cells = [_cell(photos[epoch, index], photos.labels) for index in range(len(photos)) for epoch in range(draws)]
     height, width = cells[0].shape[:2]
     columns = columns * draws
@@ -46,13 +46,13 @@ def _cell(item: dict, labels: LabelSet) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m m2fp_kd.data.draw", description=__doc__)
     parser.add_argument("--root", required=True, help="data folder")
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), default="m2fp", help="how it is laid out")
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), default="m2fp", help="layout of the data folder")
     parser.add_argument("--labels", required=True, help="label set, by name or YAML file")
-    parser.add_argument("--out", required=True, help="picture to write")
-    parser.add_argument("--count", type=int, default=8, help="photos, a choice by seed")
+    parser.add_argument("--out", required=True, help="image file to write")
+    parser.add_argument("--count", type=int, default=8, help="number of photos, chosen by the seed")
     parser.add_argument("--size", type=int, default=256, help="side of the crop")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", help="folder of cached teacher targets")

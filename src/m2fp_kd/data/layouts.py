@@ -1,4 +1,4 @@
-"""Which files belong together: folder layouts -> sorted lists of records, with every gap named."""
+"""Folder layouts: which files belong together, as sorted lists of records; every gap is an error that names it."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,9 @@ from m2fp_kd.runtime.files import PHOTO_SUFFIXES, file_sha256
 
 SPLITS = ("Training", "Validation", "Testing")
 
+HELD_OUT = ("Testing", "Validation")
+"""Splits to evaluate on, in order of preference."""
+
 
 class LayoutError(FileNotFoundError):
     """A data folder that is missing, empty or has gaps."""
@@ -21,11 +24,11 @@ class Record:
     """The files of one photo.
 
     Attributes:
-        name: file name without its ending; unique within a split.
-        image: the photo.
-        categories: its part map, None where the photo is unlabelled.
-        persons: its map of person ids, None where the data set has none.
-        instances: its map of part-instance ids, None where the data set has none.
+        name: file name without its extension; unique within a split.
+        image: file of the photo.
+        categories: file of the part map, None if the photo is unlabelled.
+        persons: file of the person ids, None if the data set has none.
+        instances: file of the part-instance ids, None if the data set has none.
     """
 
     name: str
@@ -36,14 +39,14 @@ class Record:
 
 
 def m2fp_records(root: str | Path, split: str) -> list[Record]:
-    """Records of `root/split/{Images,Category_ids[,Human_ids,Instance_ids]}`, M2FP's own layout.
+    """List the records of `root/split/{Images,Category_ids[,Human_ids,Instance_ids]}`, M2FP's own layout.
 
     Raises:
-        ValueError: an unknown split.
+        ValueError: the split is unknown.
         LayoutError: a folder is missing or empty, or photos and labels do not match one to one.
     """
     if split not in SPLITS:
-        raise ValueError(f"no split '{split}' in M2FP's layout; it has {', '.join(SPLITS)}")
+        raise ValueError(f"M2FP's layout has no split '{split}'; choose one of {', '.join(SPLITS)}")
     folder = Path(root) / split
     images = _files(folder / "Images", PHOTO_SUFFIXES)
     maps: dict[str, dict[str, Path]] = {}
@@ -57,9 +60,9 @@ def m2fp_records(root: str | Path, split: str) -> list[Record]:
 
 
 def ccp_records(root: str | Path) -> list[Record]:
-    """Records of Clothing Co-Parsing as its repository lays it out: `photos/`, `annotations/{pixel,image}-level/`.
+    """List the records of Clothing Co-Parsing in its own layout: `photos/`, `annotations/{pixel,image}-level/`.
 
-    Photos with image-level tags only come as unlabelled records; a photo with neither is an error.
+    Photos with image-level tags only become unlabelled records; a photo without any annotation is an error.
 
     Raises:
         LayoutError: a folder is missing or empty, or photos and annotations do not match.
@@ -74,20 +77,20 @@ def ccp_records(root: str | Path) -> list[Record]:
 
 
 def photo_records(root: str | Path, setting: str = "data.root") -> list[Record]:
-    """Unlabelled records of all photos in one folder (not below it).
+    """List unlabelled records of all photos in one folder, subfolders excluded.
 
     Args:
         root: the folder.
-        setting: that names it, for the error.
+        setting: option that the error message tells the user to check.
 
     Raises:
-        LayoutError: the folder is missing or holds no photo.
+        LayoutError: the folder is missing or has no photo.
     """
     return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES, setting).items()]
 
 
 def data_sha256(records: Sequence[Record]) -> str | None:
-    """One hash of all files' bytes, so that a run says exactly which data it saw; None without records."""
+    """Return one hash of all files' bytes, which identifies the data of a run exactly; None without records."""
     total = hashlib.sha256()
     for record in records:
         for path in (record.image, record.categories, record.persons, record.instances):
@@ -96,21 +99,21 @@ def data_sha256(records: Sequence[Record]) -> str | None:
 
 
 def split_records(records: Sequence[Record], fraction: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:
-    """Splits into (train, held out); a photo's side depends on its name, `fraction` and `seed` only.
+    """Split records into (train, held out) by the photos' names, `fraction` and `seed` only.
 
     Adding or removing photos moves no other photo to the other side.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"the fraction to hold out lies between 0 and 1, not {fraction}")
+        raise ValueError(f"the fraction to hold out must lie between 0 and 1, not {fraction}")
     held_out = [record for record in records if _name_hash(record.name, seed) < fraction]
     kept = [record for record in records if _name_hash(record.name, seed) >= fraction]
     if not held_out or not kept:
-        raise ValueError(f"holding out {fraction:g} of {len(records)} photos leaves one side empty; give more photos")
+        raise ValueError(f"holding out {fraction:g} of {len(records)} photos leaves one side empty; add photos")
     return kept, held_out
 
 
 def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -> list[Record]:
-    """The first `limit` records after a shuffle by `seed`, in the order of their names; all where limit is None."""
+    """Return the first `limit` records after a shuffle by `seed`, ordered by name; all records if `limit` is None."""
     if limit is None or limit >= len(records):
         return list(records)
     if limit < 1:
@@ -120,14 +123,14 @@ def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -
 
 
 def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list[Record], list[Record]]:
-    """Splits into (labelled, withheld of their labels): `fraction` of the photos keep them; all where it is None.
+    """Split records into (labelled, withheld): a `fraction` of the photos keeps its labels, all of them if it is None.
 
-    The choice follows from the names: it is the same in every run, and a larger fraction keeps what a smaller one does.
+    The choice depends on the names only: it is the same in every run, and a larger fraction contains a smaller one.
     """
     if fraction is None:
         return list(records), []
     if not 0 < fraction <= 1:
-        raise ValueError(f"label_fraction={fraction} lies above 0 and at most at 1, or is null for all labels")
+        raise ValueError(f"label_fraction={fraction} must be above 0 and at most 1, or null for all labels")
     order = sorted(records, key=lambda record: _name_hash(record.name, seed=2))
     keep = {record.name for record in order[: max(1, round(fraction * len(records)))]}
     labelled = [record for record in records if record.name in keep]
@@ -135,56 +138,52 @@ def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list
 
 
 def _name_hash(name: str, seed: int) -> float:
-    """Uniform in [0, 1)."""
+    """Hash a name to a number that is uniform in [0, 1)."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _files(folder: Path, suffixes: Iterable[str], setting: str = "data.root") -> dict[str, Path]:
-    """Stem -> path of the folder's files with one of these endings, sorted by stem; hidden files are skipped."""
+    """Map stem to path for the folder's files with one of these suffixes, sorted by stem, without hidden files."""
     if not folder.is_dir():
         raise LayoutError(f"data folder {folder} does not exist; check {setting}")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if path.stem in found:
-                raise LayoutError(f"{folder} holds both {found[path.stem].name} and {path.name}; keep one of them")
+                raise LayoutError(f"{folder} has both {found[path.stem].name} and {path.name}; keep one of them")
             found[path.stem] = path
     if not found:
-        raise LayoutError(f"data folder {folder} holds no {'/'.join(sorted(suffixes))} file; check {setting}")
+        raise LayoutError(f"data folder {folder} has no {'/'.join(sorted(suffixes))} file; check {setting}")
     return dict(sorted(found.items()))
 
 
 def _match(images: dict[str, Path], maps: dict[str, Path], image_folder: Path, map_folder: Path) -> None:
-    """Raises unless both sides hold the same stems, naming the first few that stand alone."""
+    """Raise unless both sides have the same stems; the message names the first few without a counterpart."""
     gaps = []
-    for lonely, folder, other in (
+    for unmatched, folder, other in (
         (images.keys() - maps.keys(), image_folder, map_folder),
         (maps.keys() - images.keys(), map_folder, image_folder),
     ):
-        if lonely:
-            names = ", ".join(sorted(lonely)[:5]) + (", ..." if len(lonely) > 5 else "")
-            gaps.append(f"{len(lonely)} in {folder} without a counterpart in {other}: {names}")
+        if unmatched:
+            names = ", ".join(sorted(unmatched)[:5]) + (", ..." if len(unmatched) > 5 else "")
+            gaps.append(f"{len(unmatched)} in {folder} without a counterpart in {other}: {names}")
     if gaps:
         raise LayoutError("photos and labels do not match; add or remove these files. " + "; ".join(gaps))
 
 
-HELD_OUT = ("Testing", "Validation")
-"""Splits to score on, in order of preference."""
-
-
 def held_out_split(root: Path) -> str:
-    """The split that was not trained on.
+    """Return the split that was not trained on.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the folder has none.
     """
     for split in HELD_OUT:
         if (root / split).is_dir():
             return split
-    raise FileNotFoundError(f"{root}: holds neither {' nor '.join(HELD_OUT)}; is it a data set in M2FP's layout?")
+    raise FileNotFoundError(f"{root} has neither {' nor '.join(HELD_OUT)}; is it a data set in M2FP's layout?")
 
 
 def held_out_records(root: Path, limit: int | None = None) -> list[Record]:
-    """The photos to score on: all of the held-out split or `limit` of them, always the same."""
+    """List the photos to evaluate on: the whole held-out split, or a fixed choice of `limit` photos."""
     return limit_records(m2fp_records(root, held_out_split(root)), limit)

@@ -1,4 +1,4 @@
-"""Files on disk -> arrays: one photo with its part labels and, where the layout has them, person and instance ids."""
+"""Reading of one photo with its part labels and, if the layout has them, its person and instance ids."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,19 @@ LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
 
 class LabelError(ValueError):
-    """A label file that cannot be read, is of another size than its photo, or holds values outside the label set."""
+    """A label file that cannot be read, differs in size from its photo, or has values outside the label set."""
 
 
 @dataclass
 class Photo:
-    """One photo in memory; the maps have the photo's own size and are None where the data set has none.
+    """One photo in memory. Maps have the photo's own size; a map that the data set lacks is None.
 
     Attributes:
         name: file name without its ending.
         image: uint8 (H, W, 3), upright RGB.
         parts: uint8 (H, W), part index or the label set's ignore index.
-        persons: int32 (H, W), person id, 0 where there is nobody.
-        instances: int32 (H, W), part-instance id, 0 where there is none.
+        persons: int32 (H, W), person id, 0 outside persons.
+        instances: int32 (H, W), part-instance id, 0 outside instances.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Photo:
 
 
 def read_record(record: Record, labels: LabelSet) -> Photo:
-    """Reads a photo and its maps and checks that they belong together.
+    """Read a photo and its maps, and check that they belong together.
 
     Raises:
-        PhotoError: the photo is truncated or no picture.
-        LabelError: a map is unreadable or of another size than the photo.
-        ValueError: a part index lies outside `labels` (names the file and the values).
+        PhotoError: the photo is truncated or not an image.
+        LabelError: a map is unreadable or differs in size from the photo.
+        ValueError: a part index lies outside `labels`; the message names the file and the values.
     """
     photo = Photo(record.name, read_photo(record.image))
     size = photo.image.shape[:2]
@@ -59,14 +59,14 @@ def read_record(record: Record, labels: LabelSet) -> Photo:
 
 
 def read_parts(path: Path, labels: LabelSet) -> np.ndarray:
-    """Part map uint8 (H, W) of a PNG or of a MATLAB file (variable `groundtruth`), every value checked."""
+    """Read a part map uint8 (H, W) from a PNG or a MATLAB file (variable `groundtruth`) and check every value."""
     parts = read_map(path)
     labels.check(parts, str(path))
     return parts.astype(np.uint8)
 
 
 def read_map(path: Path) -> np.ndarray:
-    """Integer map (H, W) of an index PNG (8 or 16 bits) or of a MATLAB file (variable `groundtruth`)."""
+    """Read an integer map (H, W) from an index PNG (8 or 16 bits) or a MATLAB file (variable `groundtruth`)."""
     if path.suffix == ".mat":
         return _read_mat(path)
     try:
@@ -74,7 +74,7 @@ def read_map(path: Path) -> np.ndarray:
             if image.mode not in LABEL_MODES:
                 raise LabelError(f"{path}: a label map needs one channel of indices, this file is {image.mode}")
             return np.array(image)
-    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG by either
+    except (OSError, SyntaxError) as error:  # Pillow raises either for a broken PNG
         raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
 
 
@@ -83,10 +83,10 @@ def _read_mat(path: Path) -> np.ndarray:
 
     try:
         content = loadmat(path, variable_names=["groundtruth"])
-    except Exception as error:  # scipy raises a different kind for each way in which a file can be broken
+    except Exception as error:  # scipy raises a different exception for each kind of damage
         raise LabelError(f"{path}: not a readable MATLAB file ({error}); fetch this file again") from error
     if "groundtruth" not in content:
-        raise LabelError(f"{path}: holds no variable 'groundtruth'; is this CCP's annotations/pixel-level folder?")
+        raise LabelError(f"{path}: has no variable 'groundtruth'; is this CCP's annotations/pixel-level folder?")
     return content["groundtruth"]
 
 
@@ -94,5 +94,5 @@ def _check_size(path: Path, label_map: np.ndarray, image_path: Path, size: tuple
     if label_map.shape != size:
         raise LabelError(
             f"{path}: label map is {label_map.shape[1]}x{label_map.shape[0]} but its photo {image_path} is "
-            f"{size[1]}x{size[0]} (upright); they must be of one size"
+            f"{size[1]}x{size[0]} (upright); give maps of the photo's size"
         )

@@ -1,4 +1,4 @@
-"""The order of training photos as a function of (seed, epoch), whatever happened before."""
+"""The order of training photos as a function of (seed, epoch) alone."""
 
 from collections.abc import Iterator
 
@@ -8,23 +8,23 @@ from torch.utils.data import DistributedSampler
 
 
 class EpochSampler(DistributedSampler):
-    """Shuffles and yields (epoch, index) pairs, so that workers know the epoch without being told.
+    """Shuffle indices and yield (epoch, index) pairs, which carry the epoch to the workers.
 
-    Besides the photos that every epoch has, it draws some from a pool, evenly among the others: every stretch of an
-    epoch holds both kinds in the same proportion. The pool is shuffled and gone through again and again, across epochs,
-    so that none of its photos is seen a second time before all were. In a pair, what stands for the epoch is then how
-    often the pool was gone through before: a photo that comes twice in an epoch comes under two keys.
+    Every epoch has all photos of a fixed set and, spread evenly among them, some photos of a pool, so that every part
+    of an epoch has both kinds in the same proportion. The sampler shuffles the pool and runs through it repeatedly,
+    across epochs: no photo of the pool is repeated before all others were seen. The pairs of the pool's photos carry
+    the number of completed passes instead of the epoch, so a photo that occurs twice in an epoch has two keys.
 
-    A `DistributedSampler`, because Lightning then leaves it in place under DDP; each process yields its own share.
-    Lightning calls `set_epoch` before every epoch, but starts workers before the first.
+    The class is a `DistributedSampler` because Lightning keeps such a sampler in place under DDP; each process yields
+    its own share. Lightning calls `set_epoch` before every epoch, but starts workers before the first.
 
     Args:
-        length: number of photos that every epoch has; their indices come first.
-        seed: with the epoch it determines the order.
-        epoch: the one to begin with.
-        done: photos of this process's share to leave out of that epoch: they were seen before an interruption.
-        pool: number of photos to draw from.
-        drawn: how many of them an epoch has; rounded up to a multiple of the processes.
+        length: number of photos of the fixed set; their indices come first.
+        seed: seed that determines the order together with the epoch.
+        epoch: first epoch.
+        done: number of photos of this process's share to skip in the first epoch, seen before an interruption.
+        pool: number of photos in the pool.
+        drawn: number of the pool's photos in an epoch, rounded up to a multiple of the number of processes.
     """
 
     def __init__(self, length: int, seed: int, epoch: int = 0, done: int = 0, pool: int = 0, drawn: int = 0) -> None:
@@ -50,21 +50,21 @@ class EpochSampler(DistributedSampler):
         yield from order[done if epoch == self.epoch else 0 :]
 
     def _from_pool(self) -> list[tuple[int, int]]:
-        """This process's share of what this epoch takes of the endless row of shuffles."""
+        """Return this process's share of the epoch's section of the endless sequence of shuffled pools."""
         if not self.drawn:
             return []
         begin = self.epoch * self.drawn
-        rounds = range(begin // self.pool, -(-(begin + self.drawn) // self.pool))
-        row = [(round_, self.length + index) for round_ in rounds for index in self._shuffled_pool(round_)]
-        begin -= rounds.start * self.pool
+        passes = range(begin // self.pool, -(-(begin + self.drawn) // self.pool))
+        row = [(pass_, self.length + index) for pass_ in passes for index in self._shuffled_pool(pass_)]
+        begin -= passes.start * self.pool
         return row[begin : begin + self.drawn][self.rank :: self.num_replicas]
 
-    def _shuffled_pool(self, round_: int) -> list[int]:
-        return np.random.default_rng((self.seed, round_)).permutation(self.pool).tolist()
+    def _shuffled_pool(self, pass_: int) -> list[int]:
+        return np.random.default_rng((self.seed, pass_)).permutation(self.pool).tolist()
 
 
-def _interleave(some: list[tuple[int, int]], others: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Both lists in their order, spread evenly over each other."""
-    places = [(index + 0.5) / len(pairs) for pairs in (some, others) for index in range(len(pairs))]
-    both = some + others
+def _interleave(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Merge two lists, each in its own order and spread evenly."""
+    places = [(index + 0.5) / len(pairs) for pairs in (first, second) for index in range(len(pairs))]
+    both = first + second
     return [both[index] for index in np.argsort(places, kind="stable")]

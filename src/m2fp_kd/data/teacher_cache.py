@@ -1,8 +1,8 @@
-"""What a frozen teacher said of every photo, kept in one file per cache.
+"""Cached targets of a frozen teacher, one file per cache.
 
 `targets.bin` is an append-only log: a header with the cache's key, then one checksummed entry per photo. One file is
-handy to copy and to commit, an entry costs no more than its bytes, and a build that is killed leaves at most one torn
-entry at the end, which is noticed and overwritten when the build goes on. Of entries of one name the last counts.
+easy to copy and to commit, entries have no overhead, and a killed build leaves at most one incomplete entry at the end,
+which the next build detects and overwrites. If several entries share a name, the last one counts.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from m2fp_kd.runtime.geometry import Geometry, Placement
 __all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "stored_key"]
 
 CODE_VERSION = 1
-"""Raised whenever the same teacher and photo would give other entries."""
+"""Version of the code that makes entries; increment it when the same teacher and photo give other entries."""
 
 FILE_NAME = "targets.bin"
 MAGIC = b"M2FPKD\x01\n"
@@ -40,7 +40,7 @@ BODY = struct.Struct("<6H32s")
 
 
 class CacheError(RuntimeError):
-    """A cached target that is missing, stale or broken; the message says how to make it anew."""
+    """A cached target that is missing, stale or broken; the message says how to rebuild it."""
 
 
 def cache_key(
@@ -49,13 +49,13 @@ def cache_key(
     tta: Mapping[str, Any] | None = None,
     code_version: int = CODE_VERSION,
 ) -> str:
-    """What entries depend on besides the photo, as 64 hex digits.
+    """Hash everything that entries depend on besides the photo, as 64 hex digits.
 
     Args:
-        teacher_sha256: of the teacher's weights.
-        geometries: how photos enter the student and, where it differs, the teacher.
-        tta: the views of a photo that entries are the mean of; None for a single one.
-        code_version: of the code that makes entries.
+        teacher_sha256: hash of the teacher's weights.
+        geometries: placement of photos for the student and, if it differs, for the teacher.
+        tta: views of a photo whose mean is stored; None for a single view.
+        code_version: version of the code that makes entries.
     """
     content: list[Any] = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
     if tta is not None:
@@ -64,30 +64,30 @@ def cache_key(
 
 
 def stored_key(folder: str | Path) -> str:
-    """The key of the cache in a folder.
+    """Read the key of the cache in a folder.
 
     Raises:
-        CacheError: there is no cache of this version.
+        CacheError: the folder has no cache of this version.
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
         others = sorted(str(found.parent) for found in Path(folder).glob(f"*/{FILE_NAME}"))
-        hint = f"teacher.cache is one of {', '.join(others)}" if others else "build one"
-        raise CacheError(f"there is no teacher cache {path}; {hint}")
+        hint = f"set teacher.cache to one of {', '.join(others)}" if others else "build one with stage=cache"
+        raise CacheError(f"the teacher cache {path} does not exist; {hint}")
     with path.open("rb") as file:
         head = file.read(len(MAGIC) + KEY_BYTES)
     if not head.startswith(MAGIC):
-        raise CacheError(f"{path} is no teacher cache of this version; build one")
+        raise CacheError(f"{path} is not a teacher cache of this version; build one with stage=cache")
     return head[len(MAGIC) :].hex()
 
 
 class TeacherCache:
-    """Log parts by photo name, for one teacher and geometry. Many may read; one may write.
+    """Log parts by photo name, for one teacher and geometry. Many processes may read, one may write.
 
     Args:
-        folder: holds `targets.bin`; made when the first entry is written.
-        key: of `cache_key`. A file made with another key counts as empty and is replaced by the first write.
-        bridge: what is read is handed on to the student's parts. The file holds the teacher's own, for any student.
+        folder: folder of `targets.bin`; the first write creates it.
+        key: result of `cache_key`. A file made with another key counts as empty, and the first write replaces it.
+        bridge: conversion to the student's parts, applied on reading. The file has the teacher's own parts.
     """
 
     def __init__(self, folder: str | Path, key: str, bridge: Bridge | None = None) -> None:
@@ -97,7 +97,7 @@ class TeacherCache:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read anew which entries the file has, as another process may have added some."""
+        """Reread the list of entries, since another process may have added some."""
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
         self._fault = ""
@@ -108,22 +108,22 @@ class TeacherCache:
 
     @property
     def names(self) -> list[str]:
-        """Photos with an entry."""
+        """Names of the photos that have an entry, sorted."""
         return sorted(self._places)
 
     def has(self, name: str, photo_sha256: str) -> bool:
-        """Whether there is a whole entry made from this very photo; warns of a stale or broken one."""
+        """Whether an intact entry of exactly this photo exists; warn about a stale or broken one."""
         if name not in self._places:
             return False
         try:
             self._body(name, photo_sha256)
         except CacheError as error:
-            warnings.warn(f"{error} It will be computed again.", stacklevel=2)
+            warnings.warn(f"{error} It will be recomputed.", stacklevel=2)
             return False
         return True
 
     def read(self, name: str, photo_sha256: str) -> tuple[np.ndarray, Placement]:
-        """Log parts float32 (2, P, h, w) of the photo and of the mirrored photo, and where they lie.
+        """Read log parts float32 (2, P, h, w) of the photo and of the mirrored photo, and the photo's placement.
 
         Raises:
             CacheError: the entry is missing, broken, or was made from another photo.
@@ -132,7 +132,7 @@ class TeacherCache:
         try:
             log_parts = decode(encoded)
         except ValueError as error:
-            raise CacheError(f"{self.path}: entry of '{name}' is broken ({error}); build the cache again.") from error
+            raise CacheError(f"{self.path}: the entry of '{name}' is broken ({error}); rebuild the cache.") from error
         if self.bridge is not None:
             log_parts = cross(torch.from_numpy(log_parts), self.bridge).numpy()
         return log_parts, placement
@@ -145,7 +145,7 @@ class TeacherCache:
         photo_sha256: str,
         flip_permutation: Sequence[int] | None = None,
     ) -> None:
-        """Encodes and appends an entry; arguments as for `encode`."""
+        """Encode log parts and append the entry; arguments as for `encode`."""
         body = BODY.pack(*placement.source, *placement.content, *placement.canvas, bytes.fromhex(photo_sha256))
         encoded_name, body = name.encode(), body + encode(log_parts, flip_permutation)
         head = ENTRY.pack(ENTRY_MAGIC, len(encoded_name), len(body), zlib.crc32(encoded_name + body))
@@ -154,18 +154,18 @@ class TeacherCache:
                 temporary.write_bytes(MAGIC + bytes.fromhex(self.key))
             self._end = len(MAGIC) + KEY_BYTES
         with self.path.open("r+b") as file:
-            file.truncate(self._end)  # cuts off what a killed build left behind
+            file.truncate(self._end)  # remove the incomplete entry of a killed build
             file.seek(self._end)
             file.write(head + encoded_name + body)
         self._places[name] = (self._end, ENTRY.size + len(encoded_name) + len(body))
         self._end += self._places[name][1]
 
     def _scan(self) -> None:
-        """Finds the entries; stops at the first that is torn, noting it as the fault."""
+        """List the entries up to the first incomplete one, which is noted as the fault."""
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                self._fault = "is no teacher cache of this version; it counts as empty."
+                self._fault = "is not a teacher cache of this version; it counts as empty."
                 return
             if file.read(KEY_BYTES).hex() != self.key:
                 self._fault = "was made by another teacher, geometry or code version; it counts as empty."
@@ -176,16 +176,16 @@ class TeacherCache:
                 magic, name_length, body_length, _ = ENTRY.unpack(head.ljust(ENTRY.size, b"\0"))
                 length = ENTRY.size + name_length + body_length
                 if magic != ENTRY_MAGIC or self._end + length > size:
-                    self._fault = f"is broken after {len(self._places)} entries; what follows counts as absent."
+                    self._fault = f"is broken after {len(self._places)} entries; the rest counts as missing."
                     return
                 self._places[file.read(name_length).decode(errors="replace")] = (self._end, length)
                 self._end += length
                 file.seek(self._end)
 
     def _body(self, name: str, photo_sha256: str) -> tuple[Placement, bytes]:
-        """Checked content of an entry: placement and encoded log parts."""
+        """Read and check an entry; return its placement and encoded log parts."""
         if name not in self._places:
-            state = self._fault or f"holds {len(self._places)} other entries."
+            state = self._fault or f"has {len(self._places)} other entries."
             raise CacheError(f"{self.path}: no target of '{name}'; the file {state} Build the cache for these photos.")
         start, length = self._places[name]
         with self.path.open("rb") as file:
@@ -193,10 +193,10 @@ class TeacherCache:
             entry = file.read(length)
         _, name_length, _, checksum = ENTRY.unpack_from(entry.ljust(ENTRY.size, b"\0"))
         if zlib.crc32(entry[ENTRY.size :]) != checksum or entry[ENTRY.size :][:name_length] != name.encode():
-            raise CacheError(f"{self.path}: entry of '{name}' is broken (checksum); build the cache again.")
+            raise CacheError(f"{self.path}: the entry of '{name}' is broken (checksum); rebuild the cache.")
         body = entry[ENTRY.size + name_length :]
         *sizes, photo = BODY.unpack_from(body)
         if photo.hex() != photo_sha256:
-            raise CacheError(f"{self.path}: entry of '{name}' was made from another photo; build the cache again.")
+            raise CacheError(f"{self.path}: the entry of '{name}' was made from another photo; rebuild the cache.")
         source, content, canvas = zip(sizes[::2], sizes[1::2], strict=True)
         return Placement(source, content, canvas), body[BODY.size :]

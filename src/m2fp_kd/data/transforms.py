@@ -1,9 +1,9 @@
 """Augmentation as M2FP's: scale jitter, rotation, crop, flip with left/right swap, colour.
 
-Geometry is drawn once per photo as a `Warp` and applied alike to the photo, its label maps and cached log parts.
+The geometry is drawn once per photo as a `Warp`, which is applied to the photo, its label maps and cached log parts.
 
-Three frames: the *photo* (mirrored where flip was drawn), its *content* (the photo at the drawn scale) and the *crop*
-(the square that the network sees). Coordinates are continuous, (0, 0) being the outer corner of the first pixel.
+There are three frames: the *photo* (mirrored if flip was drawn), its *content* (the photo at the drawn scale) and the
+*crop* (the square that the network sees). Coordinates are continuous; (0, 0) is the outer corner of the first pixel.
 """
 
 import math
@@ -22,18 +22,18 @@ from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, PAD_RGB, Placement
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for a training photo; zero switches a kind off.
+    """Ranges of the changes that are drawn for a training photo; zero disables a change.
 
     Attributes:
         scale: longest side of the photo in crop sizes, drawn log-uniformly from this range.
-        rotation: largest angle in degrees, either way.
+        rotation: largest angle in degrees, in either direction.
         rotation_probability: share of photos that are rotated.
         flip: share of photos that are mirrored.
-        colour_probability: share of photos to which each of the following four is applied.
-        brightness: largest shift, in parts of the full range.
+        colour_probability: share of photos to which each of the following four changes is applied.
+        brightness: largest shift, as a share of the full range.
         contrast: largest relative change of the distance from mid-grey.
         saturation: largest relative change of the distance from grey.
-        hue: largest turn in degrees.
+        hue: largest rotation of the hue in degrees.
     """
 
     scale: tuple[float, float] = (0.6, 1.6)
@@ -49,13 +49,15 @@ class Augmentation:
     def __post_init__(self) -> None:
         low, high = self.scale
         if not 0 < low <= high:
-            raise ValueError(f"augmentation.scale is a range (low, high) with 0 < low <= high, not {tuple(self.scale)}")
+            raise ValueError(
+                f"augmentation.scale must be a range (low, high) with 0 < low <= high, not {tuple(self.scale)}"
+            )
         for name in ("rotation_probability", "flip", "colour_probability", "contrast", "saturation", "brightness"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augmentation.{name} lies between 0 and 1, not {getattr(self, name)}")
+                raise ValueError(f"augmentation.{name} must lie between 0 and 1, not {getattr(self, name)}")
         for name in ("rotation", "hue"):
             if not 0 <= getattr(self, name) <= 180:
-                raise ValueError(f"augmentation.{name} lies between 0 and 180 degrees, not {getattr(self, name)}")
+                raise ValueError(f"augmentation.{name} must lie between 0 and 180 degrees, not {getattr(self, name)}")
 
 
 NO_AUGMENTATION = Augmentation((1.0, 1.0), rotation=0, flip=0, colour_probability=0)
@@ -68,10 +70,10 @@ class Warp:
     Attributes:
         source: size of the photo.
         content: size of the scaled photo.
-        offset: where the crop's corner lies in the content (negative: padding before the photo).
+        offset: position of the crop's corner in the content (negative: padding before the photo).
         size: side of the square crop.
-        flip: mirror the photo first.
-        angle: radians by which the crop is turned about its own centre.
+        flip: whether the photo is mirrored first.
+        angle: rotation of the crop about its own centre, in radians.
     """
 
     source: tuple[int, int]
@@ -83,7 +85,7 @@ class Warp:
 
     @classmethod
     def draw(cls, augmentation: Augmentation, source: tuple[int, int], size: int, rng: np.random.Generator) -> "Warp":
-        """Draws scale, flip, angle and a random place, for the crop in the content or the content in the crop."""
+        """Draw scale, flip, angle and the position of the crop in the content (or of the content in the crop)."""
         low, high = (math.log(bound) for bound in augmentation.scale)
         scale = math.exp(rng.uniform(low, high)) * size / max(source)
         content = max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
@@ -95,10 +97,11 @@ class Warp:
         return cls(source, content, offset, size, flip, angle)
 
     def image(self, image: np.ndarray, colour: list[float] | None = None) -> np.ndarray:
-        """Photo uint8 (H, W, 3) -> crop uint8 (S, S, 3); only the content needed is scaled, antialiased.
+        """Warp a photo uint8 (H, W, 3) to the crop uint8 (S, S, 3), antialiased; only the visible content is scaled.
 
         Args:
-            colour: colour matrix of `draw_colour`; the padding keeps its colour.
+            image: the photo.
+            colour: colour matrix from `draw_colour`; the padding keeps its colour.
         """
         top, left, bottom, right = window = self._window()
         crop = Image.new("RGB", (self.size, self.size), PAD_RGB)
@@ -122,7 +125,7 @@ class Warp:
         return np.array(crop)
 
     def label_map(self, label_map: np.ndarray, fill: int) -> np.ndarray:
-        """Part or id map (H, W), uint8 or int32, -> crop (S, S) by nearest neighbour, `fill` outside the photo."""
+        """Warp a part or id map (H, W), uint8 or int32, to the crop (S, S) by nearest neighbour; `fill` outside."""
         matrix = self._crop_to_photo()
         if self.flip:
             matrix[0] = -matrix[0]
@@ -137,7 +140,7 @@ class Warp:
         return np.array(warped)
 
     def parts(self, parts: np.ndarray, labels: LabelSet) -> np.ndarray:
-        """Part map uint8 (H, W) -> crop (S, S), left and right parts swapped where the photo is mirrored."""
+        """Warp a part map uint8 (H, W) to the crop (S, S); swap left and right parts if the photo is mirrored."""
         warped = self.label_map(parts, labels.ignore_index)
         if not self.flip:
             return warped
@@ -146,19 +149,19 @@ class Warp:
         return swap[warped]
 
     def valid(self) -> Tensor:
-        """Bool (S/4, S/4): the cell's centre lies on the photo."""
+        """Return bool (S/4, S/4), true where the cell's centre lies on the photo."""
         x, y = self._cell_centres()
         height, width = self.source
         return (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
     def log_parts(self, log_parts: Tensor, placement: Placement) -> Tensor:
-        """Cached log parts -> log parts float32 (P, S/4, S/4) of the crop, by one bilinear interpolation.
+        """Warp cached log parts to log parts float32 (P, S/4, S/4) of the crop, by one bilinear interpolation.
 
-        The mirrored photo's own output is used where flip was drawn, so that left and right are as the teacher says.
+        If flip was drawn, the teacher's own output for the mirrored photo is used, so that left and right are exact.
 
         Args:
-            log_parts: float32 (2, P, h, w): of the photo and of the mirrored photo, on the teacher's canvas.
-            placement: where the photo lies on that canvas.
+            log_parts: float32 (2, P, h, w) of the photo and of the mirrored photo, on the teacher's canvas.
+            placement: placement of the photo on that canvas.
         """
         grid = log_parts[int(self.flip)]
         x, y = self._cell_centres()
@@ -167,7 +170,7 @@ class Warp:
             (x, y), self.source[::-1], placement.content[::-1], placement.canvas[::-1], grid.shape[:0:-1], strict=True
         ):
             position = values * (content * cells / (source * canvas))
-            # Half a cell inside the photo: what the teacher said of the canvas's padding must not leak in.
+            # Stay half a cell inside the photo, so that the teacher's output on the padding does not leak in.
             last = max(content * cells / canvas - 0.5, 0.5)
             axes.append(position.clamp(0.5, last) * (2 / cells) - 1)
         points = torch.stack(axes, dim=-1)[None].float()
@@ -175,7 +178,7 @@ class Warp:
         return warped[0].log_softmax(dim=0)
 
     def _crop_to_content(self) -> np.ndarray:
-        """Affine matrix (2, 3) from (x, y, 1) in the crop to the content: a turn about the crop's centre."""
+        """Return the affine matrix (2, 3) from (x, y, 1) in the crop to the content: a rotation about its centre."""
         cosine, sine = math.cos(self.angle), math.sin(self.angle)
         centre = self.size / 2
         top, left = self.offset
@@ -187,28 +190,28 @@ class Warp:
         )
 
     def _crop_to_photo(self) -> np.ndarray:
-        """Affine matrix (2, 3) from the crop to the photo (mirrored where flip was drawn)."""
+        """Return the affine matrix (2, 3) from the crop to the photo (mirrored if flip was drawn)."""
         scale = np.array(self.source[::-1]) / np.array(self.content[::-1])
         return self._crop_to_content() * scale[:, None]
 
     def _cell_centres(self) -> tuple[Tensor, Tensor]:
-        """x and y, float64 (S/4, S/4), in the photo."""
+        """Return x and y of the cells' centres in the photo, float64 (S/4, S/4) each."""
         centres = (torch.arange(self.size // OUTPUT_STRIDE, dtype=torch.float64) + 0.5) * OUTPUT_STRIDE
         matrix = torch.from_numpy(self._crop_to_photo())
         x, y = (row[0] * centres[None, :] + row[1] * centres[:, None] + row[2] for row in matrix)
         return x, y
 
     def _window(self) -> tuple[int, int, int, int]:
-        """The content that the crop shows, (top, left, bottom, right) in whole pixels."""
+        """Return the visible part of the content as (top, left, bottom, right) in whole pixels."""
         corners = np.array([[0, 0, 1], [self.size, 0, 1], [0, self.size, 1], [self.size, self.size, 1]])
         reach = corners @ self._crop_to_content().T
-        margin = 1 if self.angle else 0  # for the bilinear turn
+        margin = 1 if self.angle else 0  # for the bilinear rotation
         left, top = np.floor(reach.min(axis=0) - margin).astype(int).clip(0)
         right, bottom = np.minimum(np.ceil(reach.max(axis=0) + margin).astype(int), self.content[::-1])
         return int(top), int(left), int(bottom), int(right)
 
     def _box(self, window: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-        """The window as Pillow's (left, top, right, bottom) in the unmirrored photo."""
+        """Convert the window to Pillow's (left, top, right, bottom) in the unmirrored photo."""
         top, left, bottom, right = window
         height, width = self.content
         if self.flip:
@@ -223,10 +226,10 @@ class Warp:
 
 
 def draw_colour(augmentation: Augmentation, rng: np.random.Generator) -> list[float] | None:
-    """Draws brightness, contrast, saturation and hue as one affine map of RGB (0..255); None where none was drawn.
+    """Draw brightness, contrast, saturation and hue as one affine map of RGB (0..255), or None for no change.
 
-    All four are linear in RGB (hue as a turn about the grey axis that keeps luma, as in SVG's `hueRotate`), so one
-    pass over the pixels does them together.
+    All four are linear in RGB (hue is a rotation about the grey axis that keeps luma, as in SVG's `hueRotate`), so one
+    pass over the pixels applies them together.
 
     Returns:
         The 12 numbers, row by row, that `PIL.Image.convert("RGB", matrix)` takes.
@@ -244,11 +247,11 @@ def draw_colour(augmentation: Augmentation, rng: np.random.Generator) -> list[fl
 
 
 def colour_matrix(brightness: float, contrast: float, saturation: float, hue: float) -> list[float]:
-    """Affine map of RGB (0..255) as 12 numbers: hue (radians), saturation, contrast about 128, then brightness."""
+    """Return the affine map of RGB (0..255) as 12 numbers: hue (radians), saturation, contrast, brightness."""
     to_yiq = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     cosine, sine = saturation * math.cos(hue), saturation * math.sin(hue)
-    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
-    linear = contrast * np.linalg.inv(to_yiq) @ turn @ to_yiq
+    rotation = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    linear = contrast * np.linalg.inv(to_yiq) @ rotation @ to_yiq
     shift = 128 * (1 - contrast) + brightness
     return np.column_stack([linear, np.full(3, shift)]).ravel().tolist()
 
@@ -256,7 +259,7 @@ def colour_matrix(brightness: float, contrast: float, saturation: float, hue: fl
 def augment(
     photo: Photo, augmentation: Augmentation, size: int, labels: LabelSet, rng: np.random.Generator
 ) -> tuple[Photo, Warp]:
-    """Draws and applies an augmentation; the new photo's image and maps are (size, size)."""
+    """Draw an augmentation and apply it; the new photo's image and maps are (size, size)."""
     warp = Warp.draw(augmentation, photo.image.shape[:2], size, rng)
     augmented = Photo(
         photo.name,

@@ -114,7 +114,7 @@ def test_a_photo_that_changed_is_computed_again(
     other = tmp_path / "other.png"
     Image.fromarray(red_where(np.eye(48))).save(other)
     changed = [records[0], Record(records[1].name, other), records[2]]
-    with pytest.warns(UserWarning, match="made from another photo.*computed again"):
+    with pytest.warns(UserWarning, match="made from another photo.*recomputed"):
         assert fill_cache(cache, teacher, changed) == 1
     assert cache.read(records[1].name, file_sha256(other))[1].source == (48, 48)
     assert fill_cache(cache, teacher, changed) == 0

@@ -22,7 +22,7 @@ def test_an_impossible_value_is_refused_with_the_usage(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["--photos", "nowhere"], "m2fp-kd: no photos under nowhere"),
-     (["--data", "nowhere"], "m2fp-kd: nowhere: holds neither Testing nor Validation")],
+     (["--data", "nowhere"], "m2fp-kd: nowhere has neither Testing nor Validation")],
 )  # fmt: skip
 def test_missing_photos_are_named_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]

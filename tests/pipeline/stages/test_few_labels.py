@@ -80,6 +80,6 @@ def test_the_twin_that_sees_the_labelled_photos_only(composed: Composer) -> None
 
 def test_an_empty_folder_is_named(composed: Composer, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InstantiationException, match=r"holds no .*check data\.unlabelled") as caught:
+    with pytest.raises(InstantiationException, match=r"has no .*check data\.unlabelled") as caught:
         run(composed(f"data.unlabelled={tmp_path / 'empty'}"))
     assert isinstance(caught.value.__cause__, LayoutError)

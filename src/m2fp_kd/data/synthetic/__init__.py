@@ -1,4 +1,4 @@
-"""Synthetic persons: scenes drawn from a seed, with exact labels."""
+"""Synthetic scenes of people, drawn from a seed with exact labels."""
 
 from .dataset import write_dataset
 from .scene import draw_scene

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from m2fp_kd.data.synthetic import write_dataset
 
-# Scenes of the two splits never meet: their seeds lie this far apart.
+# First seed of the validation scenes, far from those of the training scenes.
 VALIDATION_SEEDS = 10_000_000
 
 

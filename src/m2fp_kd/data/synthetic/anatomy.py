@@ -21,7 +21,7 @@ THIGH, SHIN, FOOT = 0.24, 0.225, 0.085
 
 @dataclass(frozen=True)
 class Limb:
-    """Directions of a two-bone limb in radians: `out` away from the body, `forward` to the front, 0 hanging down."""
+    """Directions of a limb's two bones in radians: `out` away from the body, `forward` to the front; 0 hangs down."""
 
     out: float
     forward: float
@@ -31,7 +31,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class Pose:
-    """Arms and legs by side, leaning of the torso (to the person's left, to the front), nodding of the head."""
+    """Arms and legs by side, lean of the torso (to the person's left, to the front), tilt of the head."""
 
     name: str
     arms: dict[int, Limb]
@@ -42,7 +42,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Build:
-    """Proportions in statures."""
+    """Proportions of a body, as shares of the stature."""
 
     shoulder: float
     chest: float
@@ -53,7 +53,7 @@ class Build:
     leg: float
 
     def profile(self) -> list[tuple[float, float, float]]:
-        """Torso from crotch to neck: (height in torso lengths, half width, half depth)."""
+        """List the torso's cross-sections from crotch to neck: (height in torso lengths, half width, half depth)."""
         return [
             (-0.24, self.hip * 0.6, 0.04),
             (-0.08, self.hip, 0.058),
@@ -67,7 +67,7 @@ class Build:
 
 
 def draw_build(rng: Random) -> Build:
-    """A slim to stout, woman-like to man-like adult, or a child with a larger head."""
+    """Draw a slim to stout adult with narrow to broad shoulders, or a child with a larger head."""
     broad, stout = rng.uniform(0, 1), rng.uniform(0.88, 1.22)
     child = rng.random() < 0.12
     return Build(
@@ -101,7 +101,7 @@ def _arm(rng: Random, kind: str) -> Limb:
 
 
 def draw_pose(rng: Random) -> Pose:
-    """Standing, walking, sitting, crouching or striding, with arms that suit."""
+    """Draw a standing, walking, sitting, crouching or striding pose with matching arms."""
     name = rng.choices(("standing", "walking", "sitting", "striding", "crouching"), (40, 25, 18, 10, 7))[0]
     kinds = ("hanging", "hip", "raised", "spread", "folded", "lifted", "lap")
     weights = (2, 1, 1, 1, 2, 2, 8) if name == "sitting" else (10, 4, 3, 2, 2, 4, 0)
@@ -184,12 +184,12 @@ class Figure:
             self.joints[name, side] = joint
 
     def spine(self, height: float) -> Vector:
-        """Body position on the spine, `height` in torso lengths."""
+        """Return the body position on the spine at `height` in torso lengths."""
         x, y, z = self._up
         return (x * height * TORSO, y * height * TORSO, z * height * TORSO)
 
     def project(self, point: Vector) -> tuple[float, float]:
-        """Canvas position of a body position."""
+        """Project a body position to the canvas."""
         x, y, z = point
         return (
             self.origin[0] + self.scale * (self.cos * x + self.sin * z),
@@ -197,20 +197,20 @@ class Figure:
         )
 
     def depth(self, point: Vector) -> float:
-        """How far a body position stands out towards the camera, in statures."""
+        """Return how far a body position stands out towards the camera, in statures."""
         return self.cos * point[2] - self.sin * point[0]
 
     def at(self, name: str, side: int) -> tuple[float, float]:
-        """Canvas position of a joint."""
+        """Return the canvas position of a joint."""
         return self.project(self.joints[name, side])
 
     def between(self, first: str, second: str, side: int, share: float) -> tuple[float, float]:
-        """Canvas position on a bone."""
+        """Return the canvas position at a share of the bone between two joints."""
         (x0, y0), (x1, y1) = self.at(first, side), self.at(second, side)
         return (x0 + share * (x1 - x0), y0 + share * (y1 - y0))
 
     def girth(self, height: float) -> tuple[float, float]:
-        """Half width and half depth of the torso at a height, in statures."""
+        """Return half width and half depth of the torso at a height, in statures."""
         profile = self._profile
         if height <= profile[0][0]:
             return profile[0][1:]
@@ -221,20 +221,20 @@ class Figure:
         return profile[-1][1:]
 
     def extent(self, height: float, ease: float = 0.0) -> tuple[float, float, float]:
-        """Silhouette of the torso at a height: canvas (left x, right x, y); `ease` in statures widens it."""
+        """Return the torso's silhouette at a height, canvas (left x, right x, y); `ease` in statures widens it."""
         width, depth = self.girth(height)
         half = self.scale * (math.hypot(width * self.cos, depth * self.sin) + ease)
         x, y = self.project(self.spine(height))
         return (x - half, x + half, y)
 
     def surface(self, height: float, angle: float, ease: float = 0.0) -> tuple[float, float]:
-        """Canvas position on the torso's skin; angle 0 is the front, positive towards the person's left."""
+        """Return the canvas position on the torso's skin; angle 0 is the front, positive is the person's left."""
         width, depth = self.girth(height)
         x, y, z = self.spine(height)
         return self.project((x + (width + ease) * math.sin(angle), y, z + (depth + ease) * math.cos(angle)))
 
     def torso(self, low: float, high: float, ease: float = 0.0, hang: bool = False) -> list[tuple[float, float]]:
-        """Outline of the torso between two heights in torso lengths; cloth that hangs falls straight from the hips."""
+        """Outline the torso between two heights in torso lengths; with `hang`, cloth falls straight from the hips."""
         heights = [low, *(h for h, _, _ in self._profile if low < h < high), high]
         extents = [self.extent(h, ease) for h in heights]
         if hang:
@@ -247,6 +247,6 @@ class Figure:
 
     @property
     def head(self) -> tuple[float, float]:
-        """Canvas position of the head's centre."""
+        """Canvas position of the centre of the head."""
         x, y, z = self.spine(1.0)
         return self.project((x + self.pose.tilt * 0.08, y + NECK + 0.066 * self.build.head, z + 0.018))

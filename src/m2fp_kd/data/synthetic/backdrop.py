@@ -1,4 +1,4 @@
-"""What is not a person: room or street behind, clutter in front. All of it is background."""
+"""Everything that is not a person, labelled as background: a room or street behind, clutter in front."""
 
 import math
 from random import Random
@@ -9,7 +9,7 @@ from .wardrobe import cloth_colour, jitter, mix, skin_colour
 
 
 def _ink(canvas: Canvas, rng: Random, patterned: float = 0.3) -> int:
-    """A background material; sometimes in skin or hair colours, so that colour alone does not tell a person."""
+    """Add a background material, sometimes in a skin colour, so that colour alone does not reveal a person."""
     colour = jitter(rng, skin_colour(rng), 10) if rng.random() < 0.12 else cloth_colour(rng)
     pattern = wall(rng, canvas.width) if rng.random() < patterned else None
     second = jitter(rng, colour, 50) if rng.random() < 0.6 else cloth_colour(rng)
@@ -21,7 +21,7 @@ def _box(x: float, y: float, width: float, height: float) -> list[Point]:
 
 
 def draw_backdrop(canvas: Canvas, rng: Random, horizon: float) -> None:
-    """Wall or sky, floor below `horizon`, and some things. The first material fills the canvas."""
+    """Draw a wall or sky, a floor below `horizon`, and some objects. The first material fills the canvas."""
     width, height = canvas.width, canvas.height
     first, second = cloth_colour(rng), cloth_colour(rng)
     second = mix(first, second, rng.uniform(0.3, 1.0))
@@ -39,7 +39,7 @@ def draw_backdrop(canvas: Canvas, rng: Random, horizon: float) -> None:
 
 
 def _furniture(canvas: Canvas, rng: Random, x: float, horizon: float) -> None:
-    """A picture, window or shelf on the wall, or a cabinet on the floor."""
+    """Draw a picture, window or shelf on the wall, or a cabinet on the floor."""
     ink, width, height = _ink(canvas, rng), canvas.width, canvas.height
     wide, tall = width * rng.uniform(0.08, 0.35), height * rng.uniform(0.08, 0.35)
     y = horizon - tall if rng.random() < 0.5 else rng.uniform(-0.05, 0.7) * horizon
@@ -53,7 +53,7 @@ def _furniture(canvas: Canvas, rng: Random, x: float, horizon: float) -> None:
 
 
 def _building(canvas: Canvas, rng: Random, x: float, horizon: float) -> None:
-    """A tall block with windows, or a post."""
+    """Draw a tall block with windows, or a post."""
     ink, width = _ink(canvas, rng, 0.5), canvas.width
     if rng.random() < 0.3:
         radius = width * rng.uniform(0.006, 0.025)
@@ -71,7 +71,7 @@ def _building(canvas: Canvas, rng: Random, x: float, horizon: float) -> None:
 
 
 def _plant(canvas: Canvas, rng: Random, x: float, ground: float) -> None:
-    """A trunk with a crown of blobs."""
+    """Draw a trunk with a crown of blobs."""
     width, height = canvas.width, canvas.height
     green = (rng.uniform(30, 120), rng.uniform(80, 170), rng.uniform(20, 80))
     leaf = canvas.material(0, green, wall(rng, width / 3), jitter(rng, green, 40), rough=1.0)
@@ -85,7 +85,7 @@ def _plant(canvas: Canvas, rng: Random, x: float, ground: float) -> None:
 
 
 def _shape(canvas: Canvas, rng: Random, x: float, _: float) -> None:
-    """A polygon, ball or bar without meaning; a bar may look like a limb."""
+    """Draw an arbitrary polygon, ball or bar; a bar may look like a limb."""
     ink, width, height = _ink(canvas, rng), canvas.width, canvas.height
     y, size = rng.uniform(0, 1) * height, width * rng.uniform(0.03, 0.18)
     kind = rng.randrange(3)
@@ -100,7 +100,7 @@ def _shape(canvas: Canvas, rng: Random, x: float, _: float) -> None:
 
 
 def draw_seat(canvas: Canvas, rng: Random, pelvis: Point, scale: float) -> None:
-    """A chair, stool or bench under a sitting person."""
+    """Draw a chair, stool or bench under a sitting person."""
     ink = _ink(canvas, rng)
     x, y = pelvis
     wide, seat = scale * rng.uniform(0.13, 0.3), y + 0.055 * scale
@@ -112,7 +112,7 @@ def draw_seat(canvas: Canvas, rng: Random, pelvis: Point, scale: float) -> None:
 
 
 def draw_foreground(canvas: Canvas, rng: Random) -> None:
-    """Sometimes a table, a pole, a rail or leaves in front of everybody."""
+    """Draw, in two of five scenes, a table, a pole, rails or leaves in front of everybody."""
     width, height = canvas.width, canvas.height
     if rng.random() < 0.6:
         return

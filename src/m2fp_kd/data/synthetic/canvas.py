@@ -1,7 +1,7 @@
-"""A canvas on which image and labels are one drawing.
+"""A canvas whose image and labels come from the same drawing.
 
-Every shape is drawn once, without antialiasing, into a map of *inks*. An ink knows its colour, its tone and its label
-code, so the picture and the labels are look-ups in the same map and cannot disagree.
+Every shape is drawn once, without antialiasing, into a map of *inks*. An ink has a colour, a tone and a label code, so
+the image and the labels are look-ups in the same map and cannot disagree.
 """
 
 import math
@@ -18,13 +18,13 @@ Point = tuple[float, float]
 Colour = tuple[float, float, float]
 
 TONES = (0.72, 1.0, 1.16)  # shadow, body, highlight: three consecutive inks of one material
-TONE_UNIT = 128  # byte that stands for tone 1
+TONE_UNIT = 128  # byte that encodes tone 1
 PATTERN_STEPS = 63  # shades between the two colours of a pattern
 _HALF_CIRCLE = [(math.cos(math.pi * k / 6), math.sin(math.pi * k / 6)) for k in range(7)]
 
 
 class Canvas:
-    """Map of inks and the table that explains them.
+    """A map of inks and the table of their properties.
 
     Args:
         height: height in canvas pixels.
@@ -52,14 +52,14 @@ class Canvas:
         second: Colour | None = None,
         rough: float = 0.5,
     ) -> int:
-        """Adds a material and returns its shadow ink; body and highlight are the next two.
+        """Add a material and return its shadow ink; body and highlight are the next two inks.
 
         Args:
             code: label code, 0 for background.
             colour: RGB, 0..255.
-            pattern: where `second` replaces `colour`; None for a plain material.
+            pattern: share of `second` in the colour by position; None for a plain material.
             second: the pattern's other colour.
-            rough: how much of the scene's smooth noise the material shows, 0..1.
+            rough: share of the scene's smooth noise that the material shows, 0..1.
         """
         if pattern is not None:
             self._patterns.append((len(self._codes), pattern))
@@ -74,15 +74,15 @@ class Canvas:
         return ink
 
     def code(self, ink: int) -> int:
-        """Label code of a material."""
+        """Return the label code of a material."""
         return self._codes[ink]
 
     def flat(self, ink: int, points: Sequence[Point], tone: int = 1) -> None:
-        """Polygon in one tone (0 shadow, 1 body, 2 highlight)."""
+        """Draw a polygon in one tone (0 shadow, 1 body, 2 highlight)."""
         self._draw.polygon(points, fill=ink + tone)
 
     def polygon(self, ink: int, points: Sequence[Point]) -> None:
-        """Shaded polygon; the shadow stays on the side away from the light."""
+        """Draw a shaded polygon with the shadow on the side away from the light."""
         self._draw.polygon(points, fill=ink)
         centre_x = sum(x for x, _ in points) / len(points)
         centre_y = sum(y for _, y in points) / len(points)
@@ -93,7 +93,7 @@ class Canvas:
             self._draw.polygon([(x * share + x0, y * share + y0) for x, y in points], fill=ink + tone)
 
     def capsule(self, ink: int, start: Point, start_radius: float, end: Point, end_radius: float) -> None:
-        """Shaded tapered capsule between two circles."""
+        """Draw a shaded tapered capsule between two circles."""
         self._draw.polygon(capsule_outline(start, start_radius, end, end_radius), fill=ink)
         radius = max(start_radius, end_radius)
         for tone, share, shift in ((1, 0.8, 0.2), (2, 0.38, 0.4)):
@@ -106,7 +106,7 @@ class Canvas:
             self._draw.polygon(outline, fill=ink + tone)
 
     def ellipse(self, ink: int, centre: Point, radius_x: float, radius_y: float, shaded: bool = True) -> None:
-        """Axis-aligned ellipse, shaded like a ball or flat in the body tone."""
+        """Draw an axis-aligned ellipse, shaded like a ball or flat in the body tone."""
         layers = ((0, 1.0, 0.0), (1, 0.88, 0.1), (2, 0.42, 0.36)) if shaded else ((1, 1.0, 0.0),)
         for tone, share, shift in layers:
             x, y = centre[0] + self.light[0] * radius_x * shift, centre[1] + self.light[1] * radius_y * shift
@@ -114,17 +114,17 @@ class Canvas:
             self._draw.ellipse(box, fill=ink + tone)
 
     def develop(self, shrink: int) -> "Developed":
-        """Looks the inks up and shrinks the colours by averaging blocks of `shrink` x `shrink` pixels."""
+        """Look the inks up and shrink the colours by averaging blocks of `shrink` x `shrink` pixels."""
         inks = np.asarray(self._map)
         colours = np.zeros((len(self._first), 4), np.uint8)
         colours[:, :3] = np.clip(self._first, 0, 255)
-        # Four bytes a colour make one look-up of 32-bit words of the three channels.
+        # With four bytes per colour, one look-up of 32-bit words serves all three channels.
         picture = np.take(colours.view(np.uint32).ravel(), inks).view(np.uint8).reshape(-1, 4)
         self._paint_patterns(inks, picture)
         drawn = Image.frombuffer("RGBX", (self.width, self.height), picture, "raw", "RGBX", 0, 1).convert("RGB")
         tone = np.take(np.asarray([TONE_UNIT * tone for tone in self._tone], np.uint8), inks)
         shade = Image.fromarray(tone).reduce(shrink)
-        # Blurring the tones alone turns the hard steps of the drawing into round bodies and leaves colour edges sharp.
+        # Blurring only the tones rounds the bodies and leaves colour edges sharp.
         soft = shade.filter(ImageFilter.BoxBlur(max(1, shade.height // 110)))
         rough = np.take(np.asarray(self._rough, np.float32), inks[::shrink, ::shrink])
         return Developed(
@@ -135,7 +135,7 @@ class Canvas:
         )
 
     def _paint_patterns(self, inks: np.ndarray, picture: np.ndarray) -> None:
-        """Mixes the second colours into `picture`, uint8 (pixels, 4), where the patterns say so."""
+        """Mix the second colours into `picture`, uint8 (pixels, 4), as the patterns prescribe."""
         owner = np.take(np.asarray(self._pattern_of, np.uint8), inks).ravel()
         for number, (ink, pattern) in enumerate(self._patterns, start=1):
             pixels = np.flatnonzero(owner == number)
@@ -154,12 +154,12 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Developed:
-    """What a canvas looks like.
+    """The look-ups of a canvas.
 
     Attributes:
         colours: float32 (h, w, 3), shrunk, unlit, 0..255.
-        shade: float32 (h, w), light that falls on the shrunk picture, about 1.
-        rough: float32 (h, w), how much of the scene's smooth noise to show.
+        shade: float32 (h, w), light on the shrunk image, about 1.
+        rough: float32 (h, w), share of the scene's smooth noise to show.
         codes: uint8 (height, width), label codes, not shrunk.
     """
 
@@ -170,7 +170,7 @@ class Developed:
 
 
 def capsule_outline(start: Point, start_radius: float, end: Point, end_radius: float) -> list[Point]:
-    """Outline of a tapered capsule, two half circles joined by straight sides."""
+    """Return the outline of a tapered capsule: two half circles joined by straight sides."""
     (x0, y0), (x1, y1) = start, end
     length = math.hypot(x1 - x0, y1 - y0) or 1.0
     ux, uy = (x1 - x0) / length, (y1 - y0) / length
@@ -181,7 +181,7 @@ def capsule_outline(start: Point, start_radius: float, end: Point, end_radius: f
 
 
 def hull(points: Sequence[Point]) -> list[Point]:
-    """Convex hull (Andrew's monotone chain)."""
+    """Return the convex hull (Andrew's monotone chain)."""
     ordered = sorted(set(points))
     chains = []
     for sequence in (ordered, ordered[::-1]):
@@ -200,7 +200,7 @@ def _turn(a: Point, b: Point, c: Point) -> float:
 
 @lru_cache(maxsize=8)
 def vignette(height: int, width: int) -> np.ndarray:
-    """Squared distance from the centre, 0 there and 1 in the corners, float32 (height, width)."""
+    """Return the squared distance from the centre, 0 there and 1 in the corners, float32 (height, width)."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None]
     return (x * x + y * y) / 2

@@ -1,4 +1,4 @@
-"""Synthetic scenes on disk, in M2FP's layout."""
+"""Writing of synthetic scenes in M2FP's layout."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,19 +19,19 @@ SPLITS = ("Training", "Validation")
 def write_dataset(
     folder: str | Path, split: str, seeds: Iterable[int], size: int | tuple[int, int], persons: tuple[int, int] = (1, 4)
 ) -> None:
-    """Writes one scene per seed to `folder/split/{Images,Category_ids,Human_ids,Instance_ids}`.
+    """Write one scene per seed to `folder/split/{Images,Category_ids,Human_ids,Instance_ids}`.
 
-    Images are JPEG, maps 8-bit PNG; the names come from the seeds. Files that exist are replaced.
+    Images are JPEG, maps 8-bit PNG; the names come from the seeds. Existing files are replaced.
 
     Args:
         folder: root of the data set.
         split: `Training` or `Validation`.
-        seeds: one scene each.
+        seeds: seeds of the scenes.
         size: as in `draw_scene`.
         persons: as in `draw_scene`.
 
     Raises:
-        ValueError: on an unknown split or an argument that `draw_scene` refuses.
+        ValueError: the split is unknown, or `draw_scene` refuses an argument.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: M2FP's layout has {' and '.join(SPLITS)}")

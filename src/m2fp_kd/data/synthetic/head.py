@@ -1,4 +1,4 @@
-"""Head: hair, face, sunglasses, hat and scarf."""
+"""The head: hair, face, sunglasses and hat."""
 
 import math
 from random import Random
@@ -9,13 +9,13 @@ from .wardrobe import BLACK, Outfit, jitter, mix
 
 
 class Head:
-    """Draws the head of one person, in the order `behind`, `front`.
+    """The head of one person; draw it with `behind`, then `front`.
 
     Args:
-        canvas: where to draw.
-        rng: draws what is left to chance.
+        canvas: canvas to draw on.
+        rng: source of the random details.
         figure: the posed body.
-        outfit: what the person wears.
+        outfit: clothes of the person.
         inks: materials by name: hair, face, hat, sunglasses.
     """
 
@@ -28,16 +28,16 @@ class Head:
         self.seen = figure.cos > -0.35  # some of the face is visible
 
     def _spot(self, x: float, y: float) -> Point:
-        """Canvas position from head radii: x across, y up."""
+        """Convert head radii, x across and y up, to a canvas position."""
         return (self.x + x * self.width, self.y - y * self.height)
 
     def behind(self) -> None:
-        """Hair that hangs behind the neck and shoulders of a person seen from the front."""
+        """Draw hair that hangs behind the neck and shoulders of a person seen from the front."""
         if self.seen:
             self._mane()
 
     def front(self) -> None:
-        """The head itself and everything on it."""
+        """Draw the head itself and everything on it."""
         style, hair = self.outfit.hair_style, self.inks["hair"]
         if style == "bald":
             self.canvas.ellipse(self.inks["face"], (self.x, self.y), self.width, self.height)

@@ -60,14 +60,14 @@ class Pattern:
     angle: float
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Share of the second colour at the pixels, 0..1."""
+        """Return the share of the second colour at the pixels, 0..1."""
         cos, sin = math.cos(self.angle) / self.period, math.sin(self.angle) / self.period
         x, y = x - self.origin[0], y - self.origin[1]
         return self.field(x * cos + y * sin, y * cos - x * sin)
 
 
 def textile(rng: Random, origin: tuple[float, float], scale: float) -> Pattern:
-    """A garment's pattern for a person `scale` canvas pixels tall."""
+    """Draw a garment's pattern for a person who is `scale` canvas pixels tall."""
     field = rng.choice(TEXTILES)
     period = scale * (rng.uniform(0.06, 0.09) if field is _gradient else rng.uniform(0.02, 0.07))
     angle = rng.choice((0.0, 0.0, math.pi / 2, math.pi / 2, rng.uniform(0, math.pi)))
@@ -75,12 +75,12 @@ def textile(rng: Random, origin: tuple[float, float], scale: float) -> Pattern:
 
 
 def gradient(origin: tuple[float, float], length: float, angle: float) -> Pattern:
-    """A smooth change of colour over `length` canvas pixels around `origin`."""
+    """Return a smooth change of colour over `length` canvas pixels around `origin`."""
     return Pattern(_gradient, origin, 0.15 * length, angle)
 
 
 def wall(rng: Random, extent: float) -> Pattern:
-    """A pattern for walls, floors and furniture on a canvas `extent` pixels wide."""
+    """Draw a pattern for walls, floors and furniture on a canvas `extent` pixels wide."""
     angle = rng.choice((0.0, 0.0, math.pi / 2, rng.uniform(0, math.pi)))
     return Pattern(
         rng.choice(WALLS), (rng.uniform(0, extent), rng.uniform(0, extent)), extent * rng.uniform(0.025, 0.12), angle

@@ -24,11 +24,11 @@ PATTERNED = {"top": 0.5, "dress": 0.55, "skirt": 0.4, "scarf": 0.5, "trousers": 
 
 
 class Person:
-    """A person to be drawn.
+    """A person to draw.
 
     Args:
-        canvas: where to draw.
-        rng: source of everything about the person.
+        canvas: canvas to draw on.
+        rng: source of body, pose and clothes.
         number: person id, 1 or more.
         origin: canvas position of the pelvis.
         scale: canvas pixels per stature.
@@ -76,7 +76,7 @@ class Person:
         return self.canvas.material(PARTS * self.number + part, colour, pattern, second, rough)
 
     def draw(self) -> None:
-        """Draws the person, farthest parts first."""
+        """Draw the person, farthest parts first."""
         figure, outfit = self.figure, self.outfit
         head = Head(self.canvas, self.rng, figure, outfit, self.inks)
         head.behind()
@@ -187,7 +187,7 @@ class Person:
             self._neckline(outfit.neckline)
 
     def _neckline(self, depth: float) -> None:
-        """Bare skin above the collar, as far as it is on the visible side."""
+        """Draw bare skin above the collar if the person is seen from the front."""
         figure = self.figure
         if depth <= 0 or figure.cos < 0:
             return
@@ -197,7 +197,7 @@ class Person:
         self.canvas.flat(self.inks["torso"], points)
 
     def _robe(self) -> None:
-        """Skirt, or the whole dress."""
+        """Draw the skirt or the whole dress."""
         figure, outfit = self.figure, self.outfit
         if outfit.dress:
             self._drape(self.inks["dress"], outfit.dress, 0.012 + outfit.loose, flare=0.03)
@@ -210,7 +210,7 @@ class Person:
                 self.canvas.polygon(self.inks["top"], figure.torso(max(outfit.top_hem, -0.06), 0.3, outfit.loose))
 
     def _drape(self, ink: int, length: float, ease: float, flare: float) -> None:
-        """Cloth around both legs down to a hem: the hull of the thighs, then of the shins."""
+        """Draw cloth around both legs down to a hem: the hull of the thighs, then of the shins."""
         figure, scale = self.figure, self.scale
         left, right, y = figure.extent(0.05, ease)
         upper = [(left, y), (right, y)]
@@ -219,7 +219,7 @@ class Person:
         self.canvas.polygon(ink, hull(upper + knees))
         if length > 1:
             hems = self._hem("knee", "ankle", length - 1, ease + flare * length)
-            # Shins that trail far behind leave the cloth: the hem falls from the knees.
+            # Shins that trail far behind do not carry the cloth: the hem falls from the knees.
             drop = (length - 1) * 0.2 * scale
             fallen = [(x, min(y, y0 + drop)) for (x, y), (_, y0) in zip(hems, knees, strict=True)]
             self.canvas.polygon(ink, hull(knees + fallen))
@@ -233,7 +233,7 @@ class Person:
         return points
 
     def _coat(self) -> None:
-        """A coat, closed or seen from behind, or two panels beside the opening."""
+        """Draw the coat: in one piece if closed or seen from behind, else two panels beside the opening."""
         figure, outfit, ink = self.figure, self.outfit, self.inks["coat"]
         ease = outfit.loose + 0.01
         upright = figure.pose.name not in ("sitting", "crouching")

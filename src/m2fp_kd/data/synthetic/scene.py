@@ -1,4 +1,4 @@
-"""Scenes: persons, backdrop, light and camera noise, all functions of a seed."""
+"""Scenes as functions of a seed: persons, backdrop, light and camera noise."""
 
 import math
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ MOST_PERSONS = 11  # label codes PARTS * person + part fit into a byte
 
 
 def draw_scene(seed: int, size: int | tuple[int, int], persons: tuple[int, int] = (1, 4)) -> Photo:
-    """Draws a scene of cartoon persons with CIHP's 20 parts.
+    """Draw a scene of cartoon people with CIHP's 20 parts.
 
     Args:
-        seed: decides everything; equal arguments give equal arrays.
+        seed: seed of all draws; equal arguments give equal arrays.
         size: side of a square, or (height, width), in pixels, at least 32.
         persons: fewest and most persons drawn, 0 <= fewest <= most <= 11. A person may end up hidden behind others.
 
     Returns:
-        A photo with `parts`, `persons` and `instances` exact to the pixel: each is 0 exactly where the others are,
-        `persons` numbers the visible persons from 1, `instances` the pairs of person and part.
+        A photo with `parts`, `persons` and `instances` exact to the pixel. They are 0 at the same pixels; `persons`
+        numbers the visible persons from 1, `instances` the pairs of person and part.
 
     Raises:
-        ValueError: if `size` or `persons` is out of range.
+        ValueError: `size` or `persons` is out of range.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 32:
-        raise ValueError(f"size {size} is too small to draw persons: give at least 32 pixels a side")
+        raise ValueError(f"size {size} is too small to draw people: give at least 32 pixels per side")
     fewest, most = persons
     if not 0 <= fewest <= most <= MOST_PERSONS:
         raise ValueError(f"persons {persons}: give (fewest, most) with 0 <= fewest <= most <= {MOST_PERSONS}")
@@ -55,14 +55,14 @@ def draw_scene(seed: int, size: int | tuple[int, int], persons: tuple[int, int] 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a person stands: pelvis and stature in canvas pixels."""
+    """Place of a person: pelvis and stature in canvas pixels."""
 
     pelvis: tuple[float, float]
     scale: float
 
 
 def _arrange(canvas: Canvas, rng: Random, count: int) -> tuple[list[_Place], float]:
-    """Places side by side with chance overlaps, far ones first; the nearer ones are larger and lower.
+    """Draw places side by side with random overlaps, far ones first; nearer ones are larger and lower.
 
     Returns:
         The places and the height at which the floor meets the wall, at or above the feet.
@@ -93,7 +93,7 @@ def _draw_persons(canvas: Canvas, rng: Random, places: list[_Place]) -> None:
 
 
 def _draw_yaw(rng: Random) -> float:
-    """Mostly frontal and three-quarter views, some profiles, some from behind."""
+    """Draw a yaw: mostly frontal and three-quarter views, some profiles, some from behind."""
     view = rng.choices(("front", "quarter", "profile", "behind"), (46, 26, 8, 20))[0]
     if view == "front":
         return rng.gauss(0, 0.16)
@@ -105,7 +105,7 @@ def _draw_yaw(rng: Random) -> float:
 
 
 def _smooth_noise(pixels: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Two octaves of smooth noise, about -0.3..0.3."""
+    """Draw two octaves of smooth noise, about -0.3..0.3."""
     total = np.zeros((height, width), np.float32)
     for cells, strength in ((5, 0.1), (28, 0.07)):
         grid = pixels.standard_normal((cells, cells), np.float32) * np.float32(strength)
@@ -114,7 +114,7 @@ def _smooth_noise(pixels: np.random.Generator, height: int, width: int) -> np.nd
 
 
 def _majority(codes: np.ndarray) -> np.ndarray:
-    """The commonest code of every 2 x 2 block; the top left of the commonest when they tie."""
+    """Return the commonest code of every 2 x 2 block; ties go to the top left one."""
     a, b, c, d = codes[::2, ::2], codes[::2, 1::2], codes[1::2, ::2], codes[1::2, 1::2]
     keep_a = (a == b) | (a == c) | (a == d)
     keep_b = (b == c) | (b == d)
@@ -122,7 +122,7 @@ def _majority(codes: np.ndarray) -> np.ndarray:
 
 
 def _expose(rng: Random, pixels: np.random.Generator, developed: Developed, codes: np.ndarray) -> np.ndarray:
-    """Light, soft shadows, lens and sensor: uint8 (h, w, 3)."""
+    """Apply light, soft shadows, lens and sensor; return uint8 (h, w, 3)."""
     height, width = codes.shape
     light = developed.shade * (1 + developed.rough * _smooth_noise(pixels, height, width))
     light *= np.float32(rng.uniform(0.75, 1.4)) * (1 - np.float32(rng.uniform(0, 0.4)) * vignette(height, width))
@@ -142,7 +142,7 @@ def _expose(rng: Random, pixels: np.random.Generator, developed: Developed, code
 
 
 def _shadow(rng: Random, codes: np.ndarray) -> np.ndarray:
-    """Blurred, shifted silhouette that darkens the background beside the persons."""
+    """Return the factor by which the persons' blurred, shifted silhouette darkens the background."""
     height, width = codes.shape
     silhouette = Image.fromarray((codes > 0).astype(np.uint8) * 255)
     shift = (rng.uniform(-0.06, 0.06) * width, rng.uniform(-0.01, 0.05) * height)
@@ -153,7 +153,7 @@ def _shadow(rng: Random, codes: np.ndarray) -> np.ndarray:
 
 
 def _number(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Part, person and instance maps from codes PARTS * person + part; persons and instances counted without gaps."""
+    """Split codes PARTS * person + part into part, person and instance maps, numbered without gaps."""
     present = np.flatnonzero(np.bincount(codes.ravel(), minlength=256))
     present = present[present > 0]
     instances = np.zeros(256, np.int32)

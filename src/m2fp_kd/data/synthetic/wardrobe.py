@@ -1,4 +1,4 @@
-"""What a person wears: drawn once per person, independent of pose and view."""
+"""Clothes, drawn once per person, independent of pose and view."""
 
 import colorsys
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ _NEUTRALS = (
 class Outfit:
     """Garments of one person.
 
-    Lengths count along limbs: sleeves 0 (none) to 2 (wrist), legs and hems 0 (hip) to 2 (ankle). A length of 0 means
-    that the garment is not worn unless said otherwise.
+    Lengths run along limbs: sleeves 0 (none) to 2 (wrist), legs and hems 0 (hip) to 2 (ankle). Unless noted otherwise,
+    a garment of length 0 is not worn.
     """
 
     skin: Colour
@@ -60,7 +60,7 @@ class Outfit:
 
 
 def cloth_colour(rng: Random) -> Colour:
-    """A textile colour: neutral or any hue."""
+    """Draw a textile colour: neutral or any hue."""
     if rng.random() < 0.4:
         return jitter(rng, rng.choice(_NEUTRALS), 14)
     saturation = rng.uniform(0.2, 0.95)
@@ -69,26 +69,26 @@ def cloth_colour(rng: Random) -> Colour:
 
 
 def jitter(rng: Random, colour: Colour, amount: float) -> Colour:
-    """A colour near another one."""
+    """Draw a colour near another one."""
     red, green, blue = (channel + rng.uniform(-amount, amount) for channel in colour)
     return (red, green, blue)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """A colour between two others; `share` of the second."""
+    """Mix two colours, with `share` of the second."""
     red, green, blue = (a + share * (b - a) for a, b in zip(first, second, strict=True))
     return (red, green, blue)
 
 
 def skin_colour(rng: Random) -> Colour:
-    """A skin tone between two neighbours of a light-to-dark scale."""
+    """Draw a skin tone between two neighbours on a light-to-dark scale."""
     position = rng.uniform(0, len(_SKINS) - 1.001)
     low, share = int(position), position % 1
     return mix(_SKINS[low], _SKINS[low + 1], share)
 
 
 def draw_outfit(rng: Random) -> Outfit:
-    """Draws the garments of one person."""
+    """Draw the garments of one person."""
     kind = rng.choices(("trousers", "shorts", "skirt", "dress"), (46, 15, 19, 20))[0]
     cold = rng.random() < 0.4
     bare = kind in ("trousers", "shorts") and not cold and rng.random() < 0.08
