@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, and one thread, since tiny networks lose more to synchronisation."""
+"""Give the tests their own cache and one thread, because tiny networks lose more time to synchronisation."""
 
 import os
 
@@ -11,6 +11,6 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what engines compile out of the user's cache."""
+def separate_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the engines' compiled files out of the user's cache."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))

@@ -1,4 +1,4 @@
-"""Bridges: every share written down belongs to parts that exist, adds up, and knows left from right."""
+"""Bridges: shares belong to existing parts, sum to one and respect left and right."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def row(found: Bridge, part: str) -> dict[str, float]:
     return {found.student.parts[index]: round(float(shares[index]), 6) for index in np.flatnonzero(shares)}
 
 
-def test_the_bridges_that_come_with_the_project() -> None:
+def test_the_built_in_bridges_exist() -> None:
     assert set(BUILT_IN) >= {
         ("cihp", "pascal_person_part"), ("lip", "pascal_person_part"), ("mhp_v2", "pascal_person_part"),
         ("cihp", "lip"), ("cihp", "atr"),
@@ -50,19 +50,19 @@ def test_flipping_commutes_with_the_bridge(teacher: str, student: str) -> None:
 
 
 @pytest.mark.parametrize(("teacher", "student"), BUILT_IN)
-def test_parts_of_one_name_are_one_part(teacher: str, student: str) -> None:
+def test_parts_of_equal_name_map_to_each_other(teacher: str, student: str) -> None:
     found = bridge(teacher, student)
     for part in set(found.teacher.parts) & set(found.student.parts):
         assert row(found, part) == {part: 1}
 
 
-def test_every_part_of_pascal_is_reached() -> None:
+def test_every_part_of_pascal_gets_a_share() -> None:
     for teacher, student in BUILT_IN:
         if student == "pascal_person_part":
             assert (bridge(teacher, student).shares.sum(axis=0) > 0).all()
 
 
-def test_known_rows() -> None:
+def test_rows_of_the_built_in_bridges() -> None:
     to_pascal = bridge("cihp", "pascal_person_part")
     assert [row(to_pascal, part) for part in ("hair", "face", "left-shoe", "glove")] == [
         {"head": 1}, {"head": 1}, {"lower-leg": 1}, {"lower-arm": 1},
@@ -70,25 +70,25 @@ def test_known_rows() -> None:
     assert set(row(to_pascal, "left-arm")) == {"lower-arm", "upper-arm"} and "left-arm" in to_pascal.divided
     assert "hair" not in to_pascal.divided
     to_lip = bridge("cihp", "lip")
-    assert to_lip.shares[:, 10].sum() == 0, "nothing in CIHP says what LIP calls jumpsuits"
+    assert to_lip.shares[:, 10].sum() == 0, "CIHP has no part for LIP's jumpsuits"
     assert "jumpsuits" not in row(to_lip, "torso-skin") and to_lip.name == "cihp -> lip"
 
 
-def test_the_same_parts_need_no_bridge() -> None:
+def test_equal_parts_need_no_bridge() -> None:
     assert find_bridge(CIHP, CIHP) is None
     copy = LabelSet.from_dict({"name": "mine", "parts": list(CIHP.parts)})
     assert find_bridge(CIHP, copy) is None
 
 
-def test_without_a_bridge_the_known_ones_and_the_way_to_write_one_are_named() -> None:
+def test_a_missing_bridge_lists_the_built_in_ones_and_how_to_write_one() -> None:
     with pytest.raises(ValueError, match=r"'ccp'.*'lip'.*cihp -> pascal_person_part.*one line.*teacher\.bridge=FILE"):
         find_bridge(LABEL_SETS["ccp"], LIP)
 
 
-def test_ones_own_bridge(tmp_path: Path) -> None:
+def test_a_custom_bridge_is_loaded_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("background: background\nleft-hand: {left-arm: 0.75, background: 0.25}\n")
-    with pytest.raises(ValueError, match=r"mine\.yaml from 'sides' to 'arms': says nothing of .*right-hand"):
+    with pytest.raises(ValueError, match=r"mine\.yaml from 'sides' to 'arms': lacks .*right-hand"):
         find_bridge(SIDES, ARMS, file)
     with file.open("a") as end:
         end.write("right-hand: {right-arm: 0.75, background: 0.25}\n")
@@ -105,12 +105,12 @@ def test_ones_own_bridge(tmp_path: Path) -> None:
         ("left-hand: {left-arm: 1}\nright-hand: right-arm\nnose: left-arm", "no parts nose"),
         ("left-hand: left-leg\nright-hand: right-arm", "left-hand: the student has no part left-leg"),
         ("left-hand: {left-arm: 0.5}\nright-hand: right-arm", "left-hand: shares sum to 0.5"),
-        ("left-hand: {left-arm: 2, background: -1}\nright-hand: right-arm", "left-arm lies above 0"),
-        ("left-hand: {left-arm: much}\nright-hand: right-arm", "left-arm lies above 0.*much"),
-        ("left-hand: [left-arm]\nright-hand: right-arm", "left-hand: names a part, or parts and their shares"),
+        ("left-hand: {left-arm: 2, background: -1}\nright-hand: right-arm", "left-arm must be above 0"),
+        ("left-hand: {left-arm: much}\nright-hand: right-arm", "left-arm must be above 0.*much"),
+        ("left-hand: [left-arm]\nright-hand: right-arm", "left-hand: must name a part, or parts with their shares"),
     ],
 )
-def test_a_wrong_table_is_named_with_its_mistake(tmp_path: Path, lines: str, message: str) -> None:
+def test_an_invalid_table_is_named_with_its_mistake(tmp_path: Path, lines: str, message: str) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text(f"background: background\n{lines}\n")
     with pytest.raises(ValueError, match=message) as caught:

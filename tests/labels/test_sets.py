@@ -1,4 +1,4 @@
-"""Label sets: what the data sets' own papers say, and what a user's file must be told."""
+"""Label sets agree with the data sets' papers, and errors in a user's file are named."""
 
 import os
 from pathlib import Path
@@ -27,12 +27,12 @@ def test_numbers_of_parts_and_classes(name):
     assert labels.parts[0] == "background" and labels.colours[0] == (0, 0, 0)
 
 
-def test_the_names_are_those_of_the_built_in_sets():
+def test_all_built_in_sets_are_tested():
     assert set(LABEL_SETS) == set(SIZES)
 
 
 @pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=lambda labels: labels.name)
-def test_every_left_part_swaps_with_its_right_one(labels):
+def test_every_left_part_swaps_with_its_right_part(labels):
     by_name = {part: index for index, part in enumerate(labels.parts)}
     expected = {
         (index, by_name["right-" + part.removeprefix("left-")])
@@ -44,13 +44,13 @@ def test_every_left_part_swaps_with_its_right_one(labels):
     np.testing.assert_array_equal(permutation[permutation], np.arange(labels.num_parts))
 
 
-def test_lip_and_cihp_differ_at_index_ten_only():
+def test_lip_and_cihp_differ_only_at_index_ten():
     lip, cihp = LABEL_SETS["lip"].parts, LABEL_SETS["cihp"].parts
     assert [index for index in range(20) if lip[index] != cihp[index]] == [10]
     assert (lip[10], cihp[10]) == ("jumpsuits", "torso-skin")
 
 
-def test_known_indices():
+def test_indices_agree_with_the_data_sets():
     assert LABEL_SETS["cihp"].parts.index("face") == 13
     assert LABEL_SETS["cihp"].flip_pairs == ((14, 15), (16, 17), (18, 19))
     assert LABEL_SETS["atr"].parts.index("scarf") == 17
@@ -58,7 +58,7 @@ def test_known_indices():
     assert LABEL_SETS["mhp_v2"].parts.index("sunglasses") == 47
 
 
-def test_ccp_has_the_names_of_its_own_label_list():
+def test_ccp_has_the_names_of_its_label_list():
     file = DATA / "clothing-co-parsing" / "label_list.mat"
     if not file.is_file():
         pytest.skip(f"needs {file}; set M2FP_KD_DATA to the folder of real photos")
@@ -69,7 +69,7 @@ def test_ccp_has_the_names_of_its_own_label_list():
 def test_colours_are_distinct_and_stable():
     colours = distinct_colours(255)
     assert len(set(colours)) == 255
-    assert distinct_colours(20) == colours[:20], "a longer set begins with the colours of a shorter one"
+    assert distinct_colours(20) == colours[:20], "a longer list starts with the colours of a shorter one"
 
 
 def test_check_accepts_parts_and_the_ignored_label():
@@ -83,7 +83,7 @@ def test_check_names_file_and_value(values):
         LABEL_SETS["atr"].check(np.array([values], np.int32), "a.png")
 
 
-def test_check_refuses_fractions():
+def test_check_rejects_floats():
     with pytest.raises(ValueError, match=r"a\.png.*float"):
         LABEL_SETS["atr"].check(np.zeros((2, 2)), "a.png")
 
@@ -100,7 +100,7 @@ def test_dictionary_round_trip(labels):
     assert LabelSet.from_dict(labels.to_dict()) == labels
 
 
-def test_a_users_own_set(tmp_path):
+def test_a_custom_set_is_loaded_from_a_file(tmp_path):
     file = tmp_path / "cats.yaml"
     file.write_text("name: cats\nparts: [background, tail, left-ear, right-ear]\nflip_pairs: [[2, 3]]\n")
     labels = load_label_set(str(file))
@@ -109,7 +109,7 @@ def test_a_users_own_set(tmp_path):
     assert not labels.has_human and labels.ignore_index == 255
 
 
-def test_loading_by_name_is_the_built_in_set():
+def test_a_name_loads_the_built_in_set():
     assert load_label_set("cihp") is LABEL_SETS["cihp"]
 
 
@@ -126,10 +126,10 @@ def test_loading_by_name_is_the_built_in_set():
         ("name: x\nparts: [background, tail]\nignore_index: 1", "ignore_index 1"),
         ("name: x\nparts: [background]", "2 to 255"),
         ("name: [", "not valid YAML"),
-        ("just words", "should hold names and values"),
+        ("just words", "must hold names and values"),
     ],
 )
-def test_a_wrong_file_is_named_with_its_mistake(tmp_path, text, message):
+def test_an_invalid_file_is_named_with_its_mistake(tmp_path, text, message):
     file = tmp_path / "wrong.yaml"
     file.write_text(text)
     with pytest.raises(ValueError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""What every backbone promises; a test module inherits the class and names its backbone."""
+"""Contract of every backbone; a test class inherits it and names its backbone."""
 
 import copy
 from functools import cache
@@ -17,12 +17,12 @@ def _built(name: str) -> Backbone:
 
 
 class BackboneContract:
-    """Inherited once per backbone."""
+    """Base class with one subclass per backbone."""
 
     name: str
     parameters: int
 
-    def test_gives_the_four_strides_of_any_multiple_of_32(self) -> None:
+    def test_features_have_four_strides_for_any_multiple_of_32(self) -> None:
         backbone = _built(self.name)
         with torch.no_grad():
             levels = backbone(torch.randn(2, 3, 64, 96))
@@ -31,10 +31,10 @@ class BackboneContract:
             for channels, stride in zip(backbone.channels, STRIDES, strict=True)
         ]
 
-    def test_has_the_parameters_of_its_feature_layers_and_no_more(self) -> None:
+    def test_parameters_are_those_of_the_feature_layers(self) -> None:
         assert sum(p.numel() for p in _built(self.name).parameters()) == self.parameters
 
-    def test_folding_batch_norm_leaves_none_and_changes_nothing(self) -> None:
+    def test_folding_removes_batch_norm_and_keeps_the_features(self) -> None:
         backbone = copy.deepcopy(_built(self.name))
         generator = torch.Generator().manual_seed(2)
         for module in backbone.modules():
@@ -59,7 +59,7 @@ class BackboneContract:
         assert [key for key, p in backbone.named_parameters() if p.grad is None] == []
         assert images.grad is not None and images.grad.abs().sum() > 0
 
-    def test_starts_in_training_mode_with_untouched_statistics_and_the_same_for_a_seed(self) -> None:
+    def test_a_new_backbone_is_in_training_mode_and_determined_by_the_seed(self) -> None:
         expected = _built(self.name).state_dict()
         torch.manual_seed(1)
         backbone = build_backbone(self.name)

@@ -37,7 +37,7 @@ def test_attention_equals_multihead_attention_with_packed_weights() -> None:
     torch.testing.assert_close(ours(query, key, value, attend), theirs(query, key, value, attn_mask=blocked)[0])
 
 
-def test_a_query_sees_only_where_it_may_look() -> None:
+def test_a_query_attends_only_inside_its_mask() -> None:
     attention = Attention(WIDTH, HEADS)
     query, key, value = torch.randn(1, 2, WIDTH), torch.randn(1, 3, WIDTH), torch.randn(1, 3, WIDTH)
     attend = torch.tensor([[[True, True, False], [True, True, True]]])
@@ -48,7 +48,7 @@ def test_a_query_sees_only_where_it_may_look() -> None:
     assert (before[:, 1] - after[:, 1]).abs().max() > 1e-3
 
 
-def test_attended_is_the_mask_or_everything_where_the_mask_is_empty() -> None:
+def test_attended_is_the_mask_or_everything_if_the_mask_is_empty() -> None:
     logits = torch.tensor([[[1.0, -1.0, 0.0], [-1.0, -2.0, -3.0]]])
     assert attended(logits).tolist() == [[[True, False, True], [True, True, True]]]
 
@@ -56,7 +56,7 @@ def test_attended_is_the_mask_or_everything_where_the_mask_is_empty() -> None:
 def _reference_deformable(
     module: DeformableAttention, query: torch.Tensor, value: torch.Tensor, reference: torch.Tensor, sizes: list
 ) -> torch.Tensor:
-    """Deformable attention by loops, straight from the paper's equation."""
+    """Deformable attention by loops, following the paper's equation."""
     tokens, width = query.shape
     head_width = width // module.heads
     values = module.value(value).view(tokens, module.heads, head_width)
@@ -95,7 +95,7 @@ def test_deformable_attention_equals_its_equation() -> None:
         torch.testing.assert_close(got[item], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_deformable_attention_learns_where_to_look() -> None:
+def test_deformable_attention_has_correct_gradients() -> None:
     module = DeformableAttention(4, heads=2, levels=2, points=2).double()
     _randomise(module)
     sizes = [(2, 2), (3, 4)]
@@ -108,7 +108,7 @@ def test_deformable_attention_learns_where_to_look() -> None:
 
 
 @torch.no_grad()
-def test_deformable_attention_starts_by_looking_around_in_all_directions() -> None:
+def test_deformable_attention_starts_with_offsets_in_all_directions() -> None:
     module = DeformableAttention(32, heads=8, levels=3, points=4)
     offsets = module.sampling_offsets(torch.randn(1, 32)).view(8, 3, 4, 2)
     lengths = offsets.abs().amax(-1)
@@ -117,7 +117,7 @@ def test_deformable_attention_starts_by_looking_around_in_all_directions() -> No
     torch.testing.assert_close(angles[:, 0, 0], torch.arange(8) * math.pi / 4, atol=1e-5, rtol=0)
 
 
-def test_sine_positions_tell_y_then_x() -> None:
+def test_sine_positions_encode_y_then_x() -> None:
     height, width, channels = 3, 5, 8
     positions = sine_positions((height, width), channels, torch.device("cpu")).view(height, width, channels)
     y, x = 2 * math.pi * 2 / height, 2 * math.pi * 4 / width  # the pixel in row 1, column 3
@@ -125,7 +125,7 @@ def test_sine_positions_tell_y_then_x() -> None:
     torch.testing.assert_close(positions[1, 3], torch.tensor(expected), atol=1e-5, rtol=0)
 
 
-def test_widths_that_do_not_split_are_errors() -> None:
+def test_indivisible_widths_are_errors() -> None:
     with pytest.raises(ValueError, match="width 10 is not a multiple of heads 4"):
         Attention(10, 4)
     with pytest.raises(ValueError, match="width 10 is not a multiple of heads 4"):

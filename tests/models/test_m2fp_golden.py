@@ -1,8 +1,8 @@
 """The port against values of the reference implementation (see tests/golden).
 
-The decoder's attention masks cut at probability one half, and some of these logits are within 1e-5 of that edge: in
-float32 it depends on the processor and the number of threads which side they fall on, and one flipped pixel moves other
-outputs by about 1e-3. Computed in float64 they fall where the reference has them, everywhere.
+The decoder thresholds attention masks at probability 0.5, and some of these logits are within 1e-5 of the threshold.
+In float32 their side depends on the processor and the number of threads, and one flipped pixel moves other outputs by
+about 1e-3. In float64 all of them are on the same side as in the reference.
 """
 
 import copy
@@ -46,7 +46,7 @@ def network(published: dict[str, Tensor], tmp_path_factory: pytest.TempPathFacto
 
 
 def _share_close(got: Tensor, expected: Tensor, tolerance: float) -> float:
-    """Share of the elements that are within `tolerance` times the tensor's largest."""
+    """Return the share of elements whose error is at most `tolerance` times the tensor's largest magnitude."""
     return float(((got - expected.view_as(got)).abs() <= tolerance * expected.abs().max()).float().mean())
 
 
@@ -66,7 +66,7 @@ def _forward(network: M2FP, image: Tensor, exact_order: bool) -> dict[str, Tenso
 
 
 @pytest.mark.parametrize("exact_order", [True, False], ids=["exact order", "fast order"])
-def test_every_value_is_the_reference_value(network: M2FP, golden: dict[str, Tensor], exact_order: bool) -> None:
+def test_every_value_equals_the_reference(network: M2FP, golden: dict[str, Tensor], exact_order: bool) -> None:
     outputs = _forward(copy.deepcopy(network).double(), golden["image"], exact_order)
     for name, got in outputs.items():
         assert _share_close(got, golden[name], 1e-4) == 1, name
@@ -94,7 +94,7 @@ def test_the_golden_values_depend_on_the_attention_masks(
     assert _share_close(got, golden["pred_masks"], 1e-2) < 0.5
 
 
-def test_export_gives_the_published_names_and_values_back(network: M2FP, published: dict[str, Tensor]) -> None:
+def test_export_restores_the_published_names_and_values(network: M2FP, published: dict[str, Tensor]) -> None:
     exported = to_m2fp_names(network.state_dict())
     assert exported.keys() == published.keys()
     assert all(torch.equal(exported[name], tensor) for name, tensor in published.items())

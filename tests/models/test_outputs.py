@@ -26,13 +26,13 @@ def test_log_parts_is_the_normalised_sum_over_queries() -> None:
         )
 
 
-def test_one_query_speaks_for_every_pixel() -> None:
+def test_a_single_query_determines_every_pixel() -> None:
     output = M2FPOutput(torch.tensor([[[0.0, 2.0, 1.0, 9.0]]]), torch.tensor([[[[-7.0, 7.0]]]]))
     expected = torch.tensor([0.0, 2.0]).log_softmax(0).view(1, 2, 1, 1).expand(1, 2, 1, 2)
     torch.testing.assert_close(log_parts(output, 2), expected)
 
 
-def test_a_person_query_does_not_take_part() -> None:
+def test_a_person_query_has_no_influence() -> None:
     output = _output()
     human = torch.full((2, 1, 6), -40.0)
     human[..., 4] = 40  # the class after four parts
@@ -53,7 +53,7 @@ def test_log_parts_and_its_gradients_stay_finite(scale: float) -> None:
     assert output.class_logits.grad.isfinite().all() and output.mask_logits.grad.isfinite().all()
 
 
-def test_gradients_are_those_of_the_formula() -> None:
+def test_gradients_match_those_of_the_plain_formula() -> None:
     ours, plain = _output(), _output()
     weight = torch.randn(2, 4, 3, 4, generator=torch.Generator().manual_seed(1))
     gradients = []
@@ -66,7 +66,7 @@ def test_gradients_are_those_of_the_formula() -> None:
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_log_parts_is_float32_whatever_the_logits_are() -> None:
+def test_log_parts_is_float32_for_half_precision_logits() -> None:
     output = _output()
     half = M2FPOutput(output.class_logits.bfloat16(), output.mask_logits.bfloat16())
     with torch.autocast("cpu", torch.bfloat16):

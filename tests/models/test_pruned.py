@@ -1,4 +1,4 @@
-"""Pruned networks: rebuilt narrower, from any number of prunings, and refused where the widths do not fit."""
+"""Pruned networks are rebuilt after any number of prunings, and widths of another network are an error."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def student() -> FPNStudent:
 
 
 def hidden(channels: int, block: str = "backbone.body.layer1.0") -> dict[str, dict[str, int]]:
-    """The widths that a residual block of 64 channels has with fewer channels inside."""
+    """Return the widths of a residual block of 64 channels with fewer inner channels."""
     return {
         f"{block}.conv1": {"out_channels": channels, "in_channels": 64, "groups": 1},
         f"{block}.bn1": {"num_features": channels},
@@ -48,7 +48,7 @@ def save(path: Path, network: nn.Module, recipe: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_pruned_network_comes_back_from_its_files_bit_for_bit(tmp_path: Path, layout: torch.memory_format) -> None:
+def test_a_saved_pruned_network_is_restored_exactly(tmp_path: Path, layout: torch.memory_format) -> None:
     pruned = build_pruned(student().to(memory_format=layout), hidden(40))
     nn.init.normal_(pruned.backbone.body.layer1[0].bn1.running_mean)
     recipe = pruned_recipe(RECIPE, pruned)
@@ -69,7 +69,7 @@ def test_pruning_again_keeps_one_recipe_relative_to_the_first_network(tmp_path: 
     assert torch.equal(outputs(again.module), outputs(second))
 
 
-def test_the_files_of_a_pruned_network_are_smaller_and_plain(tmp_path: Path) -> None:
+def test_the_files_of_a_pruned_network_are_smaller(tmp_path: Path) -> None:
     whole, pruned = student(), build_pruned(student(), hidden(16))
     before = save(tmp_path / "whole", whole, RECIPE).with_suffix(".safetensors").stat().st_size
     card = save(tmp_path / "pruned", pruned, pruned_recipe(RECIPE, pruned))
@@ -77,7 +77,7 @@ def test_the_files_of_a_pruned_network_are_smaller_and_plain(tmp_path: Path) -> 
     assert json.loads(card.read_text())["recipe"]["widths"] == hidden(16)
 
 
-def test_every_level_of_the_backbone_is_described() -> None:
+def test_a_backbones_channels_are_part_of_the_widths() -> None:
     pruned = student()
     pruned.backbone.channels = (32, 128, 256, 512)
     widths = pruned_recipe(RECIPE, pruned)["widths"]
@@ -109,12 +109,12 @@ def test_depthwise_and_linear_layers_are_narrowed() -> None:
         ({"backbone": {"channels": [64, 128]}}, "backbone.channels"),
     ],
 )
-def test_widths_of_another_network_are_refused(widths: dict, message: str) -> None:
+def test_widths_of_another_network_are_an_error(widths: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_pruned(student(), widths)
 
 
-def test_a_recipe_of_another_network_is_refused() -> None:
+def test_a_recipe_of_another_network_is_an_error() -> None:
     other = RECIPE | {"backbone": RECIPE["backbone"] | {"name": "mobilenetv3_small"}}
     with pytest.raises(ValueError, match="does not build the network that was pruned"):
         pruned_recipe(other, student())

@@ -12,7 +12,7 @@ PARTS = 7
 
 
 class _TinyBody(nn.Module):
-    """Four strided convolutions, the first one twice."""
+    """A stem and four convolutions, each with stride 2."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ def _images(batch: int = 2, height: int = 64, width: int = 96) -> torch.Tensor:
     return torch.randint(0, 256, (batch, 3, height, width), dtype=torch.uint8)
 
 
-def test_decoder_keeps_sizes_and_brings_every_level_to_one_width() -> None:
+def test_the_decoder_gives_every_level_the_same_width() -> None:
     sizes = [(16, 24), (8, 12), (4, 6), (2, 3)]
     decoder = FPNDecoder((5, 6, 7, 8), width=12)
     out = decoder([torch.randn(2, c, *size) for c, size in zip((5, 6, 7, 8), sizes, strict=True)])
     assert [tuple(level.shape) for level in out] == [(2, 12, *size) for size in sizes]
 
 
-def test_the_finest_level_sees_every_level_and_the_coarsest_only_itself() -> None:
+def test_the_finest_level_depends_on_all_levels_and_the_coarsest_only_on_itself() -> None:
     decoder = FPNDecoder((4, 4, 4, 4), width=8).eval()
     levels = [torch.randn(1, 4, 64 // s, 64 // s, requires_grad=True) for s in (4, 8, 16, 32)]
     out = decoder(levels)
@@ -53,7 +53,7 @@ def test_the_finest_level_sees_every_level_and_the_coarsest_only_itself() -> Non
     assert coarse[:3] == (None, None, None)
 
 
-def test_context_reaches_the_whole_photo() -> None:
+def test_context_covers_the_whole_photo() -> None:
     torch.manual_seed(0)
     decoder = FPNDecoder((4, 4, 4, 4), width=8).eval()
     coarsest = torch.randn(1, 4, 16, 16, requires_grad=True)
@@ -63,7 +63,7 @@ def test_context_reaches_the_whole_photo() -> None:
     assert gradient[..., -1, -1].abs().sum() > 0
 
 
-def test_fpn_student_gives_stride_4_logits_and_features() -> None:
+def test_fpn_student_returns_logits_and_features_at_stride_4() -> None:
     output = FPNStudent(_backbone(), PARTS, width=16)(_images())
     assert output.part_logits.shape == (2, PARTS, 16, 24)
     assert output.features is not None and output.features.shape == (2, 16, 16, 24)
@@ -71,7 +71,7 @@ def test_fpn_student_gives_stride_4_logits_and_features() -> None:
 
 
 @pytest.mark.parametrize("has_human", [False, True])
-def test_m2fp_student_gives_queries_and_the_distribution_they_stand_for(has_human: bool) -> None:
+def test_m2fp_student_returns_queries_and_their_part_distribution(has_human: bool) -> None:
     student = M2FPStudent(_backbone(), PARTS, has_human, width=16, queries=9, layers=3, heads=2)
     output = student(_images())
     assert output.queries is not None
@@ -83,7 +83,7 @@ def test_m2fp_student_gives_queries_and_the_distribution_they_stand_for(has_huma
     assert student.eval()(_images()).queries.auxiliary == []
 
 
-def test_a_head_from_the_teacher_starts_as_the_teachers_first_layers() -> None:
+def test_a_copied_head_equals_the_teachers_first_layers() -> None:
     teacher = build_m2fp(
         _backbone(), PARTS + 1, width=32, mask_width=32, queries=9, encoder_layers=1, decoder_layers=4, heads=4,
         encoder_feedforward=16, decoder_feedforward=8 * 32,
@@ -97,7 +97,7 @@ def test_a_head_from_the_teacher_starts_as_the_teachers_first_layers() -> None:
     assert torch.equal(student.backbone.body.stem.weight, backbone)
 
 
-def test_a_head_from_the_teacher_leaves_out_what_has_another_shape() -> None:
+def test_copying_a_head_skips_tensors_of_another_shape() -> None:
     teacher = build_m2fp(
         _backbone(), PARTS + 1, width=32, mask_width=64, queries=9, encoder_layers=1, decoder_layers=1, heads=4,
         encoder_feedforward=16, decoder_feedforward=48,
@@ -121,14 +121,14 @@ students = pytest.mark.parametrize("student", STUDENTS)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small", "shufflenetv2"])
-def test_a_real_backbone_fits(name: str) -> None:
+def test_real_backbones_fit_both_students(name: str) -> None:
     backbone = build_backbone(name)
     for student in (FPNStudent(backbone, PARTS, 16), M2FPStudent(backbone, PARTS, True, 16, queries=9, heads=2)):
         assert student(_images()).part_logits.shape == (2, PARTS, 16, 24)
 
 
 @students
-def test_gradient_reaches_the_stem_and_every_layer(student: str) -> None:
+def test_the_gradient_reaches_every_layer(student: str) -> None:
     model = STUDENTS[student]()
     output = model(_images())
     loss = -output.part_logits.log_softmax(1)[:, 1].mean()
@@ -140,7 +140,7 @@ def test_gradient_reaches_the_stem_and_every_layer(student: str) -> None:
 
 
 @students
-def test_uint8_and_float_images_give_the_same(student: str) -> None:
+def test_uint8_and_float_images_give_equal_logits(student: str) -> None:
     model, images = STUDENTS[student]().eval(), _images()
     with torch.no_grad():
         torch.testing.assert_close(model(images).part_logits, model(images.float()).part_logits)
@@ -163,7 +163,7 @@ def test_a_batch_of_one_trains(student: str) -> None:
 
 
 @students
-def test_channels_last_changes_nothing(student: str) -> None:
+def test_channels_last_gives_equal_logits(student: str) -> None:
     model, images = STUDENTS[student]().eval(), _images()
     with torch.no_grad():
         plain = model(images).part_logits
@@ -173,7 +173,7 @@ def test_channels_last_changes_nothing(student: str) -> None:
 
 
 @students
-def test_weights_travel_by_state_dict(student: str) -> None:
+def test_a_state_dict_restores_the_logits(student: str) -> None:
     one, other = STUDENTS[student]().eval(), STUDENTS[student]().eval()
     nn.init.normal_(one.backbone.body.stem.weight)
     other.load_state_dict(one.state_dict())
@@ -182,14 +182,14 @@ def test_weights_travel_by_state_dict(student: str) -> None:
         assert torch.equal(one(images).part_logits, other(images).part_logits)
 
 
-def test_the_normalisation_is_inside_the_network() -> None:
-    student, seen = FPNStudent(_backbone(), PARTS, width=16).eval(), []
-    student.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+def test_the_network_normalises_its_images() -> None:
+    student, inputs_seen = FPNStudent(_backbone(), PARTS, width=16).eval(), []
+    student.backbone.register_forward_pre_hook(lambda _, inputs: inputs_seen.append(inputs[0]))
     student(torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1).expand(1, 3, 64, 64))
-    torch.testing.assert_close(seen[0], torch.zeros(1, 3, 64, 64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(inputs_seen[0], torch.zeros(1, 3, 64, 64), atol=1e-5, rtol=0)
 
 
-def test_fpn_student_learns_two_photos() -> None:
+def test_fpn_student_overfits_two_photos() -> None:
     torch.manual_seed(0)
     student = FPNStudent(_backbone(), PARTS, width=16)
     images, truth = _images(2, 64, 64), torch.zeros(2, 16, 16, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Label sets, and the bridges from one to another."""
+"""Label sets, and bridges between them."""
 
 from m2fp_kd.labels.bridge import Bridge, find_bridge
 from m2fp_kd.labels.colours import PAPER, distinct_colours

@@ -1,4 +1,4 @@
-"""Colours for parts, as far apart for the eye as possible."""
+"""Colours for parts, perceptually as far apart as possible."""
 
 from functools import cache
 
@@ -10,29 +10,29 @@ PAPER = (224, 224, 224)
 
 @cache
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours for `count` parts, RGB 0..255: black for background, then each as far as can be from all before it.
+    """Return colours for `count` parts, RGB 0..255: black for background, then each as far as possible from all others.
 
-    Distances are Euclidean in Oklab (https://bottosson.github.io/posts/oklab), where they follow perception; very dark,
-    very pale, greyish and glaring colours are left out.
+    Distances are Euclidean in Oklab (https://bottosson.github.io/posts/oklab), which follows perception; very dark,
+    very pale, greyish and glaring colours are excluded.
     """
     levels = np.linspace(0, 255, 11).round()
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    places = _oklab(candidates)
-    lightness, chroma = places[:, 0], np.hypot(places[:, 1], places[:, 2])
+    points = _oklab(candidates)
+    lightness, chroma = points[:, 0], np.hypot(points[:, 1], points[:, 2])
     pleasant = (lightness > 0.4) & (lightness < 0.93) & (chroma > 0.07) & (chroma < 0.22)
-    candidates, places = candidates[pleasant], places[pleasant]
+    candidates, points = candidates[pleasant], points[pleasant]
     chosen = [(0, 0, 0)]
-    nearest = np.linalg.norm(places - _oklab(np.array(PAPER, float)), axis=1)
+    nearest = np.linalg.norm(points - _oklab(np.array(PAPER, float)), axis=1)
     while len(chosen) < count:
         best = int(nearest.argmax())
         red, green, blue = candidates[best].astype(int).tolist()
         chosen.append((red, green, blue))
-        nearest = np.minimum(nearest, np.linalg.norm(places - places[best], axis=1))
+        nearest = np.minimum(nearest, np.linalg.norm(points - points[best], axis=1))
     return tuple(chosen)
 
 
 def _oklab(colours: np.ndarray) -> np.ndarray:
-    """Oklab lightness, a and b of sRGB colours (..., 3) in 0..255."""
+    """Convert sRGB colours (..., 3) in 0..255 to Oklab (lightness, a, b)."""
     share = colours / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     cones = np.cbrt(linear @ _TO_CONES.T)

@@ -1,4 +1,4 @@
-"""The parts a network tells apart, their colours and which of them are left/right pairs."""
+"""Label sets: the parts of a data set, their colours and their left/right pairs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -16,12 +16,15 @@ class LabelSet:
     """The parts of a data set.
 
     Attributes:
-        name: short name, shown in cards and reports.
-        parts: part names in index order; index 0 is background.
+        name: short name for cards and reports.
+        parts: names of the parts in index order; index 0 is background.
         colours: one RGB colour (0..255) per part.
-        flip_pairs: index pairs that swap when a photo is mirrored.
-        has_human: whether persons are labelled as well, which gives M2FP's class head a `Human` class after the parts.
-        ignore_index: the value in label maps that means "not labelled".
+        flip_pairs: pairs of indices that swap when a photo is mirrored.
+        has_human: whether persons are labelled too, so that M2FP's class head has a `Human` class after the parts.
+        ignore_index: value of unlabelled pixels in label maps.
+
+    Raises:
+        ValueError: a field is invalid.
     """
 
     name: str
@@ -40,16 +43,16 @@ class LabelSet:
         if len(self.colours) != len(self.parts):
             raise ValueError(f"{where}: {len(self.parts)} parts but {len(self.colours)} colours; give one per part")
         if any(len(colour) != 3 or not all(0 <= value <= 255 for value in colour) for colour in self.colours):
-            raise ValueError(f"{where}: every colour is three numbers from 0 to 255")
+            raise ValueError(f"{where}: every colour must be three numbers from 0 to 255")
         paired = [index for pair in self.flip_pairs for index in pair]
         if any(len(pair) != 2 for pair in self.flip_pairs) or len(set(paired)) != len(paired):
-            raise ValueError(f"{where}: flip pairs must be pairs of different parts, each part in one pair at most")
+            raise ValueError(f"{where}: flip pairs must be pairs of different parts, each part in at most one pair")
         if any(not 0 < index < len(self.parts) for index in paired):
             raise ValueError(f"{where}: flip pairs name parts outside 1..{len(self.parts) - 1}: {self.flip_pairs}")
         if not len(self.parts) <= self.ignore_index <= 255:
             raise ValueError(
                 f"{where}: ignore_index {self.ignore_index} must be at most 255 "
-                f"and none of the parts 0..{len(self.parts) - 1}"
+                f"and must not be a part (0..{len(self.parts) - 1})"
             )
 
     @property
@@ -59,21 +62,25 @@ class LabelSet:
 
     @property
     def num_classes(self) -> int:
-        """Classes of M2FP's head without "no object": P parts, and `Human` where persons are labelled."""
+        """Number of classes of M2FP's head without "no object": P parts, and `Human` if persons are labelled."""
         return self.num_parts + self.has_human
 
     @property
     def flip_permutation(self) -> tuple[int, ...]:
-        """Part index seen in the mirrored photo for every part index; its own inverse."""
+        """Index of every part in the mirrored photo; a permutation that is its own inverse."""
         permutation = list(range(self.num_parts))
         for left, right in self.flip_pairs:
             permutation[left], permutation[right] = right, left
         return tuple(permutation)
 
     def check(self, array: np.ndarray, where: str) -> None:
-        """Raise ValueError, naming `where` and the values, if a label map holds neither part nor `ignore_index`."""
+        """Check that a label map holds only parts and `ignore_index`.
+
+        Raises:
+            ValueError: it holds other values; the message names `where` and the values.
+        """
         if not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(f"{where}: a label map holds whole numbers, not {array.dtype}")
+            raise ValueError(f"{where}: a label map must hold integers, not {array.dtype}")
         wrong = (array < 0) | (array >= self.num_parts)
         wrong &= array != self.ignore_index
         if wrong.any():
@@ -81,17 +88,17 @@ class LabelSet:
             shown = ", ".join(map(str, values[:8])) + (", ..." if values.size > 8 else "")
             raise ValueError(
                 f"{where}: label {shown} outside '{self.name}' (0..{self.num_parts - 1}, ignored {self.ignore_index}); "
-                "is this another data set's label map?"
+                "check that the label map belongs to this label set"
             )
 
     def palette(self) -> list[int]:
-        """The 768 numbers of a PNG palette; the ignored label is light grey."""
+        """Return the 768 numbers of a PNG palette, with light grey for the ignored label."""
         colours = list(self.colours) + [(0, 0, 0)] * (256 - self.num_parts)
         colours[self.ignore_index] = PAPER
         return [value for colour in colours for value in colour]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, as JSON and YAML write them."""
+        """Return the fields as plain lists and numbers for JSON and YAML."""
         plain = asdict(self)
         return plain | {
             "parts": list(self.parts),
@@ -101,14 +108,14 @@ class LabelSet:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "LabelSet":
-        """Inverse of `to_dict`; without `colours`, distinct ones are chosen.
+        """Build a label set from the result of `to_dict`; without `colours`, distinct ones are chosen.
 
         Raises:
             ValueError: a field is missing, unknown or invalid.
         """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(f"label set has unknown fields {unknown}; it knows {sorted(known)}")
+            raise ValueError(f"label set has unknown fields {unknown}; the fields are {sorted(known)}")
         if missing := sorted({"name", "parts"} - set(values)):
             raise ValueError(f"label set lacks {missing}")
         parts = tuple(map(str, values["parts"]))
@@ -149,7 +156,7 @@ LABEL_SETS: dict[str, LabelSet] = {
     label_set.name: label_set
     for label_set in (
         _label_set("cihp", _CIHP, ((14, 15), (16, 17), (18, 19)), has_human=True),
-        # LIP has CIHP's twenty parts but for one: jumpsuits where CIHP has the skin of the torso.
+        # LIP has CIHP's twenty parts except one: jumpsuits instead of torso-skin.
         _label_set("lip", _CIHP.replace("torso-skin", "jumpsuits"), ((14, 15), (16, 17), (18, 19))),
         _label_set("atr", _ATR, ((9, 10), (12, 13), (14, 15))),
         _label_set("pascal_person_part", _PASCAL, has_human=True),
@@ -160,13 +167,13 @@ LABEL_SETS: dict[str, LabelSet] = {
 
 
 def load_label_set(name: str) -> LabelSet:
-    """A label set by name, or from the user's own YAML file (fields of `LabelSet`).
+    """Return a built-in label set by name, or load one from a YAML file with the fields of `LabelSet`.
 
     Args:
-        name: a key of `LABEL_SETS`, or the path of a `.yaml` / `.yml` file.
+        name: key of `LABEL_SETS`, or path of a `.yaml` or `.yml` file.
 
     Raises:
-        ValueError: neither a known name nor a valid file.
+        ValueError: the name is unknown, or the file is invalid.
         FileNotFoundError: the YAML file does not exist.
     """
     if name in LABEL_SETS:

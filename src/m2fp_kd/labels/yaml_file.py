@@ -1,15 +1,15 @@
-"""Reading what a user wrote down."""
+"""Read YAML files."""
 
 from pathlib import Path
 from typing import Any
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The names and values in a YAML file.
+    """Return the names and values in a YAML file.
 
     Raises:
-        ValueError: it is no YAML or holds something else, or PyYAML is not installed.
-        FileNotFoundError: there is no such file.
+        ValueError: the file is not valid YAML or not a mapping, or PyYAML is not installed.
+        FileNotFoundError: the file does not exist.
     """
     try:
         import yaml
@@ -20,5 +20,5 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise ValueError("should hold names and values, one a line")
+        raise ValueError("must hold names and values, one pair per line")
     return values

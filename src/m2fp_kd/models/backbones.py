@@ -1,6 +1,6 @@
-"""Backbones: images in, features at strides 4, 8, 16 and 32 out.
+"""Backbones that turn images into features at strides 4, 8, 16 and 32.
 
-All come from timm, but ShuffleNetV2, which timm does not have and torchvision has.
+All come from timm except ShuffleNetV2, which only torchvision has.
 """
 
 from collections.abc import Sequence
@@ -37,12 +37,12 @@ class Backbone(nn.Module):
     """A feature extractor with four levels.
 
     Args:
-        body: maps normalised images (B, 3, H, W) to four tensors (B, channels[i], H / s, W / s) for s of 4, 8, 16, 32;
-            H and W are multiples of 32.
-        channels: the channels of the four levels.
+        body: module that maps normalised images (B, 3, H, W), H and W multiples of 32, to four tensors
+            (B, channels[i], H / s, W / s) for s = 4, 8, 16, 32.
+        channels: channels of the four levels.
 
     Raises:
-        ValueError: `body` gives other levels than that.
+        ValueError: `body` returns other levels.
     """
 
     def __init__(self, body: nn.Module, channels: Sequence[int]) -> None:
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
         self._check()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features of normalised images (B, 3, H, W), finest first."""
+        """Return the features of normalised images (B, 3, H, W), finest level first."""
         return self.body(images)
 
     @torch.no_grad()
@@ -94,16 +94,16 @@ def build_backbone(
     """Build one of `BACKBONES`.
 
     Args:
-        name: a name in `BACKBONES`.
-        pretrained: start from timm's (torchvision's) ImageNet weights, downloaded once.
-        weights: start from this local file of ImageNet weights instead; see `load_backbone_weights`.
-        zero_init_last: start the last BatchNorm of every residual block at zero, so that an untrained ResNet starts
-            as a shallow one (He et al. 2019, "Bag of Tricks"); for ResNets without pretrained weights.
+        name: name in `BACKBONES`.
+        pretrained: whether to start from the ImageNet weights of timm or torchvision, downloaded once.
+        weights: local file of ImageNet weights to start from instead; see `load_backbone_weights`.
+        zero_init_last: whether to initialise the last BatchNorm of every residual block with zero, so that an untrained
+            ResNet starts as a shallow one (He et al. 2019, "Bag of Tricks"); for ResNets without pretrained weights.
 
     Raises:
-        ValueError: unknown name, arguments that exclude each other, or weights of another network.
-        FileNotFoundError: no file `weights`.
-        ConnectionError: `pretrained` without a network (within seconds).
+        ValueError: the name is unknown, the arguments exclude each other, or the weights are of another network.
+        FileNotFoundError: the file `weights` does not exist.
+        ConnectionError: `pretrained` is set and there is no network (raised within seconds).
     """
     if name not in BACKBONES:
         raise ValueError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
@@ -140,7 +140,7 @@ def _shufflenet(pretrained: bool) -> tuple[nn.Module, Sequence[int]]:
 
 
 def _full_shapes(name: str) -> dict[str, torch.Size]:
-    """Names and shapes of the tensors of the whole classifier, in order (nothing is allocated)."""
+    """Return names and shapes of the whole classifier's tensors, in order, without allocating them."""
     with torch.device("meta"):
         if name == "shufflenetv2":
             net: nn.Module = torchvision.models.shufflenet_v2_x1_0()

@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it: a frozen network computes the same with fewer passes over memory."""
+"""Fold BatchNorm into the preceding convolution, so that a frozen network needs fewer passes over memory."""
 
 from itertools import pairwise
 
@@ -9,10 +9,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fold_batch_norm(network: nn.Module) -> None:
     """Fold every BatchNorm that follows a convolution, or a `Sequential` ending in one, in the same module.
 
-    In place; afterwards the state dict no longer fits checkpoints, and the network is for inference only.
+    Works in place. Afterwards the state dict no longer fits checkpoints, and the network is for inference only.
 
     Args:
-        network: in evaluation mode; its modules list convolution and BatchNorm in the order in which they run.
+        network: network in evaluation mode whose modules list convolution and BatchNorm in the order of execution.
     """
     for (name, before), (following, norm) in pairwise(list(network.named_children())):
         if not isinstance(norm, nn.BatchNorm2d):
@@ -23,13 +23,13 @@ def fold_batch_norm(network: nn.Module) -> None:
             before[-1] = fuse_conv_bn_eval(before[-1], norm)
         else:
             continue
-        # timm's BatchNormAct2d activates as well.
+        # timm's BatchNormAct2d includes an activation.
         setattr(network, following, getattr(norm, "act", nn.Identity()))
     for child in network.children():
         fold_batch_norm(child)
 
 
 def build_folded(network: nn.Module) -> nn.Module:
-    """A network with its BatchNorms folded, in evaluation mode: what quantisation-aware training leaves."""
+    """Fold a network's BatchNorms and return it in evaluation mode, as quantisation-aware training leaves it."""
     fold_batch_norm(network.eval())
     return network

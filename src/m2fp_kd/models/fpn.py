@@ -9,15 +9,15 @@ from m2fp_kd.models.outputs import StudentOutput
 
 
 class FPNDecoder(nn.Module):
-    """Light feature pyramid (Lin et al. 2017, "Feature Pyramid Networks"): coarse features refine finer ones.
+    """Light feature pyramid (Lin et al. 2017, "Feature Pyramid Networks") that refines fine features by coarse ones.
 
-    Lateral 1x1 convolutions bring every level to one width; from coarse to fine, each level is added to the upsampled
-    level below it and refined by a depthwise separable 3x3 convolution. The coarsest level also gets its own global
-    average (Liu et al. 2015, "ParseNet"). Only convolutions, additions and ReLU: made for INT8.
+    Lateral 1x1 convolutions bring every level to one width. From coarse to fine, each level is added to the upsampled
+    coarser level and refined by a depthwise separable 3x3 convolution. The coarsest level also gets its own global
+    average (Liu et al. 2015, "ParseNet"). The decoder uses only convolutions, additions and ReLU, which suits INT8.
 
     Args:
-        channels: of the backbone's features at strides 4, 8, 16, 32.
-        width: channels of every level that comes out.
+        channels: channels of the backbone's features at strides 4, 8, 16, 32.
+        width: channels of every output level.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int = 128) -> None:
@@ -25,12 +25,12 @@ class FPNDecoder(nn.Module):
         self.laterals = nn.ModuleList(
             nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width)) for inputs in channels
         )
-        # No BatchNorm here: one value per channel and photo has no variance in a batch of one.
+        # No BatchNorm here: with one value per channel and photo, a batch of one has no variance.
         self.context = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, width, 1), nn.ReLU())
         self.refinements = nn.ModuleList(_separable(width) for _ in channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Features (B, channels[i], H / s, W / s) for s of 4, 8, 16, 32 -> the same with `width` channels."""
+        """Map features (B, channels[i], H / s, W / s), s = 4, 8, 16, 32, to the same sizes with `width` channels."""
         laterals = [lateral(level) for lateral, level in zip(self.laterals, features, strict=True)]
         level = self.refinements[-1](laterals[-1] + self.context(laterals[-1]))
         refined = [level]
@@ -44,7 +44,7 @@ class FPNStudent(nn.Module):
     """Per-pixel student.
 
     Args:
-        backbone: gives features at strides 4, 8, 16, 32.
+        backbone: backbone with features at strides 4, 8, 16, 32.
         num_parts: P, background included.
         width: channels of the decoder.
     """

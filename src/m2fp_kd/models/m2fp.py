@@ -11,7 +11,7 @@ from m2fp_kd.models.transformer_decoder import TransformerDecoder
 
 
 class M2FP(nn.Module):
-    """Backbone, pixel decoder and transformer decoder in a row."""
+    """Backbone, pixel decoder and transformer decoder in sequence."""
 
     def __init__(
         self, backbone: Backbone, pixel_decoder: PixelDecoder, transformer_decoder: TransformerDecoder
@@ -27,7 +27,10 @@ class M2FP(nn.Module):
 
         Args:
             images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
-            auxiliary: whether to return the predictions of earlier layers too; by default in training only.
+            auxiliary: whether to also return the predictions of earlier layers; None for in training only.
+
+        Raises:
+            ValueError: H or W is not a multiple of 32.
         """
         if images.shape[-2] % 32 or images.shape[-1] % 32:
             raise ValueError(f"image sides must be multiples of 32, got {tuple(images.shape[-2:])}; pad the images")
@@ -48,11 +51,19 @@ def build_m2fp(
     decoder_feedforward: int = 2048,
     exact_order: bool = False,
 ) -> M2FP:
-    """Build an M2FP with fresh decoders; the defaults are those of the published models.
+    """Build an M2FP with newly initialised decoders; the defaults are those of the published models.
 
     Args:
-        backbone: gives features at strides 4, 8, 16, 32.
-        num_classes: C, the parts and, where the label set has it, `Human`; without "no object".
+        backbone: backbone with features at strides 4, 8, 16, 32.
+        num_classes: C, the parts and, if the label set has it, `Human`; without "no object".
+        width: channels of the pixel decoder and of the queries.
+        mask_width: channels of the mask features.
+        queries: number of queries.
+        encoder_layers: number of layers of the pixel decoder.
+        decoder_layers: number of layers of the transformer decoder.
+        heads: number of attention heads.
+        encoder_feedforward: width of the pixel decoder's feed-forward layers.
+        decoder_feedforward: width of the transformer decoder's feed-forward layers.
         exact_order: see `TransformerDecoder`.
     """
     network = M2FP(
@@ -62,4 +73,4 @@ def build_m2fp(
             num_classes, width, mask_width, queries, decoder_layers, heads, decoder_feedforward, exact_order
         ),
     )
-    return network.to(memory_format=torch.channels_last)  # as the images after `Normalise`: spares reordering weights
+    return network.to(memory_format=torch.channels_last)  # as in `Normalise`, to avoid reordering weights

@@ -13,16 +13,17 @@ from m2fp_kd.models.transformer_decoder import TransformerDecoder
 
 
 class M2FPStudent(nn.Module):
-    """Mask-classification student; it keeps queries, and with them persons.
+    """Mask-classification student, whose queries separate persons.
 
     Args:
-        backbone: gives features at strides 4, 8, 16, 32.
+        backbone: backbone with features at strides 4, 8, 16, 32.
         num_parts: P, background included.
         has_human: whether the label set has M2FP's `Human` class after the parts.
         width: channels of the pixel decoder, the queries and the mask features.
-        queries: their number.
-        layers: of the transformer decoder; they visit strides 32, 16, 8 in turn, so two do not visit the costly 8.
-        heads: of its attention.
+        queries: number of queries.
+        layers: number of layers of the transformer decoder, which use strides 32, 16 and 8 in turn; with two layers the
+            costly stride 8 is not used.
+        heads: number of attention heads.
     """
 
     def __init__(
@@ -41,13 +42,13 @@ class M2FPStudent(nn.Module):
         self.backbone = backbone
         self.pixel_decoder = FPNDecoder(backbone.channels, width)
         self.mask_features = nn.Conv2d(width, width, 1)
-        # The feed-forward is 8 times as wide as the queries, as in M2FP, so that its layers can start a student's.
+        # The feed-forward is 8 times as wide as the queries, as in M2FP, so that M2FP's layers can initialise it.
         self.transformer_decoder = TransformerDecoder(
             num_parts + has_human, width, width, queries, layers, heads, feedforward=8 * width
         )
 
     def forward(self, images: Tensor) -> StudentOutput:
-        """Predict queries and the part distribution they stand for; earlier layers' predictions in training only.
+        """Predict queries and their part distribution; predictions of earlier layers are added in training only.
 
         Args:
             images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
@@ -58,16 +59,19 @@ class M2FPStudent(nn.Module):
 
 
 def head_of(teacher: M2FP) -> dict[str, int]:
-    """Width, number of queries and number of heads of a teacher's transformer decoder, as `M2FPStudent` takes them."""
+    """Return width, queries and heads of a teacher's transformer decoder as arguments of `M2FPStudent`."""
     decoder: Any = teacher.transformer_decoder
     queries, width = decoder.query_features.shape
     return {"width": width, "queries": queries, "heads": decoder.layers[0].cross_attention.heads}
 
 
 def copy_head(student: M2FPStudent, teacher: M2FP) -> int:
-    """Start a student's transformer decoder from the teacher's tensors of the same name and shape; return how many.
+    """Initialise a student's transformer decoder with the teacher's tensors of the same name and shape.
 
-    A student with fewer layers takes the teacher's first ones: each layer of an M2FP is trained to be the last.
+    A student with fewer layers gets the teacher's first ones, because every layer of an M2FP is trained to predict.
+
+    Returns:
+        The number of copied tensors.
     """
     ours, theirs = student.transformer_decoder.state_dict(), teacher.transformer_decoder.state_dict()
     shared = {name: theirs[name] for name in ours if name in theirs and theirs[name].shape == ours[name].shape}

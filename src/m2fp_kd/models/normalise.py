@@ -1,4 +1,4 @@
-"""Normalisation of images, the first thing inside every network."""
+"""Normalisation of images, the first module of every network."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ IMAGE_STD = (58.395, 57.12, 57.375)
 
 
 class Normalise(nn.Module):
-    """RGB images of range 0..255 to zero mean and unit variance, with the statistics of ImageNet.
+    """Normalise RGB images in 0..255 to zero mean and unit variance with the statistics of ImageNet.
 
-    The result lies in memory channels last, and so does all that convolutions make of it: several times faster on CPUs.
+    The result is in channels-last memory format, which convolutions keep and which is several times faster on CPUs.
     """
 
     mean: Tensor
@@ -22,5 +22,5 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 or float RGB 0..255 -> float32 of the same shape."""
+        """Map (B, 3, H, W) uint8 or float RGB 0..255 to float32 of the same shape."""
         return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

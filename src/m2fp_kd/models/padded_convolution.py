@@ -1,4 +1,4 @@
-"""TensorFlow's "same" padding, which EfficientNet-Lites are trained with, as a constant of the layer."""
+"""Convolutions with TensorFlow's "same" padding, as used by EfficientNet-Lite, as a constant of the layer."""
 
 from typing import Any
 
@@ -8,20 +8,21 @@ from torch import Tensor, nn
 
 
 class PaddedConvolution(nn.Conv2d):
-    """A convolution that pads its input first: zeros (left, right, top, bottom) in `margins`.
+    """A convolution that first pads its input with zeros, by `margins` (left, right, top, bottom).
 
-    timm's `Conv2dSame` computes them from the size of its input anew, which no exporter can follow where sizes are
-    dynamic: `torch.export` takes ten minutes over it and gives up. But in a backbone each layer's stride divides the
-    sides of its input, and then they are always the same.
+    timm's `Conv2dSame` computes the margins from the size of each input, which exporters cannot trace with dynamic
+    sizes: `torch.export` takes ten minutes and fails. In a backbone, however, each layer's stride divides the sides of
+    its input, and then the margins are constant.
     """
 
     margins: tuple[int, int, int, int]
 
     @classmethod
     def of(cls, layer: Conv2dSame) -> "PaddedConvolution":
-        """The same convolution, with the same parameters, for inputs whose sides its stride divides.
+        """Return the same convolution, sharing its parameters, for inputs whose sides are multiples of the stride.
 
-        It spans (kernel - 1) dilation + 1 pixels, and of what that is beyond the stride the smaller half goes before.
+        The kernel spans (kernel - 1) dilation + 1 pixels; the excess over the stride is padded, the smaller half on the
+        left and at the top.
         """
         padded = cls(**_shape(layer))
         padded.weight, padded.bias = layer.weight, layer.bias
@@ -31,12 +32,12 @@ class PaddedConvolution(nn.Conv2d):
         return padded.train(layer.training)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W), sides divided by the stride, to (B, D, H / stride, W / stride)."""
+        """Map (B, C, H, W), H and W multiples of the stride, to (B, D, H / stride, W / stride)."""
         return super().forward(F.pad(maps, self.margins))
 
 
 class PaddingThenConvolution(nn.Sequential):
-    """A `PaddedConvolution`, with the same parameters, as two of PyTorch's own layers, which quantisers know."""
+    """A `PaddedConvolution` as two layers of PyTorch, which quantisers recognise; it shares the parameters."""
 
     def __init__(self, layer: PaddedConvolution) -> None:
         convolution = nn.Conv2d(**_shape(layer))
@@ -45,7 +46,7 @@ class PaddingThenConvolution(nn.Sequential):
 
 
 def with_constant_padding(body: nn.Module) -> nn.Module:
-    """Replace every `Conv2dSame` of a backbone, in place; names of parameters stay."""
+    """Replace every `Conv2dSame` of a backbone in place; the names of the parameters stay the same."""
     for module in list(body.modules()):
         for name, child in module.named_children():
             if isinstance(child, Conv2dSame):
@@ -54,6 +55,6 @@ def with_constant_padding(body: nn.Module) -> nn.Module:
 
 
 def _shape(layer: nn.Conv2d) -> dict[str, Any]:
-    """Arguments for a convolution of the same shape, whose parameters are still to be given."""
+    """Return arguments for a convolution of the same shape, without allocating its parameters."""
     names = ("in_channels", "out_channels", "kernel_size", "stride", "dilation", "groups")
     return {name: getattr(layer, name) for name in names} | {"bias": layer.bias is not None, "device": "meta"}

@@ -1,4 +1,4 @@
-"""Pixel decoder of M2FP: a deformable transformer over strides 8, 16 and 32, then one step up to stride 4."""
+"""Pixel decoder of M2FP: a deformable transformer over strides 8, 16 and 32, then one upsampling step to stride 4."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ class EncoderLayer(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, tokens: Tensor, positions: Tensor, reference: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        """(B, S, D) tokens of all levels -> the same."""
+        """Map (B, S, D) tokens of all levels to the same shape."""
         tokens = self.attention_norm(tokens + self.attention(tokens + positions, tokens, reference, sizes))
         return self.norm(tokens + self.linear2(F.relu(self.linear1(tokens), inplace=True)))
 
@@ -33,9 +33,15 @@ class PixelDecoder(nn.Module):
     """Multi-scale deformable pixel decoder (Cheng et al. 2022, Mask2Former, section 3.2.1).
 
     Args:
-        channels: of the backbone's features at strides 4, 8, 16, 32.
-        width: channels of all features here; a multiple of 32 (GroupNorm) and of `heads`.
+        channels: channels of the backbone's features at strides 4, 8, 16, 32.
+        width: channels of the decoder, a multiple of 32 (GroupNorm) and of `heads`.
         mask_width: channels of the mask features.
+        layers: number of transformer layers.
+        heads: number of attention heads.
+        feedforward: width of the feed-forward layers.
+
+    Raises:
+        ValueError: the width is not a multiple of 32.
     """
 
     def __init__(
@@ -92,7 +98,7 @@ def _convolution(inputs: int, outputs: int, kernel: int = 1, bias: bool = True) 
 
 
 def _pixel_centres(height: int, width: int, device: torch.device) -> Tensor:
-    """(height * width, 2): (x, y) of every pixel's centre in 0..1, row by row."""
+    """Return (height * width, 2): (x, y) of every pixel's centre in 0..1, row by row."""
     y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
     x = (torch.arange(width, dtype=torch.float32, device=device) + 0.5) / width
     return torch.stack([x.repeat(height), y.repeat_interleave(width)], dim=-1)

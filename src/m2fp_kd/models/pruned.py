@@ -1,4 +1,4 @@
-"""Pruned networks: the network as it was before pruning, and the sizes that pruning left it with."""
+"""Rebuild pruned networks from the network before pruning and the sizes after it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from m2fp_kd.models.backbones import Backbone
 BUILDER = "m2fp_kd.models.pruned.build_pruned"
 
 Sizes = Mapping[str, int | Sequence[int]]
-"""Names of a module's size attributes -> their values."""
+"""Name of a module's size attribute -> its value."""
 
 SIZES: dict[type[nn.Module], tuple[str, ...]] = {
     Backbone: ("channels",),
@@ -19,21 +19,21 @@ SIZES: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Linear: ("out_features", "in_features"),
     nn.BatchNorm2d: ("num_features",),
 }
-"""What has a size that pruning changes."""
+"""Kinds of modules and the size attributes that pruning changes."""
 
 
 def build_pruned(network: nn.Module, widths: Mapping[str, Sizes]) -> nn.Module:
-    """Narrow a network, in place, to the sizes of its pruned self.
+    """Narrow a network in place to the sizes of its pruned version.
 
-    Which channels were kept is no matter: the pruned network's weights are loaded afterwards. Until then every layer
-    holds the first channels of its weights.
+    Every layer keeps the first channels of its weights, whichever channels pruning kept, because the pruned network's
+    weights are loaded afterwards.
 
     Args:
-        network: as it was before pruning.
-        widths: what differs, name of a module -> its sizes, as `pruned_recipe` writes them.
+        network: network before pruning.
+        widths: name of a module -> its sizes, for modules that differ, as `pruned_recipe` returns them.
 
     Raises:
-        ValueError: `widths` names a module or a size that the network does not have, or one that would grow.
+        ValueError: `widths` names a module or a size that the network does not have, or a size would grow.
     """
     modules = dict(network.named_modules())
     for name, sizes in widths.items():
@@ -45,12 +45,12 @@ def build_pruned(network: nn.Module, widths: Mapping[str, Sizes]) -> nn.Module:
 
 
 def pruned_recipe(recipe: Mapping[str, Any], pruned: nn.Module) -> dict[str, Any]:
-    """The recipe that rebuilds a pruned network.
+    """Return the recipe that rebuilds a pruned network.
 
     Args:
-        recipe: of the network before pruning, as `load_network` gives it; it may be a pruned network's. The widths are
-            always relative to the network that was never pruned.
-        pruned: the network now.
+        recipe: recipe of the network before pruning, from `load_network`; that network may have been pruned before. The
+            widths are always relative to the network that was never pruned.
+        pruned: network after pruning.
 
     Raises:
         ValueError: the recipe builds another network than the one that was pruned.
@@ -67,7 +67,7 @@ def pruned_recipe(recipe: Mapping[str, Any], pruned: nn.Module) -> dict[str, Any
 
 
 def sizes_of(module: nn.Module) -> dict[str, Any] | None:
-    """A module's sizes as JSON can hold them; None if it has none that pruning changes."""
+    """Return a module's sizes as JSON types; None if pruning changes none of them."""
     for kind, names in SIZES.items():
         if isinstance(module, kind):
             values = {name: getattr(module, name) for name in names}
@@ -82,10 +82,11 @@ def _all_sizes(network: nn.Module) -> dict[str, dict[str, Any]]:
 
 def _narrow(name: str, module: nn.Module, known: Sizes, sizes: Sizes) -> None:
     for size, value in sizes.items():
-        wanted, most = (tuple(v) if isinstance(v, Sequence) else (v,) for v in (value, known[size]))
-        if len(wanted) != len(most) or not all(0 < new <= old for new, old in zip(wanted, most, strict=True)):
+        new_sizes, old_sizes = (tuple(v) if isinstance(v, Sequence) else (v,) for v in (value, known[size]))
+        same_rank = len(new_sizes) == len(old_sizes)
+        if not same_rank or not all(0 < new <= old for new, old in zip(new_sizes, old_sizes, strict=True)):
             raise ValueError(f"{name}.{size} is {known[size]} before pruning and cannot become {value}")
-        setattr(module, size, value if isinstance(value, int) else wanted)
+        setattr(module, size, value if isinstance(value, int) else new_sizes)
     if isinstance(module, Backbone):
         return
     extents = _extents(module)
@@ -94,7 +95,7 @@ def _narrow(name: str, module: nn.Module, known: Sizes, sizes: Sizes) -> None:
 
 
 def _extents(module: nn.Module) -> tuple[int, ...]:
-    """The first axes of a weight."""
+    """Return the sizes of a weight's first axes."""
     if isinstance(module, nn.Conv2d):
         return module.out_channels, module.in_channels // module.groups
     if isinstance(module, nn.Linear):
@@ -104,5 +105,5 @@ def _extents(module: nn.Module) -> tuple[int, ...]:
 
 
 def _corner(tensor: Tensor, extents: tuple[int, ...]) -> Tensor:
-    """The first entries along each axis, laid out in memory as the whole was."""
+    """Return the first entries along each axis, in the memory format of the whole tensor."""
     return tensor[tuple(slice(extent) for extent in extents[: tensor.dim()])].clone()

@@ -1,4 +1,4 @@
-"""Transformer decoder of M2FP: queries look at the features under their own masks, layer by layer."""
+"""Transformer decoder of M2FP: in every layer, queries attend to the features under their own masks."""
 
 import torch
 import torch.nn.functional as F
@@ -25,14 +25,14 @@ class DecoderLayer(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, queries: Tensor, places: Tensor, keys: Tensor, values: Tensor, attend: Tensor) -> Tensor:
-        """One layer.
+        """Apply the layer.
 
         Args:
-            queries: (B, Q, D) what the queries hold.
+            queries: (B, Q, D) features of the queries.
             places: (Q, D) learned position of each query.
-            keys: (B, S, D) a level's tokens with their positions added.
-            values: (B, S, D) the level's tokens.
-            attend: (B, Q, S) bool, True where a query may look.
+            keys: (B, S, D) tokens of a level with their positions added.
+            values: (B, S, D) tokens of the level.
+            attend: (B, Q, S) bool, True where a query may attend.
 
         Returns:
             (B, Q, D).
@@ -48,11 +48,15 @@ class TransformerDecoder(nn.Module):
 
     Args:
         num_classes: C, without "no object".
-        width: of queries and levels.
+        width: channels of queries and levels.
         mask_width: channels of the mask features.
-        exact_order: compute attention masks as the reference does, from full-size masks that are then resized. The
-            default resizes the mask features first (once per level), which is the same in real arithmetic, because
-            resizing is linear, and far cheaper.
+        queries: number of queries.
+        layers: number of layers.
+        heads: number of attention heads.
+        feedforward: width of the feed-forward layers.
+        exact_order: whether to compute attention masks like the reference, by resizing full-size masks. The default
+            resizes the mask features first (once per level), which is far cheaper and equal in real arithmetic, because
+            resizing is linear.
     """
 
     def __init__(
@@ -79,12 +83,12 @@ class TransformerDecoder(nn.Module):
         )
 
     def forward(self, levels: list[Tensor], mask_features: Tensor, auxiliary: bool) -> M2FPOutput:
-        """Decode.
+        """Predict classes and masks.
 
         Args:
             levels: three maps (B, width, h, w), coarse to fine.
             mask_features: (B, mask_width, H/4, W/4).
-            auxiliary: also return the predictions before the first and after every layer but the last.
+            auxiliary: whether to also return the predictions before the first layer and after every layer but the last.
         """
         sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
         values = [
@@ -116,22 +120,22 @@ class TransformerDecoder(nn.Module):
 
 
 def attended(mask_logits: Tensor) -> Tensor:
-    """Where each query may look: inside its mask (probability at least a half), or everywhere if the mask is empty.
+    """Return where each query may attend: inside its mask (probability at least 0.5), or everywhere if it is empty.
 
     Args:
         mask_logits: (B, Q, S).
 
     Returns:
-        (B, Q, S) bool, every row with a True. Precision only, so that it exports.
+        (B, Q, S) bool with a True in every row. Computed without indexing, so that it can be exported.
     """
     return (mask_logits >= 0) | (mask_logits.amax(dim=-1, keepdim=True) < 0)
 
 
 def _masks(embedding: Tensor, mask_features: Tensor) -> Tensor:
-    """Embeddings (B, Q, D) times features (B, D, h, w): mask logits (B, Q, h, w).
+    """Multiply embeddings (B, Q, D) by features (B, D, h, w) to get mask logits (B, Q, h, w).
 
-    Features are taken as tokens, (B, h w, D), as which they lie in memory, here and in OpenVINO. As planes they would
-    have to be turned round first, which takes 6 % of an m2fp student's time in OpenVINO's bf16.
+    Features are used as tokens (B, h w, D), which is their memory layout here and in OpenVINO. Using them as planes
+    would need a transposition that takes 6 % of an m2fp student's time in OpenVINO's bf16.
     """
     tokens = mask_features.permute(0, 2, 3, 1).flatten(1, 2)
     return (embedding @ tokens.transpose(1, 2)).unflatten(2, mask_features.shape[-2:])

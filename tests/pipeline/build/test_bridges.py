@@ -87,7 +87,7 @@ def test_wrong_label_sets_are_answered_with_the_fix(pascal: Composer, composed: 
     with pytest.raises(CheckpointError, match=r"knows the 20 parts of 'cihp', not the 7.*say teacher\.labels=cihp"):
         run(pascal(*live))
     other = f"run_dir={composed().run_dir}-other"
-    with pytest.raises(ValueError, match=r"no bridge leads from the teacher's 'cihp' to the student's 'ccp'"):
+    with pytest.raises(ValueError, match=r"there is no bridge from the teacher's 'cihp' to the student's 'ccp'"):
         run(composed(*live, "teacher.labels=cihp", "data.labels=ccp", other))
     with pytest.raises(ValueError, match=r"stage=teacher trains on the labels.*leave out teacher\.labels=lip"):
         run(composed("stage=teacher", "teacher.labels=lip", f"{other}-one"))
