@@ -30,8 +30,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if cfg.stage not in STAGES:
         raise ValueError(f"stage={cfg.stage} is not one of {', '.join(STAGES)}")
     check_versions()
-    # Fix the name now: instantiating cfg.data.module makes OmegaConf resolve the nodes that it refers to in place, which
-    # would change the digest in the name.
+    # Fix the name now: instantiating cfg.data.module makes OmegaConf resolve the nodes that it refers to in place,
+    # which would change the digest in the name.
     cfg.name, cfg.run_dir = cfg.name, cfg.run_dir
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     claim(cfg)
