@@ -1,0 +1,58 @@
+"""Fill two reference pages from the code when the site is built: the configuration's files and the commands' help."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace the marks `<!-- configuration -->` and `<!-- commands -->`."""
+    for mark, text in (("configuration", configuration), ("commands", commands)):
+        if f"<!-- {mark} -->" in markdown:
+            markdown = markdown.replace(f"<!-- {mark} -->", text())
+    return markdown
+
+
+def configuration() -> str:
+    """Return a table of choices for every folder of conf/, and conf/config.yaml as it is composed."""
+    main = (ROOT / "conf" / "config.yaml").read_text().split("\nhydra:")[0]
+    return "\n\n".join([*_groups(), f"## config.yaml\n\n```yaml\n{main}\n```"])
+
+
+def commands() -> str:
+    """Return the help of every command of `m2fp-kd`."""
+    names = re.findall(r"^    (\w+) ", help_of(), re.MULTILINE)
+    return "\n\n".join(f"## m2fp-kd {name}\n\n```text\n{help_of(name)}\n```" for name in names)
+
+
+def help_of(*words: str) -> str:
+    """Return what `m2fp-kd WORDS --help` prints."""
+    from m2fp_kd.cli import main
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    return printed.getvalue()
+
+
+def _groups() -> Iterator[str]:
+    for folder in sorted({path.parent for path in (ROOT / "conf").rglob("*.yaml")} - {ROOT / "conf"}):
+        rows = [f"| `{path.stem}` | {_purpose(path)} |" for path in sorted(folder.glob("*.yaml"))]
+        name = folder.relative_to(ROOT / "conf").as_posix()
+        yield "\n".join([f"## {name}", "", "| choice | purpose |", "|---|---|", *rows])
+
+
+def _purpose(path: Path) -> str:
+    """Return the comment that a file begins with, or the first line that says something."""
+    lines = [line for line in path.read_text().splitlines() if line != "# @package _global_"]
+    comment: list[str] = []
+    for line in lines:
+        if not line.startswith("# "):
+            break
+        comment.append(line[2:].strip())
+    return " ".join(comment).replace("|", "\\|") or f"`{lines[0]}`"
