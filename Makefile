@@ -7,7 +7,7 @@ ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install train test lint notebook clean
+.PHONY: help install train test lint docs notebook clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,17 +23,20 @@ test: $(INSTALLED) ## run the tests; ARGS="tests/data" or ARGS="-m long"
 lint: $(INSTALLED) ## check style, format and types
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+docs: $(INSTALLED) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+
 notebook: $(INSTALLED) ## train short runs on the sample and execute notebooks/analysis.ipynb: 15 minutes on two cores
 	$(VENV)/bin/m2fp-kd train -m experiment=notebook distill=labels
 	$(VENV)/bin/m2fp-kd train -m experiment=notebook distill.temperature=1,4 distill.alpha=0.3,0.7
 	$(VENV)/bin/python notebooks/execute.py notebooks/analysis.ipynb runs/notebook
 
 clean: ## remove .venv and build results
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site
 
 # The stamp is written last, so that make repeats an interrupted installation.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,dev]'
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,docs,dev]'
 	$(VENV)/bin/python -m m2fp_kd.versions
 	touch $@

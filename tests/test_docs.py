@@ -1,0 +1,145 @@
+"""Everything that README, the site's pages and CONTRIBUTING tell people to type exists, and their English stays plain."""
+
+import contextlib
+import importlib.util
+import io
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from m2fp_kd.cli import main
+from m2fp_kd.config import register_resolvers
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "data/README.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = {path: path.read_text() for path in PAGES}
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+TELL_TALE = r"\b(so many|anew|goes on|whoever|is told|is said|is asked)\b"
+"""Phrases of a private English that a reader would have to translate."""
+
+
+def found(pattern: str, page: Path) -> list[str]:
+    return re.findall(pattern, TEXT[page], re.MULTILINE)
+
+
+def code(page: Path) -> list[str]:
+    """The lines of fenced blocks, those that a backslash continues as one, and every `inline` code as a line."""
+    blocks = re.findall(r"^ *```.*?\n(.*?)^ *```", TEXT[page], re.MULTILINE | re.DOTALL)
+    inline = re.findall(r"`([^`]+)`", re.sub(r"^ *```.*?^ *```", "", TEXT[page], flags=re.MULTILINE | re.DOTALL))
+    return "\n".join(blocks).replace("\\\n", " ").splitlines() + [" ".join(words.split()) for words in inline]
+
+
+def commands(program: str, page: Path) -> list[list[str]]:
+    """The words after the program in every line of code that calls it, without comments."""
+    calls = [re.search(rf"(?:^|[\s(]){program}(?: (.*))?$", line) for line in code(page)]
+    return [shlex.split(call[1] or "", comments=True) for call in calls if call]
+
+
+@cache
+def help_of(*words: str) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    return printed.getvalue()
+
+
+def composes(words: list[str]) -> None:
+    """Compose the configuration of a training command, with the first of the values that it offers."""
+    overrides = [re.sub(r"=(\w+)[,|][\w,|]+$", r"=\1", word) for word in words if "=" in word]
+    compose("config", overrides=["run_dir=unused", *overrides], return_hydra_config=True)
+
+
+@pages
+def test_imports_work(page: Path) -> None:
+    for line in found(r"^ *(from m2fp_kd\S* import \w+(?:, \w+)*)", page):
+        exec(line, {})
+
+
+@pages
+def test_modules_and_files_exist(page: Path) -> None:
+    for module in found(r"python -m (m2fp_kd[\w.]*)", page):
+        spec = importlib.util.find_spec(module)
+        assert spec, module
+        assert spec.submodule_search_locations is None or importlib.util.find_spec(f"{module}.__main__"), module
+    for name in found(r"\b((?:benchmarks|notebooks|tests|src|conf|docs|deploy)/[\w/.-]+\.\w+)\b", page):
+        assert (ROOT / name).is_file(), name
+
+
+@pages
+def test_named_objects_exist(page: Path) -> None:
+    """`m2fp_kd.room.file.name` in the text, and what the reference's pages show."""
+    for name in found(r"(?:`|::: )(m2fp_kd(?:\.\w+)+)", page):
+        with contextlib.suppress(ModuleNotFoundError):
+            if importlib.util.find_spec(name):
+                continue
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pages
+def test_choices_exist(page: Path) -> None:
+    """GROUP=CHOICE, for instance `compress=int8_qat,prune40_int8` or `experiment=[ppp,fair_kd]`."""
+    groups = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())
+    for group, choices in found(rf"(?<![\w.-])({'|'.join(groups)})=\[?([a-z][\w,|]*)", page):
+        for choice in filter(None, re.split(r"[,|]", choices)):
+            assert (ROOT / "conf" / group / f"{choice}.yaml").is_file(), f"{group}={choice}"
+
+
+@pages
+def test_training_commands_compose(page: Path) -> None:
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for words in [*commands(r"python train\.py", page), *commands("m2fp-kd train", page)]:
+            composes(words)
+
+
+@pages
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for words in commands("m2fp-kd", page):
+        command = next(iter(words), "")
+        if not re.fullmatch(r"[a-z]+", command):  # the name alone, or COMMAND
+            continue
+        assert re.search(rf"^    {command}\b", help_of(), re.MULTILINE), f"m2fp-kd {command}"
+        for option in (word for word in words if word.startswith("--")):
+            assert re.search(rf"(?<![\w-]){option}\b", help_of(command)), f"m2fp-kd {command} {option}"
+
+
+@pages
+def test_options_of_benchmarks_exist(page: Path) -> None:
+    for script, *words in commands("python(?= benchmarks/)", page):
+        text = (ROOT / script).read_text()
+        for option in (word for word in words if word.startswith("--")):
+            assert f'"{option}"' in text, f"{script} {option}"
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in found(r"\]\((?!https?:|#)([^)#]+)", page) + found(r'src="(?!https?:)([^"]+)"', page):
+        assert (page.parent / link).exists(), link
+
+
+@pages
+def test_the_english_is_plain(page: Path) -> None:
+    assert not found(TELL_TALE, page)
+
+
+def test_the_pages_have_something_of_each() -> None:
+    """These tests would pass on empty pages."""
+    everything = "\n".join(TEXT.values())
+    for pattern in (r"from m2fp_kd\S* import", r"python -m m2fp_kd", r"python benchmarks/\w+\.py .*--", r"::: m2fp_kd"):
+        assert len(re.findall(pattern, everything)) > 1, pattern
+    assert sum(len(commands(r"python train\.py", page)) for page in PAGES) > 40
+    assert sum(len(commands("m2fp-kd", page)) for page in PAGES) > 20
+    assert re.search(TELL_TALE, "a number of them was drawn anew")
+
+
+def test_every_page_of_the_site_is_in_its_navigation() -> None:
+    config = (ROOT / "mkdocs.yml").read_text()
+    missing = [path for path in (ROOT / "docs").rglob("*.md") if path.relative_to(ROOT / "docs").as_posix() not in config]
+    assert not missing
