@@ -25,8 +25,8 @@ def configuration() -> str:
 
 
 def commands() -> str:
-    """Return the help of every command of `m2fp-kd`."""
-    names = re.findall(r"^    (\w+) ", help_of(), re.MULTILINE)
+    """Return the help of every command of `m2fp-kd` but `train`, which Hydra parses."""
+    names = [name for name in re.findall(r"^    (\w+)\b", help_of(), re.MULTILINE) if name != "train"]
     return "\n\n".join(f"## m2fp-kd {name}\n\n```text\n{help_of(name)}\n```" for name in names)
 
 

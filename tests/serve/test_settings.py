@@ -25,7 +25,7 @@ def test_no_limit_on_requests_is_a_limit_that_may_be_set():
 
 
 def test_unit_and_documentation_count_on_the_same_room():
-    unit, page = ((ROOT / name).read_text() for name in ("deploy/m2fp-kd.service", "docs/deployment.md"))
+    unit, page = ((ROOT / name).read_text() for name in ("deploy/m2fp-kd.service", "docs/guides/deploy.md"))
     gigabytes = re.search(r"^MemoryMax=(\d+)G$", unit, re.M)
     assert gigabytes and int(gigabytes[1]) * 2**30 >= 1e6 * (Settings().waiting_megabytes + 500)
     assert f"{Settings().waiting_megabytes} MB that --waiting-megabytes" in unit

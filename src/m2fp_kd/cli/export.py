@@ -11,7 +11,7 @@ HELP = """examples:
   m2fp-kd export triton -a artefacts/int8 -o models                  models/parser/config.pbtxt and 1/model.onnx
   m2fp-kd export openvino-model-server -a artefacts/int8 -o models   models/config.json and parser/1/
 
-docs/deployment.md explains how to start the servers and describes the inputs and outputs.
+docs/guides/deploy.md explains how to start the servers and describes the inputs and outputs.
 
 Exit code: 0 written, 2 the artefact has another format or cannot be used, or the folder cannot be written."""
 

@@ -15,7 +15,7 @@ HELP = """examples:
   m2fp-kd serve -a artefacts/int8 --host 0.0.0.0       for other machines; M2FP_KD_TOKEN requires a token of clients
   curl -F photo=@photo.jpg http://127.0.0.1:8000/api/parse
 
-/docs documents the API; docs/deployment.md covers containers, systemd and several machines.
+/docs documents the API; docs/guides covers containers, systemd (deploy.md) and several machines (scale.md).
 
 Exit code: 0 stopped by SIGTERM or Ctrl-C, 2 the artefact, the engine or the port cannot be used."""
 
