@@ -25,6 +25,7 @@ class CachedTeacher:
     """
 
     gives = frozenset({"log_parts"})
+    channels = None
 
     def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
         return TeacherTarget(log_parts=batch["log_parts"], valid=batch["valid"])

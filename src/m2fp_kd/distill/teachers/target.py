@@ -1,6 +1,8 @@
 """What a student learns from, whichever teacher gives it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -22,3 +24,21 @@ class TeacherTarget:
     valid: Tensor
     queries: M2FPOutput | None = None
     features: Tensor | None = None
+
+
+class TargetSource(Protocol):
+    """What trains a student with a teacher's targets: a live network, a cache, or a class of your own.
+
+    It is no ``nn.Module``: a teacher stays outside the student's ``state_dict``, outside DDP and outside checkpoints.
+    """
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Names of the fields of `TeacherTarget` that it fills: ``log_parts``, perhaps ``queries`` and ``features``."""
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels of its features; None without features."""
+
+    def __call__(self, batch: Mapping[str, Any]) -> TeacherTarget:
+        """Return the target of a batch: ``images`` are RGB 0..255 ``(B, 3, H, W)``, ``valid`` marks the photo."""

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from m2fp_kd.distill.objective import Objective
-from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
 from m2fp_kd.distill.training.schedule import parameter_groups
 from m2fp_kd.evaluation.metrics.miou import iou, miou
@@ -62,7 +62,7 @@ class Distillation(pl.LightningModule):
         geometry: Geometry,
         optimizer: Callable[..., Optimizer],
         schedule: Callable[..., LRScheduler],
-        teacher: CachedTeacher | LiveTeacher | None = None,
+        teacher: TargetSource | None = None,
         lr: float = 1e-3,
         weight_decay: float = 0.01,
         backbone_lr_scale: float = 1.0,

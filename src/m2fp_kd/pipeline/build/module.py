@@ -10,7 +10,7 @@ from torch import nn
 
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.objective import build_objective
-from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.training.module import Distillation, example_output
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def build_module(
     network: nn.Module,
     terms: Mapping[str, Any],
     datamodule: ParsingDataModule,
-    teacher: CachedTeacher | LiveTeacher | None,
+    teacher: TargetSource | None,
 ) -> Distillation:
     """The training recipe around a network; ``terms`` as for `build_objective`.
 
@@ -44,8 +44,7 @@ def build_module(
     gives = frozenset(name for name in ("queries", "features") if getattr(example, name) is not None)
     objective.check(teacher.gives if teacher is not None else frozenset(), gives)
     if example.features is not None:
-        channels = teacher.channels if isinstance(teacher, LiveTeacher) else None
-        objective.connect(example.features.shape[1], channels)
+        objective.connect(example.features.shape[1], teacher.channels if teacher is not None else None)
     return Distillation(
         student=network,
         objective=objective,

@@ -14,6 +14,7 @@ from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
 from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
 from m2fp_kd.labels import LabelSet, find_bridge, load_label_set
@@ -37,7 +38,7 @@ class Teacher:
         whole: asks the network about whole photos, where its weights are at hand.
     """
 
-    source: CachedTeacher | LiveTeacher | None
+    source: TargetSource | None
     card: dict[str, Any]
     whole: WholePhotoTeacher | None = None
 
@@ -93,8 +94,10 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     labels, mode = load_label_set(cfg.teacher.labels), cfg.teacher.mode
     if mode == "none":
         return Teacher(None, {})
+    if mode == "own":
+        return Teacher(instantiate(cfg.teacher.source), {"name": cfg.teacher.name, "licence": cfg.teacher.licence})
     if mode not in ("live", "cached"):
-        raise ValueError(f"teacher.mode={mode} is not one of none, live, cached")
+        raise ValueError(f"teacher.mode={mode} is not one of none, live, cached, own")
     bridge = find_bridge(labels, datamodule.labels, cfg.teacher.bridge)
     crossed = {} if bridge is None else {"bridge": bridge.name, "bridge_sha256": bridge.sha256}
     tta = Tta(**cfg.teacher.tta)
