@@ -1,14 +1,14 @@
-"""A network exported for another input size than it was trained at, fp32 and INT8, to measure its speed there.
+"""Export a network in fp32 and INT8 for another input size than in training, to measure its speed at that size.
 
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
-    python benchmarks/at_size.py resnet101 --size 512 --out DIR     an M2FP as published, untrained
+    python benchmarks/at_size.py resnet101 --size 512 --out DIR     an untrained M2FP with the published architecture
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
     python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 3 --out DIR    with a heavier head
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
-Writes DIR/fp32 and DIR/int8 for `python -m m2fp_kd.evaluation.benchmark`, with --pytorch also DIR/torchscript and
+The script writes DIR/fp32 and DIR/int8 for `m2fp-kd benchmark`, and with --pytorch also DIR/torchscript and
 DIR/torch_export. A few synthetic scenes calibrate INT8, which is enough to measure speed. Quality cannot be measured
-this way: the networks were not trained at this size, nor fine-tuned after pruning.
+this way, because the networks were neither trained at this size nor fine-tuned after pruning.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SCENES = 4
 
 
 def load(source: str, student: str | None, layers: int, queries: int) -> tuple[nn.Module, LabelSet]:
-    """The network of a file, or an untrained one for CIHP on the backbone that `source` names."""
+    """Load the network of a file, or build an untrained one for CIHP on the backbone that `source` names."""
     if source not in BACKBONES:
         saved = load_network(source)
         return saved.module, saved.labels
@@ -59,11 +59,11 @@ def main() -> None:
         "network", help=f"FILE.json of a run, or the backbone of an untrained M2FP: {', '.join(BACKBONES)}"
     )
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
-    command.add_argument("--layers", type=int, default=2, help="of an untrained m2fp student's decoder")
-    command.add_argument("--queries", type=int, default=100, help="of an untrained m2fp student")
+    command.add_argument("--layers", type=int, default=2, help="decoder layers of an untrained m2fp student")
+    command.add_argument("--queries", type=int, default=100, help="queries of an untrained m2fp student")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
-    command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="of the parameters, 0..1")
-    command.add_argument("--pytorch", action="store_true", help="TorchScript and torch.export as well")
+    command.add_argument("--prune", type=float, default=0, metavar="SHARE", help="share of parameters to prune, 0..1")
+    command.add_argument("--pytorch", action="store_true", help="also export TorchScript and torch.export")
     command.add_argument("--out", type=Path, required=True)
     options = command.parse_args()
     if options.size < CANVAS_MULTIPLE or options.size % CANVAS_MULTIPLE:

@@ -1,10 +1,10 @@
-"""Draft of a bridge between two label sets: where the parts of one lie in the eyes of a network that knows the other.
+"""Draft a bridge between two label sets from the predictions of a network on photos with the other set's labels.
 
     python benchmarks/bridge_shares.py teacher.json --data DIR --labels cihp
 
-For photos labelled with one set (the teacher's, in M2FP's layout) and an M2FP of another (the student's), prints which
-share of each part's pixels the network takes for each of its own parts. Round it, leave out what it confuses, and it is
-a file for teacher.bridge.
+For photos labelled with one set (the teacher's, in M2FP's layout) and an M2FP of another set (the student's), the
+script prints the share of each part's pixels that the network assigns to each of its own parts. Rounded, and without
+the network's confusions, the output is a file for teacher.bridge.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.runtime.geometry import restore_dense
 
 SMALLEST = 0.03
-"""Shares below it are not printed."""
+"""Smallest share that is printed."""
 
 
 def main() -> None:
-    """Command line."""
+    """Count the shares and print a row per part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", help="teacher.json of an M2FP that knows the student's parts")
+    parser.add_argument("network", help="teacher.json of an M2FP with the student's parts")
     parser.add_argument("--data", required=True, help="photos with the teacher's labels, in M2FP's layout")
     parser.add_argument("--labels", required=True, help="the teacher's label set, by name or YAML file")
     parser.add_argument("--split", default="Training")

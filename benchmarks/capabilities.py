@@ -1,9 +1,10 @@
-"""Every cell of the capability table, on every backbone: made, run twice and compared with PyTorch, or refused.
+"""Check every cell of the capability table on every backbone: export, run twice, compare with PyTorch, or refuse.
 
     python benchmarks/capabilities.py --backbones mobilenetv3 resnet18 --formats onnx openvino torchscript
 
-Networks are narrow and have random weights, whose answers are close calls: INT8 changes more pixels of them than of
-trained ones. Compiling takes a minute for each INT8 program. Exit code: 0 all as the table says, 1 not.
+The networks are narrow and have random weights, whose part logits are nearly equal, so INT8 changes more of their
+pixels than of a trained network's. Compiling takes a minute for each INT8 program. The exit code is 0 if every cell
+agrees with the table, else 1.
 """
 
 import argparse
@@ -44,29 +45,30 @@ TEACHER = {
     "encoder_feedforward": 16, "decoder_feedforward": 16,
 }  # fmt: skip
 LIMITS = {"fp32": (0.999, 1e-3), "int8": (0.8, 0.15)}
-"""Least pixel agreement and largest relative error of queries. INT8 with queries is judged by these alone: the parts of
-an untrained mask classifier are ties."""
+"""Lowest pixel agreement and highest relative error of queries. INT8 with queries is judged by the error alone, because
+the parts of an untrained mask classifier are ties."""
 
 GREY_LEVELS, TIMES = 4, 3
-"""INT8 may also move the queries so many times as far as so many grey levels in the photo move them in PyTorch: some
-untrained M2FPs move by a third in INT8."""
+"""INT8 may also change the queries by up to `TIMES` the change that `GREY_LEVELS` in the photo cause in PyTorch,
+because INT8 changes some untrained M2FPs by a third."""
 
 COMPILED = 0.1
-"""Most relative error of a compiled INT8 program against itself uncompiled, or as much as those grey levels move
-PyTorch's: rounding moves sound programs by 1 to 5 %, and an untrained EfficientNet-Lite1's, layer by layer, by 16 %."""
+"""Highest relative error of a compiled INT8 program against the uncompiled one, unless the grey levels above change
+PyTorch's result by more: rounding changes correct programs by 1 to 5 %, and that of an untrained EfficientNet-Lite1,
+accumulated over its layers, by 16 %."""
 
 Canvases = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well an artefact agrees with PyTorch, at its worst canvas.
+    """Agreement of an artefact with PyTorch on its worst canvas.
 
     Attributes:
-        pixels: share with the same part, 0..1.
-        queries: mean error of class and mask logits relative to their mean size; None where there are none.
-        compiled: mean relative error of the logits of an INT8 program, which is compiled, against itself uncompiled.
-        sensitivity: of INT8, see `sensitivity`.
+        pixels: share of pixels with the same part, 0..1.
+        queries: mean error of class and mask logits relative to their mean magnitude; None without queries.
+        compiled: mean relative error of a compiled INT8 program's logits against the uncompiled program's.
+        sensitivity: result of `sensitivity` for INT8, else 0.
     """
 
     pixels: float
@@ -75,15 +77,15 @@ class Agreement:
     sensitivity: float = 0.0
 
     def within(self, precision: str) -> bool:
-        """Whether that is parity."""
-        least, most = LIMITS[precision]
+        """Return whether the agreement is within the limits of a precision."""
+        min_pixels, max_error = LIMITS[precision]
         if precision == "int8":
-            most = max(most, TIMES * self.sensitivity)
+            max_error = max(max_error, TIMES * self.sensitivity)
         if self.compiled > max(COMPILED, self.sensitivity):
             return False
-        if self.queries is not None and self.queries > most:
+        if self.queries is not None and self.queries > max_error:
             return False
-        return self.pixels >= least or (precision == "int8" and self.queries is not None)
+        return self.pixels >= min_pixels or (precision == "int8" and self.queries is not None)
 
     def __str__(self) -> str:
         queries = "" if self.queries is None else f", error of queries {100 * self.queries:.2g} %"
@@ -92,7 +94,7 @@ class Agreement:
 
 
 def build(kind: str, backbone: str) -> nn.Module:
-    """One of `NETWORKS` with random weights, and BatchNorms that have seen a few images."""
+    """Build one of `NETWORKS` with random weights and with BatchNorm statistics of a few images."""
     torch.manual_seed(0)
     body = build_backbone(backbone)
     network: nn.Module
@@ -109,17 +111,21 @@ def build(kind: str, backbone: str) -> nn.Module:
 
 
 def noise(batch: int, height: int, width: int, seed: int) -> Canvases:
-    """Random canvases, uint8 (N, h, w, 3): coarse blocks of colour under fine noise."""
+    """Return random canvases, uint8 (N, h, w, 3): coarse blocks of colour with fine noise."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 200, (batch, height // 16, width // 16, 3)).repeat(16, axis=1).repeat(16, axis=2)
     return (blocks + rng.integers(0, 56, (batch, height, width, 3))).astype(np.uint8)
 
 
 def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: Iterable[Canvases]) -> Path:
-    """Make the artefact of a cell as a user would, through whatever files it is made from.
+    """Make the artefact of a cell as a user would, including the files that it is made from.
 
     Args:
-        card: its geometry and head fit the cell and the network; the precision is filled in.
+        cell: cell of the capability table.
+        network: network to export.
+        folder: folder to write to.
+        card: card whose geometry and head fit the cell and the network; the precision is filled in.
+        calibration: canvases to calibrate INT8 on.
 
     Raises:
         Unsupported: the cell is refused.
@@ -151,51 +157,55 @@ def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: 
 
 
 def compare(model: Path, network: nn.Module, card: Card, batches: Iterable[Canvases], compiled: bool) -> Agreement:
-    """Run an artefact twice on every batch and compare the second answers with PyTorch's.
+    """Run an artefact twice on every batch and compare the second results with PyTorch's.
 
     Args:
-        compiled: the artefact is an INT8 program: compare it with what it says uncompiled too.
+        model: file of the artefact.
+        network: network in PyTorch.
+        card: card of the artefact.
+        batches: canvases to run on.
+        compiled: whether the artefact is a compiled INT8 program, to be compared with the uncompiled one too.
     """
     engine, expected = open_engine(model, threads=1), deployable(network, card)
-    itself = torch.export.load(model).module() if compiled else None
+    program = torch.export.load(model).module() if compiled else None
     pixels: list[float] = []
     queries: list[float] = []
-    moved: list[float] = []
+    errors: list[float] = []
     for canvases in batches:
-        wanted = _answers(expected, expected.outputs, canvases)
-        uncompiled = {} if itself is None else _answers(itself, expected.outputs, canvases)
+        truth = _outputs(expected, expected.outputs, canvases)
+        uncompiled = {} if program is None else _outputs(program, expected.outputs, canvases)
         engine(canvases)
         for name, found in engine(canvases).items():
             if name == "part_map":
-                pixels.append(float((found == wanted[name]).mean()))
+                pixels.append(float((found == truth[name]).mean()))
                 continue
-            queries.append(_relative(found, wanted[name]))
+            queries.append(_relative(found, truth[name]))
             if uncompiled:
-                moved.append(_relative(found, uncompiled[name]))
-    return Agreement(min(pixels), max(queries, default=None), max(moved, default=0.0))
+                errors.append(_relative(found, uncompiled[name]))
+    return Agreement(min(pixels), max(queries, default=None), max(errors, default=0.0))
 
 
 def sensitivity(network: nn.Module, card: Card, batches: Iterable[Canvases]) -> float:
-    """How far PyTorch's own logits move, at most, where the photo's pixels move by up to `GREY_LEVELS`."""
+    """Return the largest relative change of PyTorch's logits if pixels change by up to `GREY_LEVELS`."""
     expected = deployable(network, card)
-    moved = []
+    changes = []
     for canvases in batches:
         shift = np.random.default_rng(0).integers(-GREY_LEVELS, GREY_LEVELS + 1, canvases.shape)
-        still, beside = (
-            _answers(expected, expected.outputs, one)
+        before, after = (
+            _outputs(expected, expected.outputs, one)
             for one in (canvases, (canvases + shift).clip(0, 255).astype(np.uint8))
         )
-        moved += [_relative(beside[name], still[name]) for name in expected.outputs if name != "part_map"]
-    return max(moved)
+        changes += [_relative(after[name], before[name]) for name in expected.outputs if name != "part_map"]
+    return max(changes)
 
 
-def _answers(network: nn.Module, outputs: Sequence[str], canvases: Canvases) -> dict[str, NDArray]:
+def _outputs(network: nn.Module, names: Sequence[str], canvases: Canvases) -> dict[str, NDArray]:
     with torch.no_grad():
-        return {name: answer.numpy() for name, answer in zip(outputs, network(torch.from_numpy(canvases)), strict=True)}
+        return {name: output.numpy() for name, output in zip(names, network(torch.from_numpy(canvases)), strict=True)}
 
 
 def _relative(found: NDArray, truth: NDArray) -> float:
-    """Mean error relative to the mean size."""
+    """Return the mean error relative to the mean magnitude."""
     return float(np.abs(found - truth).mean() / np.abs(truth).mean())
 
 
@@ -214,7 +224,7 @@ def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
     if not cell.fixed:
         batches.append(noise(1, size + 32, size + 64, 2))
     one_photo = cell.network == "teacher" and cell.format in ("onnx", "openvino")
-    compiled = cell.format == "torch_export" and cell.precision == "int8"  # anew for every batch, which takes a minute
+    compiled = cell.format == "torch_export" and cell.precision == "int8"  # each batch size takes a minute to compile
     if not one_photo and not compiled:
         batches.append(noise(3, size, size, 3))
     found = compare(model, network, card, batches, compiled)
@@ -224,7 +234,7 @@ def check(cell: Cell, network: nn.Module, folder: Path, size: int) -> Agreement:
 
 
 def judge(cell: Cell, network: nn.Module, size: int) -> tuple[bool, str]:
-    """Whether a cell is as the table says, and what was found."""
+    """Return whether a cell agrees with the table, and a description of the result."""
     reason = refusal(cell)
     with TemporaryDirectory() as folder:
         try:
@@ -253,11 +263,11 @@ def main() -> int:
             if cell.network != kind or cell.format not in options.formats or cell.precision not in options.precisions:
                 continue
             start = time.perf_counter()
-            right, words = judge(cell, network, options.size)
-            wrong += not right
-            mark, seconds = "ok" if right else "WRONG", time.perf_counter() - start
-            print(f"{mark:<6}{backbone:<20}{cell!s:<48}{seconds:6.1f} s  {words}", flush=True)
-    print(f"{wrong} cells are not as the table says" if wrong else "all as the table says")
+            correct, result = judge(cell, network, options.size)
+            wrong += not correct
+            mark, seconds = "ok" if correct else "WRONG", time.perf_counter() - start
+            print(f"{mark:<6}{backbone:<20}{cell!s:<48}{seconds:6.1f} s  {result}", flush=True)
+    print(f"{wrong} cells disagree with the table" if wrong else "all cells agree with the table")
     return 1 if wrong else 0
 
 

@@ -1,11 +1,12 @@
-"""ModelScope's M2FP as a baseline of `m2fp_kd.evaluation.benchmark`: measures itself and prints JSON.
+"""Measure ModelScope's M2FP as a baseline of `m2fp-kd benchmark` and print JSON.
 
-    python -m m2fp_kd.evaluation.benchmark ARTEFACT... --baseline benchmarks/modelscope_m2fp.py
-    python -m m2fp_kd.evaluation.benchmark ARTEFACT... --baseline "OTHER_PYTHON benchmarks/modelscope_m2fp.py"
+    m2fp-kd benchmark ARTEFACT... --baseline benchmarks/modelscope_m2fp.py
+    m2fp-kd benchmark ARTEFACT... --baseline "OTHER_PYTHON benchmarks/modelscope_m2fp.py"
 
-A photo takes it from decoded pixels through its network and its own post-processing. The weights are random and find
-nobody, so the post-processing is given what a trained network says of a photo of two persons. The second form is for
-ModelScope in an environment of its own, which needs this package's core dependencies, PyTorch and timm beside it.
+The time of a photo is from decoded pixels through the network and ModelScope's post-processing. The random weights
+detect no person, so the post-processing gets predictions like those of a trained network for a photo of two persons.
+The second form is for ModelScope in a separate environment, which also needs this package's core dependencies, PyTorch
+and timm.
 """
 
 import json
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(threads: int | None) -> Loaded:
-    """The reference, ready to be measured. PyTorch is imported here: its time and memory are part of what it costs."""
+    """Load the reference; PyTorch is imported here, because its time and memory are part of the cost."""
     import torch
     import torch.nn.functional as F
     from reference_network import reference_network, two_persons
@@ -34,7 +35,7 @@ def load(threads: int | None) -> Loaded:
     stride = network.size_divisibility
 
     @cache
-    def said(height: int, width: int) -> "dict[str, Tensor]":
+    def predictions(height: int, width: int) -> "dict[str, Tensor]":
         classes, masks = two_persons(max(height, width))
         masks = F.interpolate(masks, size=(height // 4, width // 4), mode="bilinear")
         return {"pred_logits": classes, "pred_masks": masks}
@@ -47,8 +48,8 @@ def load(threads: int | None) -> Loaded:
     def parse(photo: np.ndarray) -> None:
         height, width = photo.shape[:2]
         image = torch.from_numpy(photo).permute(2, 0, 1).float()
-        answer = network.forward({"batched_inputs": [{"image": image, "height": height, "width": width}]})
-        network.postprocess({**answer, "outputs": said(*canvas(photo))})
+        result = network.forward({"batched_inputs": [{"image": image, "height": height, "width": width}]})
+        network.postprocess({**result, "outputs": predictions(*canvas(photo))})
 
     megabytes = sum(weight.nbytes for weight in network.state_dict().values()) / 1e6
     return Loaded(parse, canvas, 512, "pytorch", "f32", megabytes)

@@ -1,4 +1,4 @@
-"""The configuration and the training module that train.py would make of the same overrides."""
+"""Build the configuration and the training module that `m2fp-kd train` builds from the same overrides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """The project's configuration; no run folder is made."""
+    """Return the project's configuration without creating a run folder."""
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", overrides=["run_dir=unused", *overrides])
 
 
 def prepared(cfg: DictConfig) -> tuple[Distillation, ParsingDataModule]:
-    """The training module and its data, ready for training batches."""
+    """Return the training module and its data, ready for training batches."""
     torch.manual_seed(cfg.seed)
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)

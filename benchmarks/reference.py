@@ -1,8 +1,8 @@
-"""Our M2FP beside ModelScope's own, network and post-processing, same weights, same photo, one process, taking turns.
+"""Compare our M2FP with ModelScope's, network and post-processing, with equal weights and photos and in one process.
 
     python benchmarks/reference.py --sizes 256 512 --threads 2
 
-Needs ModelScope in the environment; it asks for it if it is missing. Times depend on the machine; the ratios travel.
+ModelScope must be installed; the error names the command if it is missing. Times depend on the machine, ratios hardly.
 """
 
 import argparse
@@ -28,18 +28,18 @@ INSTANCE_THRESHOLD = 0.1
 
 
 def our_network(reference: nn.Module) -> M2FP:
-    """Our M2FP with the reference's weights, through a checkpoint of its format."""
+    """Return our M2FP with the reference's weights, loaded from a checkpoint in the reference's format."""
     network = build_m2fp(build_backbone("resnet101"), num_classes=PARTS + 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pytorch_model.pt"
         torch.save({"model": reference.state_dict()}, path)
         load_m2fp_checkpoint(network, path)
-    fold_batch_norm(network.eval())  # as every frozen teacher runs
+    fold_batch_norm(network.eval())  # as in every frozen teacher
     return network
 
 
 def our_postprocessing(class_logits: np.ndarray, mask_logits: np.ndarray, size: int) -> np.ndarray:
-    """Part and person instances with their masks, and the pasted part map."""
+    """Compute part and person instances with their masks, and return the pasted part map."""
     placement = Placement((size, size), (size, size), (size, size))
     found = list(instances(class_logits, mask_logits, placement, range(PARTS + 1), INSTANCE_THRESHOLD))
     for instance in found:
@@ -49,7 +49,7 @@ def our_postprocessing(class_logits: np.ndarray, mask_logits: np.ndarray, size: 
 
 
 def take_turns(repeats: int, *functions: Callable[[], object]) -> list[float]:
-    """Median seconds of each function; every round calls all of them once, after one round of warming up."""
+    """Return the median seconds of each function; every round calls each of them once, after one warm-up round."""
     times: list[list[float]] = [[] for _ in functions]
     for turn in range(repeats + 1):
         for seconds, function in zip(times, functions, strict=True):
@@ -65,19 +65,17 @@ def compare(reference: nn.Module, ours: M2FP, size: int, repeats: int) -> None:
     """Print one table for a square photo of `size` pixels."""
     image = torch.randint(0, 256, (3, size, size), generator=torch.Generator().manual_seed(1)).float()
     request = {"batched_inputs": [{"image": image, "height": size, "width": size}]}
-    answer, output = reference.forward(request), ours(image[None])
-    expected = answer["outputs"]["pred_masks"]
+    result, output = reference.forward(request), ours(image[None])
+    expected = result["outputs"]["pred_masks"]
     close = torch.isclose(output.mask_logits, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
     class_logits, mask_logits = two_persons(size)
-    request_post = {**answer, "outputs": {"pred_logits": class_logits, "pred_masks": mask_logits}}
+    request_post = {**result, "outputs": {"pred_logits": class_logits, "pred_masks": mask_logits}}
     arrays = class_logits[0].numpy(), mask_logits[0].numpy()
     pasted = reference.postprocess(request_post)["eval_result"][0]["parsing"]["semantic_outputs"].argmax(0).numpy()
     same = (pasted == our_postprocessing(*arrays, size)).mean()
     network = take_turns(repeats, lambda: reference.forward(request), lambda: ours(image[None]))
     post = take_turns(repeats, lambda: reference.postprocess(request_post), lambda: our_postprocessing(*arrays, size))
-    print(
-        f"\n{size}x{size}: mask logits equal on {close.float().mean():.4%}, pasted part map on {same:.4%} of elements"
-    )
+    print(f"\n{size}x{size}: {close.float().mean():.4%} of mask logits and {same:.4%} of the pasted part map are equal")
     print(f"{'':16}{'reference':>12}{'ours':>12}{'faster':>10}")
     rows = [
         ("network", network),

@@ -1,4 +1,4 @@
-"""ModelScope's own M2FP with random weights; needs ModelScope in the environment."""
+"""Build ModelScope's M2FP with random weights; ModelScope must be installed."""
 
 import sys
 import types
@@ -17,7 +17,7 @@ FEATURES = ["res2", "res3", "res4", "res5"]
 
 
 def configuration() -> dict[str, Any]:
-    """The published multi-person configuration with ResNet-101; fresh, because the reference empties what it reads."""
+    """Return a new copy of the published multi-person configuration with ResNet-101; the reference modifies it."""
     return {
         "backbone": {
             "out_features": FEATURES,
@@ -66,7 +66,7 @@ def configuration() -> dict[str, Any]:
 def sample_deformably(
     value: Tensor, spatial_shapes: Tensor, sampling_locations: Tensor, attention_weights: Tensor
 ) -> Tensor:
-    """What the reference takes from mmcv: weighted sums of bilinear samples from several levels.
+    """Compute weighted sums of bilinear samples from several levels, the function that the reference takes from mmcv.
 
     Args:
         value: (B, S, heads, D).
@@ -91,10 +91,10 @@ def sample_deformably(
 
 
 def reference_network() -> nn.Module:
-    """ModelScope's network with random weights; mmcv, of which it uses one function, is stood in for."""
+    """Return ModelScope's network with random weights; a stub replaces mmcv, of which it uses one function."""
     stub = types.ModuleType("mmcv.ops.multi_scale_deform_attn")
     stub.multi_scale_deformable_attn_pytorch = sample_deformably
-    stub.MultiScaleDeformableAttnFunction = None  # the CUDA way
+    stub.MultiScaleDeformableAttnFunction = None  # only used on CUDA
     sys.modules.update(
         {"mmcv": types.ModuleType("mmcv"), "mmcv.ops": types.ModuleType("mmcv.ops"), stub.__name__: stub}
     )
@@ -102,14 +102,14 @@ def reference_network() -> nn.Module:
         from modelscope.models.cv.image_human_parsing.m2fp_net import M2FP as Reference
     except ImportError as error:
         raise SystemExit(
-            f"ModelScope's M2FP cannot be imported ({error}). Install it, best in an environment of its own: {INSTALL}"
+            f"cannot import ModelScope's M2FP ({error}); install it, preferably in a separate environment: {INSTALL}"
         ) from error
     classes = [*load_label_set("cihp").parts, "Human"]
     return Reference(model_dir=".", classes=classes, **configuration()).eval()
 
 
 def two_persons(size: int) -> tuple[Tensor, Tensor]:
-    """Predictions as of a trained network on a photo of two persons: 12 parts each, and `Human`, and background.
+    """Return predictions like a trained network's for a photo of two persons, each with `Human` and 12 parts.
 
     Returns:
         class_logits (1, Q, C + 1) and mask_logits (1, Q, size / 4, size / 4).

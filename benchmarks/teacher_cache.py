@@ -1,9 +1,9 @@
-"""What the teacher cache costs and what it keeps.
+"""Measure the cost and the fidelity of the teacher cache.
 
-    python benchmarks/teacher_cache.py                           # epoch time with cached targets against labels alone
-    python benchmarks/teacher_cache.py --teacher teacher.json    # and fidelity: cached targets against the live teacher
+    python benchmarks/teacher_cache.py                           # epoch time with cached targets against labels only
+    python benchmarks/teacher_cache.py --teacher teacher.json    # also fidelity of cached targets to the live teacher
 
-Epochs alternate in one process, so that the ratio holds when the machine's speed drifts.
+Epochs alternate in one process, so that the ratio is valid even if the machine's speed drifts.
 """
 
 import argparse
@@ -29,12 +29,12 @@ TEMPERATURE = 4
 
 
 def sample(*overrides: str) -> DictConfig:
-    """The project's configuration for the embedded sample, wherever this is called."""
+    """Return the project's configuration for the embedded sample, independent of the working directory."""
     return composed([f"data.root={ROOT / 'data' / 'sample'}", *overrides])
 
 
 def epoch(cfg: DictConfig) -> Callable[[], float]:
-    """A function that trains one epoch and returns its seconds."""
+    """Return a function that trains one epoch and returns its seconds."""
     module, datamodule = prepared(cfg)
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
 
@@ -53,7 +53,7 @@ def epoch(cfg: DictConfig) -> Callable[[], float]:
 
 
 def time_epochs(rounds: int, limit: int) -> None:
-    """Print the ratio of an epoch with cached targets to one with labels alone."""
+    """Print the ratio of the time of an epoch with cached targets to that of one with labels only."""
     cache = f"teacher.cache={ROOT / 'data' / 'sample' / 'teacher'}"
     size = f"data.module.limit={limit}"
     runs = {
@@ -68,9 +68,8 @@ def time_epochs(rounds: int, limit: int) -> None:
             seconds[name].append(run())
     ratios = np.divide(seconds["cached"], seconds["labels"])
     for name, values in seconds.items():
-        print(
-            f"{name:>7}: {1000 * np.median(values) / limit:6.1f} ms a photo (median of {rounds} epochs, {limit} photos)"
-        )
+        ms = 1000 * np.median(values) / limit
+        print(f"{name:>7}: {ms:6.1f} ms per photo (median of {rounds} epochs, {limit} photos)")
     print(f"cached / labels: {np.median(ratios):.3f} (from {ratios.min():.3f} to {ratios.max():.3f})")
 
 
@@ -94,16 +93,16 @@ def compare_with_live(teacher_file: Path, photos: int) -> None:
             agreements.append((live.argmax(axis=1) == cached.argmax(axis=1)).mean())
         size = cache.path.stat().st_size / len(records)
     print(
-        f"{len(records)} photos of {cfg.data.size} x {cfg.data.size}, both orientations: {size / 1000:.1f} kB a photo, "
-        f"total variation at T = {TEMPERATURE} {np.mean(variations):.4f} (worst {max(variations):.4f}), "
+        f"{len(records)} photos of {cfg.data.size} x {cfg.data.size}, both orientations: {size / 1000:.1f} kB per "
+        f"photo, total variation at T = {TEMPERATURE} {np.mean(variations):.4f} (worst {max(variations):.4f}), "
         f"argmax equal on {100 * np.mean(agreements):.3f} % of cells"
     )
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Time the epochs and, with --teacher, compare the cache with the live network."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--teacher", type=Path, help="a teacher's .json: compare its cache with the live network")
+    command.add_argument("--teacher", type=Path, help="teacher's .json, to compare its cache with the live network")
     command.add_argument("--rounds", type=int, default=3)
     command.add_argument("--photos", type=int, default=160, help="photos per epoch, and photos compared")
     options = command.parse_args()

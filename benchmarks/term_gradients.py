@@ -1,9 +1,9 @@
-"""How hard each term of an objective pulls at the student: the norm of its gradient, before and during training.
+"""Measure the gradient norm of each term of an objective, before and during training.
 
     python benchmarks/term_gradients.py distill=best
     python benchmarks/term_gradients.py --steps 0,50 distill=features teacher=live teacher.checkpoint=FILE
 
-The weights of conf/distill come from it. Arguments are the overrides of train.py.
+The weights in conf/distill were chosen by these norms. Arguments are the overrides of `m2fp-kd train`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ Norms = dict[str, tuple[float, float]]
 
 
 def term_norms(module: Distillation, batches: list[dict[str, Any]]) -> Norms:
-    """Value and norm of the gradient over the student's parameters, of every term, mean over batches."""
+    """Return for every term its value and the norm of its gradient over the student's parameters, mean over batches."""
     parameters = list(module.student.parameters())
     found: dict[str, list[tuple[float, float]]] = {}
     for batch in batches:
@@ -33,7 +33,7 @@ def term_norms(module: Distillation, batches: list[dict[str, Any]]) -> Norms:
 
 
 def train(module: Distillation, batches: Any, steps: int) -> None:
-    """So many steps with the whole objective."""
+    """Train for a number of steps with the whole objective."""
     optimizer = torch.optim.AdamW(module.parameters(), module.lr)
     for batch in islice(batches, steps):
         loss, _ = module.loss(batch)
@@ -44,7 +44,7 @@ def train(module: Distillation, batches: Any, steps: int) -> None:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table of the terms."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("overrides", nargs="*")
     command.add_argument("--batches", type=int, default=4)

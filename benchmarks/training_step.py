@@ -1,11 +1,11 @@
-"""Where the time of a training step goes: data, teacher, student, loss, backward, optimiser.
+"""Measure the time of the parts of a training step: data, teacher, student, loss, backward pass, optimiser.
 
-    python benchmarks/training_step.py                                        # the sample, its cached teacher
+    python benchmarks/training_step.py                                        # the sample with its cached teacher
     python benchmarks/training_step.py experiment=ppp data.root=DIR teacher=live teacher.checkpoint=FILE
 
-Arguments are those of train.py; the network starts untrained. Times are medians over the steps, in ms a photo, of one
-process that does one thing after the other; with data workers (`data.module.workers`) the data's share hides behind the
-rest. On a GPU every part is waited for.
+Arguments are the overrides of `m2fp-kd train`; the network starts untrained. Times are medians over the steps, in ms
+per photo, of one process that runs the parts one after the other. With data workers (`data.module.workers`), loading
+overlaps with the other parts. On a GPU the script synchronises after each part.
 """
 
 import sys
@@ -23,10 +23,10 @@ WARM_UP, STEPS = 3, 12
 
 
 def main(overrides: list[str]) -> None:
-    """Take the steps and print the table."""
+    """Run the steps and print the table."""
     cfg = composed(overrides)
     device = torch.device("cuda" if cfg.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-    times = take_steps(cfg, device)
+    times = run_steps(cfg, device)
     size = cfg.data.module.batch_size
     photo = {part: 1000 * median(seconds[WARM_UP:]) / size for part, seconds in times.items()}
     whole = sum(photo.values())
@@ -35,13 +35,13 @@ def main(overrides: list[str]) -> None:
         f"teacher {cfg.teacher.mode}, "
         f"{device}, {torch.get_num_threads()} threads, {cfg.trainer.precision}: {1000 / whole:.1f} photos/s"
     )
-    print("| part of a step | ms a photo | share |\n|---|---|---|")
+    print("| part of a step | ms per photo | share |\n|---|---|---|")
     for part, ms in photo.items():
         print(f"| {part} | {ms:.2f} | {ms / whole:.0%} |")
 
 
-def take_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of every step by its parts, in their order."""
+def run_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
+    """Return the seconds of every part of every step, parts in order of execution."""
     module, datamodule = prepared(cfg)
     module.to(device)
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)

@@ -10,21 +10,21 @@ from nbclient import NotebookClient
 from m2fp_kd.runtime.files import atomic_path
 
 SECONDS = 300
-"""Most that a cell may take."""
+"""Time limit of a cell."""
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, runs: Path) -> None:
-    """Run every cell; new outputs take the place of those before.
+    """Run every cell and replace its outputs.
 
     Args:
-        notebook: to run.
-        folder: where it lies.
-        runs: folder of the runs whose reports it reads.
+        notebook: notebook to run.
+        folder: folder of the notebook.
+        runs: folder of the runs whose reports the notebook reads.
 
     Raises:
         CellExecutionError: a cell failed.
     """
-    # Without times of execution, which would change the file whenever it is made anew.
+    # Execution times are not recorded, because they would change the file in every execution.
     client = NotebookClient(
         notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": str(folder)}}
     )
@@ -32,7 +32,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, runs: Path) -> None:
 
 
 def main() -> None:
-    """Execute the notebook that the command line names."""
+    """Execute the notebook named on the command line."""
     path, runs = map(Path, sys.argv[1:])
     notebook = nbformat.read(path, as_version=4)
     execute(notebook, path.parent, runs)

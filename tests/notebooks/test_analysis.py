@@ -15,7 +15,7 @@ from tests.evaluation.reports import tiny_report
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "analysis.ipynb"
 MOST_BYTES = 1_500_000
-FIGURES = ("Learning curves", "Temperature and alpha", "One run, part by part", "Is it as sure as it is right?")
+FIGURES = ("Learning curves", "Temperature and alpha", "IoU per part of one run", "Calibration")
 """Headings with one figure each."""
 RELIABILITY = Reliability([4] * BINS, [0.5] * BINS, [*[0.4] * (BINS - 1), None], ece=0.123)
 
@@ -30,7 +30,7 @@ def outputs_of(notebook: Any) -> list[Any]:
 
 
 def headed(notebook: Any) -> dict[str, list[dict[str, Any]]]:
-    """Last heading before a cell -> the data of its outputs."""
+    """Return the data of the outputs below each heading."""
     shown: dict[str, list[dict[str, Any]]] = {}
     heading = ""
     for cell in notebook.cells:
@@ -44,7 +44,7 @@ def count(data: list[dict[str, Any]], kind: str) -> int:
     return sum(kind in one for one in data)
 
 
-def test_committed_with_the_outputs_of_one_run_from_top_to_bottom(notebook: Any) -> None:
+def test_committed_outputs_are_of_one_execution(notebook: Any) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert {output.output_type for output in outputs_of(notebook)} <= {"execute_result", "display_data"}
@@ -55,18 +55,20 @@ def test_committed_with_the_outputs_of_one_run_from_top_to_bottom(notebook: Any)
     assert count(shown["Pictures of that run"], "image/jpeg") == 6
 
 
-def test_committed_small_and_without_paths_of_a_machine() -> None:
+def test_committed_notebook_is_small_and_holds_no_local_paths() -> None:
     assert NOTEBOOK.stat().st_size < MOST_BYTES
     text = re.sub(r'"image/(png|jpeg)": "[^"]*"', "", NOTEBOOK.read_text(encoding="utf-8"))
     assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users|mnt|opt)/", text)
 
 
-def test_committed_pictures_are_of_the_sample(notebook: Any) -> None:
+def test_committed_outputs_are_of_the_sample(notebook: Any) -> None:
     same, rows = headed(notebook)["Results"]
     assert ": data sample, " in same["text/markdown"] and "| data |" not in rows["text/markdown"]
 
 
-def test_runs_on_reports(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_shows_all_figures_of_several_reports(
+    notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for alpha in (0.3, 0.7):
         for temperature in (1.0, 4.0):
             terms = {"kl": alpha, "ce": 1 - alpha}
@@ -90,8 +92,8 @@ def test_runs_on_reports(notebook: Any, tmp_path: Path, monkeypatch: pytest.Monk
     assert count(shown["Pictures of that run"], "image/jpeg") == 2  # the newest run's
 
 
-def test_runs_on_the_least_that_a_report_can_be(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing to compare, nothing measured, no pictures."""
+def test_notebook_runs_on_a_minimal_report(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report with one score and nothing else."""
     bare = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4)}, lineage={}, curves={}, pictures=[])
     write_report(tmp_path / "bare", bare)
     shown = headed(executed(notebook, tmp_path, monkeypatch))
@@ -105,7 +107,7 @@ def trained(recipe: dict[str, Any]) -> RunReport:
 
 
 def executed(notebook: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The notebook after it was run on other runs than the committed ones, without a warning or an error."""
+    """Execute the notebook on other runs than the committed ones and check that it prints no warning or error."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     execute(notebook, NOTEBOOK.parent, runs)
     assert not [output for output in outputs_of(notebook) if output.output_type in ("stream", "error")]
