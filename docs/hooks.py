@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,14 @@ def help_of(*words: str) -> str:
 
 def _groups() -> Iterator[str]:
     for folder in sorted({path.parent for path in (ROOT / "conf").rglob("*.yaml")} - {ROOT / "conf"}):
-        rows = [f"| `{path.stem}` | {_purpose(path)} |" for path in sorted(folder.glob("*.yaml"))]
+        choices = [path for path in sorted(folder.glob("*.yaml")) if path.stem != "base"]
+        rows = [f"| `{path.stem}` | {_purpose(path)} |" for path in choices]
         name = folder.relative_to(ROOT / "conf").as_posix()
         yield "\n".join([f"## {name}", "", "| choice | purpose |", "|---|---|", *rows])
 
 
 def _purpose(path: Path) -> str:
-    """Return the comment that a file begins with, or the first line that says something."""
-    lines = [line for line in path.read_text().splitlines() if line != "# @package _global_"]
-    comment: list[str] = []
-    for line in lines:
-        if not line.startswith("# "):
-            break
-        comment.append(line[2:].strip())
-    return " ".join(comment).replace("|", "\\|") or f"`{lines[0]}`"
+    """Return the comment that a file begins with."""
+    lines = path.read_text().removeprefix("# @package _global_\n").splitlines()
+    comment = takewhile(lambda line: line.startswith("# "), lines)
+    return " ".join(line[2:].strip() for line in comment).replace("|", "\\|")
