@@ -148,3 +148,13 @@ def test_every_page_of_the_site_is_in_its_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     names = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
     assert not [name for name in names if f": {name}\n" not in navigation]
+
+
+def test_the_glossary_defines_the_words_of_the_project() -> None:
+    defined = re.findall(r"^\| \*\*(.+?)\*\* \| \S", TEXT[ROOT / "docs" / "concepts" / "glossary.md"], re.MULTILINE)
+    assert defined == sorted(defined)
+    assert set(defined) >= {
+        "architecture", "artefact", "bridge", "canvas", "card", "checks", "compression recipe", "gate", "hop", "label set",
+        "network file", "objective", "parity", "part", "part distribution", "part map", "person", "placement", "student",
+        "teacher", "tta",
+    }  # fmt: skip
