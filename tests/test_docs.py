@@ -154,7 +154,7 @@ def test_the_glossary_defines_the_words_of_the_project() -> None:
     defined = re.findall(r"^\| \*\*(.+?)\*\* \| \S", TEXT[ROOT / "docs" / "concepts" / "glossary.md"], re.MULTILINE)
     assert defined == sorted(defined)
     assert set(defined) >= {
-        "architecture", "artefact", "bridge", "canvas", "card", "checks", "compression recipe", "gate", "hop", "label set",
-        "network file", "objective", "parity", "part", "part distribution", "part map", "person", "placement", "student",
-        "teacher", "tta",
+        "architecture", "artefact", "bridge", "canvas", "card", "checks", "compression recipe", "gate", "hop",
+        "label set", "network file", "objective", "parity", "part", "part distribution", "part map", "person",
+        "placement", "student", "teacher", "tta",
     }  # fmt: skip
