@@ -81,7 +81,7 @@ def compare_with_live(teacher_file: Path, photos: int) -> None:
     teacher = WholePhotoTeacher(network, datamodule.labels, Geometry(cfg.teacher.size), datamodule.geometry)
     records = datamodule.records[:photos]
     with tempfile.TemporaryDirectory() as folder:
-        cache = TeacherCache(folder, cache_key(card["sha256"], datamodule.geometry, teacher.geometry))
+        cache = TeacherCache(folder, cache_key(str(card.sha256), datamodule.geometry, teacher.geometry))
         fill_cache(cache, teacher, records)
         variations, agreements = [], []
         for record in records:

@@ -13,8 +13,10 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary
 
 LABELS = load_label_set("pascal_person_part")
+LINEAGE = Lineage(student="fpn", val_miou=0.5)
 
 
 def recipe(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[str, Any]:
@@ -27,7 +29,7 @@ def recipe(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[st
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[FPNStudent, Path]:
     student = FPNStudent(build_backbone("resnet18"), 7, width=16).eval()
-    return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), recipe(), {"teacher": "none"})
+    return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), recipe(), LINEAGE)
 
 
 def edit(card: Path, **changes: Any) -> None:
@@ -39,7 +41,33 @@ def test_round_trip_without_the_downloads_that_started_it(saved: tuple[FPNStuden
     network = load_network(card)
     images = torch.randint(0, 256, (1, 3, 64, 64)).float()
     assert torch.equal(network.module(images).part_logits, student(images).part_logits)
-    assert (network.labels, network.geometry, network.lineage) == (LABELS, Geometry(64), {"teacher": "none"})
+    assert (network.labels, network.geometry, network.lineage) == (LABELS, Geometry(64), LINEAGE)
+
+
+def test_a_file_of_version_2_loads(saved: tuple[FPNStudent, Path]) -> None:
+    content = json.loads(saved[1].read_text())
+    content["format"] = "m2fp-kd network, version 2"
+    content["recipe"] = content.pop("architecture")
+    content["lineage"] = {
+        "teacher": {}, "licences": [], "parent": None, "data": {"name": "pascal_person_part", "sha256": "aa"},
+        "recipe": {"terms": {"ce": 1.0}, "teacher_terms": [], "alpha": 0.0, "temperature": 4.0, "fade": None},
+        "student": "fpn", "val/mIoU": 0.5,
+    }  # fmt: skip
+    saved[1].write_text(json.dumps(content))
+    network = load_network(saved[1])
+    assert network.recipe == content["recipe"]
+    assert network.lineage == Lineage(
+        data=DataSource("pascal_person_part", "aa"),
+        objective=ObjectiveSummary({"ce": 1.0}, (), 0.0, 4.0),
+        student="fpn",
+        val_miou=0.5,
+    )
+
+
+def test_an_unknown_fact_in_the_lineage_is_named(saved: tuple[FPNStudent, Path]) -> None:
+    edit(saved[1], lineage={"colour": "blue"})
+    with pytest.raises(CheckpointError, match=r"student\.json: unknown fields \['colour'\] of a Lineage"):
+        load_network(saved[1])
 
 
 def test_changed_weights_are_refused(saved: tuple[FPNStudent, Path]) -> None:
@@ -58,7 +86,7 @@ def test_missing_halves_are_named(saved: tuple[FPNStudent, Path], tmp_path: Path
 
 
 def test_another_architecture_is_listed_tensor_by_tensor(saved: tuple[FPNStudent, Path]) -> None:
-    edit(saved[1], recipe=recipe("mobilenetv3_small", weights=None))
+    edit(saved[1], architecture=recipe("mobilenetv3_small", weights=None))
     with pytest.raises(CheckpointError, match=r"missing.*surplus.*misshapen"):
         load_network(saved[1])
 
@@ -75,14 +103,14 @@ def test_a_misshapen_tensor_is_named_with_both_shapes(saved: tuple[FPNStudent, P
 
 
 def test_a_recipe_may_build_our_networks_only(saved: tuple[FPNStudent, Path]) -> None:
-    edit(saved[1], recipe={"_target_": "os.system", "command": "true"})
+    edit(saved[1], architecture={"_target_": "os.system", "command": "true"})
     with pytest.raises(CheckpointError, match=r"os\.system"):
         load_network(saved[1])
 
 
 def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> None:
     edit(saved[1], format="something else")
-    with pytest.raises(CheckpointError, match="not a network recipe"):
+    with pytest.raises(CheckpointError, match="not a network file of this version"):
         load_network(saved[1])
 
 
@@ -94,5 +122,5 @@ def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path], m
 
     monkeypatch.setattr("m2fp_kd.checkpoints.network.save_file", full)
     with pytest.raises(OSError, match="No space left"):
-        save_network(card.with_suffix(""), student, LABELS, Geometry(64), recipe(), {})
-    assert load_network(card).lineage == {"teacher": "none"}
+        save_network(card.with_suffix(""), student, LABELS, Geometry(64), recipe(), Lineage())
+    assert load_network(card).lineage == LINEAGE

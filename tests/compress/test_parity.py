@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from m2fp_kd.compress.chain import torch_parse
-from m2fp_kd.compress.parity import Gate, Parity, ParityError, compare, raise_failed
+from m2fp_kd.compress.parity import Gate, ParityError, compare, raise_failed
 from m2fp_kd.data.reading import Photo
+from m2fp_kd.runtime.checks import Hop
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import COLOURS
 
@@ -77,7 +78,7 @@ def test_every_limit_counts(gate: Gate, passed: bool) -> None:
 def test_a_loss_that_few_photos_leave_unsure_does_not_pass() -> None:
     """One photo in four is hurt: 5.9 points in all, but of 8 photos nobody knows how many of the next ones will be."""
 
-    def parity(photos: int) -> Parity:
+    def parity(photos: int) -> Hop:
         hurt = iter(np.random.default_rng(0).permutation(photos) < photos // 4)
         after = lambda image: _blue_becomes_green(image) if next(hurt) else _right(image)  # noqa: E731
         return compare("hop", _right, after, [_photo(TRUTH)] * photos, COLOURS, Gate(0.8, 8.0))

@@ -5,8 +5,10 @@ import numpy as np
 from m2fp_kd.evaluation.metrics.evaluate import scores_of
 from m2fp_kd.evaluation.metrics.miou import confusion
 from m2fp_kd.evaluation.report.pictures import Picture
-from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport
+from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, TeacherCard
 
 LABELS = LabelSet("tiny", ("background", "head", "shoe <left>"), ((0, 0, 0), (200, 40, 40), (40, 200, 40)))
 
@@ -23,9 +25,14 @@ def picture(name: str, seed: int = 0) -> Picture:
     return Picture(name, random.integers(0, 256, (24, 32, 3), np.uint8), maps)
 
 
+def tiny_pictures() -> list[Picture]:
+    """The two photos of `tiny_report`."""
+    return [picture("one.jpg", 1), picture("two.jpg", 2)]
+
+
 def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> RunReport:
     """Return a complete report; keyword arguments become its config."""
-    pictures = [picture("one.jpg", 1), picture("two.jpg", 2)]
+    pictures = tiny_pictures()
     costs = {
         "teacher": {"megabytes": 253.0, "p50_ms": 600.0, "parameters": 63_120_000, "note": "from its card"},
         "student_fp32": {
@@ -61,20 +68,18 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
             "val/mIoU": [(9, 0.2), (19, 0.4), (29, 0.5)],
             "val/IoU/head": [(9, 0.1), (19, float("nan")), (29, 0.3)],
         },
-        data={"name": "tiny", "photos": 2, "scored_on": "validation photos"},
-        lineage={
-            "teacher": {"name": "M2FP", "licence": "CC BY-NC 4.0", "sha256": "ab" * 32},
-            "data": {"name": "tiny", "sha256": "cd" * 32},
-            "recipe": {"terms": {"kl": 0.7, "ce": 0.3}, "teacher_terms": ["kl"], "alpha": 0.7, "temperature": 4.0},
-            "student": "fpn",
-            "backbone": "resnet18",
-            "seed": 3,
-            "parent": None,
-            "licences": ["CC BY-NC 4.0"],
-            "val/mIoU": 0.4321,
-        },
+        data=DataSummary(name="tiny", scored_photos=2, scored_on="validation photos"),
+        lineage=Lineage(
+            teacher=TeacherCard(name="M2FP", licence="CC BY-NC 4.0", sha256="ab" * 32),
+            data=DataSource("tiny", "cd" * 32),
+            objective=ObjectiveSummary({"kl": 0.7, "ce": 0.3}, ("kl",), alpha=0.7, temperature=4.0),
+            student="fpn",
+            backbone="resnet18",
+            seed=3,
+            licences=("CC BY-NC 4.0",),
+            val_miou=0.4321,
+        ),
         config=config,
         versions={"numpy": "2.0"},
         cpu={"model": "Some CPU", "architecture": "x86_64", "cores": 2, "features": ("AVX2",)},
-        pictures=pictures,
     )

@@ -14,6 +14,7 @@ from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.pruned import build_pruned, pruned_recipe
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage
 
 LABELS = load_label_set("pascal_person_part")
 RECIPE = {
@@ -44,7 +45,7 @@ def outputs(network: nn.Module) -> torch.Tensor:
 
 
 def save(path: Path, network: nn.Module, recipe: dict[str, Any]) -> Path:
-    return save_network(path, network, LABELS, Geometry(64), recipe, {})
+    return save_network(path, network, LABELS, Geometry(64), recipe, Lineage())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -74,7 +75,7 @@ def test_the_files_of_a_pruned_network_are_smaller(tmp_path: Path) -> None:
     before = save(tmp_path / "whole", whole, RECIPE).with_suffix(".safetensors").stat().st_size
     card = save(tmp_path / "pruned", pruned, pruned_recipe(RECIPE, pruned))
     assert before - card.with_suffix(".safetensors").stat().st_size > 4 * 48 * (2 * 64 * 9)  # both convolutions
-    assert json.loads(card.read_text())["recipe"]["widths"] == hidden(16)
+    assert json.loads(card.read_text())["architecture"]["widths"] == hidden(16)
 
 
 def test_a_backbones_channels_are_part_of_the_widths() -> None:

@@ -9,8 +9,9 @@ import pytest
 from m2fp_kd.evaluation.metrics.reliability import BINS, Reliability
 from m2fp_kd.evaluation.report.report import write_report
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport
+from m2fp_kd.runtime.provenance import Lineage, ObjectiveSummary
 from notebooks.execute import execute
-from tests.evaluation.reports import tiny_report
+from tests.evaluation.reports import tiny_pictures, tiny_report
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "analysis.ipynb"
@@ -72,13 +73,13 @@ def test_notebook_shows_all_figures_of_several_reports(
     for alpha in (0.3, 0.7):
         for temperature in (1.0, 4.0):
             terms = {"kl": alpha, "ce": 1 - alpha}
-            recipe = {"terms": terms, "teacher_terms": ["kl"], "alpha": alpha, "temperature": temperature}
+            recipe = ObjectiveSummary(terms, ("kl",), alpha, temperature)
             write_report(tmp_path / f"a{alpha}-T{temperature}", trained(recipe))
-    labels_only = {"terms": {"ce": 1.0}, "teacher_terms": [], "alpha": 0.0, "temperature": 4.0}
+    labels_only = ObjectiveSummary({"ce": 1.0}, (), 0.0, 4.0)
     write_report(tmp_path / "twin", trained(labels_only))
     newest = replace(tiny_report(stage="compress"), created="2026-02-02T00:00:00+00:00")
     models = {key: replace(model, reliability=RELIABILITY) for key, model in newest.models.items()}
-    write_report(tmp_path / "new", replace(newest, models=models))
+    write_report(tmp_path / "new", replace(newest, models=models), tiny_pictures())
 
     shown = headed(executed(notebook, tmp_path, monkeypatch))
     same, results = (data["text/markdown"] for data in shown["Results"])
@@ -94,16 +95,16 @@ def test_notebook_shows_all_figures_of_several_reports(
 
 def test_notebook_runs_on_a_minimal_report(notebook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report with one score and nothing else."""
-    bare = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4)}, lineage={}, curves={}, pictures=[])
+    bare = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4)}, lineage=Lineage(), curves={})
     write_report(tmp_path / "bare", bare)
     shown = headed(executed(notebook, tmp_path, monkeypatch))
     assert "| bare |" in shown["Results"][0]["text/markdown"]
     assert shown["Temperature and alpha"] == shown["Accuracy against speed"] == []
 
 
-def trained(recipe: dict[str, Any]) -> RunReport:
+def trained(objective: ObjectiveSummary) -> RunReport:
     report = tiny_report(stage="train")
-    return replace(report, lineage=report.lineage | {"recipe": recipe})
+    return replace(report, lineage=replace(report.lineage, objective=objective))
 
 
 def executed(notebook: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -16,6 +16,7 @@ from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.m2fp import build_m2fp
 from m2fp_kd.runtime.engines import engines_for
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -55,7 +56,7 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "num_classes": labels.num_classes,
     }
     network = build_m2fp(backbone, labels.num_classes, **TINY)
-    lineage = {"name": "tiny", "licence": "Apache-2.0"}
+    lineage = Lineage(name="tiny", licence="Apache-2.0")
     return save_network(
         tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), recipe | TINY, lineage
     )

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from m2fp_kd.evaluation.report.report import write_report
 from m2fp_kd.pipeline.sweep import ResultsTable
+from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.reports import tiny_report
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +73,8 @@ def test_where_recipes_were_compared_their_gain_is_shown(tmp_path: Path, capsys:
     table = ResultsTable()
     table.on_multirun_start(finished(tmp_path, "any"))
     report = replace(tiny_report(), config={"stage": "train"})
-    recipe = {"terms": {"ce": 1.0}, "teacher_terms": [], "temperature": 4.0}
-    write_report(tmp_path / "twin", replace(report, lineage=report.lineage | {"recipe": recipe}))
+    objective = ObjectiveSummary({"ce": 1.0}, (), temperature=4.0)
+    write_report(tmp_path / "twin", replace(report, lineage=replace(report.lineage, objective=objective)))
     write_report(tmp_path / "distilled", report)
     for job in ("twin", "distilled"):
         table.on_job_end(finished(tmp_path, job), None)

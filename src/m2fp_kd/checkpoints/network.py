@@ -13,8 +13,12 @@ from torch import nn
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage
 
-FORMAT = "m2fp-kd network, version 2"
+FORMAT = "m2fp-kd network, version 3"
+OLD_FORMAT = "m2fp-kd network, version 2"
+"""Its ``recipe`` is now the ``architecture``; `Lineage.from_dict` reads its lineage."""
+
 SHRINKERS = ("m2fp_kd.models.fold.build_folded", "m2fp_kd.models.pruned.build_pruned")
 """Builders that make a network of another, which their recipe holds as ``network``."""
 
@@ -40,7 +44,7 @@ class Network:
         labels: label set that it was trained on.
         geometry: how photos are fitted into its input.
         recipe: the configuration node (``_target_`` and plain arguments) that built it.
-        lineage: where it comes from: teacher, its licence, data, parent hashes.
+        lineage: where it comes from.
         sha256: of the weight file.
     """
 
@@ -48,7 +52,7 @@ class Network:
     labels: LabelSet
     geometry: Geometry
     recipe: dict[str, Any]
-    lineage: dict[str, Any]
+    lineage: Lineage
     sha256: str
 
 
@@ -58,7 +62,7 @@ def save_network(
     labels: LabelSet,
     geometry: Geometry,
     recipe: Mapping[str, Any],
-    lineage: Mapping[str, Any],
+    lineage: Lineage,
 ) -> Path:
     """Write ``path``.safetensors, then ``path``.json, which names it by hash; return the JSON's path.
 
@@ -70,10 +74,10 @@ def save_network(
         save_file(state, temporary)
     content = {
         "format": FORMAT,
-        "recipe": without_downloads(recipe),
+        "architecture": without_downloads(recipe),
         "label_set": labels.to_dict(),
         "geometry": asdict(geometry),
-        "lineage": dict(lineage),
+        "lineage": lineage.to_dict(),
         "weights": {"file": weights.name, "sha256": file_sha256(weights)},
     }
     with atomic_path(card) as temporary:
@@ -95,8 +99,10 @@ def load_network(path: str | Path) -> Network:
         content = json.loads(card.read_text())
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{card} is not valid JSON ({error}); restore the file") from error
-    if content.get("format") != FORMAT:
-        raise CheckpointError(f"{card} is not a network recipe of this version (format {content.get('format')!r})")
+    if content.get("format") == OLD_FORMAT:
+        content["architecture"] = content.pop("recipe")
+    elif content.get("format") != FORMAT:
+        raise CheckpointError(f"{card} is not a network file of this version (format {content.get('format')!r})")
     weights = card.parent / content["weights"]["file"]
     if not weights.is_file():
         raise FileNotFoundError(f"{weights}, the weights that {card.name} names, are missing")
@@ -104,17 +110,24 @@ def load_network(path: str | Path) -> Network:
         raise CheckpointError(
             f"{weights} is not the file that {card.name} describes (sha256 {found}); restore the pair"
         )
-    _refuse_foreign_targets(content["recipe"], card)
-    module = instantiate(content["recipe"])
+    _refuse_foreign_targets(content["architecture"], card)
+    module = instantiate(content["architecture"])
     load_strictly(module, load_file(weights), weights)
     return Network(
         module=module.eval(),
         labels=LabelSet.from_dict(content["label_set"]),
         geometry=Geometry(**content["geometry"]),
-        recipe=content["recipe"],
-        lineage=content["lineage"],
+        recipe=content["architecture"],
+        lineage=_lineage(content["lineage"], card),
         sha256=content["weights"]["sha256"],
     )
+
+
+def _lineage(values: Mapping[str, Any], card: Path) -> Lineage:
+    try:
+        return Lineage.from_dict(values)
+    except ValueError as error:
+        raise CheckpointError(f"{card}: {error}") from error
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Any], source: str | Path) -> None:

@@ -12,11 +12,12 @@ from rich.progress import track
 from torch import nn
 
 from m2fp_kd.compress.export.deploy import deployable
-from m2fp_kd.compress.parity import Gate, Parity, compare, raise_failed
+from m2fp_kd.compress.parity import Gate, compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
+from m2fp_kd.runtime.checks import Hop
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
 from m2fp_kd.runtime.parser import Parser
@@ -57,7 +58,7 @@ class CompressionResult:
     """
 
     paths: dict[str, Path]
-    parities: list[Parity]
+    parities: list[Hop]
 
     def __add__(self, later: "CompressionResult") -> "CompressionResult":
         """Both, the later artefacts last."""
@@ -136,7 +137,7 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     return parse
 
 
-def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhoto], gate: Gate, path: Path) -> Parity:
+def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhoto], gate: Gate, path: Path) -> Hop:
     """Measure a hop and write it into the card of the artefact behind it."""
     parity = compare(hop, before, after.part_map, track(photos, hop), after.labels, gate)
     save_card(path, replace(after.card, parity=after.card.parity | parity_facts(parity)))
@@ -155,6 +156,6 @@ def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto]
     return CompressionResult({}, [parity])
 
 
-def parity_facts(parity: Parity) -> dict[str, dict]:
+def parity_facts(parity: Hop) -> dict[str, dict]:
     """A hop's figures as cards hold them."""
     return {parity.hop: {name: value for name, value in asdict(parity).items() if name != "hop"}}

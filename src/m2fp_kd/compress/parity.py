@@ -10,8 +10,8 @@ from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
 from m2fp_kd.evaluation.report.numbers import points
-from m2fp_kd.evaluation.report.results import Hop
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.checks import Hop
 
 
 class ParityError(RuntimeError):
@@ -39,42 +39,9 @@ class Gate:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Parity(Hop):
-    """What a hop did cost, as the report shows it (`Hop`), with the two mIoUs.
-
-    Without labels the model before the hop counts as the truth for the worst part.
-
-    Attributes:
-        miou_before: of the model before the hop, 0..1; None without labels.
-        miou_after: of the model after it.
-    """
-
-    miou_before: float | None = None
-    miou_after: float | None = None
-
-    def __str__(self) -> str:
-        limits = self.thresholds
-        facts = [
-            f"{100 * self.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"
-        ]
-        if self.miou_before is not None and self.miou_after is not None and self.miou_change is not None:
-            facts.append(
-                f"mIoU {100 * self.miou_before:.2f} -> {100 * self.miou_after:.2f}, "
-                f"{points(self.miou_change, self.miou_error, 2)} points "
-                f"(at most {limits['max_miou_drop']:g} lost with 95 % confidence)"
-            )
-        if self.worst_part is not None and self.worst_part_change is not None:
-            limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
-            facts.append(
-                f"{self.worst_part} lost most, {points(self.worst_part_change, decimals=2)} points of IoU{limit}"
-            )
-        return f"{self.hop}: {'; '.join(facts)}"
-
-
 def compare(
     hop: str, before: Parse, after: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet, gate: Gate
-) -> Parity:
+) -> Hop:
     """Run both models over the photos and hold the difference against the gate.
 
     Args:
@@ -101,19 +68,35 @@ def compare(
     return _judge(hop, between, truth_before, truth_after, labels, gate)
 
 
-def raise_failed(parities: Iterable[Parity]) -> None:
+def raise_failed(parities: Iterable[Hop]) -> None:
     """Raise ParityError if a hop failed; call it when everything is saved.
 
     Raises:
         ParityError: names every failed hop, its figures and the part that lost most.
     """
-    failed = [str(parity) for parity in parities if not parity.passed]
+    failed = [describe(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
             "parity gate failed (all files are saved; limits are compress.gates; more validation photos make it surer; "
             "where static INT8 costs too much, stage=compress with compress=int8_accurate or int8_qat costs less):\n"
             + "\n".join(f"  {line}" for line in failed)
         )
+
+
+def describe(hop: Hop) -> str:
+    """Return a hop's figures beside their limits, in one line."""
+    limits = hop.thresholds
+    facts = [f"{100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"]
+    if hop.miou_before is not None and hop.miou_after is not None and hop.miou_change is not None:
+        facts.append(
+            f"mIoU {100 * hop.miou_before:.2f} -> {100 * hop.miou_after:.2f}, "
+            f"{points(hop.miou_change, hop.miou_error, 2)} points "
+            f"(at most {limits['max_miou_drop']:g} lost with 95 % confidence)"
+        )
+    if hop.worst_part is not None and hop.worst_part_change is not None:
+        limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
+        facts.append(f"{hop.worst_part} lost most, {points(hop.worst_part_change, decimals=2)} points of IoU{limit}")
+    return f"{hop.hop}: {'; '.join(facts)}"
 
 
 def _judge(
@@ -123,7 +106,7 @@ def _judge(
     truth_after: NDArray[np.int64],
     labels: LabelSet,
     gate: Gate,
-) -> Parity:
+) -> Hop:
     """The verdict on confusion matrices: of both models with each other, and (G, P, P) of each with the truth."""
     labelled = bool(truth_before.any())
     before = truth_before.sum(axis=0) if labelled else np.diag(between.sum(axis=1))
@@ -139,7 +122,7 @@ def _judge(
         and (change is None or 100 * change.most_lost <= gate.max_miou_drop)
         and (gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop)
     )
-    return Parity(
+    return Hop(
         hop=hop,
         pixel_agreement=agreement,
         miou_before=miou(before) if labelled else None,

@@ -19,6 +19,7 @@ from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.pruned import pruned_recipe
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY
 
 LABELS = load_label_set("pascal_person_part")
@@ -119,7 +120,7 @@ def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str,
         assert left == channels or (left % MULTIPLE == 0 and LEAST <= left < channels)
     levels = network.backbone(torch.zeros(1, 3, 64, 64))
     assert network.backbone.channels == tuple(level.shape[1] for level in levels)
-    loaded = load_network(save_network(tmp_path / "pruned", network, LABELS, Geometry(SIZE), card, {}))
+    loaded = load_network(save_network(tmp_path / "pruned", network, LABELS, Geometry(SIZE), card, Lineage()))
     assert loaded.recipe["network"] == recipe(head, backbone)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(answer(loaded.module), answer(network), strict=True))
 

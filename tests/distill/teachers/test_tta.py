@@ -102,8 +102,8 @@ def test_an_ensemble_answers_on_the_students_grid() -> None:
 def test_caches_without_an_ensemble_keep_their_key_and_those_with_one_have_another() -> None:
     """The embedded sample's cache was made before there were ensembles."""
     card = read_teacher_card(SAMPLE, CIHP)
-    key = cache_key(card["sha256"], Geometry(160), Geometry(160))
+    key = cache_key(str(card.sha256), Geometry(160), Geometry(160))
     assert key == stored_key(SAMPLE) and len(TeacherCache(SAMPLE, key).names) > 400
     looks = [None, {"flip": True, "scales": (1.0,)}, {"flip": True, "scales": (0.75, 1.0)}]
-    keys = {cache_key(card["sha256"], Geometry(160), Geometry(160), tta=tta) for tta in looks}
+    keys = {cache_key(str(card.sha256), Geometry(160), Geometry(160), tta=tta) for tta in looks}
     assert len(keys) == 3 and key in keys

@@ -26,6 +26,7 @@ from m2fp_kd.distill.teachers.whole_photo import (
 from m2fp_kd.labels import LABEL_SETS, find_bridge
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place
+from m2fp_kd.runtime.provenance import DataSource, TeacherCard
 from tests.distill.tiny import RedIsHat, tiny_m2fp
 
 CIHP = LABEL_SETS["cihp"]
@@ -201,10 +202,23 @@ def test_photos_with_other_labels_than_the_teachers_enter_its_cache(tmp_path: Pa
 
 
 def test_the_card_names_teacher_licence_and_parts(tmp_path: Path) -> None:
-    card = {"name": "tiny", "licence": "Apache-2.0", "parts": list(CIHP.parts)}
+    card = TeacherCard("tiny", "Apache-2.0", parts=CIHP.parts)
     with pytest.raises(CacheError, match=r"teacher\.json is missing.*under which licence"):
         read_teacher_card(tmp_path, CIHP)
     write_teacher_card(tmp_path, card)
-    assert read_teacher_card(tmp_path, CIHP) == card == json.loads((tmp_path / "teacher.json").read_text())
+    assert read_teacher_card(tmp_path, CIHP) == card
     with pytest.raises(CacheError, match=r"knows other parts .* than 'lip'.*say teacher\.labels"):
         read_teacher_card(tmp_path, LABEL_SETS["lip"])
+
+
+def test_the_card_of_an_earlier_version_is_read_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.json"
+    old = {"name": "tiny", "parts": list(CIHP.parts), "ensemble": {"flip": True}, "trained_on": {"name": "cihp"}}
+    path.write_text(json.dumps(old))
+    assert read_teacher_card(tmp_path, CIHP) == TeacherCard(
+        "tiny", parts=CIHP.parts, tta={"flip": True}, trained_on=DataSource("cihp")
+    )
+    for broken in ("{", '{"colour": 1}'):
+        path.write_text(broken)
+        with pytest.raises(CacheError, match=r"teacher\.json is not a valid teacher card"):
+            read_teacher_card(tmp_path, CIHP)

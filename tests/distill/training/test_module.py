@@ -21,6 +21,7 @@ from m2fp_kd.pipeline.build.module import build_module
 from m2fp_kd.pipeline.build.student import new_student, require_network
 from m2fp_kd.pipeline.build.teacher import load_teacher
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY, tiny_m2fp
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +40,7 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "num_classes": labels.num_classes,
     }
     path = tmp_path_factory.mktemp("teacher") / "teacher"
-    return save_network(path, tiny_m2fp(), labels, Geometry(64), recipe | TINY, {"name": "tiny", "licence": "none"})
+    return save_network(path, tiny_m2fp(), labels, Geometry(64), recipe | TINY, Lineage(name="tiny", licence="none"))
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_an_ensemble_is_asked_once_for_the_cache(composed: Composer) -> None:
     datamodule.val = datamodule.val[:1]
     teacher = load_teacher(cfg, datamodule)
     assert teacher.whole is not None and teacher.whole.tta.views == 4
-    assert teacher.card["tta"] == {"flip": True, "scales": (1.0, 1.5)}
+    assert teacher.card.tta == {"flip": True, "scales": (1.0, 1.5)}
     single = composed("cached")
     other = instantiate(single.data.module)
     other.val = other.val[:1]

@@ -33,8 +33,8 @@ def test_the_report_has_the_bins_the_error_and_a_chart(tmp_path: Path) -> None:
     models = report.models | {"student_int8": replace(report.models["student_int8"], reliability=FOUND)}
     report = replace(report, models=models)
     path, page = write_report(tmp_path, report)
-    read = read_report(path)["models"]
-    assert read["student_int8"]["reliability"] == vars(FOUND) and read["teacher"]["reliability"] is None
+    read = read_report(path).models
+    assert read["student_int8"].reliability == FOUND and read["teacher"].reliability is None
     assert page.read_text(encoding="utf-8").count("ECE 5.1 %") == 1
     (row,) = (row for row in summary_rows(report) if row.quantity == "Calibration error (ECE)")
     assert [cell.text for cell in row.cells] == ["–", "–", "5.1"]

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from m2fp_kd.evaluation.report.pictures import Picture, PictureFile
 from m2fp_kd.evaluation.report.report import read_report, write_report
-from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
 from m2fp_kd.labels import LabelSet
-from tests.evaluation.reports import LABELS, tiny_report
+from m2fp_kd.runtime.provenance import Lineage, ObjectiveSummary
+from tests.evaluation.reports import LABELS, tiny_pictures, tiny_report
 
 VOID = {"meta", "img", "br", "line", "polyline", "polygon", "circle"}
 
@@ -40,15 +43,15 @@ class Page(HTMLParser):
         self.text += data
 
 
-def page_of(folder: Path, **changes: object) -> Page:
-    _, page = write_report(folder, replace(tiny_report(), **changes))
+def page_of(folder: Path, pictures: Sequence[Picture] = (), **changes: object) -> Page:
+    _, page = write_report(folder, replace(tiny_report(), **changes), pictures)
     return Page(page.read_text(encoding="utf-8"))
 
 
 def test_json_layout(tmp_path: Path) -> None:
     path, _ = write_report(tmp_path, tiny_report(distill={"alpha": 0.7}))
-    report = read_report(path)
-    assert report == json.loads(path.read_text(encoding="utf-8"))
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report == read_report(path).to_dict()
     assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
     int8 = report["models"]["student_int8"]
     assert set(int8) == set(ModelResult.__dataclass_fields__)
@@ -62,24 +65,42 @@ def test_json_layout(tmp_path: Path) -> None:
     assert report["cpu"]["features"] == ["AVX2"]
 
 
+def test_a_report_of_format_1_is_read_under_todays_names() -> None:
+    model = {"miou": 0.4, "arithmetic": "f32"}
+    old = {
+        "format": 1, "name": "run", "created": "2026-01-02", "labels": LABELS.to_dict(), "models": {"student": model},
+        "parity": [], "shares": {}, "curves": {"val/mIoU": [[9, 0.2], [19, None]]}, "config": {}, "versions": {},
+        "data": {"name": "sample", "scored_on": "test photos"}, "cpu": {"model": "A", "outlook": ["INT8 pays"]},
+        "lineage": {"recipe": {"terms": {"kl": 1}, "teacher_terms": ["kl"], "fade": 0.5}, "val/mIoU": 0.4},
+        "pictures": [{"name": "one", "file": "pictures/01.jpg"}],
+    }  # fmt: skip
+    report = RunReport.from_dict(old)
+    assert report.models["student"].precision == "f32"
+    assert report.lineage == Lineage(objective=ObjectiveSummary({"kl": 1}, ("kl",), anneal=0.5), val_miou=0.4)
+    assert report.cpu == {"model": "A", "expected_speedup": ["INT8 pays"]}
+    assert report.curves["val/mIoU"][0] == (9, 0.2) and np.isnan(report.curves["val/mIoU"][1][1])
+    assert report.data.scored_on == "test photos" and report.pictures == [PictureFile("one", "pictures/01.jpg")]
+    assert RunReport.from_dict(report.to_dict()) == report
+
+
 def test_json_holds_only_plain_types(tmp_path: Path) -> None:
     config = {"path": Path("a/b"), "share": np.float32(0.5), "count": np.int64(3), "none": float("inf"), 1: (2,)}
     path, _ = write_report(tmp_path, replace(tiny_report(), config=config))
-    assert read_report(path)["config"] == {"path": "a/b", "share": 0.5, "count": 3, "none": None, "1": [2]}
+    assert read_report(path).config == {"path": "a/b", "share": 0.5, "count": 3, "none": None, "1": [2]}
 
 
 def test_pictures_are_saved_beside_the_report(tmp_path: Path) -> None:
-    path, _ = write_report(tmp_path, tiny_report())
-    entries = read_report(path)["pictures"]
-    assert [entry["name"] for entry in entries] == ["one.jpg", "two.jpg"]
+    path, _ = write_report(tmp_path, tiny_report(), tiny_pictures())
+    entries = read_report(path).pictures
+    assert [entry.name for entry in entries] == ["one.jpg", "two.jpg"]
     for entry in entries:
-        with Image.open(tmp_path / entry["file"]) as image:
+        with Image.open(tmp_path / entry.file) as image:
             assert image.height == 24
     assert sorted(file.name for file in tmp_path.iterdir()) == ["pictures", "report.html", "report.json"]
 
 
 def test_page_makes_no_external_request(tmp_path: Path) -> None:
-    page = page_of(tmp_path)
+    page = page_of(tmp_path, tiny_pictures())
     sources = [value for _, name, value in page.attributes if name in ("src", "href", "srcset")]
     assert len(sources) == 2 * 5
     assert all(value is not None and value.startswith("data:image/jpeg;base64,") for value in sources)
@@ -114,7 +135,7 @@ def test_page_names_the_failed_gate_and_the_largest_loss(tmp_path: Path) -> None
 def test_page_of_a_bare_run(tmp_path: Path) -> None:
     """A run on labels only, with nothing but the fp32 student's score."""
     models = {"student_fp32": ModelResult(miou=0.5, iou={"background": 0.5, "head": None})}
-    bare = {"parity": [], "curves": {}, "data": {}, "lineage": {}, "cpu": {}, "versions": {}, "pictures": []}
+    bare = {"parity": [], "curves": {}, "data": DataSummary(), "lineage": Lineage(), "cpu": {}, "versions": {}}
     page = page_of(tmp_path, models=models, **bare)
     assert "50.0" in page.text
     assert "Teacher" not in page.text
@@ -166,4 +187,4 @@ def test_page_and_json_show_instance_metrics_with_their_source(tmp_path: Path) -
     models = {"student_int8": ModelResult(miou=0.5, instances={"APp50": 0.513, "APr": 0.4})}
     text = page_of(tmp_path, models=models).text
     assert "APp50" in text and "51.3" in text and "PCP50" not in text and "Zhao et al. 2018" in text
-    assert read_report(tmp_path / "report.json")["models"]["student_int8"]["instances"] == {"APp50": 0.513, "APr": 0.4}
+    assert read_report(tmp_path / "report.json").models["student_int8"].instances == {"APp50": 0.513, "APr": 0.4}

@@ -9,7 +9,7 @@ import pytest
 
 from m2fp_kd.evaluation.report.report import read_report, write_report
 from m2fp_kd.evaluation.runs.from_wandb import read_wandb
-from tests.evaluation.reports import tiny_report
+from tests.evaluation.reports import tiny_pictures, tiny_report
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def api_of(*runs: Run) -> SimpleNamespace:
 def test_the_last_report_of_every_run_with_its_pictures(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     write_report(old, tiny_report("old"))
-    path, _ = write_report(new, tiny_report("new"))
+    path, _ = write_report(new, tiny_report("new"), tiny_pictures())
     api = api_of(Run("1x", "T4", [old, new]), Run("2y", "killed"), Run("3z", "T4", [old]))
     reports = read_wandb(api, "we/m2fp-kd", tmp_path / "got")
     assert list(reports) == ["T4-1x", "T4-3z"]
     assert reports["T4-1x"] == read_report(path)
-    for picture in reports["T4-1x"]["pictures"]:
-        assert (tmp_path / "got" / "T4-1x" / picture["file"]).read_bytes() == (new / picture["file"]).read_bytes()
+    for picture in reports["T4-1x"].pictures:
+        assert (tmp_path / "got" / "T4-1x" / picture.file).read_bytes() == (new / picture.file).read_bytes()
 
 
 def test_a_project_without_reports_is_an_error(tmp_path: Path) -> None:

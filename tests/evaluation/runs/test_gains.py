@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.evaluation.report.results import ModelResult, RunReport
 from m2fp_kd.evaluation.runs.gains import gains, spread
+from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.reports import tiny_report
 
-LABELS = {"terms": {"ce": 1.0}, "teacher_terms": [], "alpha": 0.0, "temperature": 4.0}
-CLASSIC = {"terms": {"kl": 0.7, "ce": 0.3}, "teacher_terms": ["kl"], "alpha": 0.7, "temperature": 4.0}
+LABELS = ObjectiveSummary({"ce": 1.0}, (), 0.0, 4.0)
+CLASSIC = ObjectiveSummary({"kl": 0.7, "ce": 0.3}, ("kl",), 0.7, 4.0)
 
 
-def run(recipe: dict[str, Any], seed: int, miou: float, **config: Any) -> dict[str, Any]:
+def run(objective: ObjectiveSummary, seed: int, miou: float, **config: Any) -> RunReport:
     """A report of a teacher of 50 %, a student of `miou` and 0.2 points less in INT8."""
     report = tiny_report()
     models = {
@@ -22,9 +23,9 @@ def run(recipe: dict[str, Any], seed: int, miou: float, **config: Any) -> dict[s
         "student_fp32": ModelResult(miou=miou),
         "student_int8": ModelResult(miou=miou - 0.002),
     }
-    lineage = report.lineage | {"recipe": recipe, "seed": seed, "val/mIoU": miou + 0.01}
-    settings = {"stage": "train", "lr": 0.1, "seed": seed, "distill": recipe, "name": f"{seed}"} | config
-    return replace(report, models=models, lineage=lineage, config=settings).to_dict()
+    lineage = replace(report.lineage, objective=objective, seed=seed, val_miou=miou + 0.01)
+    settings = {"stage": "train", "lr": 0.1, "seed": seed, "distill": objective.to_dict(), "name": f"{seed}"} | config
+    return replace(report, models=models, lineage=lineage, config=settings)
 
 
 TWINS = [run(LABELS, seed, miou) for seed, miou in enumerate((0.40, 0.41, 0.42))]
@@ -64,8 +65,8 @@ def test_how_the_student_was_shrunk_afterwards_does_not_matter() -> None:
 
 
 def test_int8_is_held_against_the_network_that_was_quantised() -> None:
-    pruned = run(LABELS, 0, 0.42)
-    pruned["models"]["student_original"] = {"miou": 0.37}
+    report = run(LABELS, 0, 0.42)
+    pruned = replace(report, models=report.models | {"student_original": ModelResult(miou=0.37)})
     (row,) = gains([pruned])
     assert row["mIoU %"] == "37.00 (one seed)" and row["lost by INT8"] == "0.20 (one seed)"
 
@@ -75,7 +76,7 @@ def test_seeds_that_the_twin_lacks_do_not_count() -> None:
 
 
 def test_the_twin_is_the_best_of_the_labels_only_recipes() -> None:
-    better = LABELS | {"terms": {"ce": 1.0, "jaccard": 0.5}}
+    better = replace(LABELS, terms={"ce": 1.0, "jaccard": 0.5})
     twin, weaker, distilled = gains([*TWINS, *[run(better, seed, 0.42) for seed in range(3)], *DISTILLED])
     assert twin["recipe"] == "labels only: 1 ce + 0.5 jaccard" and weaker["gain"] == f"-1.00 ± {stdev([-2, -1, 0]):.2f}"
     assert distilled["gain"].startswith("+1.67")

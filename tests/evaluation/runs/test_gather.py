@@ -11,13 +11,14 @@ from m2fp_kd.evaluation.report.results import ModelResult
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.runs.__main__ import main
 from m2fp_kd.evaluation.runs.gather import mark_front, read_all, table
+from m2fp_kd.runtime.provenance import Lineage
 from tests.evaluation.reports import tiny_report
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     write_report(tmp_path / "b" / "T4", tiny_report())
-    write_report(tmp_path / "a", replace(tiny_report(passed=False), lineage={}))
+    write_report(tmp_path / "a", replace(tiny_report(passed=False), lineage=Lineage()))
     labels_only = replace(tiny_report(), models={"student_fp32": ModelResult(miou=0.4567)}, parity=[])
     write_report(tmp_path / "c", labels_only)
     return tmp_path

@@ -1,12 +1,14 @@
 import numpy as np
 
+from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.evaluation.runs.grid import grids
+from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.runs.test_gains import TWINS, run
 
 
-def distilled(alpha: float, temperature: float, miou: float, seed: int = 0) -> dict:
+def distilled(alpha: float, temperature: float, miou: float, seed: int = 0) -> RunReport:
     terms = {"kl": alpha, "ce": 1 - alpha}
-    return run({"terms": terms, "teacher_terms": ["kl"], "alpha": alpha, "temperature": temperature}, seed, miou)
+    return run(ObjectiveSummary(terms, ("kl",), alpha, temperature), seed, miou)
 
 
 def test_means_over_seeds_by_alpha_and_temperature() -> None:

@@ -1,15 +1,17 @@
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
+from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.evaluation.runs.part_gains import part_gains
+from m2fp_kd.runtime.provenance import ObjectiveSummary, TeacherCard
 from tests.evaluation.runs.test_gains import CLASSIC, LABELS, run
 
 
-def parts(recipe: dict[str, Any], seed: int, head: float | None) -> dict[str, Any]:
-    report = run(recipe, seed, 0.4)
-    report["models"]["student_fp32"]["iou"] = {"background": 0.9, "head": head}
-    return report
+def parts(objective: ObjectiveSummary, seed: int, head: float | None) -> RunReport:
+    report = run(objective, seed, 0.4)
+    fp32 = replace(report.models["student_fp32"], iou={"background": 0.9, "head": head})
+    return replace(report, models=report.models | {"student_fp32": fp32})
 
 
 def test_means_over_the_seeds_that_saw_the_part_on_both_sides() -> None:
@@ -23,7 +25,7 @@ def test_means_over_the_seeds_that_saw_the_part_on_both_sides() -> None:
 
 def test_teachers_are_named_where_they_differ() -> None:
     other = parts(CLASSIC, 0, 0.3)
-    other["lineage"] = other["lineage"] | {"teacher": {"name": "ours"}}
+    other = replace(other, lineage=replace(other.lineage, teacher=TeacherCard("ours")))
     (found,) = part_gains([parts(LABELS, 0, 0.2), parts(CLASSIC, 0, 0.3), other])
     assert found.recipes == ["0.7 kl + 0.3 ce (T 4), M2FP", "0.7 kl + 0.3 ce (T 4), ours"]
 

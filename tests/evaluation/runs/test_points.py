@@ -1,16 +1,16 @@
 from dataclasses import replace
 
-from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
 from m2fp_kd.evaluation.runs.points import points_by_photos
 from tests.evaluation.reports import tiny_report
 
 
 def test_models_of_the_same_photos_are_rivals_and_a_teacher_is_shown_once() -> None:
-    def run(data: str, fp32: tuple[float, float], int8: tuple[float | None, float]) -> dict:
+    def run(data: str, fp32: tuple[float, float], int8: tuple[float | None, float]) -> RunReport:
         models = {"teacher": ModelResult(miou=0.5, p50_ms=100.0)}
         for key, (ms, miou) in (("student_fp32", fp32), ("student_int8", int8)):
             models[key] = ModelResult(miou=miou, p50_ms=ms)
-        return replace(tiny_report(), models=models, data={"name": data, "scored_on": "test photos"}).to_dict()
+        return replace(tiny_report(), models=models, data=DataSummary(name=data, scored_on="test photos"))
 
     reports = {
         "a": run("x", (10, 0.4), (5, 0.39)),

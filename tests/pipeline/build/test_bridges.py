@@ -45,11 +45,11 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
     cfg = pascal(*teacher, "teacher.labels=cihp")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    assert {"train/kl", "train/ce"} <= set(report["curves"])
-    assert list(report["models"]["teacher"]["iou"]) == list(LABEL_SETS["pascal_person_part"].parts)
+    assert {"train/kl", "train/ce"} <= set(report.curves)
+    assert list(report.models["teacher"].iou) == list(LABEL_SETS["pascal_person_part"].parts)
     student = load_network(Path(cfg.run_dir) / "student.json")
     assert student.labels.parts == LABEL_SETS["pascal_person_part"].parts
-    assert student.lineage["teacher"]["bridge"] == "cihp -> pascal_person_part"
+    assert student.lineage.teacher.bridge == "cihp -> pascal_person_part"
     (card,) = (load_card(path).teacher for path in Path(cfg.run_dir).rglob("artefacts/*/model.onnx"))
     assert card["bridge"] == "cihp -> pascal_person_part"
 
@@ -57,8 +57,8 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
     stored = pascal("teacher=sample", f"teacher.cache={folder}", "teacher.labels=cihp", f"run_dir={cfg.run_dir}-stored")
     run(stored)
     again = read_report(Path(stored.run_dir) / "report.json")
-    assert again["models"]["teacher"]["iou"].keys() == report["models"]["teacher"]["iou"].keys()
-    assert again["lineage"]["teacher"] == report["lineage"]["teacher"] and "train/kl" in again["curves"]
+    assert again.models["teacher"].iou.keys() == report.models["teacher"].iou.keys()
+    assert again.lineage.teacher == report.lineage.teacher and "train/kl" in again.curves
     with pytest.raises(CacheError, match="knows other parts"):
         run(pascal("teacher=sample", f"teacher.cache={folder}", f"run_dir={cfg.run_dir}-wrong"))
 
@@ -66,7 +66,7 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
 def test_a_live_teacher_of_another_label_set_teaches(pascal: Composer, teacher_file: Path) -> None:
     cfg = pascal("teacher=live", f"teacher.checkpoint={teacher_file}", "teacher.labels=cihp")
     assert np.isfinite(run(cfg)["val/mIoU"])
-    assert "train/kl" in read_report(Path(cfg.run_dir) / "report.json")["curves"]
+    assert "train/kl" in read_report(Path(cfg.run_dir) / "report.json").curves
 
 
 def test_ones_own_bridge_is_taken(pascal: Composer, teacher_file: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_ones_own_bridge_is_taken(pascal: Composer, teacher_file: Path, tmp_path
     live = ["teacher=live", f"teacher.checkpoint={teacher_file}", "teacher.labels=cihp"]
     cfg = pascal(*live, f"teacher.bridge={bridge}")
     run(cfg)
-    iou = read_report(Path(cfg.run_dir) / "report.json")["models"]["teacher"]["iou"]
+    iou = read_report(Path(cfg.run_dir) / "report.json").models["teacher"].iou
     assert not any(iou[part] for part in ("torso", "upper-leg", "lower-arm"))
     bridge.write_text(bridge.read_text().replace("hat: head", "hat: torso"))
     with pytest.raises(ValueError, match=r"begun with another teacher\.bridge than there is now"):

@@ -1,5 +1,6 @@
 """A teacher is scored once for the same photos, and anew for others."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
+from m2fp_kd.runtime.provenance import TeacherCard
 
 SCORED: dict[str, Any] = {
     "miou": 0.5,
@@ -37,8 +39,8 @@ class Teacher:
 
 def test_same_teacher_and_photos_are_scored_once(tmp_path: Path, records: list[Record]) -> None:
     teacher = Teacher()
-    first = kept_scores(tmp_path, {"sha256": "a"}, records, teacher.score)
-    again = kept_scores(tmp_path, {"sha256": "a"}, records, teacher.score)
+    first = kept_scores(tmp_path, TeacherCard(sha256="a"), records, teacher.score)
+    again = kept_scores(tmp_path, TeacherCard(sha256="a"), records, teacher.score)
     assert teacher.asked == 1
     assert first == again == SCORED
 
@@ -46,19 +48,19 @@ def test_same_teacher_and_photos_are_scored_once(tmp_path: Path, records: list[R
 def test_scores_without_reliability_come_back(tmp_path: Path, records: list[Record]) -> None:
     scored = SCORED | {"reliability": None}
     for _ in range(2):
-        assert kept_scores(tmp_path, {"sha256": "a"}, records, Teacher(scored).score) == scored
+        assert kept_scores(tmp_path, TeacherCard(sha256="a"), records, Teacher(scored).score) == scored
 
 
-@pytest.mark.parametrize("changed", ["weights", "looks", "photos"])
+@pytest.mark.parametrize("changed", ["weights", "views", "photos"])
 def test_what_differs_is_scored_anew(tmp_path: Path, records: list[Record], changed: str) -> None:
-    teacher, card = Teacher(), {"sha256": "a", "tta": {"flip": False}}
+    teacher, card = Teacher(), TeacherCard(sha256="a", tta={"flip": False})
     kept_scores(tmp_path, card, records, teacher.score)
-    other = {"weights": {"sha256": "b"}, "looks": {"tta": {"flip": True}}}.get(changed, {})
-    kept_scores(tmp_path, card | other, records[:1] if changed == "photos" else records, teacher.score)
+    other = {"weights": {"sha256": "b"}, "views": {"tta": {"flip": True}}}.get(changed, {})
+    kept_scores(tmp_path, replace(card, **other), records[:1] if changed == "photos" else records, teacher.score)
     assert teacher.asked == 2
 
 
 def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, records: list[Record]) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
-    assert kept_scores(in_the_way, {"sha256": "a"}, records, Teacher().score) == SCORED
+    assert kept_scores(in_the_way, TeacherCard(sha256="a"), records, Teacher().score) == SCORED

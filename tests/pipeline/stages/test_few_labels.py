@@ -35,8 +35,8 @@ def test_unlabelled_photos_are_cached_and_distilled_on(
     assert run(filling) == {"cached": 3 + 3 + 2 + 2}
     cfg = composed(*cached, *mixed, "distill=classic", "trainer.max_epochs=1", "compress=none")
     run(cfg)
-    data = read_report(Path(cfg.run_dir) / "report.json")["data"]
-    assert (data["training_photos"], data["unlabelled_photos"]) == (3, 5)
+    data = read_report(Path(cfg.run_dir) / "report.json").data
+    assert (data.training_photos, data.unlabelled_photos) == (3, 5)
 
 
 def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
@@ -48,7 +48,7 @@ def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
         "student.network.layers=1",
     )  # fmt: skip
     run(cfg)
-    assert {"train/kl", "train/mask"} <= set(read_report(Path(cfg.run_dir) / "report.json")["curves"])
+    assert {"train/kl", "train/mask"} <= set(read_report(Path(cfg.run_dir) / "report.json").curves)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_teacher_that_leaves_unlabelled_photos_alone_is_told_of(
 def test_the_twin_that_sees_the_labelled_photos_only(composed: Composer) -> None:
     cfg = composed("data.label_fraction=0.5", "data.unlabelled_ratio=0", "trainer.max_epochs=1", "compress=none")
     run(cfg)
-    data = read_report(Path(cfg.run_dir) / "report.json")["data"]
-    assert (data["training_photos"], data["unlabelled_photos"]) == (3, 0)
+    data = read_report(Path(cfg.run_dir) / "report.json").data
+    assert (data.training_photos, data.unlabelled_photos) == (3, 0)
 
 
 def test_an_empty_folder_is_named(composed: Composer, tmp_path: Path) -> None:

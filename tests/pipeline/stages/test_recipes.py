@@ -18,7 +18,7 @@ def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, t
     cfg = composed("stage=compress", f"student.checkpoint={teacher_file}")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    assert list(report["models"]) == ["student_fp32", "student_int8"]
+    assert list(report.models) == ["student_fp32", "student_int8"]
     card = load_card(Path(cfg.run_dir) / "artefacts" / "int8" / "model.onnx")
     assert card.head == "m2fp" and card.teacher == {"name": "tiny", "licence": "Apache-2.0", "sha256": ANY}
 
@@ -33,11 +33,11 @@ def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> N
     run(cfg)
     folder = Path(cfg.run_dir)
     report = read_report(folder / "report.json")
-    assert list(report["models"]) == ["student_original", "student_fp32", "student_int8"]
-    assert [hop["hop"] for hop in report["parity"]] == [
+    assert list(report.models) == ["student_original", "student_fp32", "student_int8"]
+    assert [hop.hop for hop in report.parity] == [
         "PyTorch -> original", "PyTorch -> pruned", "pruned -> qat", "PyTorch -> fp32", "fp32 -> int8",
     ]  # fmt: skip
-    original, fp32, int8 = (report["models"][name]["parameters"] for name in report["models"])
+    original, fp32, int8 = (report.models[name].parameters for name in report.models)
     assert 0.7 * original < fp32 == int8 <= 0.8 * original
     pruned, trained = (load_network(folder / f"{name}.json") for name in ("pruned", "qat"))
     assert sum(weight.numel() for weight in trained.module.parameters()) == fp32
@@ -73,7 +73,7 @@ def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) ->
     cfg = composed("compress=int8_qat", *any_qat, "compress.steps.qat.epochs=1", "trainer.max_epochs=1")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    assert [hop["hop"] for hop in report["parity"]] == [
+    assert [hop.hop for hop in report.parity] == [
         "PyTorch -> original", "PyTorch -> qat", "PyTorch -> fp32", "fp32 -> int8",
     ]  # fmt: skip
     trained = load_network(Path(cfg.run_dir) / "qat.json").module
@@ -84,9 +84,9 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
     strict = ["compress.steps.int8_accurate.max_evaluations=20", "compress.steps.int8_accurate.max_part_drop=-100"]
     cfg = composed("compress=int8_accurate", "trainer.max_epochs=1", *strict)
     run(cfg)
-    models = read_report(Path(cfg.run_dir) / "report.json")["models"]
+    models = read_report(Path(cfg.run_dir) / "report.json").models
     layers = load_card(Path(cfg.run_dir) / "artefacts" / "int8" / "model.onnx").float_layers
-    assert models["student_int8"]["note"] == (f"left in fp32: {', '.join(layers)}" if layers else None)
+    assert models["student_int8"].note == (f"left in fp32: {', '.join(layers)}" if layers else None)
 
 
 def test_other_formats_are_steps_like_any(composed: Composer) -> None:
@@ -94,10 +94,10 @@ def test_other_formats_are_steps_like_any(composed: Composer) -> None:
     any_quantise = ["compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100"]
     cfg = composed(f"compress/step@compress.steps=[{','.join(steps)}]", *any_quantise, "trainer.max_epochs=1")
     run(cfg)
-    models = read_report(Path(cfg.run_dir) / "report.json")["models"]
-    engines = {name.removeprefix("student_"): model["engine"] for name, model in models.items()}
+    models = read_report(Path(cfg.run_dir) / "report.json").models
+    engines = {name.removeprefix("student_"): model.engine for name, model in models.items()}
     assert engines == {
         "fp32": "openvino", "torchscript": "torchscript", "int8": "openvino", "int8_fx": "torchscript",
         "openvino_int8": "openvino",
     }  # fmt: skip
-    assert all(model["miou"] is not None and model["p50_ms"] > 0 for model in models.values())
+    assert all(model.miou is not None and model.p50_ms > 0 for model in models.values())

@@ -17,6 +17,7 @@ from m2fp_kd.pipeline.build.fine_tune import FineTuner
 from m2fp_kd.pipeline.build.teacher import Teacher
 from m2fp_kd.pipeline.stages.shrink import _trained, read_recipe
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 from tests.pipeline.conftest import Composer
 
 LABELS = LABEL_SETS["cihp"]
@@ -48,21 +49,20 @@ class _Fill:
 
 def saved_student(path: Path) -> Network:
     network = instantiate(M2FP_STUDENT)
-    lineage = {"licences": [], "teacher": {}, "data": {}, "git_commit": None, "parent": None, "val/mIoU": 0.25}
-    return load_network(save_network(path, network, LABELS, Geometry(64), M2FP_STUDENT, lineage))
+    return load_network(save_network(path, network, LABELS, Geometry(64), M2FP_STUDENT, Lineage(val_miou=0.25)))
 
 
 def test_a_finished_step_is_reused_and_begun_anew_when_asked(composed: Composer, tmp_path: Path) -> None:
     network = saved_student(tmp_path / "student")
     cfg = composed(f"run_dir={tmp_path}")
     first = _trained(cfg, _Fill(0.5, tmp_path), network, None)
-    assert first.lineage["val/mIoU"] == 0.5 and first.lineage["training_steps"] == ["pruned"]
-    assert first.lineage["parameters"] == sum(weight.numel() for weight in network.module.parameters())
+    assert first.lineage.val_miou == 0.5 and first.lineage.training_steps == ("pruned",)
+    assert first.lineage.parameters == sum(weight.numel() for weight in network.module.parameters())
     assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
     (tmp_path / "pruned.json").unlink()  # interrupted: its fine-tuning goes on
     assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
     anew = composed(f"run_dir={tmp_path}", "ckpt_path=null")
-    assert _trained(anew, _Fill(0.75, tmp_path), network, None).lineage["val/mIoU"] == 0.75
+    assert _trained(anew, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
 
 
 def test_a_mask_classifier_is_not_fine_tuned_with_another_students_losses(composed: Composer, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_fine_tuning_updates_the_statistics_of_batch_norms(composed: Composer, s
     cfg = composed("trainer.max_epochs=1", "student=m2fp", "student.network.width=16")
     student = instantiate(cfg.student.network).eval()  # as it is when it was saved and loaded
     before = {name: value.clone() for name, value in student.named_buffers() if "running_mean" in name}
-    tuner = FineTuner(cfg, instantiate(cfg.data.module), Teacher(None, {}, None))
+    tuner = FineTuner(cfg, instantiate(cfg.data.module), Teacher(None, TeacherCard()))
     tuner(student, "pruned/1", epochs=1, lr_scale=1.0)
     after = dict(student.named_buffers())
     assert before and all(not torch.equal(after[name], value) for name, value in before.items())
@@ -103,4 +103,4 @@ def test_a_trained_student_is_saved_before_its_artefacts_can_fail(composed: Comp
     cfg = composed("trainer.max_epochs=1")
     with pytest.raises(RuntimeError, match="no space left"):
         run(cfg)
-    assert load_network(Path(cfg.run_dir) / "student.json").lineage["val/mIoU"] >= 0
+    assert load_network(Path(cfg.run_dir) / "student.json").lineage.val_miou >= 0

@@ -31,13 +31,13 @@ def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Compose
     metrics = run(cfg)
     folder = Path(cfg.run_dir)
     report = read_report(folder / "report.json")
-    assert list(report["models"]) == ["teacher", "student_fp32", "student_int8"]
-    assert metrics["student_int8/mIoU"] == report["models"]["student_int8"]["miou"]
-    assert [sum(model["reliability"]["counts"]) for model in report["models"].values()] == [2 * 16 * 16] * 3
-    assert [hop["hop"] for hop in report["parity"]] == ["PyTorch -> fp32", "fp32 -> int8"]
-    assert report["parity"][0]["pixel_agreement"] >= 0.999
-    assert report["lineage"]["teacher"]["name"] == "tiny"
-    assert {"train/kl", "train/ce", "val/mIoU"} <= set(report["curves"])
+    assert list(report.models) == ["teacher", "student_fp32", "student_int8"]
+    assert metrics["student_int8/mIoU"] == report.models["student_int8"].miou
+    assert [sum(model.reliability.counts) for model in report.models.values()] == [2 * 16 * 16] * 3
+    assert [hop.hop for hop in report.parity] == ["PyTorch -> fp32", "fp32 -> int8"]
+    assert report.parity[0].pixel_agreement >= 0.999
+    assert report.lineage.teacher.name == "tiny"
+    assert {"train/kl", "train/ce", "val/mIoU"} <= set(report.curves)
     card = Parser.load(folder / "artefacts" / "int8").card
     assert card.teacher["licence"] == "Apache-2.0" and card.precision == "int8"
     assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
@@ -51,8 +51,8 @@ def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
     cfg = composed()
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    best = max(value for _, value in report["curves"]["val/mIoU"])
-    assert report["models"]["student_fp32"]["miou"] == pytest.approx(best, abs=0.001)
+    best = max(value for _, value in report.curves["val/mIoU"])
+    assert report.models["student_fp32"].miou == pytest.approx(best, abs=0.001)
 
 
 def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file: Path, scenes: Path) -> None:
@@ -63,8 +63,8 @@ def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file:
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    assert report["data"]["scored_on"].startswith("what the teacher says")
-    assert report["models"]["teacher"]["miou"] == 1
+    assert report.data.scored_on.startswith("what the teacher says")
+    assert report.models["teacher"].miou == 1
 
 
 def test_a_finished_student_is_reused(composed: Composer) -> None:
@@ -80,7 +80,7 @@ def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Compose
     with pytest.raises(ParityError, match=r"fp32 -> int8.*pixels agree"):
         run(cfg)
     folder = Path(cfg.run_dir)
-    assert read_report(folder / "report.json")["parity"][1]["passed"] is False
+    assert read_report(folder / "report.json").parity[1].passed is False
     assert (folder / "artefacts" / "int8" / "model.onnx").is_file() and load_network(folder / "student.json")
 
 
@@ -113,9 +113,9 @@ def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> 
     parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
     parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
     assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
-    models = read_report(Path(cfg.run_dir) / "report.json")["models"]
-    assert models["student_int8"]["instances"].keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
-    assert models["student_int8"]["note"] is None
+    models = read_report(Path(cfg.run_dir) / "report.json").models
+    assert models["student_int8"].instances.keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    assert models["student_int8"].note is None
 
 
 def test_persons_that_no_truth_tells_apart_are_not_scored_and_the_report_says_so(
@@ -125,9 +125,9 @@ def test_persons_that_no_truth_tells_apart_are_not_scored_and_the_report_says_so
     shutil.rmtree(root / "Validation" / "Human_ids")
     run(composed(f"data.root={root}", "student=m2fp", "student.network.queries=8", "student.network.layers=1",
                  "trainer.max_epochs=1", "compress=none"))  # fmt: skip
-    (model,) = read_report(tmp_path / "run" / "report.json")["models"].values()
-    assert model["instances"] == {}
-    assert model["note"] == "persons are not scored, because the photos have no person ids"
+    (model,) = read_report(tmp_path / "run" / "report.json").models.values()
+    assert model.instances == {}
+    assert model.note == "persons are not scored, because the photos have no person ids"
 
 
 def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
@@ -161,7 +161,7 @@ def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer, compiled:
     )
     assert np.isfinite(run(cfg)["val/mIoU"])
     saved = json.loads((Path(cfg.run_dir) / "teacher.json").read_text())
-    assert saved["recipe"]["num_classes"] == 21
+    assert saved["architecture"]["num_classes"] == 21
 
     live = composed(
         "teacher=live", f"teacher.checkpoint={Path(cfg.run_dir) / 'teacher.json'}", "distill=classic",

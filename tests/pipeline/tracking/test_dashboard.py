@@ -47,7 +47,7 @@ def test_every_panel_shows_what_runs_log(offline: OfflineRun) -> None:
         assert len([key for key in logged if re.fullmatch(pattern, key)]) == len(PARTS)
     for panel in of_type("Scatter Plot"):
         assert {panel["xAxis"], panel["yAxis"]} <= summary
-    measured = [part for part, value in offline.report["models"]["student_int8"]["iou"].items() if value is not None]
+    measured = [part for part, value in offline.report.models["student_int8"].iou.items() if value is not None]
     assert {f"shipped/IoU/{part}" for part in measured} <= set(of_type("Bar Chart")[0]["metrics"])
     for column in of_type("Parallel Coordinates Plot")[0]["columns"]:
         section, name = column["accessor"].split(":")

@@ -10,6 +10,7 @@ from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.distill.training.loggers import TolerantWandbLogger
 from m2fp_kd.pipeline.tracking.lineage import log_lineage, use_network
 from m2fp_kd.pipeline.tracking.record import log_teacher
+from m2fp_kd.runtime.provenance import Lineage, Parent, TeacherCard
 from tests.pipeline.tracking.conftest import OfflineRun
 
 SHA256 = "0123456789abcdef" * 4
@@ -40,17 +41,17 @@ def test_a_teacher_of_the_project_is_used_as_its_run_logged_it(monkeypatch: pyte
     name = "we/m2fp-kd/teacher-0123456789ab:latest"
     know(monkeypatch, name)
     run = OnlineRun()
-    use_network(run, "teacher", {"name": "m2fp", "sha256": SHA256})
+    use_network(run, "teacher", TeacherCard("m2fp", sha256=SHA256))
     assert run.used == [name]
 
 
 def test_a_published_teacher_is_used_by_what_is_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch)
     run = OnlineRun()
-    known = {"name": "m2fp", "licence": "CC BY-NC 4.0", "sha256": SHA256}
+    known = TeacherCard("m2fp", "CC BY-NC 4.0", SHA256)
     use_network(run, "teacher", known)
     (card,) = run.used
-    assert (card.name, card.type, card.metadata) == ("teacher-0123456789ab", "teacher", known)
+    assert (card.name, card.type, card.metadata) == ("teacher-0123456789ab", "teacher", known.to_dict())
     assert set(card.manifest.entries) == {"card.json"}
 
 
@@ -58,14 +59,14 @@ def test_offline_nothing_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wandb, "Api", None)  # not to be called
     run = OnlineRun()
     run.offline = True
-    use_network(run, "teacher", {"sha256": SHA256})
+    use_network(run, "teacher", TeacherCard(sha256=SHA256))
     assert run.used == []
 
 
 def test_a_students_run_uses_its_teacher(offline: OfflineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch)
-    run, sha256 = OnlineRun(), offline.report["lineage"]["teacher"]["sha256"]
-    report: Any = SimpleNamespace(lineage=offline.report["lineage"], models=offline.report["models"])
+    run, sha256 = OnlineRun(), offline.report.lineage.teacher.sha256
+    report: Any = SimpleNamespace(lineage=offline.report.lineage, models=offline.report.models)
     log_lineage(run, report, offline.folder, None)
     assert [card.name for card in run.used] == [f"teacher-{sha256[:12]}"]
     student = load_network(offline.folder / "student.json").sha256
@@ -74,7 +75,7 @@ def test_a_students_run_uses_its_teacher(offline: OfflineRun, monkeypatch: pytes
 
 def test_a_run_that_starts_from_a_student_uses_that_too(offline: OfflineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch, f"we/m2fp-kd/student-{SHA256[:12]}:latest")
-    report: Any = SimpleNamespace(lineage=offline.report["lineage"], models={})
+    report: Any = SimpleNamespace(lineage=offline.report.lineage, models={})
     run = OnlineRun()
     log_lineage(run, report, offline.folder, SHA256)
     assert run.used[1] == f"we/m2fp-kd/student-{SHA256[:12]}:latest"
@@ -85,10 +86,10 @@ def test_a_trained_teacher_is_logged_under_the_name_that_its_students_use(
 ) -> None:
     know(monkeypatch)
     run = OnlineRun()
-    lineage = {"name": "m2fp", "licence": "Apache-2.0", "parent": {"sha256": SHA256}, "val/mIoU": 0.5}
+    lineage = Lineage(name="m2fp", licence="Apache-2.0", parent=Parent(SHA256), val_miou=0.5)
     path = offline.folder / "student.json"  # any saved network
     log_teacher([TolerantWandbLogger(experiment=run)], path, lineage)
     (teacher,), (start,) = run.logged, run.used
     assert teacher.name == f"teacher-{load_network(path).sha256[:12]}" and teacher.type == "teacher"
-    assert teacher.metadata["started from"] == SHA256 and teacher.metadata["val/mIoU"] == 0.5
+    assert teacher.metadata["started from"] == SHA256 and teacher.metadata["val_miou"] == 0.5
     assert start.name == f"teacher-{SHA256[:12]}"

@@ -37,7 +37,7 @@ def test_the_whole_resolved_configuration_is_recorded(offline: OfflineRun) -> No
 
 
 def test_curves_are_those_of_the_report_with_the_parts_under_one_prefix(offline: OfflineRun) -> None:
-    curves = offline.report["curves"]
+    curves = offline.report.curves
     assert offline.record.curve("val/mIoU") == pytest.approx([value for _, value in curves["val/mIoU"]])
     assert len(offline.record.curve("val/mIoU")) == 3
     for key in ("train/kl", "train/ce"):
@@ -47,14 +47,14 @@ def test_curves_are_those_of_the_report_with_the_parts_under_one_prefix(offline:
 
 
 def test_runs_compare_by_their_summary(offline: OfflineRun) -> None:
-    summary, models = offline.record.summary, offline.report["models"]
+    summary, models = offline.record.summary, offline.report.models
     assert summary["val/mIoU"] == pytest.approx(max(offline.record.curve("val/mIoU")))
     for name in MODELS:
-        assert summary[f"{name}/mIoU"] == pytest.approx(models[name]["miou"])
+        assert summary[f"{name}/mIoU"] == pytest.approx(models[name].miou)
     int8 = models["student_int8"]
     for figure in ("megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs"):
-        assert summary[f"shipped/{figure}"] == summary[f"student_int8/{figure}"] == pytest.approx(int8[figure])
-    for part, value in int8["iou"].items():
+        assert summary[f"shipped/{figure}"] == summary[f"student_int8/{figure}"] == pytest.approx(getattr(int8, figure))
+    for part, value in int8.iou.items():
         assert summary.get(f"shipped/IoU/{part}") == pytest.approx(value)
 
 
@@ -68,11 +68,11 @@ def test_tables_compare_models_hops_and_parts(offline: OfflineRun) -> None:
     results = table(offline, "results")
     assert [row.pop("model") for row in results] == MODELS
     for row, name in zip(results, MODELS, strict=True):
-        assert row == pytest.approx({key: offline.report["models"][name][key] for key in row})
+        assert row == pytest.approx({key: getattr(offline.report.models[name], key) for key in row})
     assert [row["hop"] for row in table(offline, "parity")] == ["PyTorch -> fp32", "fp32 -> int8"]
     assert all(row["passed"] is True for row in table(offline, "parity"))
     for row in table(offline, "IoU"):
-        assert [row[name] for name in MODELS] == [offline.report["models"][name]["iou"][row["part"]] for name in MODELS]
+        assert [row[name] for name in MODELS] == [offline.report.models[name].iou[row["part"]] for name in MODELS]
 
 
 def test_every_model_has_a_bar_per_part(offline: OfflineRun) -> None:
@@ -82,7 +82,7 @@ def test_every_model_has_a_bar_per_part(offline: OfflineRun) -> None:
         assert panel["userQuery"]["queryFields"][0]["fields"][-1]["args"][0]["value"] == f"parts/{name}_table"
         file = f"parts/{name}_table.table.json"
         (bars,) = (artefact.table() for artefact in offline.record.artefacts.values() if file in artefact.files)
-        measured = offline.report["models"][name]["iou"].items()
+        measured = offline.report.models[name].iou.items()
         assert bars["data"] == [[part, value] for part, value in measured if value is not None]
 
 
@@ -117,7 +117,7 @@ def test_lineage_leads_from_the_teacher_to_the_int8_file(offline: OfflineRun, te
     """In the run's own files and in the metadata of W&B's artefacts alike."""
     teacher, student = load_network(teacher_file).sha256, load_network(offline.folder / "student.json").sha256
     card = load_card(offline.folder / "artefacts" / "int8" / "model.onnx")
-    assert card.teacher["sha256"] == teacher == offline.report["lineage"]["teacher"]["sha256"]
+    assert card.teacher["sha256"] == teacher == offline.report.lineage.teacher.sha256
     assert card.parents["student"] == student and "fp32 graph" in card.parents
 
     artefacts, run_id = offline.record.artefacts, offline.record.run["run_id"]
@@ -131,7 +131,7 @@ def test_lineage_leads_from_the_teacher_to_the_int8_file(offline: OfflineRun, te
     assert in_wandb["teacher"] == {"name": "tiny", "licence": "Apache-2.0", "sha256": teacher}
     known = artefacts[f"student-{student[:12]}"].metadata
     assert known["sha256"] == student and known["teacher"]["sha256"] == teacher
-    assert known["recipe"]["terms"] == {"kl": 0.7, "ce": pytest.approx(0.3)}
+    assert known["objective"]["terms"] == {"kl": 0.7, "ce": pytest.approx(0.3)}
 
 
 def test_artefacts_hold_the_runs_files(offline: OfflineRun) -> None:

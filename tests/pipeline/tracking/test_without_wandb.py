@@ -24,7 +24,7 @@ def every_warning_is_caught(caplog: pytest.LogCaptureFixture) -> None:
 def complete(folder: Path) -> bool:
     """Whether a run has got to its end."""
     report = read_report(folder / "report.json")
-    return report["models"]["student_fp32"]["miou"] is not None and "val/mIoU" in report["curves"]
+    return report.models["student_fp32"].miou is not None and "val/mIoU" in report.curves
 
 
 @pytest.mark.parametrize(("logger", "warned"), [("csv", False), ("wandb", True)])

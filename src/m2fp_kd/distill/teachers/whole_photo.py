@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.outputs import log_parts
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
+from m2fp_kd.runtime.provenance import TeacherCard
 
 CARD_NAME = "teacher.json"
 
@@ -131,25 +131,28 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
     return len(missing)
 
 
-def write_teacher_card(folder: Path, card: dict[str, Any]) -> None:
+def write_teacher_card(folder: Path, card: TeacherCard) -> None:
     """Say beside a cache which teacher filled it: name, licence, weights' hash, size, parts."""
     with atomic_path(folder / CARD_NAME) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
+        temporary.write_text(json.dumps(card.to_dict(), indent=1) + "\n")
 
 
-def read_teacher_card(folder: Path, labels: LabelSet) -> dict[str, Any]:
+def read_teacher_card(folder: Path, labels: LabelSet) -> TeacherCard:
     """The card beside a cache, of a teacher that is said to know this label set.
 
     Raises:
-        CacheError: there is none, or the teacher knows other parts.
+        CacheError: there is none, it is broken, or the teacher knows other parts.
     """
     path = folder / CARD_NAME
     if not path.is_file():
         raise CacheError(f"{path} is missing: it says whose targets these are and under which licence; restore it")
-    card = json.loads(path.read_text())
-    if card.get("parts") != list(labels.parts):
+    try:
+        card = TeacherCard.from_dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise CacheError(f"{path} is not a valid teacher card ({error}); restore it") from error
+    if card.parts != labels.parts:
         raise CacheError(
-            f"the teacher of {folder} knows other parts ({card.get('parts')}) than '{labels.name}' "
+            f"the teacher of {folder} knows other parts ({list(card.parts)}) than '{labels.name}' "
             f"({list(labels.parts)}); say teacher.labels=its label set, or use a teacher of the data's own"
         )
     return card

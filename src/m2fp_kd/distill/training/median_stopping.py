@@ -35,9 +35,9 @@ def finished_scores(folder: Path, data: str, epochs: int) -> list[Scores]:
     """`Scores` of the runs under a folder that trained on these data for all of so many epochs."""
     reports = [read_report(path) for path in sorted(folder.rglob("report.json"))]
     curves = [
-        [score for _, score in report["curves"].get("val/mIoU", [])]
+        [score for _, score in report.curves.get("val/mIoU", [])]
         for report in reports
-        if report["config"].get("stage") == "train" and report["config"]["data"]["name"] == data
+        if report.config.get("stage") == "train" and report.config["data"]["name"] == data
     ]
     return [curve for curve in curves if len(curve) == epochs]
 

@@ -1,6 +1,6 @@
 """Render a run's report as one self-contained HTML page, without scripts and external requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class PartRow:
     changes: list[float | None]
 
 
-def render(report: RunReport) -> str:
+def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
     """Return the page as HTML text."""
     charts = _charts(report)
     rows = summary_rows(report)
@@ -83,13 +83,13 @@ def render(report: RunReport) -> str:
         reliability=_reliability(report),
         charts=[chart for chart in charts if not chart.name.startswith(PART_CURVES)],
         part_charts=[chart for chart in charts if chart.name.startswith(PART_CURVES)],
-        pictures=[(picture.name, _panels(picture, report)) for picture in report.pictures],
+        pictures=[(picture.name, _panels(picture, report)) for picture in pictures],
         colours=_colours(report),
         facts={
             heading: _facts(values)
             for heading, values in (
-                ("Lineage", report.lineage),
-                ("Data", report.data),
+                ("Lineage", report.lineage.to_dict()),
+                ("Data", report.data.to_dict()),
                 ("CPU", report.cpu),
                 ("Versions", report.versions),
             )

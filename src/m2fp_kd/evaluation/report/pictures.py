@@ -17,6 +17,19 @@ GAP = 6
 
 
 @dataclass(frozen=True)
+class PictureFile:
+    """The strip of a picture beside a report.
+
+    Attributes:
+        name: the photo's name.
+        file: path relative to the report.
+    """
+
+    name: str
+    file: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A photo and the part maps to show beside it.
 

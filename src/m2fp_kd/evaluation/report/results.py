@@ -2,7 +2,7 @@
 
 Layout of ``report.json``; a value that was not measured is null::
 
-    format      1, the number of this layout
+    format      2, the number of this layout
     name        str, name of the run
     created     str, ISO 8601 with time zone
     labels      LabelSet.to_dict()
@@ -12,8 +12,8 @@ Layout of ``report.json``; a value that was not measured is null::
     parity      [Hop, ...] in the order of the hops
     shares      {part: its share of the scored pixels}; INT8 and pruning harm rare parts first
     curves      {metric: [[step, value], ...]}
-    data        {...} photos, their number and hash
-    lineage     {...} teacher with licence and SHA-256, hash of the data, parents
+    data        DataSummary: photos, their number and hash
+    lineage     Lineage: teacher with licence and SHA-256, hash of the data, parents
     config      the complete composed configuration
     versions    {library: version}
     cpu         {model, architecture, cores, features, expected_speedup: statements about INT8 and bf16 on it}
@@ -25,17 +25,22 @@ own size.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from m2fp_kd.evaluation.metrics.reliability import Reliability
-from m2fp_kd.evaluation.report.pictures import Picture
+from m2fp_kd.evaluation.report.pictures import PictureFile
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.provenance import Lineage, Record, renamed
 
-FORMAT = 1
+FORMAT = 2
+OLD_FORMAT = 1
+"""`RunReport.from_dict` reads its key names too."""
 
 TITLES = {
     "photo": "Photo",
@@ -87,31 +92,38 @@ class ModelResult:
     precision: str | None = None
     note: str | None = None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `dataclasses.asdict`."""
+        found = renamed(values, {"arithmetic": "precision"})
+        if found.get("reliability"):
+            found["reliability"] = Reliability(**found["reliability"])
+        return cls(**found)
+
 
 @dataclass(frozen=True)
-class Hop:
-    """Parity across one step that turns a model into another.
+class DataSummary(Record):
+    """The photos of a run; None is "not known".
 
     Attributes:
-        hop: name of the step, such as "PyTorch -> fp32".
-        pixel_agreement: share of pixels for which both models predict the same part.
-        miou_change: mIoU after minus mIoU before; None without labels.
-        miou_error: standard error of the change, see `evaluation.metrics.jackknife`; None if fewer than two groups of
-            photos have labels.
-        worst_part: part with the largest loss of IoU; None without labels.
-        worst_part_change: change of that part's IoU.
-        passed: whether the hop passed its gate.
-        thresholds: limits of the gate by name.
+        name: name of the data set.
+        training_photos: number of labelled training photos.
+        unlabelled_photos: number of training photos without labels.
+        validation_photos: number of validation photos.
+        scored_on: kind of photos that the models were scored on.
+        scored_photos: number of these.
+        sha256: hash of all photos and labels.
+        scored_sha256: hash of those that the models were scored on.
     """
 
-    hop: str
-    pixel_agreement: float
-    miou_change: float | None
-    miou_error: float | None
-    worst_part: str | None
-    worst_part_change: float | None
-    passed: bool
-    thresholds: dict[str, float]
+    name: str | None = None
+    training_photos: int | None = None
+    unlabelled_photos: int | None = None
+    validation_photos: int | None = None
+    scored_on: str | None = None
+    scored_photos: int | None = None
+    sha256: str | None = None
+    scored_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,12 +137,12 @@ class RunReport:
     parity: list[Hop] = field(default_factory=list)
     shares: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    lineage: dict[str, Any] = field(default_factory=dict)
+    data: DataSummary = DataSummary()
+    lineage: Lineage = field(default_factory=Lineage)
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     cpu: dict[str, Any] = field(default_factory=dict)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[PictureFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -147,20 +159,39 @@ class RunReport:
         plain["labels"] = self.labels.to_dict()
         plain["models"] = {key: asdict(result) for key, result in self.models.items()}
         plain["parity"] = [asdict(hop) for hop in self.parity]
-        plain["pictures"] = [
-            {"name": picture.name, "file": picture_file(index)} for index, picture in enumerate(self.pictures)
-        ]
+        plain["data"] = self.data.to_dict()
+        plain["lineage"] = self.lineage.to_dict()
+        plain["pictures"] = [asdict(picture) for picture in self.pictures]
         return {"format": FORMAT} | _plain(plain)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; also reads the layout before this one.
 
-def picture_file(index: int) -> str:
-    """Return the path of picture number `index`, relative to the report."""
-    return f"pictures/{index + 1:02d}.jpg"
+        Raises:
+            ValueError: a report of an unknown layout.
+        """
+        if (found := values.get("format")) not in (OLD_FORMAT, FORMAT):
+            raise ValueError(f"is a report of format {found}, but this version reads format {FORMAT}")
+        plain = {name: value for name, value in values.items() if name != "format"}
+        plain["labels"] = LabelSet.from_dict(values["labels"])
+        plain["models"] = {key: ModelResult.from_dict(result) for key, result in values["models"].items()}
+        plain["parity"] = [Hop(**hop) for hop in values["parity"]]
+        plain["curves"] = {name: [_point(*point) for point in curve] for name, curve in values["curves"].items()}
+        plain["data"] = DataSummary.from_dict(values["data"])
+        plain["lineage"] = Lineage.from_dict(values["lineage"])
+        plain["cpu"] = renamed(values["cpu"], {"outlook": "expected_speedup"})
+        plain["pictures"] = [PictureFile(**picture) for picture in values["pictures"]]
+        return cls(**plain)
 
 
 def title(key: str) -> str:
     """Return the title of a model or of a picture's map by its key."""
     return TITLES.get(key, key.replace("_", " ").capitalize())
+
+
+def _point(step: int, value: float | None) -> tuple[int, float]:
+    return step, math.nan if value is None else value
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points, setup
-from m2fp_kd.evaluation.report.results import Hop, ModelResult, RunReport, title
+from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
+from m2fp_kd.runtime.checks import Hop
 
 INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
 """Instance metrics to show; ``report.json`` holds the other thresholds."""

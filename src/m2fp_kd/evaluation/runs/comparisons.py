@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from m2fp_kd.evaluation.runs.gather import look_up
-
-Report = Mapping[str, Any]
-"""A run's report, as read from JSON."""
+from m2fp_kd.evaluation.report.results import RunReport
 
 NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher")
 """Settings in which a recipe may differ from its twin. So may the seed, wherever it stands."""
@@ -28,74 +25,77 @@ class Comparison:
             that labels alone gave; None where there is none.
     """
 
-    recipes: dict[str, list[Report]]
+    recipes: dict[str, list[RunReport]]
     twin: str | None
 
 
-def comparisons(reports: Sequence[Report]) -> list[Comparison]:
+def comparisons(reports: Sequence[RunReport]) -> list[Comparison]:
     """The runs that were trained (not only compressed) and scored, by schedule and recipe."""
-    schedules: dict[str, dict[str, list[Report]]] = defaultdict(lambda: defaultdict(list))
+    schedules: dict[str, dict[str, list[RunReport]]] = defaultdict(lambda: defaultdict(list))
     for report in reports:
-        known = look_up(report, "lineage.recipe.terms") is not None and score(report) is not None
-        if look_up(report, "config.stage") == "train" and known:
+        known = report.lineage.objective is not None and score(report) is not None
+        if report.config.get("stage") == "train" and known:
             schedules[_schedule(report)][recipe(report)].append(report)
     return [_comparison(recipes) for recipes in schedules.values()]
 
 
-def _comparison(recipes: Mapping[str, list[Report]]) -> Comparison:
+def _comparison(recipes: Mapping[str, list[RunReport]]) -> Comparison:
     twins = [name for name, runs in recipes.items() if not reads_teacher(runs[0])]
     twin = max(twins, key=lambda name: mean(validation(run) for run in recipes[name]), default=None)
     order = sorted(recipes, key=lambda name: (name != twin, name not in twins, name))
     return Comparison({name: recipes[name] for name in order}, twin)
 
 
-def recipe(report: Report) -> str:
+def recipe(report: RunReport) -> str:
     """The objective of a run, and the teacher that it reads."""
     said = objective(report)
-    return f"{said}, {look_up(report, 'lineage.teacher.name')}" if reads_teacher(report) else said
+    return f"{said}, {report.lineage.teacher.name}" if reads_teacher(report) else said
 
 
-def objective(report: Report) -> str:
+def objective(report: RunReport) -> str:
     """The terms of a run's objective with their weights."""
-    said = report["lineage"]["recipe"]
-    terms = " + ".join(f"{weight:g} {name}" for name, weight in said["terms"].items())
-    if not reads_teacher(report):
+    used = report.lineage.objective
+    assert used is not None, "comparisons() leaves out runs without an objective"
+    terms = " + ".join(f"{weight:g} {name}" for name, weight in used.terms.items())
+    if not used.teacher_terms:
         return f"{LABELS_ONLY}: {terms}"
-    annealed = f", annealed by {anneal:g}" if (anneal := said.get("anneal") or said.get("fade")) else ""
-    return f"{terms} (T {said['temperature']:g}{annealed})"
+    annealed = f", annealed by {used.anneal:g}" if used.anneal else ""
+    return f"{terms} (T {used.temperature:g}{annealed})"
 
 
-def setting(report: Report) -> str:
+def setting(report: RunReport) -> str:
     """A run's photos and network in a few words."""
-    return ", ".join(str(look_up(report, f"lineage.{fact}")) for fact in ("data.name", "backbone", "student"))
+    lineage = report.lineage
+    return ", ".join(map(str, (lineage.data.name, lineage.backbone, lineage.student)))
 
 
-def reads_teacher(report: Report) -> bool:
+def reads_teacher(report: RunReport) -> bool:
     """Whether a run's objective has a term that reads the teacher."""
-    return bool(report["lineage"]["recipe"]["teacher_terms"])
+    return bool(report.lineage.objective and report.lineage.objective.teacher_terms)
 
 
-def validation(report: Report) -> float:
+def validation(report: RunReport) -> float:
     """The best epoch's validation mIoU, 0..1: what to choose a recipe by."""
-    return report["lineage"]["val/mIoU"]
+    return float("nan") if report.lineage.val_miou is None else report.lineage.val_miou
 
 
-def as_trained(report: Report) -> str:
+def as_trained(report: RunReport) -> str:
     """Key of the student before pruning and quantisation-aware training, in fp32."""
-    return "student_original" if "student_original" in report["models"] else "student_fp32"
+    return "student_original" if "student_original" in report.models else "student_fp32"
 
 
-def score(report: Report) -> float | None:
+def score(report: RunReport) -> float | None:
     """mIoU of the student as trained, 0..1; None where it was not scored."""
-    return look_up(report["models"], f"{as_trained(report)}.miou")
+    model = report.models.get(as_trained(report))
+    return model.miou if model else None
 
 
-def by_seed(reports: Sequence[Report]) -> dict[int, Report]:
+def by_seed(reports: Sequence[RunReport]) -> dict[int, RunReport]:
     """Runs of one recipe by their seed."""
-    return {report["lineage"]["seed"]: report for report in reports}
+    return {seed: report for report in reports if (seed := report.lineage.seed) is not None}
 
 
-def _schedule(report: Report) -> str:
+def _schedule(report: RunReport) -> str:
     """What runs that may be compared have in common: photos, network and every setting but the recipe's.
 
     How a student was exported and quantised afterwards does not matter, as it is scored as trained; where it was
@@ -104,10 +104,10 @@ def _schedule(report: Report) -> str:
     trained_on = as_trained(report) == "student_original"
     kept = {
         key: value
-        for key, value in report["config"].items()
+        for key, value in report.config.items()
         if key not in NOT_THE_SCHEDULE and (key != "compress" or trained_on)
     }
-    return json.dumps([look_up(report, "lineage.data.sha256"), _without_seeds(kept)], sort_keys=True)
+    return json.dumps([report.lineage.data.sha256, _without_seeds(kept)], sort_keys=True)
 
 
 def _without_seeds(node: Any) -> Any:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.evaluation.report.results import RunReport
 
 
-def read_wandb(api: Any, project: str, folder: Path) -> dict[str, dict[str, Any]]:
+def read_wandb(api: Any, project: str, folder: Path) -> dict[str, RunReport]:
     """The reports of a project's runs, as `gather.read_all` gives those of a folder.
 
     Args:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from m2fp_kd.evaluation.runs.comparisons import Comparison, Report, by_seed, comparisons, score, validation
+from m2fp_kd.evaluation.report.results import RunReport
+from m2fp_kd.evaluation.runs.comparisons import Comparison, by_seed, comparisons, score, validation
 from m2fp_kd.evaluation.runs.gather import look_up
 
 NO_TWIN = "no twin"
 
 
-def gains(reports: Sequence[Report]) -> list[dict[str, Any]]:
+def gains(reports: Sequence[RunReport]) -> list[dict[str, Any]]:
     """One row per recipe, twins first, of the runs that were trained (not only compressed) and scored.
 
     Scores are the fp32 student's as trained; what INT8 loses is against the fp32 file beside it, which may have been
@@ -36,15 +37,15 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
     teacher = next(iter(_scores(runs, "teacher").values()), None)
     quantised, exported = _scores(runs, "student_int8"), _scores(runs, "student_fp32")
     row = {
-        "data": look_up(runs[0], "lineage.data.name"),
-        "size": look_up(runs[0], "config.data.size"),
-        "epochs": look_up(runs[0], "config.trainer.max_epochs"),
-        "backbone": runs[0]["lineage"]["backbone"],
-        "student": runs[0]["lineage"]["student"],
+        "data": runs[0].lineage.data.name,
+        "size": look_up(runs[0].config, "data.size"),
+        "epochs": look_up(runs[0].config, "trainer.max_epochs"),
+        "backbone": runs[0].lineage.backbone,
+        "student": runs[0].lineage.student,
         "recipe": name,
         "seeds": len(scores),
         "val mIoU %": spread([100 * validation(run) for run in runs]),
-        "scored on": look_up(runs[0], "data.scored_on"),
+        "scored on": runs[0].data.scored_on,
         "mIoU %": spread([100 * value for value in scores.values()]),
         "gain": None,
         "teacher minus twin": None,
@@ -77,9 +78,11 @@ def spread(values: Sequence[float], sign: bool = False) -> str:
     return f"{first} ± {stdev(values):.2f}" if len(values) > 1 else f"{first} (one seed)"
 
 
-def _scores(reports: Sequence[Report], model: str | None = None) -> dict[int, float]:
+def _scores(reports: Sequence[RunReport], model: str | None = None) -> dict[int, float]:
     """Seed -> mIoU of a model (the student as trained, if none is named), of the runs that have it."""
-    found = {
-        seed: look_up(run["models"], f"{model}.miou") if model else score(run) for seed, run in by_seed(reports).items()
-    }
+    found = {seed: _score(run, model) if model else score(run) for seed, run in by_seed(reports).items()}
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _score(report: RunReport, model: str) -> float | None:
+    return report.models[model].miou if model in report.models else None

@@ -1,24 +1,13 @@
 """The reports of many runs, one row each, and which of them no other beats."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from m2fp_kd.evaluation.report.pareto import front
 from m2fp_kd.evaluation.report.report import read_report
-
-# Column -> where it stands in the report's lineage, which a student keeps when it is compressed again.
-LINEAGE = {
-    "data": "data.name",
-    "backbone": "backbone",
-    "student": "student",
-    "temperature": "recipe.temperature",
-    "alpha": "recipe.alpha",
-    "seed": "seed",
-}
-
-# Likewise in its configuration.
-CONFIG = {"compress": "compress.name"}
+from m2fp_kd.evaluation.report.results import RunReport
 
 SHIPPED = "shipped"
 """The last model of a run."""
@@ -39,7 +28,7 @@ RESULTS = {
 FRONT = "on the front"
 
 
-def read_all(folder: Path) -> dict[str, dict[str, Any]]:
+def read_all(folder: Path) -> dict[str, RunReport]:
     """Every ``report.json`` under a folder, by its run's path relative to it, in the order of their paths.
 
     Raises:
@@ -53,14 +42,14 @@ def read_all(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.parent.relative_to(folder).as_posix(): read_report(path) for path in paths}
 
 
-def table(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def table(reports: Mapping[str, RunReport]) -> list[dict[str, Any]]:
     """One row per report.
 
     Returns:
-        Rows with the keys "run", those of LINEAGE, "val mIoU %" (the best epoch's: what to
-        choose a recipe by), "scored on" (which photos the mIoU after it are of), "shipped" (the last model), those of
-        RESULTS, "gates" ("passed", "FAILED" or None for a run without gates), and "on the front" (see `mark_front`);
-        None is what a run does not have.
+        Rows with the keys "run", "data", "backbone", "student", "temperature", "alpha", "seed", "compress",
+        "val mIoU %" (the best epoch's: what to choose a recipe by), "scored on" (which photos the mIoU after it are
+        of), "shipped" (the last model), those of RESULTS, "gates" ("passed", "FAILED" or None for a run without gates),
+        and "on the front" (see `mark_front`); None is what a run does not have.
     """
     return mark_front([{"run": run} | summarise(report) for run, report in reports.items()])
 
@@ -79,23 +68,28 @@ def mark_front(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return marked
 
 
-def summarise(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of one report, as read from JSON."""
-    row = {column: look_up(report["lineage"], path) for column, path in LINEAGE.items()}
-    row |= {column: look_up(report["config"], path) for column, path in CONFIG.items()}
-    validation = report["lineage"].get("val/mIoU")
-    row |= {
-        "val mIoU %": None if validation is None else round(100 * validation, 1),
-        "scored on": report["data"].get("scored_on"),
+def summarise(report: RunReport) -> dict[str, Any]:
+    """Return the columns of one report; the lineage is the student's, which it keeps when it is compressed again."""
+    lineage, objective = report.lineage, report.lineage.objective
+    row = {
+        "data": lineage.data.name,
+        "backbone": lineage.backbone,
+        "student": lineage.student,
+        "temperature": objective and objective.temperature,
+        "alpha": objective and objective.alpha,
+        "seed": lineage.seed,
+        "compress": look_up(report.config, "compress.name"),
+        "val mIoU %": None if lineage.val_miou is None else round(100 * lineage.val_miou, 1),
+        "scored on": report.data.scored_on,
     }
-    shipped = list(report["models"])[-1]
+    shipped = list(report.models)[-1]
     row["shipped"] = shipped.removeprefix("student_")
-    models = report["models"] | {SHIPPED: report["models"][shipped]}
+    models = {key: asdict(model) for key, model in report.models.items()}
+    models[SHIPPED] = models[shipped]
     for column, (model, quantity, factor, decimals) in RESULTS.items():
         value = look_up(models, f"{model}.{quantity}")
         row[column] = None if value is None else round(factor * value, decimals)
-    passed = all(hop["passed"] for hop in report["parity"])
-    return row | {"gates": ("passed" if passed else "FAILED") if report["parity"] else None}
+    return row | {"gates": ("FAILED" if report.failed else "passed") if report.parity else None}
 
 
 def look_up(tree: Mapping[str, Any], path: str) -> Any:

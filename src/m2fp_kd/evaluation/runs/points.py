@@ -4,12 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from m2fp_kd.evaluation.report.pareto import Point, front
-from m2fp_kd.evaluation.report.results import title
-from m2fp_kd.evaluation.runs.comparisons import Report
-from m2fp_kd.evaluation.runs.gather import look_up
+from m2fp_kd.evaluation.report.results import RunReport, title
 
 
-def points_by_photos(reports: Mapping[str, Report], names: Mapping[str, str]) -> dict[str, list[Point]]:
+def points_by_photos(reports: Mapping[str, RunReport], names: Mapping[str, str]) -> dict[str, list[Point]]:
     """Points in ms per photo and % of mIoU, with the front marked.
 
     Args:
@@ -23,12 +21,12 @@ def points_by_photos(reports: Mapping[str, Report], names: Mapping[str, str]) ->
     """
     points: dict[str, list[tuple[str, str, float, float]]] = defaultdict(list)
     for run, report in reports.items():
-        photos = f"{look_up(report, 'data.name')}, {look_up(report, 'data.scored_on')}"
+        photos = f"{report.data.name}, {report.data.scored_on}"
         shown = {(group, label) for group, label, _, _ in points[photos]}
-        for key, model in report["models"].items():
-            label = str(look_up(report, "lineage.teacher.name")) if key == "teacher" else names[run]
-            if model["p50_ms"] is not None and model["miou"] is not None and (title(key), label) not in shown:
-                points[photos].append((title(key), label, model["p50_ms"], 100 * model["miou"]))
+        for key, model in report.models.items():
+            label = str(report.lineage.teacher.name) if key == "teacher" else names[run]
+            if model.p50_ms is not None and model.miou is not None and (title(key), label) not in shown:
+                points[photos].append((title(key), label, model.p50_ms, 100 * model.miou))
     return {photos: _marked(found) for photos, found in points.items() if found}
 
 

@@ -12,13 +12,14 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import copy_head, head_of
 from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.runtime.provenance import Parent
 
 log = logging.getLogger(__name__)
 
 
 def new_student(
     cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher
-) -> tuple[nn.Module, dict[str, Any], dict[str, Any] | None]:
+) -> tuple[nn.Module, dict[str, Any], Parent | None]:
     """A fresh student, or ``student.checkpoint``'s, which may be a pruned one; its recipe, and where it comes from."""
     if cfg.student.checkpoint is None:
         recipe: Any = OmegaConf.to_container(cfg.student.network, resolve=True)
@@ -36,7 +37,7 @@ def new_student(
             f"'{datamodule.labels.name}'; choose data of the student's label set"
         )
     require_network(cfg, saved.recipe)
-    parent = {"file": str(cfg.student.checkpoint), "sha256": saved.sha256, "lineage": saved.lineage}
+    parent = Parent(saved.sha256, str(cfg.student.checkpoint), saved.lineage)
     return saved.module, saved.recipe, parent
 
 

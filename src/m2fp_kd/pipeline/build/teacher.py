@@ -1,9 +1,8 @@
 """The teacher: trained here, or loaded from a file, then asked live or through its cache."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -17,11 +16,12 @@ from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
-from m2fp_kd.labels import LabelSet, find_bridge, load_label_set
+from m2fp_kd.labels import Bridge, LabelSet, find_bridge, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +34,16 @@ class Teacher:
 
     Attributes:
         source: gives the targets of a batch; None trains on labels alone.
-        card: name, licence, hash and figures of the weights, for cards and reports; empty without a teacher.
+        card: what is known about it, for cards and reports.
         whole: asks the network about whole photos, where its weights are at hand.
     """
 
     source: TargetSource | None
-    card: dict[str, Any]
+    card: TeacherCard
     whole: WholePhotoTeacher | None = None
 
 
-def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, dict[str, Any]]:
+def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, TeacherCard]:
     """The M2FP in a checkpoint and its card: one of our own .json files, or a published checkpoint.
 
     Args:
@@ -68,19 +68,22 @@ def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP
                 f"{labels.num_parts} of '{labels.name}'; say teacher.labels={saved.labels.name}, and its students "
                 "learn through a bridge between the label sets, or use a teacher of the data's own"
             )
-        card = {
-            "sha256": saved.sha256,
-            "trained_on": saved.lineage.get("data"),
-            "licence": saved.lineage.get("licence"),
-        }
-        network, name = saved.module, saved.lineage.get("name", path.stem)
+        network, lineage, sha256 = saved.module, saved.lineage, saved.sha256
     else:
         network = instantiate(cfg.teacher.network)
         load_m2fp_checkpoint(network, path)
-        card, name = {"sha256": file_sha256(path), "licence": M2FP_LICENCE}, path.stem
+        lineage, sha256 = Lineage(licence=M2FP_LICENCE), file_sha256(path)
     parameters = sum(weight.numel() for weight in network.parameters())
-    figures = {"parameters": parameters, "megabytes": 4e-6 * parameters, "size": cfg.teacher.size}
-    return network, {"name": name} | card | figures | {"parts": list(labels.parts)}
+    return network, TeacherCard(
+        name=lineage.name or path.stem,
+        licence=lineage.licence,
+        sha256=sha256,
+        trained_on=lineage.data,
+        parameters=parameters,
+        megabytes=4e-6 * parameters,
+        size=cfg.teacher.size,
+        parts=labels.parts,
+    )
 
 
 def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
@@ -93,13 +96,12 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     """
     labels, mode = load_label_set(cfg.teacher.labels), cfg.teacher.mode
     if mode == "none":
-        return Teacher(None, {})
+        return Teacher(None, TeacherCard())
     if mode == "own":
-        return Teacher(instantiate(cfg.teacher.source), {"name": cfg.teacher.name, "licence": cfg.teacher.licence})
+        return Teacher(instantiate(cfg.teacher.source), TeacherCard(cfg.teacher.name, cfg.teacher.licence))
     if mode not in ("live", "cached"):
         raise ValueError(f"teacher.mode={mode} is not one of none, live, cached, own")
     bridge = find_bridge(labels, datamodule.labels, cfg.teacher.bridge)
-    crossed = {} if bridge is None else {"bridge": bridge.name, "bridge_sha256": bridge.sha256}
     tta = Tta(**cfg.teacher.tta)
     if tta != SINGLE_VIEW and (mode == "live" or cfg.teacher.checkpoint is None):
         raise ValueError(
@@ -109,16 +111,16 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     if mode == "cached" and cfg.teacher.checkpoint is None:
         folder = Path(cfg.teacher.cache)
         datamodule.cache = TeacherCache(folder, stored_key(folder), bridge)
-        return Teacher(CachedTeacher(), read_teacher_card(folder, labels) | crossed)
+        return Teacher(CachedTeacher(), _bridged(read_teacher_card(folder, labels), bridge))
     network, card = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
     fold_batch_norm(network.eval())
     whole = WholePhotoTeacher(network, labels, Geometry(cfg.teacher.size), datamodule.geometry, tta, bridge)
     if mode == "live":
         live = LiveTeacher(network, labels.num_parts, cfg.teacher.size, bridge)
-        return Teacher(live, card | crossed, whole)
+        return Teacher(live, _bridged(card, bridge), whole)
     views = None if tta == SINGLE_VIEW else asdict(tta)
-    card |= {} if views is None else {"tta": views}
-    key = cache_key(card["sha256"], datamodule.geometry, whole.geometry, tta=views)
+    card = replace(card, tta=views)
+    key = cache_key(str(card.sha256), datamodule.geometry, whole.geometry, tta=views)
     folder = Path(cfg.teacher.cache) / key[:12]
     datamodule.cache = TeacherCache(folder, key, bridge)
     write_teacher_card(folder, card)
@@ -126,7 +128,11 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     made = fill_cache(datamodule.cache, whole, datamodule.records)
     network.cpu()  # where reports ask it
     log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
-    return Teacher(CachedTeacher(), card | crossed, whole)
+    return Teacher(CachedTeacher(), _bridged(card, bridge), whole)
+
+
+def _bridged(card: TeacherCard, bridge: Bridge | None) -> TeacherCard:
+    return replace(card, bridge=bridge.name, bridge_sha256=bridge.sha256) if bridge else card
 
 
 def _device(cfg: DictConfig) -> torch.device:

@@ -13,13 +13,14 @@ from m2fp_kd.pipeline.build.teacher import Teacher
 from m2fp_kd.pipeline.record.report import build_report
 from m2fp_kd.pipeline.record.run_folder import sources
 from m2fp_kd.pipeline.tracking import log_report
+from m2fp_kd.runtime.provenance import Lineage
 
 
 def finish(
     cfg: DictConfig,
     datamodule: ParsingDataModule,
     teacher: Teacher,
-    lineage: dict[str, Any],
+    lineage: Lineage,
     compression: CompressionResult,
     loggers: list[Any] | None = None,
 ) -> dict[str, float]:
@@ -29,11 +30,12 @@ def finish(
         ParityError: a gate failed.
     """
     artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
-    report = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
-    _, page = write_report(Path(cfg.run_dir), report)
+    report, pictures = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
+    _, page = write_report(Path(cfg.run_dir), report, pictures)
     log_report(
         start_wandb(cfg) if loggers is None else loggers,
         report,
+        pictures,
         Path(cfg.run_dir),
         sources(cfg).get("student.checkpoint"),
     )
@@ -45,5 +47,5 @@ def finish(
 def _metrics(report: RunReport) -> dict[str, float]:
     """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
     scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
-    validation = report.lineage["val/mIoU"]  # unknown of a published checkpoint
+    validation = report.lineage.val_miou  # unknown of a published checkpoint
     return scores if validation is None else scores | {"val/mIoU": validation}

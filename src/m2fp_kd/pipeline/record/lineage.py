@@ -1,4 +1,4 @@
-"""Where a student comes from, as its recipe, its report and the cards of its artefacts say it."""
+"""The lineage of a student, for its network file, its report and the cards of its artefacts."""
 
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.build.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
 
 
 def student_lineage(
@@ -25,80 +26,83 @@ def student_lineage(
     teacher: Teacher,
     student: nn.Module,
     terms: Mapping[str, Mapping[str, Any]],
-    parent: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """What is known of a student before it is trained; ``parent`` is the student that it starts from."""
+    parent: Parent | None,
+) -> Lineage:
+    """Return what is known about a student before it is trained; ``parent`` is the student that it starts from."""
     active = {name: spec for name, spec in terms.items() if spec["weight"]}
-    earlier = parent["lineage"]["licences"] if parent else []
-    return {
-        "teacher": teacher.card,
-        # Of the teacher, and of the teachers of the student that this one started from.
-        "licences": list(dict.fromkeys(filter(None, [teacher.card.get("licence"), *earlier]))),
-        "parent": parent,
-        "data": {"name": cfg.data.name, "sha256": data_sha256(datamodule.records)},
-        "recipe": {
-            "terms": {name: spec["weight"] for name, spec in active.items()},
-            "teacher_terms": [name for name, spec in active.items() if reads_teacher(spec["term"])],
-            "alpha": cfg.distill.alpha,
-            "temperature": cfg.distill.temperature,
-            "anneal": cfg.distill.anneal,
-        },
-        "student": cfg.student.name,
-        "backbone": cfg.backbone.name,
-        "backbone_weights": cfg.backbone.weights or ("ImageNet" if cfg.backbone.pretrained else None),
-        "parameters": sum(parameter.numel() for parameter in student.parameters()),
-        "seed": cfg.seed,
-        "git_commit": git_commit(),
-    }
+    earlier = parent.lineage.licences if parent else ()
+    return Lineage(
+        teacher=teacher.card,
+        licences=tuple(dict.fromkeys(filter(None, [teacher.card.licence, *earlier]))),
+        parent=parent,
+        data=DataSource(cfg.data.name, data_sha256(datamodule.records)),
+        objective=ObjectiveSummary(
+            terms={name: spec["weight"] for name, spec in active.items()},
+            teacher_terms=tuple(name for name, spec in active.items() if reads_teacher(spec["term"])),
+            alpha=cfg.distill.alpha,
+            temperature=cfg.distill.temperature,
+            anneal=cfg.distill.anneal,
+        ),
+        student=cfg.student.name,
+        backbone=cfg.backbone.name,
+        backbone_weights=cfg.backbone.weights or ("ImageNet" if cfg.backbone.pretrained else None),
+        parameters=_parameters(student),
+        seed=cfg.seed,
+        git_commit=git_commit(),
+    )
 
 
-def teacher_lineage(network: M2FP, card: dict[str, Any]) -> dict[str, Any]:
-    """Of an M2FP that is compressed itself: it has no other teacher than itself.
+def teacher_lineage(network: M2FP, known: Lineage, sha256: str) -> Lineage:
+    """Return the lineage of an M2FP that is compressed itself: it is its own teacher.
 
     Args:
         network: the M2FP.
-        card: what is known of it: name, licence, hash, data, score.
+        known: its lineage as a teacher.
+        sha256: hash of its weight file.
     """
-    return {
-        "teacher": {key: card.get(key) for key in ("name", "licence", "sha256")},
-        "licences": [licence] if (licence := card.get("licence")) else [],
-        "parent": card.get("parent"),
-        "data": card.get("data") or {},
-        "student": "M2FP",
-        "backbone": card.get("name"),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "val/mIoU": card.get("val/mIoU"),
-        "git_commit": git_commit(),
-    }
+    return replace(
+        known,
+        teacher=TeacherCard(name=known.name, licence=known.licence, sha256=sha256),
+        licences=(known.licence,) if known.licence else (),
+        student="M2FP",
+        backbone=known.name,
+        parameters=_parameters(network),
+        git_commit=git_commit(),
+    )
 
 
-def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: dict[str, Any]) -> Card:
-    """Of a student's fp32 artefact."""
+def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: Lineage) -> Card:
+    """Return the card of a student's fp32 artefact."""
     head = "m2fp" if isinstance(student, M2FPStudent | M2FP) else "fpn"
     persons = head == "m2fp" and datamodule.labels.has_human and datamodule.has_persons
+    licence = "; ".join(lineage.licences) or lineage.teacher.licence
     return Card(
         label_set=datamodule.labels.to_dict(),
         geometry=vars(datamodule.geometry).copy(),
         precision="fp32",
         head=head,
-        backbone=lineage.get("backbone"),
+        backbone=lineage.backbone,
         people="persons" if persons else "none",
-        teacher=lineage["teacher"] | ({"licence": "; ".join(lineage["licences"])} if lineage["licences"] else {}),
-        data=lineage["data"],
-        git_commit=lineage["git_commit"],
-        parents={"started from": lineage["parent"]["sha256"]} if lineage["parent"] else {},
+        teacher=replace(lineage.teacher, licence=licence).to_dict(),
+        data=lineage.data.to_dict(),
+        git_commit=lineage.git_commit,
+        parents={"started from": lineage.parent.sha256} if lineage.parent else {},
     )
 
 
 def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
-    """Of a saved student's fp32 artefact."""
+    """Return the card of a saved student's fp32 artefact."""
     card = student_card(datamodule, network.module, network.lineage)
     parents = card.parents | {"student": network.sha256}
     return replace(card, backbone=original_recipe(network.recipe)["backbone"]["name"], parents=parents)
 
 
+def _parameters(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
 def git_commit() -> str | None:
-    """The commit of the code, where it is a checkout and git is installed."""
+    """Return the commit of the code; None outside a checkout or without git."""
     folder = Path(__file__).parent
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)

@@ -12,7 +12,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from m2fp_kd.compress.parity import Parity
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import Record, data_sha256
@@ -23,7 +22,7 @@ from m2fp_kd.evaluation.metrics.evaluate import Scores, evaluate_parsings
 from m2fp_kd.evaluation.metrics.reliability import label_at_cells, reliability, tally
 from m2fp_kd.evaluation.report.curves import read_curves
 from m2fp_kd.evaluation.report.pictures import Picture
-from m2fp_kd.evaluation.report.results import ModelResult, RunReport
+from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
 from m2fp_kd.evaluation.speed.macs import count_macs
@@ -34,10 +33,12 @@ from m2fp_kd.pipeline.build.teacher import Teacher
 from m2fp_kd.pipeline.record.latency import write_latency
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
 from m2fp_kd.runtime.artefact import Card, load_card
+from m2fp_kd.runtime.checks import Hop
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, read_photo
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.provenance import Lineage
 from m2fp_kd.versions import installed_versions
 
 PICTURES = 12
@@ -50,9 +51,9 @@ def build_report(
     datamodule: ParsingDataModule,
     teacher: Teacher,
     artefacts: dict[str, Path],
-    parity: list[Parity],
-    lineage: dict[str, Any],
-) -> RunReport:
+    parity: list[Hop],
+    lineage: Lineage,
+) -> tuple[RunReport, list[Picture]]:
     """Score every model on the test photos (the validation photos where there are none) through its own inference path.
 
     Args:
@@ -89,7 +90,7 @@ def build_report(
         scores = score(parse[name])
         models[name] = _artefact_result(path, scores, records, cfg, artefacts.values())
         shares = scores.shares(datamodule.labels)
-    return RunReport(
+    report = RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         labels=datamodule.labels,
@@ -97,22 +98,22 @@ def build_report(
         parity=list(parity),
         shares=shares,
         curves=_curves(Path(cfg.run_dir)),
-        data={
-            "name": cfg.data.name,
-            "training_photos": len(datamodule.train),
-            "unlabelled_photos": len(datamodule.unlabelled),
-            "validation_photos": len(datamodule.val),
-            "scored_on": _scored_on(datamodule, records),
-            "scored_photos": len(records),
-            "sha256": data_sha256(datamodule.records),
-            "scored_sha256": data_sha256(records),
-        },
+        data=DataSummary(
+            name=cfg.data.name,
+            training_photos=len(datamodule.train),
+            unlabelled_photos=len(datamodule.unlabelled),
+            validation_photos=len(datamodule.val),
+            scored_on=_scored_on(datamodule, records),
+            scored_photos=len(records),
+            sha256=data_sha256(datamodule.records),
+            scored_sha256=data_sha256(records),
+        ),
         lineage=lineage,
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         versions=installed_versions(),
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
-        pictures=[_picture(read(record), parse) for record in _spread(records, PICTURES)],
     )
+    return report, [_picture(read(record), parse) for record in _spread(records, PICTURES)]
 
 
 def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
@@ -197,22 +198,29 @@ def _teacher_result(
         whole, note = _stand_in(teacher, cfg, datamodule), "timed in the training process, with random weights"
     if whole is not None and whole.tta.views > 1:
         note += f", {whole.tta.views} views of a photo"
-    if "bridge" in teacher.card:
-        note += f"; its parts are led over the bridge {teacher.card['bridge']}"
+    if teacher.card.bridge:
+        note += f"; its parts are led over the bridge {teacher.card.bridge}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
-    known: dict[str, Any] = {key: teacher.card.get(key) for key in ("megabytes", "parameters")}
-    return ModelResult(**scored, **known, **times, engine="pytorch", precision="f32", note=note if times else None)
+    return ModelResult(
+        **scored,
+        **times,
+        megabytes=teacher.card.megabytes,
+        parameters=teacher.card.parameters,
+        engine="pytorch",
+        precision="f32",
+        note=note if times else None,
+    )
 
 
 def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
     """The network behind a cache whose weights are not here, to be timed; None where it is not the configured one."""
     network = instantiate(cfg.teacher.network)
-    if sum(weight.numel() for weight in network.parameters()) != teacher.card.get("parameters"):
+    if sum(weight.numel() for weight in network.parameters()) != teacher.card.parameters:
         return None
     fold_batch_norm(network.eval())
-    tta = Tta(**teacher.card.get("tta", {}))
+    tta = Tta(**(teacher.card.tta or {}))
     labels = load_label_set(cfg.teacher.labels)
-    return WholePhotoTeacher(network, labels, Geometry(teacher.card["size"]), datamodule.geometry, tta)
+    return WholePhotoTeacher(network, labels, Geometry(teacher.card.size or cfg.teacher.size), datamodule.geometry, tta)
 
 
 def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:

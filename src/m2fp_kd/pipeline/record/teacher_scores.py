@@ -11,6 +11,7 @@ from typing import Any
 from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.provenance import TeacherCard
 
 log = logging.getLogger(__name__)
 
@@ -19,17 +20,17 @@ VERSION = 1
 
 
 def kept_scores(
-    folder: Path, card: dict[str, Any], records: list[Record], score: Callable[[], dict[str, Any]]
+    folder: Path, card: TeacherCard, records: list[Record], score: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """What ``score`` gives, or gave in an earlier run where teacher, photos and labels were the same.
 
     Args:
         folder: of the teacher's cache, where the scores are kept as ``scores-HASH.json``.
-        card: of the teacher: its weights' hash, its looks at a photo, its bridge.
+        card: the teacher's card, with the hash of its weights, its views of a photo and its bridge.
         records: the photos that are scored.
         score: gives the teacher's figures of quality, as `ModelResult` names them.
     """
-    content = json.dumps([VERSION, card, data_sha256(records)], sort_keys=True)
+    content = json.dumps([VERSION, card.to_dict(), data_sha256(records)], sort_keys=True)
     path = folder / f"scores-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
     if path.is_file():
         log.info("the teacher's scores on these photos are known from %s", path)

@@ -18,6 +18,7 @@ from m2fp_kd.pipeline.record.finish import finish
 from m2fp_kd.pipeline.record.lineage import saved_card, teacher_lineage
 from m2fp_kd.pipeline.record.run_folder import claim_sources
 from m2fp_kd.pipeline.stages.shrink import compress, read_recipe
+from m2fp_kd.runtime.provenance import Lineage
 
 
 def compress_saved(cfg: DictConfig) -> dict[str, float]:
@@ -46,8 +47,8 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             f"add data.size={network.geometry.size}"
         )
     teacher = load_teacher(cfg, datamodule)
-    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.get("sha256")}
-    sources |= {"teacher.bridge": teacher.card.get("bridge_sha256"), "student.checkpoint": network.sha256}
+    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.sha256}
+    sources |= {"teacher.bridge": teacher.card.bridge_sha256, "student.checkpoint": network.sha256}
     claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed)
@@ -67,9 +68,10 @@ def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
                 "choose data of the network's label set"
             )
         if isinstance(network.module, M2FP):
-            network.lineage = teacher_lineage(network.module, network.lineage | {"sha256": network.sha256})
+            network.lineage = teacher_lineage(network.module, network.lineage, network.sha256)
         return network
     module, card = load_m2fp(path, cfg, datamodule.labels)
     recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
-    lineage = teacher_lineage(module, card)
-    return Network(module, datamodule.labels, datamodule.geometry, recipe, lineage, card["sha256"])
+    sha256 = str(card.sha256)
+    lineage = teacher_lineage(module, Lineage(name=card.name, licence=card.licence), sha256)
+    return Network(module, datamodule.labels, datamodule.geometry, recipe, lineage, sha256)

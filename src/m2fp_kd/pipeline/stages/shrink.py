@@ -124,10 +124,11 @@ def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineT
         if cfg.ckpt_path != "last":
             shutil.rmtree(saved.with_suffix(""), ignore_errors=True)  # an earlier run's fine-tuning
         module, recipe, score = step(copy.deepcopy(network.module), network.recipe, tuner)
-        lineage = network.lineage | {
-            "parameters": sum(weight.numel() for weight in module.parameters()),
-            "val/mIoU": score,
-            "training_steps": [*network.lineage.get("training_steps", []), step.name],
-        }
+        lineage = replace(
+            network.lineage,
+            parameters=sum(weight.numel() for weight in module.parameters()),
+            val_miou=score,
+            training_steps=(*network.lineage.training_steps, step.name),
+        )
         save_network(saved, module, network.labels, network.geometry, recipe, lineage)
     return load_network(saved)

@@ -16,6 +16,7 @@ from m2fp_kd.pipeline.build.module import build_module
 from m2fp_kd.pipeline.build.teacher import load_m2fp
 from m2fp_kd.pipeline.record.run_folder import claim_sources
 from m2fp_kd.pipeline.tracking import log_teacher
+from m2fp_kd.runtime.provenance import DataSource, Lineage, Parent, TeacherCard
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +34,14 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
             f"leave out teacher.labels={cfg.teacher.labels}"
         )
     datamodule = instantiate(cfg.data.module)
-    parent: dict[str, Any] | None = None
+    parent: TeacherCard | None = None
     if cfg.teacher.checkpoint is None:
         network = instantiate(cfg.teacher.network)
     else:
         network, parent = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
         network.requires_grad_(True)
     data = data_sha256(datamodule.records)
-    claim_sources(cfg, {"data": data, "teacher.checkpoint": parent["sha256"] if parent else None})
+    claim_sources(cfg, {"data": data, "teacher.checkpoint": parent.sha256 if parent else None})
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     if cfg.compile:
         network.compile()
@@ -49,14 +50,13 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
         return {}
     score = load_best(network, Path(cfg.run_dir) / "checkpoints")
     recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
-    lineage = {
-        "name": cfg.teacher.name,
-        # What starts from others' weights stays under their licence.
-        "licence": parent["licence"] if parent else cfg.teacher.licence,
-        "data": {"name": cfg.data.name, "sha256": data},
-        "parent": parent,
-        "val/mIoU": score,
-    }
+    lineage = Lineage(
+        name=cfg.teacher.name,
+        licence=parent.licence if parent else cfg.teacher.licence,  # fine-tuned weights keep their licence
+        data=DataSource(cfg.data.name, data),
+        parent=Parent.of_teacher(parent, str(cfg.teacher.checkpoint)) if parent else None,
+        val_miou=score,
+    )
     path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
     log_teacher(trainer.loggers, path, lineage)
     log.info("best val/mIoU %.4f; teacher saved as %s", score, path)

@@ -1,6 +1,7 @@
 """``stage=train``: a student is distilled, saved, compressed, scored and reported, from top to bottom."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     claim_sources(
         cfg,
         {
-            "data": lineage["data"]["sha256"],
-            "teacher": teacher.card.get("sha256"),
-            "teacher.bridge": teacher.card.get("bridge_sha256"),
-            "student.checkpoint": parent["sha256"] if parent else None,
+            "data": lineage.data.sha256,
+            "teacher": teacher.card.sha256,
+            "teacher.bridge": teacher.card.bridge_sha256,
+            "student.checkpoint": parent.sha256 if parent else None,
         },
     )
     check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed)
@@ -62,7 +63,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         trainer = fit(cfg, module, datamodule, [PredictionPictures(), *stopping])
         if not trainer.is_global_zero:
             return {}
-        lineage["val/mIoU"] = load_best(network, Path(cfg.run_dir) / "checkpoints")
+        lineage = replace(lineage, val_miou=load_best(network, Path(cfg.run_dir) / "checkpoints"))
         save_network(saved, network, datamodule.labels, datamodule.geometry, network_recipe, lineage)
         loggers = trainer.loggers
 

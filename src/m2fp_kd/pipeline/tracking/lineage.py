@@ -6,12 +6,13 @@ Online a run also names its teacher, and the student that it began with, as its 
 """
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.runtime.artefact import Card, find_model, load_card
+from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 
 
 def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) -> None:
@@ -23,12 +24,12 @@ def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) ->
         folder: the run's folder; W&B refers to its files and copies them only when it uploads them.
         start: hash of the student that the run began with, if any.
     """
-    teacher = report.lineage["teacher"]
-    if teacher.get("sha256"):
+    teacher = report.lineage.teacher
+    if teacher.sha256:
         use_network(run, "teacher", teacher)
-    if start and start != teacher.get("sha256"):  # an M2FP that is compressed is its own teacher
-        use_network(run, "student", {"sha256": start})
-    for name in ("student", *report.lineage.get("training_steps", [])):
+    if start and start != teacher.sha256:  # an M2FP that is compressed is its own teacher
+        use_network(run, "student", TeacherCard(sha256=start))
+    for name in ("student", *report.lineage.training_steps):
         if (path := folder / f"{name}.json").is_file():
             log_network(run, "student", path, report.lineage)
     for name in report.models:
@@ -39,47 +40,46 @@ def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) ->
     _log(run, f"report-{run.id}", "report", [path for path in written if path.exists()], {})
 
 
-def use_network(run: Any, kind: str, known: Mapping[str, Any]) -> None:
+def use_network(run: Any, kind: str, known: TeacherCard) -> None:
     """Make a network one of a run's inputs: as another run of the project logged it, else by what is known of it.
 
     Args:
         run: of W&B.
         kind: "teacher" or "student".
-        known: its ``sha256``, and whatever else.
+        known: what is known about it; ``sha256`` at least.
     """
     import wandb
 
     if run.offline:
         return
-    name = _name(kind, known["sha256"])
+    name = _name(kind, str(known.sha256))
     logged = f"{run.entity}/{run.project}/{name}:latest"
     if wandb.Api().artifact_exists(logged):
         run.use_artifact(logged)
         return
-    card = wandb.Artifact(name, kind, metadata=dict(known))
+    card = wandb.Artifact(name, kind, metadata=known.to_dict())
     with card.new_file("card.json") as file:
-        json.dump(dict(known), file)
+        json.dump(known.to_dict(), file)
     run.use_artifact(card)
 
 
-def log_network(run: Any, kind: str, path: Path, lineage: Mapping[str, Any]) -> None:
+def log_network(run: Any, kind: str, path: Path, lineage: Lineage) -> None:
     """Log a saved network; ``path`` is its JSON, ``kind`` "teacher" or "student"."""
     weights = json.loads(path.read_text())["weights"]
-    parent = lineage.get("parent") or {}
-    own = {key: value for key, value in lineage.items() if key not in ("teacher", "parent")}
-    metadata = own | {"sha256": weights["sha256"], "started from": parent.get("sha256")}
-    if "teacher" in lineage:
-        metadata["teacher"] = _in_short(lineage["teacher"])
+    own = replace(lineage, teacher=_in_short(lineage.teacher), parent=None).to_dict()
+    metadata = own | {"sha256": weights["sha256"], "started from": lineage.parent and lineage.parent.sha256}
     _log(run, _name(kind, weights["sha256"]), kind, [path, path.parent / weights["file"]], metadata)
 
 
 def _of_card(card: Card) -> dict[str, Any]:
     shown = ("precision", "engine", "arithmetic", "data", "sizes", "parents", "git_commit")
-    return {key: getattr(card, key) for key in shown} | {"teacher": _in_short(card.teacher)}
+    return {key: getattr(card, key) for key in shown} | {
+        "teacher": _in_short(TeacherCard.from_dict(card.teacher)).to_dict()
+    }
 
 
-def _in_short(teacher: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: teacher.get(key) for key in ("name", "licence", "sha256")}
+def _in_short(teacher: TeacherCard) -> TeacherCard:
+    return TeacherCard(teacher.name, teacher.licence, teacher.sha256)
 
 
 def _name(kind: str, sha256: str) -> str:

@@ -1,11 +1,12 @@
 """Tables, charts, pictures and the summary of a finished run."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
-from m2fp_kd.evaluation.report.pictures import masks, reduced
+from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
 
 FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
@@ -16,7 +17,7 @@ SHIPPED = "shipped"
 """What a run's last model is called besides its own name, so that runs of different recipes have one to compare."""
 
 
-def log_results(run: Any, report: RunReport) -> None:
+def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> None:
     """Log a report to a W&B run.
 
     Keys: "results" (models x figures), "parity" (hops), "IoU" (parts x models) and the same as bars under
@@ -39,7 +40,7 @@ def log_results(run: Any, report: RunReport) -> None:
                 columns=[*hops], data=[[asdict(hop)[name] for name in hops] for hop in report.parity]
             ),
             "IoU": wandb.Table(columns=["part", *report.models], data=parts),
-            "predictions": _predictions(report),
+            "predictions": _predictions(report, pictures),
         }
         | {f"parts/{name}": _bars(name, model) for name, model in report.models.items()}
     )
@@ -56,7 +57,7 @@ def summary(report: RunReport) -> dict[str, float]:
         for figure, value in _figures(model).items()
     }
     values |= {f"{SHIPPED}/IoU/{part}": value for part, value in shipped.iou.items()}
-    values["val/mIoU"] = report.lineage["val/mIoU"]
+    values["val/mIoU"] = report.lineage.val_miou
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -71,12 +72,12 @@ def _bars(name: str, model: ModelResult) -> Any:
     return wandb.plot.bar(wandb.Table(columns=["part", "IoU"], data=rows), "part", "IoU", f"IoU by part: {title(name)}")
 
 
-def _predictions(report: RunReport) -> Any:
+def _predictions(report: RunReport, pictures: Sequence[Picture]) -> Any:
     """A photo per row, its parts as masks that can be switched on and off, and every model's mIoU of it."""
     import wandb
 
     table = wandb.Table(columns=["photo", "parts", *(f"{name}/mIoU" for name in report.models)])
-    for picture in report.pictures:
+    for picture in pictures:
         small = reduced(picture, LONGEST)
         image = wandb.Image(Image.fromarray(small.photo), masks=masks(small, report.labels), file_type="jpg")
         table.add_data(picture.name, image, *(picture.miou(name, report.labels) for name in report.models))

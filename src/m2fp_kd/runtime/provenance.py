@@ -1,0 +1,216 @@
+"""Where a network comes from: its teacher, licences, data, objective and parent, as files and reports record it.
+
+`to_dict` leaves out what is unknown; `from_dict` also reads the key names of earlier versions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+
+def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values with some keys replaced; ``names`` maps old keys to new ones."""
+    return {names.get(key, key): value for key, value in values.items()}
+
+
+class Record:
+    """Conversion of a frozen dataclass to and from JSON's types."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the known fields as JSON writes them."""
+        return _known(asdict(self))  # type: ignore[call-overload]  # every subclass is a dataclass
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: a key is unknown.
+        """
+        return cls(**cls._checked(values))
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any], old_names: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the values under their present names.
+
+        Raises:
+            ValueError: a key is unknown.
+        """
+        found = renamed(values, old_names or {})
+        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
+        if unknown := sorted(set(found) - known):
+            raise ValueError(f"unknown fields {unknown} of a {cls.__name__}; was it written by a newer m2fp-kd?")
+        return found
+
+
+@dataclass(frozen=True)
+class DataSource(Record):
+    """Photos that a network was trained on.
+
+    Attributes:
+        name: name of the data set, or a description.
+        sha256: hash of its photos and labels.
+    """
+
+    name: str | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | str | None) -> Self:
+        """Inverse of `to_dict`; a string is a name."""
+        return cls(name=values) if isinstance(values, str) else cls(**cls._checked(values or {}))
+
+
+@dataclass(frozen=True)
+class TeacherCard(Record):
+    """What is known about a teacher; every field is None where it is not known, and all are without a teacher.
+
+    Attributes:
+        name: name of the teacher.
+        licence: licence of its weights.
+        sha256: hash of its weight file.
+        trained_on: data that it was trained on.
+        parameters: number of weights.
+        megabytes: size of the weights in fp32, 10^6 bytes.
+        size: side of its input in pixels.
+        parts: part names of its label set.
+        tta: fields of `distill.teachers.tta.Tta`, where several views of a photo are averaged.
+        bridge: name of the bridge from its label set to the student's.
+        bridge_sha256: hash of that bridge.
+    """
+
+    name: str | None = None
+    licence: str | None = None
+    sha256: str | None = None
+    trained_on: DataSource = DataSource()
+    parameters: int | None = None
+    megabytes: float | None = None
+    size: int | None = None
+    parts: tuple[str, ...] = ()
+    tta: dict[str, Any] | None = None
+    bridge: str | None = None
+    bridge_sha256: str | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Self:
+        found = cls._checked(values or {}, {"ensemble": "tta"})
+        found["trained_on"] = DataSource.from_dict(found.get("trained_on"))
+        found["parts"] = tuple(found.get("parts") or ())
+        return cls(**found)
+
+
+@dataclass(frozen=True)
+class ObjectiveSummary(Record):
+    """The loss that a network was trained with.
+
+    Attributes:
+        terms: weight of each active term.
+        teacher_terms: names of the terms that read the teacher.
+        alpha: weight of the teacher against the labels.
+        temperature: temperature of the teacher's terms.
+        anneal: share of the training by which the teacher's terms have ended; None where they last.
+    """
+
+    terms: dict[str, float]
+    teacher_terms: tuple[str, ...] = ()
+    alpha: float | None = None
+    temperature: float | None = None
+    anneal: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        found = {"terms": {}} | cls._checked(values, {"fade": "anneal"})
+        found["teacher_terms"] = tuple(found.get("teacher_terms", ()))
+        return cls(**found)
+
+
+@dataclass(frozen=True)
+class Parent(Record):
+    """The network whose weights a training started from.
+
+    Attributes:
+        sha256: hash of its weight file.
+        file: path that it was loaded from.
+        lineage: where it came from in turn.
+    """
+
+    sha256: str
+    file: str | None = None
+    lineage: "Lineage" = field(default_factory=lambda: Lineage())
+
+    @classmethod
+    def of_teacher(cls, card: TeacherCard, file: str | None = None) -> Self:
+        """Return a teacher as the parent of another."""
+        known = Lineage(name=card.name, licence=card.licence, data=card.trained_on, parameters=card.parameters)
+        return cls(str(card.sha256), file, known)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; also reads a teacher's card, which teachers had as their parent.
+
+        Raises:
+            ValueError: a key is unknown.
+        """
+        if set(values) - {"sha256", "file", "lineage"}:
+            return cls.of_teacher(TeacherCard.from_dict(values))
+        return cls(values["sha256"], values.get("file"), Lineage.from_dict(values.get("lineage", {})))
+
+
+@dataclass(frozen=True)
+class Lineage(Record):
+    """Where a network comes from; a field is None or empty where it is not known.
+
+    Attributes:
+        name: name of a network that serves as a teacher.
+        licence: licence of such a network.
+        teacher: teacher that it learnt from; an M2FP that is compressed is its own.
+        licences: licences of that teacher and of the teachers of its parent.
+        parent: network that training started from.
+        data: data that it was trained on.
+        objective: loss that it was trained with.
+        student: name of the kind of student, or "M2FP".
+        backbone: name of its backbone.
+        backbone_weights: weights that the backbone started from.
+        parameters: number of weights.
+        seed: seed of its training.
+        git_commit: commit of the code that trained it.
+        training_steps: training steps of compression that it went through, in order.
+        val_miou: validation mIoU of its best epoch, 0..1.
+    """
+
+    name: str | None = None
+    licence: str | None = None
+    teacher: TeacherCard = TeacherCard()
+    licences: tuple[str, ...] = ()
+    parent: Parent | None = None
+    data: DataSource = DataSource()
+    objective: ObjectiveSummary | None = None
+    student: str | None = None
+    backbone: str | None = None
+    backbone_weights: str | None = None
+    parameters: int | None = None
+    seed: int | None = None
+    git_commit: str | None = None
+    training_steps: tuple[str, ...] = ()
+    val_miou: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        found = cls._checked(values, {"recipe": "objective", "val/mIoU": "val_miou"})
+        found["teacher"] = TeacherCard.from_dict(found.get("teacher"))
+        found["data"] = DataSource.from_dict(found.get("data"))
+        if parent := found.get("parent"):
+            found["parent"] = Parent.from_dict(parent)
+        if objective := found.get("objective"):
+            found["objective"] = ObjectiveSummary.from_dict(objective)
+        for name in ("licences", "training_steps"):
+            found[name] = tuple(found.get(name) or ())
+        return cls(**found)
+
+
+def _known(value: Any) -> Any:
+    """Plain values without None and without empty containers, tuples as lists."""
+    if isinstance(value, dict):
+        plain = {key: _known(item) for key, item in value.items()}
+        return {key: item for key, item in plain.items() if item not in (None, {}, [])}
+    return [_known(item) for item in value] if isinstance(value, list | tuple) else value
