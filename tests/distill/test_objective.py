@@ -1,4 +1,4 @@
-"""The weighted sum, and what it refuses."""
+"""The weighted sum of terms and its checks."""
 
 from functools import partial
 
@@ -59,17 +59,17 @@ def test_a_weight_without_its_term_is_an_error() -> None:
         Objective({"ce": Ce(LABELS)}, {"ce": 1.0, "kl": 1.0})
 
 
-def test_no_terms_is_an_error() -> None:
+def test_an_objective_without_terms_is_an_error() -> None:
     with pytest.raises(ValueError, match="no terms"):
         build_objective({}, LABELS)
 
 
-def test_a_term_that_the_teacher_cannot_feed_names_the_way_out() -> None:
+def test_a_field_that_the_teacher_lacks_is_named_with_the_fix() -> None:
     with pytest.raises(ValueError, match=r"'kl' needs \['log_parts'\].*teacher=live"):
         classic(0.7).check(frozenset(), frozenset())
 
 
-def test_a_term_that_the_student_cannot_feed_names_the_way_out() -> None:
+def test_a_field_that_the_student_lacks_is_named_with_the_fix() -> None:
     objective = Objective({"mask": Mask(LABELS)}, {"mask": 1.0})
     with pytest.raises(ValueError, match="student=m2fp"):
         objective.check(frozenset({"log_parts"}), frozenset({"features"}))
@@ -85,7 +85,7 @@ def test_temperature_must_be_positive() -> None:
         Kl(LABELS, temperature=0)
 
 
-def test_a_read_out_trains_with_the_objective() -> None:
+def test_a_classifier_trains_with_the_objective() -> None:
     objective = Objective({"pixel": Pixel(LABELS)}, {"pixel": 1.0})
     objective.connect(student_channels=8, teacher_channels=None)
     features = torch.randn(2, 8, 4, 4, requires_grad=True)
@@ -94,7 +94,7 @@ def test_a_read_out_trains_with_the_objective() -> None:
     assert all(parameter.grad is not None for parameter in objective.parameters()) and features.grad is not None
 
 
-def test_terms_learn_how_many_channels_there_are() -> None:
+def test_terms_are_connected_to_the_feature_channels() -> None:
     objective = Objective({"feature": Feature(LABELS), "ce": Ce(LABELS)}, {"feature": 1.0, "ce": 1.0})
     objective.connect(student_channels=5, teacher_channels=8)
     assert {name: tuple(weight.shape) for name, weight in objective.named_parameters()} == {
@@ -104,7 +104,7 @@ def test_terms_learn_how_many_channels_there_are() -> None:
 
 
 @pytest.mark.parametrize("term", [Ce(LABELS), Jaccard(LABELS), Kl(LABELS)])
-def test_every_term_falls_when_it_is_followed(term: Term) -> None:
+def test_every_term_falls_along_its_gradient(term: Term) -> None:
     student = output()
     student.part_logits.requires_grad_()
     before = term(student, batch(), target())
@@ -114,7 +114,7 @@ def test_every_term_falls_when_it_is_followed(term: Term) -> None:
 
 
 @pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.1, 0.75), (0.4, 0.0), (0.9, 0.0)])
-def test_a_term_fades_linearly_to_nothing_and_the_others_stay(progress: float, left: float) -> None:
+def test_a_term_is_annealed_linearly_to_zero_and_the_others_stay(progress: float, left: float) -> None:
     terms = {
         "kl": {"weight": 0.7, "anneal": 0.4, "term": partial(Kl, temperature=4.0)},
         "ce": {"weight": 0.3, "anneal": None, "term": Ce},
@@ -127,11 +127,11 @@ def test_a_term_fades_linearly_to_nothing_and_the_others_stay(progress: float, l
     assert total.item() == pytest.approx(left * 0.7 * kl.item() + 0.3 * ce.item(), rel=1e-6)
 
 
-def test_a_term_that_fades_at_once_is_an_error() -> None:
-    with pytest.raises(ValueError, match="fade before training begins: kl"):
+def test_annealing_at_zero_is_an_error() -> None:
+    with pytest.raises(ValueError, match="annealed before training begins: kl"):
         Objective({"kl": Kl(LABELS)}, {"kl": 1.0}, {"kl": 0.0})
 
 
-def test_something_stays_until_training_ends() -> None:
-    with pytest.raises(ValueError, match="every term fades before training ends"):
+def test_one_term_must_stay_until_training_ends() -> None:
+    with pytest.raises(ValueError, match="every term is annealed before training ends"):
         Objective({"kl": Kl(LABELS)}, {"kl": 1.0}, {"kl": 0.9})

@@ -1,1 +1,1 @@
-"""Files on disk to batches."""
+"""Data sets: from files on disk to batches."""

@@ -1,1 +1,1 @@
-"""Distillation: targets, losses, their weighted sum, teachers and the training module."""
+"""Distillation: teachers and their targets, losses, their weighted sum, and the training module."""

@@ -17,14 +17,13 @@ class Objective(nn.Module):
     """Weighted sum of named terms: ``sum_k weights[k] * terms[k]``.
 
     Args:
-        terms: modules by name. Their parameters (a projection, say) train with the student.
+        terms: modules by name. Their parameters (for instance a projection) train with the student.
         weights: one weight per term.
-        anneal: of the terms that fade, the share of the training, above 0, at which nothing is left of them; their
-            weights fall linearly from the beginning on (the idea of Jafari et al. 2021, "Annealing Knowledge
-            Distillation").
+        anneal: for each term that is annealed, the share of the training, above 0, at which its weight reaches 0. The
+            weight falls linearly from the start (the idea of Jafari et al. 2021, "Annealing Knowledge Distillation").
 
     Raises:
-        ValueError: a weight without a term or a term without a weight, no term that stays, or one that fades at 0.
+        ValueError: terms and weights do not match, every term is annealed, or one is annealed at 0.
     """
 
     def __init__(
@@ -38,16 +37,16 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
         self.anneal = dict(anneal or {})
-        if at_once := [name for name, fade in self.anneal.items() if fade <= 0]:
-            raise ValueError(f"terms that fade before training begins: {', '.join(at_once)}; distill.anneal is above 0")
+        if at_once := [name for name, share in self.anneal.items() if share <= 0]:
+            raise ValueError(f"terms annealed before training begins: {', '.join(at_once)}; set distill.anneal above 0")
         if all(self.anneal.get(name, 1.0) < 1 for name in terms):
-            raise ValueError("every term fades before training ends; add one that stays, for instance ce")
+            raise ValueError("every term is annealed before training ends; add one that is not, for instance ce")
 
     def check(self, teacher_gives: frozenset[str], student_gives: frozenset[str]) -> None:
-        """Refuse a term that reads what this teacher or this student cannot give.
+        """Check that teacher and student give every field that the terms read.
 
         Raises:
-            ValueError: naming the term, what it misses and the way out.
+            ValueError: a term lacks a field; the message names the term, the field and the fix.
         """
         given = teacher_gives | {f"student.{name}" for name in student_gives}
         for name, term in self.terms.items():
@@ -56,7 +55,7 @@ class Objective(nn.Module):
                 continue
             if of_student := [item for item in missing if item.startswith("student.")]:
                 raise ValueError(
-                    f"the term '{name}' needs {of_student}, which this student does not give; "
+                    f"the term '{name}' needs {of_student}, which this student lacks; "
                     "use student=m2fp, or leave the term out"
                 )
             raise ValueError(
@@ -66,34 +65,34 @@ class Objective(nn.Module):
             )
 
     def reads_teacher(self, progress: float = 0.0) -> bool:
-        """Whether any term still reads what a teacher says when so much, 0..1, of the training is done."""
+        """Whether any term still reads the teacher's target at ``progress``, 0..1, of the training."""
         needed = frozenset().union(*(self.terms[name].needs for name in self._weights(progress)))  # type: ignore[arg-type]
         return not all(name.startswith("student.") for name in needed)
 
     def connect(self, student_channels: int, teacher_channels: int | None) -> None:
-        """Let the terms make what depends on how many channels student's and teacher's features have, if it has any."""
+        """Let the terms build layers that depend on the feature channels of student and teacher (None: no features)."""
         for term in self.terms.values():
             term.connect(student_channels, teacher_channels)  # type: ignore[operator]
 
     def forward(
         self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None, progress: float = 0.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum and its terms unweighted when ``progress``, 0..1, of the training is done.
+        """Return the weighted sum, and the unweighted terms, at ``progress``, 0..1, of the training.
 
-        Terms that have faded are not computed, and ``target`` may be None when none of the others reads it.
+        Terms whose weight has reached 0 are not computed; ``target`` may be None if no other term reads it.
         """
         weights = self._weights(progress)
         values = {name: self.terms[name](output, batch, target) for name in weights}
         return torch.stack([weight * values[name] for name, weight in weights.items()]).sum(), values
 
     def _weights(self, progress: float) -> dict[str, float]:
-        """Weights of the terms that have not faded."""
+        """Return the weights that are still above 0."""
         left = {name: 1 - progress / self.anneal[name] if name in self.anneal else 1.0 for name in self.terms}
         return {name: share * self.weights[name] for name, share in left.items() if share > 0}
 
 
 def reads_teacher(term: partial[Term]) -> bool:
-    """Whether a term, not built yet, needs something of the teacher's."""
+    """Whether a term that is not built yet needs the teacher's target."""
     needs: frozenset[str] = term.func.needs  # type: ignore[attr-defined]
     return any(not name.startswith("student.") for name in needs)
 
@@ -101,14 +100,14 @@ def reads_teacher(term: partial[Term]) -> bool:
 def build_objective(terms: Mapping[str, Mapping[str, Any]], labels: LabelSet) -> Objective:
     """Build an objective from ``{name: {"weight": w, "term": partial}}``, each partial taking ``labels``.
 
-    With a further entry "anneal" that is not None the term fades; see `Objective`. A term of weight 0 is left out, so
-    that ``distill.alpha=0`` needs no teacher.
+    An optional entry "anneal" anneals the term; see `Objective`. A term of weight 0 is left out, so that
+    ``distill.alpha=0`` needs no teacher.
 
     Raises:
-        ValueError: a negative weight.
+        ValueError: a weight is negative.
     """
     if negative := [name for name, spec in terms.items() if spec["weight"] < 0]:
-        raise ValueError(f"terms of negative weight: {', '.join(negative)}; distill.alpha lies between 0 and 1")
+        raise ValueError(f"terms with a negative weight: {', '.join(negative)}; set distill.alpha between 0 and 1")
     active = {name: spec for name, spec in terms.items() if spec["weight"] != 0}
     return Objective(
         {name: spec["term"](labels=labels) for name, spec in active.items()},

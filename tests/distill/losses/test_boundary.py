@@ -1,4 +1,4 @@
-"""The band round the edges of parts, and the two means."""
+"""The band around the edges of parts, and the two means."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from m2fp_kd.distill.losses.kl import kl
 
 
 def slow_band(parts: np.ndarray, valid: np.ndarray, width: int) -> np.ndarray:
-    """Cell by cell, neighbour by neighbour."""
+    """Compute the band cell by cell and neighbour by neighbour."""
     band = np.zeros_like(valid)
     photos, height, width_ = parts.shape
     for n, y, x in np.ndindex(photos, height, width_):
@@ -22,7 +22,7 @@ def slow_band(parts: np.ndarray, valid: np.ndarray, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_a_plain_loop_finds_the_same_band(width: int) -> None:
+def test_the_band_equals_that_of_a_plain_loop(width: int) -> None:
     rng = np.random.default_rng(0)
     parts = rng.integers(0, 3, (2, 3, 4)).repeat(3, axis=1).repeat(3, axis=2)
     valid = rng.random((2, 9, 12)) > 0.2
@@ -30,7 +30,7 @@ def test_a_plain_loop_finds_the_same_band(width: int) -> None:
     assert np.array_equal(found.numpy(), slow_band(parts, valid, width)) and 0 < found.sum() < valid.sum()
 
 
-def test_the_end_of_the_photo_is_no_edge() -> None:
+def test_the_border_of_the_photo_is_not_an_edge() -> None:
     parts = torch.zeros(1, 6, 6, dtype=torch.long)
     valid = torch.ones(1, 6, 6, dtype=torch.bool)
     parts[:, :, 4:], valid[:, :, 4:] = 3, False
@@ -38,7 +38,7 @@ def test_the_end_of_the_photo_is_no_edge() -> None:
     assert edge_band(parts, torch.ones_like(valid), 1)[0, 0].tolist() == [False, False, False, True, True, False]
 
 
-def test_edges_and_bodies_are_means_of_their_own() -> None:
+def test_edges_and_bodies_are_averaged_separately() -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4).log_softmax(1)
     valid, edges = torch.ones(1, 4, 4, dtype=torch.bool), torch.zeros(1, 4, 4, dtype=torch.bool)
@@ -48,7 +48,7 @@ def test_edges_and_bodies_are_means_of_their_own() -> None:
     assert_close(boundary(student, teacher, valid, valid, 2.0), kl(student, teacher, valid, 2.0))
 
 
-def test_where_there_is_no_label_the_teacher_is_asked() -> None:
+def test_unlabelled_cells_take_the_teachers_part() -> None:
     parts = torch.full((1, 8, 8), 255)
     parts[:, :4] = 2
     log_parts = torch.tensor([0.1, 0.7, 0.2]).log().view(1, 3, 1, 1).expand(1, 3, 2, 2)

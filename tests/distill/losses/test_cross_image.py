@@ -1,4 +1,4 @@
-"""Cross-image relations against a plain loop, and which pixels a cell is made of."""
+"""Cross-image relations against a plain loop, and the pixels of a cell."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from m2fp_kd.distill.losses.cross_image import cross_image
 
 
 def slow(student: np.ndarray, teacher: np.ndarray, valid: np.ndarray, side: int, temperature: float) -> float:
-    """Cells of side x side pixels, photo pair by photo pair, row by row."""
+    """Compute the loss for cells of side x side pixels, pair by pair and row by row."""
 
     def embeddings(features: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
         found = []
@@ -34,7 +34,7 @@ def slow(student: np.ndarray, teacher: np.ndarray, valid: np.ndarray, side: int,
 
 
 @pytest.mark.parametrize("cells", [6, 3, 2])
-def test_a_plain_loop_agrees(cells: int) -> None:
+def test_the_loss_equals_that_of_a_plain_loop(cells: int) -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(3, 4, 6, 6), torch.randn(3, 7, 6, 6)
     valid = torch.rand(3, 6, 6) > 0.3
@@ -43,8 +43,8 @@ def test_a_plain_loop_agrees(cells: int) -> None:
     assert cross_image(student, teacher, valid, cells, 0.2).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_size_of_embeddings_and_a_rotation_do_not_count() -> None:
-    """The student's space need not be the teacher's: any rotation of it has the same similarities."""
+def test_scale_and_rotation_of_embeddings_do_not_matter() -> None:
+    """Any rotation of the student's feature space has the same similarities."""
     torch.manual_seed(0)
     teacher, valid = torch.randn(2, 4, 6, 6), torch.ones(2, 6, 6, dtype=torch.bool)
     rotation, _ = torch.linalg.qr(torch.randn(4, 4))
@@ -53,7 +53,7 @@ def test_the_size_of_embeddings_and_a_rotation_do_not_count() -> None:
 
 
 def test_photos_are_compared_with_each_other() -> None:
-    """Two photos of one colour each: alone they say nothing, together whether the colours are alike."""
+    """Two photos of one colour each: only their comparison tells whether the colours are alike."""
     valid = torch.ones(2, 2, 2, dtype=torch.bool)
     alike, apart = torch.ones(2, 3, 2, 2), torch.ones(2, 3, 2, 2)
     apart[1, :, 1, 1] = -1

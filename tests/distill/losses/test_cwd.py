@@ -1,4 +1,4 @@
-"""Channel-wise distillation against a plain loop, and what it does not see."""
+"""Channel-wise distillation against a plain loop, and its invariance."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from m2fp_kd.distill.losses.cwd import cwd
 
 
 def slow(student: np.ndarray, teacher: np.ndarray, valid: np.ndarray, temperature: float) -> float:
-    """The paper's formula, photo by photo, part by part, over a list of valid pixels."""
+    """Compute the paper's formula, photo by photo and part by part, over a list of valid pixels."""
     losses = []
     for ours, theirs, inside in zip(student, teacher, valid, strict=True):
         pixels = [(y, x) for y in range(inside.shape[0]) for x in range(inside.shape[1]) if inside[y, x]]
@@ -25,7 +25,7 @@ def slow(student: np.ndarray, teacher: np.ndarray, valid: np.ndarray, temperatur
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_a_plain_loop_agrees(temperature: float) -> None:
+def test_the_loss_equals_that_of_a_plain_loop(temperature: float) -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(3, 5, 4, 6), torch.randn(3, 5, 4, 6).mul(2).log_softmax(1)
     valid = torch.rand(3, 4, 6) > 0.3
@@ -35,13 +35,13 @@ def test_a_plain_loop_agrees(temperature: float) -> None:
 
 
 def test_one_part_in_one_of_two_pixels_by_hand() -> None:
-    """A teacher that sees it at 4 to 1, a student that sees no difference: 0.8 ln 1.6 + 0.2 ln 0.4, of both parts."""
+    """The teacher's odds are 4 to 1, the student's 1 to 1: 0.8 ln 1.6 + 0.2 ln 0.4 for both parts."""
     teacher = torch.tensor([[[0.8, 0.2]], [[0.2, 0.8]]]).log()[None]
     loss = cwd(torch.zeros(1, 2, 1, 2), teacher, torch.ones(1, 1, 2, dtype=torch.bool), 1.0)
     assert loss.item() == pytest.approx(0.8 * np.log(1.6) + 0.2 * np.log(0.4), rel=1e-5)
 
 
-def test_a_shift_of_a_pixels_logits_changes_nothing() -> None:
+def test_a_shift_of_a_pixels_logits_does_not_matter() -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(1, 5, 4, 4), torch.randn(1, 5, 4, 4).log_softmax(1)
     valid = torch.ones(1, 4, 4, dtype=torch.bool)

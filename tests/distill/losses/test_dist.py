@@ -1,4 +1,4 @@
-"""DIST against NumPy's correlation, and what a correlation does not see."""
+"""DIST against NumPy's correlation, and its invariance."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from m2fp_kd.distill.losses.dist import correlation, dist
 
 
-def test_correlation_is_numpys() -> None:
+def test_correlation_equals_numpys() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 7, 30))
     expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
@@ -15,7 +15,7 @@ def test_correlation_is_numpys() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_what_does_not_vary_has_no_correlation() -> None:
+def test_constant_values_have_no_correlation() -> None:
     constant = torch.full((5,), 0.2, requires_grad=True)
     found = correlation(constant, torch.arange(5.0))
     found.backward()
@@ -27,7 +27,7 @@ def softmax(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("temperature", "between", "within"), [(1.0, 1.0, 1.0), (4.0, 1.0, 0.0), (2.0, 0.5, 3.0)])
-def test_numpy_agrees(temperature: float, between: float, within: float) -> None:
+def test_the_loss_equals_numpys(temperature: float, between: float, within: float) -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(2, 5, 4, 4), torch.randn(2, 5, 4, 4).mul(2).log_softmax(1)
     teacher[:, 3] = -20  # nowhere the most probable part
@@ -41,15 +41,15 @@ def test_numpy_agrees(temperature: float, between: float, within: float) -> None
     assert found.item() == pytest.approx(between * rows + within * columns, rel=1e-4)
 
 
-def test_a_student_that_is_less_sure_in_proportion_costs_nothing() -> None:
-    """Probabilities mixed with the uniform distribution are another distribution, equally correlated."""
+def test_a_student_that_is_proportionally_less_certain_costs_nothing() -> None:
+    """A mixture with the uniform distribution is a different distribution with correlation 1."""
     torch.manual_seed(0)
     teacher = torch.randn(1, 5, 4, 4).mul(2).log_softmax(1)
     flatter = (0.5 * teacher.exp() + 0.5 / 5).log()
     assert dist(flatter, teacher, torch.ones(1, 4, 4, dtype=torch.bool)).item() == pytest.approx(0, abs=1e-5)
 
 
-def test_the_opposite_costs_two_and_two() -> None:
+def test_the_opposite_ranking_costs_two_per_term() -> None:
     probability = torch.tensor([0.7, 0.2, 0.6, 0.4])
     teacher = torch.stack([probability, 1 - probability]).log().view(1, 2, 2, 2)
     valid = torch.ones(1, 2, 2, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Feature hints against loops, and what normalisation leaves out."""
+"""Distances of features against loops, and their invariance."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ import torch
 from m2fp_kd.distill.losses.feature import feature
 
 
-def test_cosines_and_correlations_are_numpys() -> None:
+def test_cosines_and_correlations_equal_numpys() -> None:
     torch.manual_seed(0)
     student, teacher, valid = torch.randn(2, 5, 4, 4), torch.randn(2, 5, 4, 4), torch.rand(2, 4, 4) > 0.3
     ours, theirs = (maps.permute(0, 2, 3, 1)[valid].double().numpy() for maps in (student, teacher))
@@ -20,7 +20,7 @@ def test_cosines_and_correlations_are_numpys() -> None:
 
 
 @pytest.mark.parametrize(("along", "shape"), [("pixel", (2, 1, 4, 4)), ("channel", (1, 5, 1, 1))])
-def test_the_size_of_features_is_not_copied(along: Literal["pixel", "channel"], shape: tuple[int, ...]) -> None:
+def test_the_scale_of_features_does_not_matter(along: Literal["pixel", "channel"], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     teacher, valid = torch.randn(2, 5, 4, 4), torch.ones(2, 4, 4, dtype=torch.bool)
     scaled = teacher * (0.5 + torch.rand(shape))

@@ -1,4 +1,4 @@
-"""Per-pixel divergence by hand, and how certainty weighs."""
+"""Per-pixel divergence by hand, and weights by certainty."""
 
 import math
 
@@ -15,7 +15,7 @@ def logits(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_shift_of_the_logits_changes_nothing() -> None:
+def test_a_shift_of_the_logits_does_not_matter() -> None:
     student, teacher = logits(2, 5, 4, 4), logits(2, 5, 4, 4, seed=1).log_softmax(1)
     assert_close(kl(student + 3.0, teacher, VALID, 2.0), kl(student, teacher, VALID, 2.0))
 
@@ -31,8 +31,8 @@ def test_two_parts_by_hand(temperature: float) -> None:
     assert got.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_size_of_the_gradient_survives_the_temperature() -> None:
-    """T² makes up for the 1/T² that a high temperature costs (Hinton et al. 2015)."""
+def test_the_scale_of_the_gradient_does_not_depend_on_the_temperature() -> None:
+    """T² compensates for the factor 1/T² of a high temperature (Hinton et al. 2015)."""
     teacher = (0.01 * logits(2, 5, 4, 4, seed=1)).log_softmax(1)
     norms = []
     for temperature in (4.0, 16.0):
@@ -44,7 +44,7 @@ def test_the_size_of_the_gradient_survives_the_temperature() -> None:
 
 
 def certain(probability: float) -> torch.Tensor:
-    """One pixel, four parts, of which the first has this probability and the others share the rest."""
+    """Return one pixel with four parts: the first has this probability, the others share the rest."""
     rest = (1 - probability) / 3
     return torch.tensor([probability, rest, rest, rest]).clamp(min=1e-30).log().view(1, 4, 1, 1)
 
@@ -53,7 +53,7 @@ PIXEL = torch.ones(1, 1, 1, dtype=torch.bool)
 
 
 KNOWN = 1 + (0.7 * math.log(0.7) + 0.3 * math.log(0.1)) / math.log(4)
-"""1 - H / ln 4 where one part has 0.7 and three have 0.1."""
+"""1 - H / ln 4 if one part has 0.7 and three have 0.1."""
 
 
 @pytest.mark.parametrize(("probability", "known"), [(0.25, 0.0), (1.0, 1.0), (0.7, KNOWN)])
@@ -65,15 +65,15 @@ def test_certainty_by_hand(probability: float, known: float) -> None:
 
 
 @pytest.mark.parametrize("confidence", ["entropy", "probability"])
-def test_pixels_outside_the_photo_weigh_nothing(confidence: str) -> None:
+def test_pixels_outside_the_photo_have_weight_zero(confidence: str) -> None:
     valid = VALID.clone()
     valid[0, 1:] = False
     weights = pixel_weights(logits(2, 5, 4, 4).log_softmax(1), valid, confidence)  # type: ignore[arg-type]
     assert torch.equal(weights > 0, valid)
 
 
-def test_an_uncertain_teacher_is_listened_to_less() -> None:
-    """Two pixels, of weight 1 and (nearly) 0: the loss is that of the first."""
+def test_uncertain_pixels_of_the_teacher_count_less() -> None:
+    """Of two pixels with weights 1 and nearly 0, the first determines the loss."""
     log_parts = torch.cat([certain(1.0), certain(0.25)], dim=3)
     student = logits(1, 4, 1, 2)
     valid = torch.ones(1, 1, 2, dtype=torch.bool)

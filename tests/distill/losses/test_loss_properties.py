@@ -1,4 +1,4 @@
-"""What every distillation loss promises: 0 for equals, nothing for the teacher, no area, no ignored pixels, float32."""
+"""Properties of every distillation loss: 0 for equals, no gradient to the teacher, independence of area, float32."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +25,7 @@ CHANNELS, SIDE = 5, 6
 
 
 def of_parts(loss: Callable[..., Tensor], *settings: float) -> Loss:
-    """A loss of part logits and log parts; the teacher's maps are logits."""
+    """Adapt a loss of part logits and log parts: the teacher's maps are logits."""
     return lambda student, teacher, valid: loss(student, teacher.float().log_softmax(1), valid, *settings)
 
 
@@ -35,14 +35,14 @@ def weighted(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
 
 
 def by_edges(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
-    """The left third of the photo is edge."""
+    """Adapt `boundary`: the left third of the photo is edge."""
     edges = torch.zeros_like(valid)
     edges[..., : valid.shape[-1] // 3] = True
     return boundary(student, teacher.float().log_softmax(1), valid, edges, 2.0)
 
 
 def by_queries(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
-    """The maps are masks; classes say which query is which."""
+    """Adapt `query`: the maps are masks, and the classes identify the queries."""
     classes = 5 * torch.eye(CHANNELS, CHANNELS + 1).expand(len(valid), -1, -1)
     return query(M2FPOutput(classes, student), M2FPOutput(classes, teacher), valid)
 
@@ -73,20 +73,20 @@ def teacher() -> Tensor:
 
 @pytest.fixture
 def valid() -> Tensor:
-    """Of the first photo a third, of the second two thirds are padding."""
+    """Return validity: a third of the first photo and two thirds of the second are padding."""
     mask = torch.ones(2, SIDE, SIDE, dtype=torch.bool)
     mask[0, :, 4:], mask[1, 2:] = False, False
     return mask
 
 
 @losses
-def test_equals_cost_nothing_and_others_something(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
+def test_the_loss_is_zero_for_equals_only(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
     assert loss(teacher, teacher, valid).item() == pytest.approx(0, abs=1e-4)
     assert loss(student, teacher, valid).item() > 0.02
 
 
 @losses
-def test_the_gradient_leads_to_the_teacher(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
+def test_gradient_descent_approaches_the_teacher(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
     before = loss(student.requires_grad_(), teacher, valid)
     (gradient,) = torch.autograd.grad(before, student)
     step = 0.01 * before.detach() / gradient.square().sum()
@@ -94,7 +94,7 @@ def test_the_gradient_leads_to_the_teacher(loss: Loss, student: Tensor, teacher:
 
 
 @losses
-def test_nothing_flows_to_the_teacher(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
+def test_the_teacher_gets_no_gradient(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
     loss(student.requires_grad_(), teacher.requires_grad_(), valid).backward()
     assert teacher.grad is None and student.grad is not None and student.grad.abs().sum() > 0
 
@@ -127,7 +127,7 @@ def test_bfloat16_is_computed_in_float32(loss: Loss, student: Tensor, teacher: T
 
 
 @losses
-def test_nothing_valid_is_nothing(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
+def test_without_valid_pixels_the_loss_is_zero(loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor) -> None:
     found = loss(student.requires_grad_(), teacher, torch.zeros_like(valid))
     found.backward()
     assert found.item() == pytest.approx(0, abs=1e-4)
@@ -142,24 +142,24 @@ def test_confident_networks_stay_finite(loss: Loss, student: Tensor, teacher: Te
 
 
 def by_edges_of_labels(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
-    """Edges where the label's are, or the teacher's where there is none."""
+    """Adapt `boundary`: edges are the labels' or, without labels, the teacher's."""
     log_parts = teacher.log_softmax(1)
     parts = labelled_or_likely(valid.long(), log_parts, 255)
     return boundary(student, log_parts, valid, edge_band(parts, valid, 1), 2.0)
 
 
-ASKED_OF_A_GPU = LOSSES | {
+ON_A_GPU = LOSSES | {
     "boundary": by_edges_of_labels,
     "ce": lambda student, _, valid: ce(student, valid.long(), 255),
     "jaccard": lambda student, _, valid: jaccard(student, valid.long(), 255),
 }
 
 
-@pytest.mark.parametrize("loss", ASKED_OF_A_GPU.values(), ids=ASKED_OF_A_GPU)
-def test_a_gpu_need_not_be_waited_for(
+@pytest.mark.parametrize("loss", ON_A_GPU.values(), ids=ON_A_GPU)
+def test_no_loss_synchronises_with_a_gpu(
     loss: Loss, student: Tensor, teacher: Tensor, valid: Tensor, request: pytest.FixtureRequest
 ) -> None:
-    """Tensors without values: whoever asks for a value, or for a size that depends on one, fails."""
+    """Meta tensors have no values: reading a value, or a size that depends on one, fails."""
     if loss is by_queries:
         request.applymarker(pytest.mark.xfail(strict=True, reason="queries are paired by SciPy, on the CPU"))
     with FakeTensorMode() as fake:

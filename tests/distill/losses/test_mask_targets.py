@@ -92,7 +92,7 @@ def test_an_ignored_image_has_no_masks(dtype: torch.dtype) -> None:
 
 def test_maps_of_different_size_are_an_error(two_persons) -> None:
     parts, persons, instances = two_persons
-    with pytest.raises(ValueError, match="instances is"):
+    with pytest.raises(ValueError, match="instances has size"):
         mask_targets(parts, persons, instances[:3], CIHP)
 
 

@@ -104,9 +104,9 @@ def test_empty_masks_are_equal() -> None:
 def test_queries_that_do_not_fit_are_errors() -> None:
     student = queries(4, 0)
     other = M2FPOutput(torch.zeros(2, 4, CLASSES + 2), student.mask_logits)
-    with pytest.raises(ValueError, match="4 classes apart, the teacher's 5; use a teacher of the data's label set"):
+    with pytest.raises(ValueError, match="have 4 classes, the teacher's 5; use a teacher of the data's label set"):
         query(student, other, VALID)
-    with pytest.raises(ValueError, match=r"4 queries, the teacher 6.*student\.network\.queries=6"):
+    with pytest.raises(ValueError, match=r"4 queries of the student and 6 of the teacher.*student\.network\.queries=6"):
         query(student, queries(6, 1), VALID, one_to_one=True)
 
 

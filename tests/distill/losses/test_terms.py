@@ -209,8 +209,8 @@ def test_confidence_makes_the_uncertain_pixels_count_less(kind: type[Kl], confid
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Kl(PPP, confidence="some"), r"confidence=some is not one of null, entropy, probability"),
-        (lambda: Boundary(PPP, width=0), "an edge's width is a whole number of cells, 1 or more, not 0"),
+        (lambda: Kl(PPP, confidence="some"), r"confidence=some must be null, entropy or probability"),
+        (lambda: Boundary(PPP, width=0), "width of an edge must be at least 1 cell, not 0"),
         (lambda: Cwd(PPP, temperature=-1), "temperature must be above 0, not -1"),
         (lambda: CrossImage(PPP, cells=0), "need cells >= 1"),
         (lambda: Feature(PPP, along="row"), "along=row is not one of pixel, channel"),

@@ -54,7 +54,7 @@ def test_scales_become_possible_sizes() -> None:
 
 @pytest.mark.parametrize("scales", [[], [1, 0], [-1.0]])
 def test_scales_that_make_no_sense_are_refused(scales: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"teacher\.tta\.scales are factors above 0"):
+    with pytest.raises(ValueError, match=r"teacher\.tta\.scales must be factors above 0"):
         Tta(scales=tuple(scales))
 
 

@@ -203,11 +203,11 @@ def test_photos_with_other_labels_than_the_teachers_enter_its_cache(tmp_path: Pa
 
 def test_the_card_names_teacher_licence_and_parts(tmp_path: Path) -> None:
     card = TeacherCard("tiny", "Apache-2.0", parts=CIHP.parts)
-    with pytest.raises(CacheError, match=r"teacher\.json is missing.*under which licence"):
+    with pytest.raises(CacheError, match=r"teacher\.json is missing.*its licence"):
         read_teacher_card(tmp_path, CIHP)
     write_teacher_card(tmp_path, card)
     assert read_teacher_card(tmp_path, CIHP) == card
-    with pytest.raises(CacheError, match=r"knows other parts .* than 'lip'.*say teacher\.labels"):
+    with pytest.raises(CacheError, match=r"has other parts .* than 'lip'.*set teacher\.labels"):
         read_teacher_card(tmp_path, LABEL_SETS["lip"])
 
 

@@ -59,7 +59,7 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
     again = read_report(Path(stored.run_dir) / "report.json")
     assert again.models["teacher"].iou.keys() == report.models["teacher"].iou.keys()
     assert again.lineage.teacher == report.lineage.teacher and "train/kl" in again.curves
-    with pytest.raises(CacheError, match="knows other parts"):
+    with pytest.raises(CacheError, match="has other parts"):
         run(pascal("teacher=sample", f"teacher.cache={folder}", f"run_dir={cfg.run_dir}-wrong"))
 
 

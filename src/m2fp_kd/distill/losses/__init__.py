@@ -1,1 +1,1 @@
-"""The losses, one file each: the function and the term that puts it into an objective."""
+"""Losses, one file each: a pure function and the term that adds it to an objective."""

@@ -1,4 +1,4 @@
-"""Edges and bodies of parts, distilled apart."""
+"""Distillation with separate means over edges and bodies of parts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,31 +24,31 @@ def boundary(
     edge_weight: float = 1.0,
     body_weight: float = 1.0,
 ) -> Tensor:
-    """KL to the teacher in a band round the edges of parts, and KL in their bodies, each a mean over its own pixels.
+    """KL to the teacher in a band around the edges of parts, and KL in their bodies, each averaged over its own pixels.
 
-    The idea of Liu et al. 2024, "BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmentation": edges
-    are few pixels and most of the errors, so a mean over all pixels hardly hears of them. Both losses are
-    `kl`; the paper has another one for the bodies.
+    The idea of Liu et al. 2024, "BPKD: Boundary Privileged Knowledge Distillation for Semantic Segmentation": edges are
+    few pixels but most of the errors, so they have little weight in a mean over all pixels. Both losses are `kl`; the
+    paper uses another one for the bodies.
 
     Args:
         part_logits: student, ``(B, P, h, w)``.
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
-        weights: of the pixels in the means, ``(B, h, w)``: bool, or floats >= 0; 0 outside the photo.
-        edges: bool ``(B, h, w)``, of `edge_band`.
+        weights: weights of the pixels in the means, ``(B, h, w)``: bool, or floats >= 0; 0 outside the photo.
+        edges: bool ``(B, h, w)``, from `edge_band`.
         temperature: > 0.
-        edge_weight: of the mean over the edges.
-        body_weight: of the mean over the bodies.
+        edge_weight: weight of the mean over the edges.
+        body_weight: weight of the mean over the bodies.
     """
     values = divergence(part_logits, log_parts, temperature)
     return edge_weight * masked_mean(values, weights * edges) + body_weight * masked_mean(values, weights * ~edges)
 
 
 def edge_band(parts: Tensor, valid: Tensor, width: int) -> Tensor:
-    """Valid cells that have a valid cell of another part within ``width`` rows and columns: bool ``(B, h, w)``.
+    """Mark valid cells with a valid cell of another part within ``width`` rows and columns: bool ``(B, h, w)``.
 
     Args:
         parts: integer ``(B, h, w)``.
-        valid: bool ``(B, h, w)``; what lies outside the photo makes no edge.
+        valid: bool ``(B, h, w)``; the border of the photo is not an edge.
         width: >= 1.
     """
     values = parts[:, None].float()
@@ -59,21 +59,21 @@ def edge_band(parts: Tensor, valid: Tensor, width: int) -> Tensor:
 
 
 def labelled_or_likely(parts: Tensor, log_parts: Tensor, ignore_index: int) -> Tensor:
-    """The label of each cell, or the teacher's most probable part where there is none: int64 ``(B, h, w)``.
+    """Return each cell's label, or the teacher's most probable part for unlabelled cells: int64 ``(B, h, w)``.
 
     Args:
-        parts: integer ``(B, H, W)``; brought to the teacher's grid (nearest).
+        parts: integer ``(B, H, W)``; resized to the teacher's grid (nearest).
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
-        ignore_index: label of the pixels without one.
+        ignore_index: value of unlabelled pixels.
     """
     labels = parts_on_grid(parts, log_parts)
     return torch.where(labels == ignore_index, log_parts.argmax(dim=1), labels)
 
 
 class Boundary(TeacherTerm):
-    """KL apart at the edges of parts and in their bodies; see `boundary`.
+    """KL averaged separately over edges and bodies of parts; see `boundary`.
 
-    Edges are the label's or, where a pixel has none, those of the teacher's most probable part.
+    The edges are those of the labels or, for unlabelled pixels, of the teacher's most probable part.
     """
 
     needs = frozenset({"log_parts"})
@@ -89,7 +89,7 @@ class Boundary(TeacherTerm):
     ) -> None:
         super().__init__()
         if width < 1:
-            raise ValueError(f"an edge's width is a whole number of cells, 1 or more, not {width}")
+            raise ValueError(f"the width of an edge must be at least 1 cell, not {width}")
         self.ignore_index = labels.ignore_index
         self.width = width
         self.settings = above_zero(temperature), edge_weight, body_weight

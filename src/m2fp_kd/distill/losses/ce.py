@@ -1,4 +1,4 @@
-"""Losses against the labels."""
+"""Cross-entropy with the labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,12 @@ from m2fp_kd.models.outputs import StudentOutput
 
 
 def ce(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
-    """Cross-entropy at the label's size, mean over the pixels that carry a label (0 where none does).
+    """Cross-entropy at the label's size, averaged over the labelled pixels (0 without any).
 
     Args:
         part_logits: ``(B, P, h, w)`` at stride 4; resized to the label's size, bilinear.
         parts: integer ``(B, H, W)``.
-        ignore_index: label of the pixels that are left out.
+        ignore_index: value of the pixels that are left out.
     """
     logits = F.interpolate(part_logits.float(), size=parts.shape[-2:], mode="bilinear", align_corners=False)
     values = F.cross_entropy(logits, parts.long(), ignore_index=ignore_index, reduction="none")

@@ -1,4 +1,4 @@
-"""Which places of a batch's photos resemble which, in the features of teacher and student."""
+"""Similarities between cells of different photos, in the features of teacher and student."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,29 +13,29 @@ from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.outputs import StudentOutput
 
-_UNSEEN = -1e4  # a similarity whose softmax is 0
+_UNSEEN = -1e4  # a similarity with a softmax of 0
 
 
 def cross_image(student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16, temperature: float = 0.1) -> Tensor:
-    """KL between the rows of the two networks' similarity matrices of every pair of photos.
+    """KL between the rows of the two networks' similarity matrices for every pair of photos.
 
     Yang et al. 2022, "Cross-Image Relational Knowledge Distillation for Semantic Segmentation" (CIRKD), section 3.2,
     mini-batch pixel-to-pixel: with F_i the unit embeddings of photo i (A, D) and S_ij = F_i F_j^T, the loss is the mean
     over photos i, j and rows a of KL(softmax(S_ij[a] / tau) of the teacher || that of the student). The two networks
-    may have other numbers of channels. Embeddings are means over the cells of a coarse grid, so that the cost does not
-    grow with the photo.
+    may differ in their number of channels. Embeddings are means over the cells of a coarse grid, so that the cost does
+    not grow with the photo.
 
     Args:
         student: features ``(B, C, h, w)``.
         teacher: features ``(B, D, h, w)``.
-        valid: bool ``(B, h, w)``; a cell is the mean of its valid pixels, cells without any are left out.
-        cells: of the coarse grid on each side, A = cells² (fewer where h or w is less).
+        valid: bool ``(B, h, w)``; a cell is the mean of its valid pixels, and cells without any are left out.
+        cells: number of cells of the coarse grid per side, A = cells² (fewer if h or w is smaller).
         temperature: tau, > 0.
 
     Returns:
-        A scalar >= 0; 0 where no pixel is valid.
+        A scalar >= 0; 0 if no pixel is valid.
     """
-    # In a product of matrices autocast would round these similarities to bfloat16.
+    # Autocast would round the similarities, a product of matrices, to bfloat16.
     with torch.autocast(student.device.type, enabled=False):
         seen = _coarse(valid[:, None].float(), cells).flatten(1) > 0
         wanted = _similarities(teacher.detach(), valid, cells)
@@ -49,9 +49,9 @@ def cross_image(student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16
 
 
 def _similarities(features: Tensor, valid: Tensor, cells: int) -> Tensor:
-    """Cosines ``(B, B, A, A)`` of every cell of every photo with every cell of every photo."""
+    """Return the cosines ``(B, B, A, A)`` of all pairs of cells of all pairs of photos."""
     inside = valid[:, None].float()
-    # A mean of the valid pixels; its length is of no account.
+    # The mean of the valid pixels up to its length, which the normalisation removes.
     embeddings = F.normalize(_coarse(features.float() * inside, cells), dim=1, eps=1e-4).flatten(2)
     return torch.einsum("ida,jdb->ijab", embeddings, embeddings)
 
@@ -61,7 +61,7 @@ def _coarse(maps: Tensor, cells: int) -> Tensor:
 
 
 class CrossImage(TeacherTerm):
-    """Which places of the batch's photos resemble which; see `cross_image`."""
+    """Similarities between cells of the batch's photos; see `cross_image`."""
 
     needs = frozenset({"features", "student.features"})
 

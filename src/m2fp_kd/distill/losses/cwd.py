@@ -1,4 +1,4 @@
-"""Channel-wise distillation: where in the photo each part is."""
+"""Channel-wise distillation: the distribution of each part over the pixels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,24 +16,24 @@ _NOWHERE = -1e4  # its softmax is 0, and it stays finite in a photo without any 
 
 
 def cwd(part_logits: Tensor, log_parts: Tensor, valid: Tensor, temperature: float) -> Tensor:
-    """KL between teacher's and student's distribution of each part over the pixels, times T².
+    """KL between the teacher's and the student's distribution of each part over the pixels, times T².
 
     Shu et al. 2021, "Channel-wise Knowledge Distillation for Dense Prediction", section 3.2: with
     phi(y_c)_i = exp(y_ci / T) / sum_j exp(y_cj / T) over the pixels of one channel, the loss is
-    T² / C * sum_c sum_i phi(teacher_c)_i * ln(phi(teacher_c)_i / phi(student_c)_i), mean over the photos.
+    T² / C * sum_c sum_i phi(teacher_c)_i * ln(phi(teacher_c)_i / phi(student_c)_i), averaged over the photos.
 
-    A teacher that is a mask classifier has no part logits but the logarithm of its distribution. The student's logits
-    are normalised over the parts as well: otherwise a shift of all logits of a pixel, of which no prediction depends,
-    would count.
+    A mask-classification teacher gives the logarithm of its distribution instead of logits, so the student's logits are
+    normalised over the parts as well. Otherwise a shift of all logits of a pixel would count, which changes no
+    prediction.
 
     Args:
         part_logits: student, ``(B, P, h, w)``.
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
-        valid: bool ``(B, h, w)``; pixels outside the photo have no share in a channel's distribution.
+        valid: bool ``(B, h, w)``; pixels outside the photo are excluded from a channel's distribution.
         temperature: > 0.
 
     Returns:
-        A scalar >= 0; photos without a valid pixel do not count.
+        A scalar >= 0, averaged over the photos with a valid pixel.
     """
     outside = ~valid[:, None]
 

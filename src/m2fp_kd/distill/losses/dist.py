@@ -1,4 +1,4 @@
-"""Relations instead of values: what is asked of the student is the teacher's order and proportions."""
+"""Distillation of relations: the student matches the teacher's ranking and proportions, not its values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,17 +13,16 @@ from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.outputs import StudentOutput
 
-_VARIANCE = 1e-8  # added to variances: what hardly varies has no correlation, and no exploding gradient either
+_VARIANCE = 1e-8  # added to variances: near-constant values get correlation 0 and a bounded gradient
 
 
 def correlation(first: Tensor, second: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 where either is constant.
+    """Return Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 if either is constant.
 
     Args:
         first: ``(..., N)``.
         second: ``(..., N)``.
-        weights: ``(N,)``, bool or floats >= 0, what each of the N counts; None counts all alike. Where all weigh 0
-            the correlation is 0.
+        weights: ``(N,)``, bool or floats >= 0; None weights all alike. If all weights are 0, so is the correlation.
     """
     weights = torch.ones_like(first[(0,) * (first.dim() - 1)]) if weights is None else weights.to(first.dtype)
     shares = weights / weights.sum().clamp(min=torch.finfo(first.dtype).tiny)
@@ -42,23 +41,23 @@ def dist(
 ) -> Tensor:
     """1 - Pearson's correlation with the teacher between the parts of a pixel, and within a part between the pixels.
 
-    Huang et al. 2022, "Knowledge Distillation from A Stronger Teacher" (DIST), section 4, every valid pixel an
+    Huang et al. 2022, "Knowledge Distillation from A Stronger Teacher" (DIST), section 4, with every valid pixel as an
     instance: beta * mean_i (1 - r(student_i, teacher_i)) + gamma * mean_c (1 - r(student_:c, teacher_:c)), r over the
-    probabilities at temperature T. Parts that are nowhere the teacher's most probable one are left out of the second
-    mean: what is left of them is noise.
+    probabilities at temperature T. The second mean leaves out parts that are nowhere the teacher's most probable one:
+    their remaining probabilities are noise.
 
     Args:
         part_logits: student, ``(B, P, h, w)``.
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
         valid: bool ``(B, h, w)``; pixels outside the photo are left out.
         temperature: > 0.
-        between_weight: beta, of the relations between parts ("inter-class").
-        within_weight: gamma, of those within a part ("intra-class").
+        between_weight: beta, weight of the relations between parts ("inter-class").
+        within_weight: gamma, weight of the relations within a part ("intra-class").
 
     Returns:
-        A scalar within 0..2 for each weight; 0 where no pixel is valid.
+        A scalar within 0..2 times the sum of the weights; 0 if no pixel is valid.
     """
-    # Pixels outside weigh nothing instead of being taken out: a selection's size is known to a GPU only when it waits.
+    # Pixels outside get weight 0 instead of being removed: a selection's size would make the GPU synchronise.
     student = F.softmax(part_logits.float() / temperature, dim=1).movedim(1, -1)
     teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)
     between = masked_mean(1 - correlation(student, teacher), valid)

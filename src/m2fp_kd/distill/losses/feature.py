@@ -1,4 +1,4 @@
-"""The teacher's features as a hint."""
+"""Distillation of the teacher's features (hints)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
@@ -14,14 +14,14 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.outputs import StudentOutput
 
 Along = Literal["pixel", "channel"]
-"""What features are normalised along."""
+"""Axis along which features are normalised."""
 
 
 def feature(student: Tensor, teacher: Tensor, valid: Tensor, along: Along = "pixel") -> Tensor:
-    """Distance of normalised features, for a student that is projected to the teacher's channels.
+    """Return the distance of normalised features; the student's are projected to the teacher's channels.
 
     Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", section 2.2, with features normalised first, so that their
-    size is not copied: along "pixel", 1 - cosine of the two vectors of a pixel (half the squared distance of the unit
+    size does not matter: along "pixel", 1 - cosine of the two vectors of a pixel (half the squared distance of the unit
     vectors); along "channel", 1 - Pearson's correlation of the two maps of a channel over all valid pixels of the
     batch, half the squared distance of the standardised maps (Cao et al. 2022, "PKD: General Distillation Framework for
     Object Detectors via Pearson Correlation Coefficient", section 3.2).
@@ -33,7 +33,7 @@ def feature(student: Tensor, teacher: Tensor, valid: Tensor, along: Along = "pix
         along: "pixel" or "channel".
 
     Returns:
-        A scalar within 0..2, a mean over pixels or channels; 0 where no pixel is valid.
+        A scalar within 0..2, a mean over pixels or channels; 0 if no pixel is valid.
     """
     student, teacher = student.float(), teacher.detach().float()
     if along == "pixel":
@@ -43,9 +43,9 @@ def feature(student: Tensor, teacher: Tensor, valid: Tensor, along: Along = "pix
 
 
 class Feature(TeacherTerm):
-    """The teacher's mask features as a hint for the student's stride-4 features; see `feature`.
+    """Distance of the student's stride-4 features to the teacher's mask features; see `feature`.
 
-    The 1x1 projection between them trains with the objective and is not part of the network that is saved.
+    The 1x1 projection between them trains with the objective and is not saved with the network.
     """
 
     needs = frozenset({"features", "student.features"})

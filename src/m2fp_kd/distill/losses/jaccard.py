@@ -14,15 +14,15 @@ from m2fp_kd.models.outputs import StudentOutput
 
 
 def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
-    """1 - soft intersection over union, mean over the parts present in the batch: what mIoU counts, made smooth.
+    """1 - soft intersection over union, averaged over the parts present in the batch: a smooth mIoU.
 
     Rahman & Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", equations
-    3-5, with sums over the whole batch. Cross-entropy is ruled by the large parts; this term weighs every part alike.
+    3-5, with sums over the whole batch. Large parts dominate cross-entropy; this term weights all parts alike.
 
     Args:
         part_logits: ``(B, P, h, w)``.
-        parts: integer ``(B, H, W)``; brought to the logits' size (nearest).
-        ignore_index: label of the pixels that are left out.
+        parts: integer ``(B, H, W)``; resized to the logits' size (nearest).
+        ignore_index: value of the pixels that are left out.
     """
     labels = parts_on_grid(parts, part_logits)
     valid = (labels != ignore_index)[:, None]

@@ -1,4 +1,4 @@
-"""Per-pixel divergence from the teacher's part distribution, and how much the teacher is to be trusted."""
+"""Per-pixel divergence from the teacher's part distribution, and weights by the teacher's certainty."""
 
 import math
 from collections.abc import Mapping
@@ -15,26 +15,26 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.outputs import StudentOutput
 
 Confidence = Literal["entropy", "probability"]
-"""How a teacher's certainty is measured."""
+"""Measure of a teacher's certainty."""
 
 
 def kl(part_logits: Tensor, log_parts: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Kullback-Leibler divergence of the student's part distribution from the teacher's, mean over pixels, times T².
+    """Kullback-Leibler divergence of the student's part distribution from the teacher's, pixel mean times T².
 
     Args:
         part_logits: student, ``(B, P, h, w)``.
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
-        weights: of the pixels in the mean, ``(B, h, w)``: bool, or floats >= 0; 0 outside the photo.
+        weights: weights of the pixels in the mean, ``(B, h, w)``: bool, or floats >= 0; 0 outside the photo.
         temperature: > 0.
     """
     return masked_mean(divergence(part_logits, log_parts, temperature), weights)
 
 
 def divergence(part_logits: Tensor, log_parts: Tensor, temperature: float) -> Tensor:
-    """T² KL(teacher || student) of every pixel, ``(B, h, w)``, >= 0.
+    """Return T² KL(teacher || student) of every pixel, ``(B, h, w)``, >= 0.
 
     Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2, applied to each pixel. T² keeps the
-    size of the gradient when the temperature changes. The teacher's ``log_parts / T``, renormalised, is its
+    scale of the gradient when the temperature changes. The teacher's ``log_parts / T``, renormalised, is its
     distribution at temperature T, since a distribution is the softmax of its own logarithm.
     """
     student = F.log_softmax(part_logits.float() / temperature, dim=1)
@@ -43,12 +43,12 @@ def divergence(part_logits: Tensor, log_parts: Tensor, temperature: float) -> Te
 
 
 def pixel_weights(log_parts: Tensor, valid: Tensor, confidence: Confidence | None) -> Tensor:
-    """What each pixel weighs: the teacher's certainty inside the photo, or 1 with ``confidence=None``; 0 outside.
+    """Return the weights of pixels: the teacher's certainty, or 1 with ``confidence=None``; 0 outside the photo.
 
     Args:
         log_parts: teacher's log-probabilities, ``(B, P, h, w)``.
         valid: bool ``(B, h, w)``.
-        confidence: "entropy" for 1 - H(p) / ln P, "probability" for max p (within 1/P..1), None for no weighting.
+        confidence: "entropy" for 1 - H(p) / ln P, "probability" for max p (within 1/P..1), None for equal weights.
     """
     if confidence is None:
         return valid
@@ -61,7 +61,7 @@ def pixel_weights(log_parts: Tensor, valid: Tensor, confidence: Confidence | Non
 
 
 class Kl(TeacherTerm):
-    """Per-pixel KL to the teacher's part distribution, perhaps weighted by its certainty; see `kl`."""
+    """Per-pixel KL to the teacher's part distribution, optionally weighted by its certainty; see `kl`."""
 
     needs = frozenset({"log_parts"})
 
@@ -78,5 +78,5 @@ class Kl(TeacherTerm):
 def known_confidence(confidence: Confidence | None) -> Confidence | None:
     """Return ``confidence``; raise ValueError unless it is a `Confidence` or None."""
     if confidence not in (None, *get_args(Confidence)):
-        raise ValueError(f"confidence={confidence} is not one of null, {', '.join(get_args(Confidence))}")
+        raise ValueError(f"confidence={confidence} must be null, {' or '.join(get_args(Confidence))}")
     return confidence

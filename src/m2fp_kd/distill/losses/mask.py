@@ -14,23 +14,23 @@ from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.outputs import M2FPOutput, StudentOutput
 
-_CERTAIN = 1e6  # a logit beyond all that a network says
+_CERTAIN = 1e6  # a logit above any that a network outputs
 
 
 class MatchedMaskLoss(nn.Module):
-    """Match queries with true masks (Hungarian assignment), then class, mask and dice loss of the pairs.
+    """Class, mask and dice loss of queries that are matched with true masks (Hungarian assignment).
 
-    Every layer of the transformer decoder is matched and evaluated by itself; the losses are summed over layers. Mask
-    losses look at `num_points` points a mask instead of all pixels. Random numbers come from torch's generator.
+    Every layer of the transformer decoder is matched and evaluated separately; the losses are summed over layers. Mask
+    losses sample `num_points` points per mask instead of all pixels. Random numbers come from torch's generator.
 
     Args:
-        num_points: points a mask, for the matching cost as well as for the loss.
+        num_points: points per mask, for the matching cost and for the loss.
         class_weight: weight of the class term, in the matching cost and in `total`.
         mask_weight: weight of the binary cross-entropy on points, likewise.
         dice_weight: weight of the dice term, likewise.
-        no_object_weight: weight of queries without a mask in the class loss.
-        oversample: candidates drawn per loss point that is kept.
-        importance: share of loss points that are the most uncertain candidates; the others are uniform.
+        no_object_weight: weight, in the class loss, of queries without a mask.
+        oversample: number of candidates per loss point.
+        importance: share of the loss points chosen as the most uncertain candidates; the others are uniform.
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class MatchedMaskLoss(nn.Module):
         self.importance = importance
 
     def forward(self, output: M2FPOutput, targets: Sequence[MaskTargets]) -> dict[str, Tensor]:
-        """Unweighted loss components.
+        """Return the unweighted loss components.
 
         Args:
             output: class logits (B, Q, C+1), mask logits (B, Q, h, w) and those of the auxiliary layers.
-            targets: one per image, all of one size (H, W) that need not be (h, w).
+            targets: one per image, all of the same size (H, W), which may differ from (h, w).
 
         Returns:
             Scalars "class", "mask" and "dice", float32, each the sum over layers. Mask and dice are divided by the
             number of true masks in the batch, class by the summed weights of the queries.
 
         Raises:
-            ValueError: if targets do not fit the output.
-            FloatingPointError: if a matching cost is NaN or infinite, because logits are.
+            ValueError: targets do not fit the output.
+            FloatingPointError: a matching cost is NaN or infinite because logits are.
         """
         layers = [(output.class_logits, output.mask_logits), *output.auxiliary]
         batch, _, classes = output.class_logits.shape
@@ -83,14 +83,14 @@ class MatchedMaskLoss(nn.Module):
             return {"class": self._class_loss(class_logits, query, target, truth), "mask": mask, "dice": dice}
 
     def total(self, components: dict[str, Tensor]) -> Tensor:
-        """Weighted sum of the components that `forward` returns."""
+        """Return the weighted sum of the components from `forward`."""
         return torch.stack([weight * components[name] for name, weight in self.weights.items()]).sum()
 
     @torch.no_grad()
     def _costs(self, class_logits: Tensor, mask_logits: list[Tensor], truth: MaskBatch) -> list[Tensor]:
-        """Matching cost (L, Q, T) of every image, on points that all layers and masks of an image share.
+        """Return the matching cost (L, Q, T) of every image, on points shared by its layers and masks.
 
-        Image by image: every layer of a whole batch at all points would need much memory.
+        Images are processed one by one, since all layers of a batch at all points would need much memory.
         """
         points = torch.rand(len(truth.counts), self.num_points, 2, device=class_logits.device)
         masks = truth.sample_masks(points[truth.image], torch.arange(len(truth.image), device=points.device))
@@ -108,9 +108,9 @@ class MatchedMaskLoss(nn.Module):
         return costs
 
     def _class_loss(self, class_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
-        """Cross-entropy of class logits (L, B, Q, C+1); queries without a mask are to say "no object".
+        """Return the cross-entropy of class logits (L, B, Q, C+1); the target of unmatched queries is "no object".
 
-        Of an image without any label nothing is known, not even that.
+        Images without any label are left out.
         """
         no_object = class_logits.shape[-1] - 1
         classes = torch.full(class_logits.shape[:-1], no_object, device=class_logits.device)
@@ -121,16 +121,16 @@ class MatchedMaskLoss(nn.Module):
         return ((weights * loss).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-6)).sum()
 
     def _mask_losses(self, mask_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
-        """Binary cross-entropy and dice loss (2,), summed over the matched masks of one layer (B, Q, h, w).
+        """Return binary cross-entropy and dice loss (2,), summed over the matched masks of one layer (B, Q, h, w).
 
-        Layer by layer: tensors that fit the cache are worth more than one large batch.
+        Layers are processed one by one: tensors that fit the CPU's cache are faster than one large batch.
         """
         image = truth.image[target]
         matched = mask_logits[image, query][:, None].float()
         points = self._loss_points(matched.detach(), image, truth)
         logits = _sample_logits(matched, points)[:, 0]
         masks, valid = truth.sample_masks(points, target), truth.sample_valid(points, image)
-        # Ignored pixels belong to no mask, so `masks` carries the weight `valid` already.
+        # Ignored pixels belong to no mask, so `masks` is already weighted by `valid`.
         probability = logits.sigmoid()
         mask = (valid * F.softplus(logits) - masks * logits).sum(1) / valid.sum(1).clamp(min=1)
         dice = 1 - (2 * (masks * probability).sum(1) + 1) / ((valid * probability).sum(1) + masks.sum(1) + 1)
@@ -138,10 +138,10 @@ class MatchedMaskLoss(nn.Module):
 
     @torch.no_grad()
     def _loss_points(self, matched: Tensor, image: Tensor, truth: MaskBatch) -> Tensor:
-        """Points (M, N, 2) for mask logits (M, 1, h, w): the most uncertain of many candidates, and uniform ones."""
+        """Draw points (M, N, 2) for mask logits (M, 1, h, w): the most uncertain candidates, and uniform points."""
         uncertain = int(self.importance * self.num_points)
         candidates = torch.rand(len(matched), int(self.oversample * self.num_points), 2, device=matched.device)
-        # Logits in ignored pixels are free to be uncertain, and would attract points that count nothing.
+        # Logits in ignored pixels are often uncertain and would attract points of weight 0.
         ignored = ~truth.valid_cells(*matched.shape[-2:])[image]
         certainty = _sample_logits(matched.masked_fill(ignored, _CERTAIN), candidates)[:, 0].abs_()
         chosen = certainty.topk(uncertain, dim=1, largest=False, sorted=False).indices
@@ -163,14 +163,14 @@ def _checked(targets: Sequence[MaskTargets], batch: int, classes: int) -> MaskBa
 
 
 def _sample_logits(logits: Tensor, points: Tensor) -> Tensor:
-    """Bilinear values (M, K, N) of logits (M, K, h, w) at points (M, N, 2) as x, y in 0..1; 0 outside."""
+    """Sample logits (M, K, h, w) bilinearly at points (M, N, 2), x and y in 0..1: (M, K, N), 0 outside."""
     return F.grid_sample(logits, (2 * points).sub_(1)[:, :, None], align_corners=False)[..., 0]
 
 
 def _pairwise_losses(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and dice (L, Q, T) of logits (L, Q, N) with every mask (T, N), points weighted by `valid` (N,)."""
+    """Return cross-entropy and dice (L, Q, T) of logits (L, Q, N) and masks (T, N), with point weights `valid` (N,)."""
     probability = logits.sigmoid()
-    # softplus(logits), which F.softplus computes four times slower on a CPU; no gradient passes here.
+    # softplus(logits), four times faster on a CPU than F.softplus; no gradient is needed.
     softplus = logits.relu() - logits.abs().sigmoid_().log_()
     mask = ((softplus @ valid)[..., None] - logits @ masks.T) / valid.sum().clamp(min=1)
     dice = 1 - (2 * (probability @ masks.T) + 1) / ((probability @ valid)[..., None] + masks.sum(1) + 1)
@@ -178,11 +178,11 @@ def _pairwise_losses(logits: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tens
 
 
 def _assign(costs: list[Tensor], truth: MaskBatch) -> tuple[Tensor, Tensor]:
-    """The cheapest one-to-one assignment per layer and image: query and target (index in the batch), each (L, K)."""
+    """Find the cheapest one-to-one assignment per layer and image: query and target in the batch, each (L, K)."""
     together = torch.cat(costs, dim=-1).cpu()
     if not together.isfinite().all():
         raise FloatingPointError(
-            "matching cost is NaN or infinite because class or mask logits are: "
+            "the matching cost is NaN or infinite because class or mask logits are: "
             "lower the learning rate, clip gradients or train in float32"
         )
     targets = torch.arange(len(truth.classes)).split(truth.counts)

@@ -1,4 +1,4 @@
-"""What all losses over pixels share: the masked mean and the labels at the logits' size."""
+"""Helpers of the losses over pixels: the masked mean, and labels at the logits' size."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,9 @@ from torch import Tensor
 
 
 def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean of ``values`` by ``weights`` (bool, or floats >= 0) of the same shape; 0, gradient 0, where all weigh 0.
+    """Return the mean of ``values`` weighted by ``weights`` (bool, or floats >= 0) of the same shape.
+
+    Without any weight above 0, value and gradient are 0.
 
     A mean over pixels, not over the batch, keeps a loss independent of the photo's area.
     """
@@ -15,5 +17,5 @@ def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def parts_on_grid(parts: Tensor, like: Tensor) -> Tensor:
-    """Part maps ``(B, H, W)`` at the size of ``like`` ``(B, P, h, w)``, nearest neighbour: int64 ``(B, h, w)``."""
+    """Resize part maps ``(B, H, W)`` to ``like``'s grid ``(B, P, h, w)``, nearest neighbour: int64 ``(B, h, w)``."""
     return F.interpolate(parts[:, None].float(), size=like.shape[-2:], mode="nearest-exact")[:, 0].long()

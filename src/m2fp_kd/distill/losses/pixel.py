@@ -1,4 +1,4 @@
-"""Cross-entropy of a linear read-out of the mask features."""
+"""Cross-entropy of a linear classifier on the mask features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ from m2fp_kd.models.outputs import StudentOutput
 
 
 class Pixel(Term):
-    """Cross-entropy of a linear read-out of the mask features: a short path for the gradient while queries are young.
+    """Cross-entropy of a linear classifier on the mask features, a short gradient path early in training.
 
-    The read-out trains with the objective and is not part of the network that is saved.
+    The classifier trains with the objective and is not saved with the network.
     """
 
     needs = frozenset({"student.features"})
@@ -24,10 +24,10 @@ class Pixel(Term):
         super().__init__()
         self.num_parts = labels.num_parts
         self.ignore_index = labels.ignore_index
-        self.read_out: nn.Module = nn.Identity()
+        self.classifier: nn.Module = nn.Identity()
 
     def connect(self, student_channels: int, teacher_channels: int | None) -> None:
-        self.read_out = nn.Conv2d(student_channels, self.num_parts, kernel_size=1)
+        self.classifier = nn.Conv2d(student_channels, self.num_parts, kernel_size=1)
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
-        return ce(self.read_out(given(output.features)), batch["parts"], self.ignore_index)
+        return ce(self.classifier(given(output.features)), batch["parts"], self.ignore_index)

@@ -1,4 +1,4 @@
-"""What a loss is to the objective: a module that says what it reads."""
+"""The interface of a loss: a module that declares which fields it reads."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -14,9 +14,9 @@ T = TypeVar("T")
 class Term(nn.Module):
     """One term of the objective.
 
-    ``needs`` names what the term reads: fields of the teacher's target (``log_parts``, ``queries``, ``features``) and,
-    prefixed with ``student.``, fields of the student's output (``student.queries``, ``student.features``). The
-    objective checks it before training, so ``forward`` may rely on those fields.
+    ``needs`` names the fields that the term reads: fields of the teacher's target (``log_parts``, ``queries``,
+    ``features``) and, prefixed with ``student.``, fields of the student's output (``student.queries``,
+    ``student.features``). The objective checks it before training, so ``forward`` may rely on those fields.
     """
 
     needs: frozenset[str] = frozenset()
@@ -33,7 +33,7 @@ class TeacherTerm(Term):
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
         if target is None:
-            raise ValueError(f"{type(self).__name__} compares with a teacher; pass its target")
+            raise ValueError(f"{type(self).__name__} compares the student with a teacher; pass the teacher's target")
         return self.compare(output, batch, target)
 
     def compare(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget) -> Tensor:
@@ -42,9 +42,9 @@ class TeacherTerm(Term):
 
 
 def given(value: T | None) -> T:
-    """Return a field that `Objective.check` has found to be there; raise ValueError if it is None."""
+    """Return a field whose presence `Objective.check` has verified; raise ValueError if it is None."""
     if value is None:
-        raise ValueError("a term reads a field that is not there; name it in the term's `needs`")
+        raise ValueError("a term reads a field that is None; name the field in the term's `needs`")
     return value
 
 

@@ -1,1 +1,1 @@
-"""Teachers: a frozen network on every batch, or its cached targets for whole photos. Both give a `TeacherTarget`."""
+"""Teachers: a frozen network on every batch, or its cached targets of whole photos. Both give a `TeacherTarget`."""

@@ -1,4 +1,4 @@
-"""What a student learns from, whichever teacher gives it."""
+"""The target that a teacher gives to a student."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class TeacherTarget:
     Attributes:
         log_parts: log-probabilities of the parts ``(B, P, h, w)``.
         valid: bool ``(B, h, w)``, false outside the photo.
-        queries: the teacher's query outputs, masks ``(B, R, h, w)``; None if it gives none (a cache does not).
-        features: the teacher's mask features ``(B, D, h, w)``; None if it gives none.
+        queries: query outputs of the teacher, masks ``(B, R, h, w)``; None if it gives none, like a cache.
+        features: mask features of the teacher ``(B, D, h, w)``; None if it gives none.
     """
 
     log_parts: Tensor

@@ -1,4 +1,4 @@
-"""Asking a frozen teacher once about whole photos: for the cache, and for its own scores."""
+"""A frozen teacher on whole photos, for the cache and for the teacher's own scores."""
 
 import json
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ CARD_NAME = "teacher.json"
 
 
 class WholePhotoTeacher:
-    """A frozen M2FP that says, for a whole photo, which part each cell of the student's canvas is.
+    """A frozen M2FP that gives a part distribution for each cell of the student's canvas, for a whole photo.
 
     Args:
-        network: put in evaluation mode.
+        network: an M2FP; it is put in evaluation mode and its gradients are switched off.
         labels: label set of the teacher.
-        geometry: how photos enter the teacher.
-        student_geometry: on whose stride-4 grid the answer is given; a canvas of the same proportions.
-        tta: the views of a photo whose probabilities are averaged.
-        bridge: to the label set of the part maps, where it is another one.
+        geometry: placement of photos for the teacher, on square canvases.
+        student_geometry: placement of photos for the student, whose stride-4 grid the answer has; square as well.
+        tta: views of a photo whose probabilities are averaged.
+        bridge: from the teacher's label set to that of the part maps, if they differ.
     """
 
     def __init__(
@@ -55,42 +55,42 @@ class WholePhotoTeacher:
 
     @torch.inference_mode()
     def log_parts(self, photo: np.ndarray) -> np.ndarray:
-        """Photo uint8 (H, W, 3) -> log-probabilities float32 (2, P, h, w) of the photo and of the mirrored photo."""
-        parts = self._ask([photo, _mirrored_photo(photo)])
+        """Return log-probabilities float32 (2, P, h, w) of a photo uint8 (H, W, 3) and of the mirrored photo."""
+        parts = self._answer([photo, _mirrored_photo(photo)])
         return resample_log_parts(parts, _grid(self.student_geometry)).cpu().numpy()
 
     def placement(self, photo: np.ndarray) -> Placement:
-        """Where a photo lies on the student's canvas."""
+        """Return the placement of a photo on the student's canvas."""
         return place(photo, self.student_geometry)[1]
 
     def parse(self, photo: np.ndarray) -> np.ndarray:
-        """Photo -> part map at its own size, from the teacher's own grid."""
+        """Return the part map of a photo at its own size, from the teacher's own grid."""
         return part_map(*self.on_own_grid(photo))
 
     @torch.inference_mode()
     def on_own_grid(self, photo: np.ndarray) -> tuple[np.ndarray, Placement]:
-        """Photo -> log parts float32 (P, g, g) over the teacher's own canvas, and where the photo lies on it."""
-        looks = [photo, _mirrored_photo(photo)] if self.tta.flip else [photo]
-        parts = self._ask(looks)[:1]
+        """Return log parts float32 (P, g, g) over the teacher's own canvas, and the photo's placement on it."""
+        views = [photo, _mirrored_photo(photo)] if self.tta.flip else [photo]
+        parts = self._answer(views)[:1]
         if self.bridge is not None:
             parts = cross(parts, self.bridge)
         return parts[0].cpu().numpy(), place(photo, self.geometry)[1]
 
-    def _ask(self, photos: Sequence[np.ndarray]) -> Tensor:
-        """Log parts (N, P, g, g) of photos of one size, on the teacher's own grid.
+    def _answer(self, photos: Sequence[np.ndarray]) -> Tensor:
+        """Return log parts (N, P, g, g) of photos of the same size, on the teacher's own grid.
 
-        A flip wants two photos, mirror images of each other: what is said of one counts, mirrored, for the other.
+        With `tta.flip`, pass a photo and its mirror image: the answer to one also counts, mirrored, for the other.
         """
         if self.tta == SINGLE_VIEW:
-            return self._answer(photos, self.geometry)
-        answers = [self._answer(photos, geometry).exp() for geometry in self.tta.geometries(self.geometry)]
+            return self._forward(photos, self.geometry)
+        answers = [self._forward(photos, geometry).exp() for geometry in self.tta.geometries(self.geometry)]
         parts = torch.stack([resample(answer, _grid(self.geometry)) for answer in answers]).mean(dim=0)
         if self.tta.flip:
             placement = place(photos[0], self.geometry)[1]
             parts = (parts + mirrored(parts.flip(0), placement, self.labels.flip_permutation)) / 2
         return logarithm(parts)
 
-    def _answer(self, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
+    def _forward(self, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
         device = next(self.network.parameters()).device
         canvases = np.stack([place(photo, geometry)[0] for photo in photos])
         images = torch.from_numpy(canvases).to(device).permute(0, 3, 1, 2).float()
@@ -106,14 +106,14 @@ def _grid(geometry: Geometry) -> tuple[int, int]:
 
 
 def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:
-    """Log parts (P, h, w) on a canvas -> part map uint8 (H, W) at the photo's own size."""
+    """Return the part map uint8 (H, W) at the photo's own size of log parts (P, h, w) on a canvas."""
     return restore_dense(log_parts, placement).argmax(axis=0).astype(np.uint8)
 
 
 def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
-    """Compute what the cache lacks of these photos, both orientations; return how many entries were made.
+    """Compute the missing targets of these photos, in both orientations, and return their number.
 
-    Interrupted at any moment, it goes on where it was. One process fills a cache at a time; others wait.
+    An interrupted call loses at most one target. One process fills a cache at a time; others wait.
     """
     cache.path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache.path.with_suffix(".lock")):
@@ -132,27 +132,31 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
 
 
 def write_teacher_card(folder: Path, card: TeacherCard) -> None:
-    """Say beside a cache which teacher filled it: name, licence, weights' hash, size, parts."""
+    """Write the card of the teacher that filled a cache: name, licence, weights' hash, size, parts."""
     with atomic_path(folder / CARD_NAME) as temporary:
         temporary.write_text(json.dumps(card.to_dict(), indent=1) + "\n")
 
 
 def read_teacher_card(folder: Path, labels: LabelSet) -> TeacherCard:
-    """The card beside a cache, of a teacher that is said to know this label set.
+    """Read the card of the teacher that filled a cache.
+
+    Args:
+        folder: folder of the cache.
+        labels: the teacher's label set, `teacher.labels`.
 
     Raises:
-        CacheError: there is none, it is broken, or the teacher knows other parts.
+        CacheError: the card is missing or broken, or the teacher has other parts.
     """
     path = folder / CARD_NAME
     if not path.is_file():
-        raise CacheError(f"{path} is missing: it says whose targets these are and under which licence; restore it")
+        raise CacheError(f"{path} is missing; restore it, since it names the teacher of these targets and its licence")
     try:
         card = TeacherCard.from_dict(json.loads(path.read_text()))
     except ValueError as error:
         raise CacheError(f"{path} is not a valid teacher card ({error}); restore it") from error
     if card.parts != labels.parts:
         raise CacheError(
-            f"the teacher of {folder} knows other parts ({list(card.parts)}) than '{labels.name}' "
-            f"({list(labels.parts)}); say teacher.labels=its label set, or use a teacher of the data's own"
+            f"the teacher of {folder} has other parts ({list(card.parts)}) than '{labels.name}' "
+            f"({list(labels.parts)}); set teacher.labels to its label set, or use a teacher with the data's label set"
         )
     return card

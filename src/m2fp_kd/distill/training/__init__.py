@@ -1,1 +1,1 @@
-"""Lightning: the module, one call of the Trainer, its loggers and callbacks."""
+"""Training with Lightning: module, Trainer, loggers and callbacks."""

@@ -1,4 +1,4 @@
-"""Depthwise convolutions in float32 while a CPU trains in bfloat16."""
+"""Float32 depthwise convolutions for training in bfloat16 on CPUs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,10 +10,11 @@ from torch.overrides import TorchFunctionMode
 
 
 class DepthwiseInFloat32(TorchFunctionMode):
-    """Inside this context autocast on the CPU leaves grouped convolutions in float32.
+    """Context in which autocast on the CPU keeps grouped convolutions in float32.
 
-    Of depthwise convolutions in bfloat16, PyTorch's gradient falls back to reference kernels: four times as slow for
-    the weights of 5x5 ones, fifteen times for the input of those with stride 2. Everything else gains by bfloat16.
+    The gradients of depthwise convolutions in bfloat16 fall back to PyTorch's reference kernels: four times slower for
+    the weights of 5x5 convolutions, fifteen times for the input of those with stride 2. Everything else is faster in
+    bfloat16.
     """
 
     def __torch_function__(

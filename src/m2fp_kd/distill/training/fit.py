@@ -1,4 +1,4 @@
-"""One call of Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
+"""Training with Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
 
 import logging
 import warnings
@@ -31,13 +31,13 @@ INTERRUPTED = "interrupted"
 def fit(
     cfg: DictConfig, module: pl.LightningModule, datamodule: pl.LightningDataModule, callbacks: Sequence[Callback] = ()
 ) -> pl.Trainer:
-    """Train, or go on with an interrupted run; leaves ``checkpoints/best.ckpt`` and ``last.ckpt`` in the run's folder.
+    """Train, or resume an interrupted run; write ``checkpoints/best.ckpt`` and ``last.ckpt`` to the run's folder.
 
     Raises:
-        FileNotFoundError: ``ckpt_path`` names a file that is not there.
-        SystemExit: Ctrl-C; the state of the last finished batch is on disk.
+        FileNotFoundError: ``ckpt_path`` names a missing file.
+        SystemExit: the user pressed Ctrl-C; the state of the last finished batch is on disk.
     """
-    # Without what hardware is not there, and advertisements.
+    # Silence Lightning's hardware notes and tips.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     folder = Path(cfg.run_dir) / "checkpoints"
     trainer: pl.Trainer = instantiate(
@@ -50,21 +50,21 @@ def fit(
     checkpoint = resume_from(cfg.ckpt_path, folder)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
-    # Lightning looks for a resumable loader; here the data module is.
+    # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     except BaseException as error:
-        # What is no longer finite would only be so again.
+        # Resuming would hit the same NaN again.
         if not isinstance(error, FloatingPointError) and (state := resume_from("last", folder)):
             again = "the same command" if cfg.ckpt_path == "last" else "the same command with ckpt_path=last"
-            log.warning("stopped; %s goes on from %s", again, state)
+            log.warning("stopped; %s resumes from %s", again, state)
         raise
     return trainer
 
 
 def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
-    """The checkpoint to go on from: None starts from scratch, ``last`` means the folder's newest, if there is one."""
+    """Return the checkpoint to resume from; None starts from scratch, ``last`` is the folder's newest one, if any."""
     if ckpt_path is None:
         return None
     if ckpt_path == "last":
@@ -72,15 +72,15 @@ def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
         return str(max(states, key=lambda path: path.stat().st_mtime_ns)) if states else None
     if Path(ckpt_path).is_file():
         return ckpt_path
-    raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state")
+    raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes this run's own state")
 
 
 class SaveInterrupted(Callback):
-    """Saves where an epoch was interrupted; the data module then goes on with that epoch's next batch.
+    """Save the state when an epoch is interrupted, so that training resumes with the epoch's next batch.
 
-    Not before training has begun, when a checkpoint to resume from is not loaded yet; not after a number that is not
-    finite, which would only happen again; and not during validation, when the weights may be the moving average's: then
-    a run goes on from the last epoch's state. (Lightning's OnExceptionCheckpoint does not tell these apart, and turns
+    Nothing is saved before training has begun, since a checkpoint to resume from is not loaded yet; after a NaN, which
+    would recur; and during validation, since the weights may be the moving average's. The run then resumes from the
+    last epoch's state. (Lightning's OnExceptionCheckpoint does not distinguish these cases, and turns
     ``ckpt_path=None`` into "last".)
     """
 
@@ -97,7 +97,7 @@ class SaveInterrupted(Callback):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the file and renames: a full disk or a kill never leaves half a checkpoint."""
+    """Write to a temporary file and rename it: a full disk or a kill never leaves half a checkpoint."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         with atomic_path(path) as temporary:
@@ -105,13 +105,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Exponential moving average whose decay rises with the number n of updates: ``min(decay, (1 + n) / (10 + n))``.
+    """Return an exponential moving average with a decay of ``min(decay, (1 + n) / (10 + n))`` after n updates.
 
-    At a constant decay the average of a short run would still hold a good part of the random start.
+    With a constant decay, the average of a short run would still contain much of the random start.
     """
 
     def average(averaged: Tensor, current: Tensor, updates: Tensor) -> Tensor:
-        if not averaged.is_floating_point():  # counters are taken as they are
+        if not averaged.is_floating_point():  # counters are copied
             return current
         weight = min(decay, (1 + int(updates)) / (10 + int(updates)))
         return torch.lerp(current, averaged, weight)
@@ -122,7 +122,7 @@ def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, filename="best", monitor="val/mIoU", mode="max", enable_version_counter=False),
-        # Not save_last of the one above, which copies the best epochs only.
+        # save_last of the checkpoint above would copy the best epochs only.
         ModelCheckpoint(folder, filename="last", enable_version_counter=False),
         SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),
         LearningRateMonitor(),

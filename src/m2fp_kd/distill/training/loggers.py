@@ -1,4 +1,4 @@
-"""The loggers of a run. Weights & Biases shows what the run's folder holds anyway: where it fails, the run goes on."""
+"""The loggers of a run. Weights & Biases only copies what the run's folder has: if it fails, the run continues."""
 
 import logging
 import sys
@@ -18,17 +18,17 @@ from m2fp_kd.runtime.files import atomic_path
 log = logging.getLogger(__name__)
 
 RUN_ID = "wandb_run.txt"
-"""In a run's folder: the id of its record in W&B, so that a run that goes on does so there too."""
+"""File in a run's folder with the id of its W&B record, so that a resumed run continues the record."""
 
-INSTEAD = "curves stand in metrics/, results in report.html (logger=csv: without Weights & Biases)"
+INSTEAD = "curves are in metrics/, results in report.html (logger=csv disables Weights & Biases)"
 
 
 class TolerantWandbLogger(WandbLogger):
-    """Lightning's logger, but when W&B fails in the middle of a training, the record ends and the training does not.
+    """Lightning's logger, except that a failure of W&B during training ends the record and not the training.
 
     Args:
-        offline: record into ``save_dir`` and upload nothing. Said of this run, where Lightning sets an environment
-            variable, which W&B reads only once in a process.
+        offline: record to ``save_dir`` and upload nothing. This is set per run; Lightning sets an environment variable,
+            which W&B reads only once per process.
         settings: further arguments of `WandbLogger` and ``wandb.init``.
     """
 
@@ -38,21 +38,21 @@ class TolerantWandbLogger(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log, unless W&B has failed before; warn when it does."""
+        """Log, unless W&B has failed before; warn when it fails."""
         if self.failed:
             return
         self.failed = True
-        with tolerated("the training goes on without it"):
+        with tolerated("training continues without it"):
             super().log_metrics(metrics, step)
             self.failed = False
 
 
 @contextmanager
 def tolerated(outcome: str) -> Iterator[None]:
-    """Turn whatever W&B raises, which may be the network's or its own process's end, into a warning.
+    """Turn any exception of W&B, such as a lost network or a dead service process, into a warning.
 
     Args:
-        outcome: what becomes of the run, for the warning.
+        outcome: consequence for the run, for the warning.
     """
     try:
         yield
@@ -61,26 +61,26 @@ def tolerated(outcome: str) -> Iterator[None]:
 
 
 def start_loggers(cfg: DictConfig) -> list[Logger]:
-    """The loggers of ``cfg.logger``; W&B's is left out, with a warning, where it cannot start."""
+    """Start the loggers of ``cfg.logger``; leave W&B out, with a warning, if it cannot start."""
     others = [instantiate(logger) for name, logger in cfg.logger.items() if name != "wandb"]
     return [*others, *start_wandb(cfg)]
 
 
 def start_wandb(cfg: DictConfig) -> list[WandbLogger]:
-    """Begin the run's record in W&B with its whole configuration, or take it up where ``ckpt_path=last`` goes on.
+    """Begin the run's W&B record with its whole configuration, or continue it if ``ckpt_path=last`` resumes the run.
 
     Returns:
-        Its logger; none where ``cfg.logger`` has none, or where W&B is not installed or does not start.
+        The logger; an empty list if ``cfg.logger`` has none, or if W&B is not installed or does not start.
     """
     if "wandb" not in cfg.logger:
         return []
     if find_spec("wandb") is None:
-        log.warning("Weights & Biases is not installed (pip install wandb): the run goes on without it; %s", INSTEAD)
+        log.warning("Weights & Biases is not installed (pip install wandb): the run continues without it; %s", INSTEAD)
         return []
     known = Path(cfg.run_dir) / RUN_ID
-    go_on = cfg.ckpt_path == "last" and known.is_file()
-    with tolerated("the run goes on without it"):
-        logger: WandbLogger = instantiate(cfg.logger.wandb, id=known.read_text() if go_on else None)
+    resumed = cfg.ckpt_path == "last" and known.is_file()
+    with tolerated("the run continues without it"):
+        logger: WandbLogger = instantiate(cfg.logger.wandb, id=known.read_text() if resumed else None)
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
         _remember(logger, known)
         return [logger]
@@ -95,13 +95,13 @@ def _remember(logger: WandbLogger, path: Path) -> None:
 
 @contextmanager
 def wandb_ended() -> Iterator[None]:
-    """End the record that is begun within, as failed where an exception passes: the next run of a sweep has its own."""
+    """End the record begun in this context, as failed if an exception passes; the next run of a sweep has its own."""
     failed = True
     try:
         yield
         failed = False
     finally:
-        wandb = sys.modules.get("wandb")  # not imported for this: runs without it should not need it
+        wandb = sys.modules.get("wandb")  # do not import it: runs without W&B must not need it
         if wandb is not None and wandb.run is not None:
             with tolerated("its record may lack the end"):
                 wandb.finish(exit_code=int(failed))

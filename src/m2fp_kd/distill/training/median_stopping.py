@@ -1,4 +1,4 @@
-"""Runs of a sweep that will not become one of the good ones are stopped early."""
+"""Early stopping of a sweep's weak runs by the median stopping rule."""
 
 import logging
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from m2fp_kd.evaluation.report.report import read_report
 log = logging.getLogger(__name__)
 
 Scores = Sequence[float]
-"""val/mIoU after each epoch."""
+"""Values of val/mIoU after each epoch."""
 
 
 def below_median(scores: Scores, finished: Sequence[Scores], first_epochs: int, finished_runs: int) -> bool:
-    """Whether a run's best score is below the median of what finished runs had reached at the same epoch.
+    """Whether a run's best score is below the median of the finished runs' best scores at the same epoch.
 
     The median stopping rule of Vizier (Golovin et al. 2017, section 3.2.2), with best scores on both sides.
 
     Args:
-        scores: of the run, so far.
-        finished: of finished runs; those that had fewer epochs do not count.
-        first_epochs: in which no run is stopped.
-        finished_runs: fewest runs to compare with.
+        scores: scores of the run so far.
+        finished: scores of finished runs; runs with fewer epochs do not count.
+        first_epochs: number of epochs in which no run is stopped.
+        finished_runs: smallest number of finished runs to compare with.
     """
     epochs = len(scores)
     rivals = [max(other[:epochs]) for other in finished if len(other) >= epochs]
@@ -32,7 +32,7 @@ def below_median(scores: Scores, finished: Sequence[Scores], first_epochs: int, 
 
 
 def finished_scores(folder: Path, data: str, epochs: int) -> list[Scores]:
-    """`Scores` of the runs under a folder that trained on these data for all of so many epochs."""
+    """Read the scores of the runs under a folder that trained on these data for exactly ``epochs`` epochs."""
     reports = [read_report(path) for path in sorted(folder.rglob("report.json"))]
     curves = [
         [score for _, score in report.curves.get("val/mIoU", [])]
@@ -43,13 +43,13 @@ def finished_scores(folder: Path, data: str, epochs: int) -> list[Scores]:
 
 
 class MedianStopping(pl.Callback):
-    """Stops a run after an epoch in which it `below_median`; what it has learnt is saved and reported like any other's.
+    """Stop a run after an epoch in which it is `below_median`; its student is saved and reported like any other.
 
     Args:
-        sweep: folder under which finished runs have left their reports.
-        data: name of the data; runs on others do not count, nor do those of another number of epochs.
-        first_epochs: in which no run is stopped.
-        finished_runs: fewest runs to compare with.
+        sweep: folder with the reports of finished runs.
+        data: name of the data; runs on other data or with another number of epochs do not count.
+        first_epochs: number of epochs in which no run is stopped.
+        finished_runs: smallest number of finished runs to compare with.
     """
 
     def __init__(self, sweep: str | Path, data: str, first_epochs: int, finished_runs: int) -> None:
@@ -61,12 +61,12 @@ class MedianStopping(pl.Callback):
         self.finished: list[Scores] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read what finished runs had reached."""
+        """Read the scores of finished runs."""
         assert trainer.max_epochs is not None
         self.finished = finished_scores(self.sweep, self.data, trainer.max_epochs)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look back at the epoch."""
+        """Compare the run with the finished ones."""
         if trainer.sanity_checking:
             return
         self.scores.append(float(trainer.callback_metrics["val/mIoU"]))
@@ -80,9 +80,9 @@ class MedianStopping(pl.Callback):
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, list[float]]:
-        """The scores so far: a resumed run is judged by all of its epochs."""
+        """Return the scores so far, so that a resumed run is judged by all of its epochs."""
         return {"scores": self.scores}
 
     def load_state_dict(self, state_dict: dict[str, list[float]]) -> None:
-        """Go on from earlier scores."""
+        """Restore earlier scores."""
         self.scores = list(state_dict["scores"])

@@ -1,4 +1,4 @@
-"""The training recipe: any network that parses people, any teacher, any objective."""
+"""The training module: any network for human parsing, any teacher, any objective."""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -23,9 +23,9 @@ from m2fp_kd.runtime.geometry import Geometry, restore_map
 
 
 def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
-    """What a network says of a small black photo: which outputs it has, and how many channels.
+    """Return a network's output for a small black photo, which shows its fields and channels.
 
-    It is asked in evaluation mode and left in the mode that it was in.
+    The network runs in evaluation mode; its own mode is restored.
     """
     training, device = network.training, next(network.parameters()).device
     with torch.no_grad():
@@ -35,23 +35,23 @@ def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
 
 
 class Distillation(pl.LightningModule):
-    """Trains ``student`` on labels, on a teacher's part distributions, or both.
+    """Train ``student`` on labels, on a teacher's part distributions, or both.
 
-    Logs ``train/loss``, every term unweighted as ``train/<term>``, ``val/mIoU`` (0..1, at the labels' own size, one
-    confusion matrix over the whole set) and ``val/IoU/<part>``.
+    It logs ``train/loss``, every unweighted term as ``train/<term>``, ``val/mIoU`` (0..1, at the labels' own size, from
+    one confusion matrix over the whole set) and ``val/IoU/<part>``.
 
     Args:
         student: maps RGB images 0..255 ``(B, 3, H, W)`` to a ``StudentOutput`` or ``M2FPOutput``.
         objective: the checked weighted sum of losses.
         labels: label set of the data.
-        geometry: how validation photos are placed on a canvas.
+        geometry: placement of validation photos on the canvas.
         optimizer: partial that takes parameter groups.
         schedule: partial that takes the optimiser and ``total_steps``.
-        teacher: None trains on labels alone.
+        teacher: source of the targets; None trains on labels alone.
         lr: learning rate outside the backbone.
-        weight_decay: of weights with more than one axis.
+        weight_decay: weight decay of parameters with more than one axis.
         backbone_lr_scale: factor on ``lr`` inside the backbone.
-        seed: with the step number it determines every random draw made on the device.
+        seed: seed that determines, together with the step, every random draw on the device.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Distillation(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        # On CPUs and GPUs alike convolutions are up to twice as fast with channels innermost.
-        # Saved networks come in eval mode, and Lightning leaves a module in the mode that it has.
+        # Channels-last convolutions are up to twice as fast, on CPUs and GPUs.
+        # Loaded networks are in evaluation mode, and Lightning does not change a module's mode.
         self.student = student.to(memory_format=torch.channels_last).train()
         self.objective = objective
         self.labels = labels
@@ -82,25 +82,25 @@ class Distillation(pl.LightningModule):
         self.weight_decay = weight_decay
         self.backbone_lr_scale = backbone_lr_scale
         self.seed = seed
-        self.total_steps = 1  # known when training begins
+        self.total_steps = 1  # set when training begins
         self.confusion = MulticlassConfusionMatrix(labels.num_parts, ignore_index=labels.ignore_index)
 
     def forward(self, images: Tensor) -> StudentOutput:
-        """Images RGB 0..255 ``(B, 3, H, W)`` to a ``StudentOutput``."""
+        """Return the output for RGB images 0..255 ``(B, 3, H, W)``."""
         images = images.float().contiguous(memory_format=torch.channels_last)
         with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
             return as_student_output(self.student(images), self.labels.num_parts)
 
     def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective of a training batch when a share of the training is done, and its terms unweighted.
+        """Return the objective of a training batch at ``progress``, 0..1, of the training, and its unweighted terms.
 
-        The teacher is asked as long as a term listens to it.
+        The teacher runs only while a term reads its target.
         """
         target = self.teacher(batch) if self.teacher is not None and self.objective.reads_teacher(progress) else None
         return self.objective(self(batch["images"]), batch, target, progress)
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:
-        # One seed per step: what a resumed run draws does not depend on what was drawn before the interruption.
+        # One seed per step: a resumed run's draws do not depend on those before the interruption.
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
         loss, terms = self.loss(batch, self.global_step / self.total_steps)
         size = len(batch["images"])
@@ -109,20 +109,20 @@ class Distillation(pl.LightningModule):
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """No checkpoint ever holds weights that are not finite.
+        """Refuse to save weights that are not finite.
 
         Raises:
-            FloatingPointError: naming the first such tensor.
+            FloatingPointError: a parameter is NaN or infinite; the message names the first one.
         """
         for name, parameter in self.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise FloatingPointError(
-                    f"{name} is no longer finite at step {self.global_step}: training diverged. Train anew with a "
-                    "lower lr, or with trainer.precision=32-true; checkpoints/last.ckpt holds the last good epoch"
+                    f"{name} is no longer finite at step {self.global_step}: training diverged. Restart with a lower "
+                    "lr or with trainer.precision=32-true; checkpoints/last.ckpt is the last good epoch"
                 )
 
     def on_train_start(self) -> None:
-        self.confusion.reset()  # the sanity check has counted photos
+        self.confusion.reset()  # remove the photos of the sanity check
 
     def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
         images = batch["images"]

@@ -1,4 +1,4 @@
-"""Pictures of predictions while a run is training."""
+"""Images of predictions during training."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,14 +12,14 @@ from m2fp_kd.runtime.geometry import restore_map
 
 PHOTOS = 4
 LONGEST = 320
-"""Of a picture's sides, in pixels."""
+"""Longest side of an image, in pixels."""
 
 
 class PredictionPictures(pl.Callback):
-    """Logs the first few validation photos to Weights & Biases, if it is on, with truth and prediction as masks.
+    """Log the first validation photos to Weights & Biases, if enabled, with labels and prediction as masks.
 
-    After the first, second, fourth, eighth validation and so on, counted from where a run goes on: of a thousand, ten
-    leave pictures.
+    Images are logged after the first, second, fourth, eighth validation and so on since the run started or resumed, so
+    that a thousand validations leave ten.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class PredictionPictures(pl.Callback):
         if batch_idx or trainer.sanity_checking or not loggers:
             return
         self.validations += 1
-        if self.validations.bit_count() > 1:  # no power of two
+        if self.validations.bit_count() > 1:  # not a power of two
             return
         pictures = [reduced(picture, LONGEST) for picture in _pictures(module, batch)]
         for logger in loggers:

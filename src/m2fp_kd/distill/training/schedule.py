@@ -6,7 +6,7 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, PolynomialLR, Sequen
 
 
 def warmup_polynomial(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, power: float = 0.9) -> LRScheduler:
-    """Linear warm-up over the share ``warmup`` of the steps, then polynomial decay to 0."""
+    """Return a schedule with linear warm-up over the share ``warmup`` of the steps, then polynomial decay to 0."""
     warmup_steps = max(1, round(warmup * total_steps))
     return SequentialLR(
         optimizer,
@@ -19,13 +19,13 @@ def warmup_polynomial(optimizer: Optimizer, total_steps: int, warmup: float = 0.
 
 
 def parameter_groups(module: nn.Module, lr: float, weight_decay: float, backbone_scale: float) -> list[dict]:
-    """Split parameters by backbone / rest and by decayed / not decayed (vectors: biases, norms, embeddings' scales).
+    """Split parameters by backbone or rest, and by decayed or not (vectors: biases, norms, embeddings' scales).
 
     Args:
-        module: its backbone's parameters are those with ``backbone.`` in their name.
-        lr: of everything outside the backbone.
-        weight_decay: of matrices and convolutions.
-        backbone_scale: the backbone learns at ``lr * backbone_scale``; an ImageNet start wants 0.1 to 0.25.
+        module: a module whose backbone parameters have ``backbone.`` in their name.
+        lr: learning rate outside the backbone.
+        weight_decay: weight decay of matrices and convolutions.
+        backbone_scale: factor on ``lr`` in the backbone; use 0.1 to 0.25 for an ImageNet start.
     """
     groups: dict[tuple[bool, bool], list] = {}
     for name, parameter in module.named_parameters():
