@@ -58,7 +58,7 @@ def test_a_training_outlives_wandb(
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     failed = "Weights & Biases failed (ConnectionResetError: Connection reset by peer)"
     assert [text.split(";")[0] for text in warnings if text.startswith("Weights & Biases")] == [
-        f"{failed}: the training goes on without it",
+        f"{failed}: training continues without it",
         f"{failed}: the run is complete in its own folder",
     ]
 
