@@ -155,7 +155,7 @@ def test_a_report_without_models_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "is not valid JSON"), ("[]", "of format None"), ('{"format": 99}', "of format 99, but this version reads")],
+    [("{", "is not valid JSON"), ("[]", "format None"), ('{"format": 99}', "format 99, but this version reads")],
 )
 def test_other_files_are_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "report.json"

@@ -1,4 +1,4 @@
-"""A stub stands for `wandb.Api`: it has what W&B gives of a run that logged its report."""
+"""Reports are read through a stub of `wandb.Api` with the attributes of runs that logged a report."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that logged a student and then its report, several times if it was taken up again."""
+    """A run that logged a student and then its report, several times if it was resumed."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ def api_of(*runs: Run) -> SimpleNamespace:
     return SimpleNamespace(runs=lambda project: list(runs) if project == "we/m2fp-kd" else [])
 
 
-def test_the_last_report_of_every_run_with_its_pictures(tmp_path: Path) -> None:
+def test_the_last_report_of_every_run_is_read_with_its_pictures(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     write_report(old, tiny_report("old"))
     path, _ = write_report(new, tiny_report("new"), tiny_pictures())

@@ -24,7 +24,7 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_gathers_overrides_and_results(runs: Path) -> None:
+def test_rows_hold_settings_and_results(runs: Path) -> None:
     first, second, third = table(read_all(runs))
     assert [first["run"], second["run"], third["run"]] == ["a", "b/T4", "c"]
     assert (second["backbone"], second["temperature"], second["alpha"], second["seed"]) == ("resnet18", 4.0, 0.7, 3)
@@ -61,7 +61,7 @@ def test_a_folder_without_reports_is_named_in_one_line(tmp_path: Path, capsys: p
     assert "no report.json under" in capsys.readouterr().err
 
 
-def test_the_front_is_found_among_models_of_the_same_photos() -> None:
+def test_the_front_is_among_models_scored_on_the_same_photos() -> None:
     def row(data: str, ms: float | None, miou: float | None) -> dict[str, object]:
         return {"data": data, "scored on": "test photos", "p50 ms": ms, "mIoU %": miou}
 
@@ -69,7 +69,7 @@ def test_the_front_is_found_among_models_of_the_same_photos() -> None:
     assert [marked["on the front"] for marked in mark_front(rows)] == ["yes", "no", "yes", "yes", None, None]
 
 
-def test_the_page_shows_recipes_runs_and_the_front(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_shows_runs_and_the_front(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(runs), "--format", "html"])
     page = capsys.readouterr().out
     assert page.startswith("<!doctype html>") and "<svg" in page and "b/T4" in page

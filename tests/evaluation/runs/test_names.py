@@ -13,7 +13,7 @@ def run(terms: dict[str, float], teacher_terms: tuple[str, ...], temperature: fl
     return replace(report, lineage=replace(report.lineage, objective=objective, **lineage))
 
 
-def test_names_say_what_differs() -> None:
+def test_names_hold_the_differences() -> None:
     reports = {
         "a": run({"kl": 0.7, "ce": 0.3}, ("kl",)),
         "b": run({"kl": 0.7, "ce": 0.3}, ("kl",), temperature=1.0),
@@ -36,7 +36,7 @@ def test_names_say_what_differs() -> None:
     assert short_names(reports) == {"a": "0.7 kl + 0.3 ce (T 4)", "b": "0.7 kl + 0.3 ce (T 1)"}
 
 
-def test_runs_that_nothing_sets_apart_keep_their_own_names() -> None:
+def test_runs_without_differences_keep_their_own_names() -> None:
     same = tiny_report()
     assert short_names({"one": same}) == {"one": "one"}
     assert short_names({"one": same, "two": same}) == {"one": "one", "two": "two"}

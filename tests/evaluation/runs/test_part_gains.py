@@ -14,22 +14,22 @@ def parts(objective: ObjectiveSummary, seed: int, head: float | None) -> RunRepo
     return replace(report, models=report.models | {"student_fp32": fp32})
 
 
-def test_means_over_the_seeds_that_saw_the_part_on_both_sides() -> None:
+def test_gains_are_averaged_over_seeds_with_the_part_in_both_runs() -> None:
     twins = [parts(LABELS, seed, head) for seed, head in enumerate((0.2, 0.4, None))]
     ours = [parts(CLASSIC, seed, head) for seed, head in enumerate((0.3, 0.6, 0.5, 0.9))]
     (found,) = part_gains([*ours, *twins])
-    assert found.title == "tiny, resnet18, fpn" and found.recipes == ["0.7 kl + 0.3 ce (T 4)"]
+    assert found.title == "tiny, resnet18, fpn" and found.objectives == ["0.7 kl + 0.3 ce (T 4)"]
     assert found.parts == ["shoe <left>", "head", "background"], "rare ones first"
     np.testing.assert_allclose(found.gains, [[np.nan], [15], [0]])
 
 
-def test_teachers_are_named_where_they_differ() -> None:
+def test_teachers_are_named_if_they_differ() -> None:
     other = parts(CLASSIC, 0, 0.3)
     other = replace(other, lineage=replace(other.lineage, teacher=TeacherCard("ours")))
     (found,) = part_gains([parts(LABELS, 0, 0.2), parts(CLASSIC, 0, 0.3), other])
-    assert found.recipes == ["0.7 kl + 0.3 ce (T 4), M2FP", "0.7 kl + 0.3 ce (T 4), ours"]
+    assert found.objectives == ["0.7 kl + 0.3 ce (T 4), M2FP", "0.7 kl + 0.3 ce (T 4), ours"]
 
 
-def test_without_a_twin_or_a_common_seed_there_is_nothing() -> None:
+def test_gains_need_a_twin_and_a_common_seed() -> None:
     assert part_gains([parts(CLASSIC, 0, 0.3)]) == []
     assert part_gains([parts(CLASSIC, 0, 0.3), parts(LABELS, 1, 0.3)]) == []

@@ -5,7 +5,7 @@ from m2fp_kd.evaluation.runs.points import points_by_photos
 from tests.evaluation.reports import tiny_report
 
 
-def test_models_of_the_same_photos_are_rivals_and_a_teacher_is_shown_once() -> None:
+def test_models_on_the_same_photos_share_a_front_and_a_teacher_is_shown_once() -> None:
     def run(data: str, fp32: tuple[float, float], int8: tuple[float | None, float]) -> RunReport:
         models = {"teacher": ModelResult(miou=0.5, p50_ms=100.0)}
         for key, (ms, miou) in (("student_fp32", fp32), ("student_int8", int8)):

@@ -21,8 +21,8 @@ class PictureFile:
     """The strip of a picture beside a report.
 
     Attributes:
-        name: the photo's name.
-        file: path relative to the report.
+        name: name of the photo.
+        file: path of the strip relative to the report.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Picture:
                 raise ValueError(f"{self.name}: {key} map {part_map.shape} does not fit photo {self.photo.shape[:2]}")
 
     def miou(self, key: str, labels: LabelSet) -> float | None:
-        """Return a map's mIoU (0..1) on this photo alone; None where the photo has no labelled pixel."""
+        """Return a map's mIoU (0..1) on this photo alone; None if the photo has no labelled pixel."""
         truth = self.maps.get("truth")
         if truth is None:
             return None

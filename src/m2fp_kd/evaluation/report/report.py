@@ -21,8 +21,8 @@ def write_report(folder: Path, report: RunReport, pictures: Sequence[Picture] = 
     """Write the pictures, ``report.html`` and finally ``report.json`` into `folder`.
 
     Args:
-        folder: the run's folder.
-        report: what to write; its ``pictures`` are replaced by the names of the files written here.
+        folder: folder of the run.
+        report: report to write; its ``pictures`` are replaced by the files written here.
         pictures: photos with the models' part maps.
 
     Returns:

@@ -94,7 +94,7 @@ class ModelResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `dataclasses.asdict`."""
+        """Build a result from the output of `dataclasses.asdict`, also of the format before this one."""
         found = renamed(values, {"arithmetic": "precision"})
         if found.get("reliability"):
             found["reliability"] = Reliability(**found["reliability"])
@@ -103,7 +103,7 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class DataSummary(Record):
-    """The photos of a run; None is "not known".
+    """The photos of a run; unknown values are None.
 
     Attributes:
         name: name of the data set.
@@ -111,9 +111,9 @@ class DataSummary(Record):
         unlabelled_photos: number of training photos without labels.
         validation_photos: number of validation photos.
         scored_on: kind of photos that the models were scored on.
-        scored_photos: number of these.
+        scored_photos: number of photos that the models were scored on.
         sha256: hash of all photos and labels.
-        scored_sha256: hash of those that the models were scored on.
+        scored_sha256: hash of the photos and labels that the models were scored on.
     """
 
     name: str | None = None
@@ -166,13 +166,13 @@ class RunReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `to_dict`; also reads the layout before this one.
+        """Build a report from the output of `to_dict`, also of the format before this one.
 
         Raises:
-            ValueError: a report of an unknown layout.
+            ValueError: the report has an unknown format.
         """
         if (found := values.get("format")) not in (OLD_FORMAT, FORMAT):
-            raise ValueError(f"is a report of format {found}, but this version reads format {FORMAT}")
+            raise ValueError(f"has report format {found}, but this version reads format {FORMAT}")
         plain = {name: value for name, value in values.items() if name != "format"}
         plain["labels"] = LabelSet.from_dict(values["labels"])
         plain["models"] = {key: ModelResult.from_dict(result) for key, result in values["models"].items()}

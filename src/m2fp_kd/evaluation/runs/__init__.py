@@ -1,1 +1,1 @@
-"""Many runs side by side: one table of all, their Pareto front, what a recipe gains over its labels-only twin."""
+"""Compare many runs: a table of all runs, their Pareto front, and the gain of each objective over labels alone."""

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.evaluation.runs.page import runs_page
 
     reports = read_all(options.folder)
-    rows, recipes = table(reports), gains(list(reports.values()))
+    rows, objectives = table(reports), gains(list(reports.values()))
     if options.format == "html":
         points = [
             Point(row["run"], row["backbone"] or "M2FP", row["p50 ms"], row["mIoU %"], row[FRONT] == "yes")
@@ -43,9 +43,9 @@ def run(options: argparse.Namespace) -> int:
             if row[FRONT] is not None
         ]
         picture = draw_front(points, "mIoU %", "every run's shipped model") if points else None
-        print(runs_page(str(options.folder), picture, rows, recipes))
+        print(runs_page(str(options.folder), picture, rows, objectives))
         return 0
-    shown = recipes if options.gains else rows
+    shown = objectives if options.gains else rows
     if not shown:
         raise ValueError(f"no run under {options.folder} was trained and scored, so there are no objectives to compare")
     print(as_csv(shown) if options.format == "csv" else as_markdown(shown))

@@ -1,4 +1,4 @@
-"""Which runs may be compared: the same schedule, photos and network, another recipe; and their labels-only twin."""
+"""Group runs that can be compared: equal schedule, photos and network, but different objectives."""
 
 import json
 from collections import defaultdict
@@ -10,50 +10,50 @@ from typing import Any
 from m2fp_kd.evaluation.report.results import RunReport
 
 NOT_THE_SCHEDULE = ("hydra", "name", "run_dir", "ckpt_path", "logger", "distill", "teacher")
-"""Settings in which a recipe may differ from its twin. So may the seed, wherever it stands."""
+"""Settings in which a run may differ from its twin, besides every seed."""
 
 LABELS_ONLY = "labels only"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recipes that were run under one schedule.
+    """Objectives that were run under one schedule.
 
     Attributes:
-        recipes: name -> reports of its runs; the twin first, then the other labels-only recipes.
-        twin: name of the labels-only recipe with the best validation score, so that a recipe is held against the best
-            that labels alone gave; None where there is none.
+        objectives: name of an objective -> reports of its runs; the twin first, then other labels-only objectives.
+        twin: name of the labels-only objective with the best validation score, the baseline of the others; None if
+            there is none.
     """
 
-    recipes: dict[str, list[RunReport]]
+    objectives: dict[str, list[RunReport]]
     twin: str | None
 
 
 def comparisons(reports: Sequence[RunReport]) -> list[Comparison]:
-    """The runs that were trained (not only compressed) and scored, by schedule and recipe."""
+    """Group the runs that were trained (not only compressed) and scored by schedule and objective."""
     schedules: dict[str, dict[str, list[RunReport]]] = defaultdict(lambda: defaultdict(list))
     for report in reports:
-        known = report.lineage.objective is not None and score(report) is not None
-        if report.config.get("stage") == "train" and known:
-            schedules[_schedule(report)][recipe(report)].append(report)
-    return [_comparison(recipes) for recipes in schedules.values()]
+        scored = report.lineage.objective is not None and score(report) is not None
+        if report.config.get("stage") == "train" and scored:
+            schedules[_schedule(report)][objective_name(report)].append(report)
+    return [_comparison(objectives) for objectives in schedules.values()]
 
 
-def _comparison(recipes: Mapping[str, list[RunReport]]) -> Comparison:
-    twins = [name for name, runs in recipes.items() if not reads_teacher(runs[0])]
-    twin = max(twins, key=lambda name: mean(validation(run) for run in recipes[name]), default=None)
-    order = sorted(recipes, key=lambda name: (name != twin, name not in twins, name))
-    return Comparison({name: recipes[name] for name in order}, twin)
+def _comparison(objectives: Mapping[str, list[RunReport]]) -> Comparison:
+    twins = [name for name, runs in objectives.items() if not reads_teacher(runs[0])]
+    twin = max(twins, key=lambda name: mean(validation(run) for run in objectives[name]), default=None)
+    order = sorted(objectives, key=lambda name: (name != twin, name not in twins, name))
+    return Comparison({name: objectives[name] for name in order}, twin)
 
 
-def recipe(report: RunReport) -> str:
-    """The objective of a run, and the teacher that it reads."""
-    said = objective(report)
-    return f"{said}, {report.lineage.teacher.name}" if reads_teacher(report) else said
+def objective_name(report: RunReport) -> str:
+    """Return the terms of a run's objective, and the name of the teacher if the objective uses one."""
+    terms = objective_terms(report)
+    return f"{terms}, {report.lineage.teacher.name}" if reads_teacher(report) else terms
 
 
-def objective(report: RunReport) -> str:
-    """The terms of a run's objective with their weights."""
+def objective_terms(report: RunReport) -> str:
+    """Return the terms of a run's objective with their weights."""
     used = report.lineage.objective
     assert used is not None, "comparisons() leaves out runs without an objective"
     terms = " + ".join(f"{weight:g} {name}" for name, weight in used.terms.items())
@@ -64,42 +64,42 @@ def objective(report: RunReport) -> str:
 
 
 def setting(report: RunReport) -> str:
-    """A run's photos and network in a few words."""
+    """Return the names of a run's data, backbone and student."""
     lineage = report.lineage
     return ", ".join(map(str, (lineage.data.name, lineage.backbone, lineage.student)))
 
 
 def reads_teacher(report: RunReport) -> bool:
-    """Whether a run's objective has a term that reads the teacher."""
+    """Return whether a run's objective has a term that uses the teacher."""
     return bool(report.lineage.objective and report.lineage.objective.teacher_terms)
 
 
 def validation(report: RunReport) -> float:
-    """The best epoch's validation mIoU, 0..1: what to choose a recipe by."""
+    """Return the best epoch's validation mIoU, 0..1, by which to choose an objective; NaN if unknown."""
     return float("nan") if report.lineage.val_miou is None else report.lineage.val_miou
 
 
 def as_trained(report: RunReport) -> str:
-    """Key of the student before pruning and quantisation-aware training, in fp32."""
+    """Return the key of the fp32 student before pruning and quantisation-aware training."""
     return "student_original" if "student_original" in report.models else "student_fp32"
 
 
 def score(report: RunReport) -> float | None:
-    """mIoU of the student as trained, 0..1; None where it was not scored."""
+    """Return the mIoU of the student as trained, 0..1; None if it was not scored."""
     model = report.models.get(as_trained(report))
     return model.miou if model else None
 
 
 def by_seed(reports: Sequence[RunReport]) -> dict[int, RunReport]:
-    """Runs of one recipe by their seed."""
+    """Return the runs of one objective by seed."""
     return {seed: report for report in reports if (seed := report.lineage.seed) is not None}
 
 
 def _schedule(report: RunReport) -> str:
-    """What runs that may be compared have in common: photos, network and every setting but the recipe's.
+    """Return a key that runs share if they can be compared: photos, network and all settings but the objective's.
 
-    How a student was exported and quantised afterwards does not matter, as it is scored as trained; where it was
-    trained on (pruning, QAT), the validation score is of what came of that.
+    Export and quantisation do not matter, because the student is scored as trained. Further training (pruning, QAT)
+    does, because the validation score is of its result.
     """
     trained_on = as_trained(report) == "student_original"
     kept = {
@@ -111,7 +111,7 @@ def _schedule(report: RunReport) -> str:
 
 
 def _without_seeds(node: Any) -> Any:
-    """Settings without every seed; the data's module has one too."""
+    """Remove every seed from the settings; the data module has one too."""
     if not isinstance(node, Mapping):
         return node
     return {key: _without_seeds(value) for key, value in node.items() if key != "seed"}

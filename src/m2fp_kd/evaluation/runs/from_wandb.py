@@ -1,4 +1,4 @@
-"""Runs' reports out of Weights & Biases, where every run with `logger=wandb` leaves its own as an artefact."""
+"""Read reports from Weights & Biases, where every run with `logger=wandb` logs its report as an artefact."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,18 @@ from m2fp_kd.evaluation.report.results import RunReport
 
 
 def read_wandb(api: Any, project: str, folder: Path) -> dict[str, RunReport]:
-    """The reports of a project's runs, as `gather.read_all` gives those of a folder.
+    """Read the reports of a project's runs, like `gather.read_all` for a folder.
 
     Args:
         api: a ``wandb.Api``.
         project: "ENTITY/PROJECT".
-        folder: where each report is put with its pictures, in a folder of its run.
+        folder: folder to download to, with one subfolder for the report and pictures of each run.
 
     Returns:
-        Run, called by its name and id, -> report. Runs that did not get as far as a report are left out.
+        Name and id of a run -> report, without runs that have no report.
 
     Raises:
-        ValueError: no run of the project has a report, or one is of a layout that this version does not know.
+        ValueError: no run of the project has a report, or a report has a format that this version cannot read.
     """
     reports = {}
     for run in api.runs(project):

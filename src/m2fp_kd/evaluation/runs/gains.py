@@ -1,7 +1,7 @@
-"""What a recipe gains over its labels-only twin: the same schedule, photos and seeds, without a teacher.
+"""Compute the gain of each objective over its labels-only twin: equal schedule, photos and seeds, without a teacher.
 
-Gains of distillation reproduce badly where they were measured against somebody else's baseline or from one seed. So no
-gain is given without a twin, seeds are paired, and the spread stands beside every mean.
+Gains of distillation are often not reproducible if they were measured against another project's baseline or with a
+single seed. Therefore a gain is reported only with a twin, seeds are paired, and every mean comes with its spread.
 """
 
 from collections.abc import Sequence
@@ -16,23 +16,23 @@ NO_TWIN = "no twin"
 
 
 def gains(reports: Sequence[RunReport]) -> list[dict[str, Any]]:
-    """One row per recipe, twins first, of the runs that were trained (not only compressed) and scored.
+    """Return one row per objective, twins first, of the runs that were trained (not only compressed) and scored.
 
-    Scores are the fp32 student's as trained; what INT8 loses is against the fp32 file beside it, which may have been
-    pruned.
+    Scores are of the fp32 student as trained. The loss by INT8 is relative to the exported fp32 file, which may have
+    been pruned.
 
     Returns:
-        Rows with the keys "data", "size" (longest side in pixels), "epochs", "backbone", "student", "recipe", "seeds"
-        (their number), "val mIoU %", "mIoU %" (of the photos in "scored on"), "gain" (mean and standard deviation of
-        the differences at equal seeds, in points; "no twin" where there is none to compare with), "teacher minus
-        twin", "of that gap" (the share of it that the recipe closes), "below the teacher" and "lost by INT8", all in
-        points of mIoU. None is what is not known.
+        Rows with the keys "data", "size" (longest side in pixels), "epochs", "backbone", "student", "objective",
+        "seeds" (their number), "val mIoU %", "scored on", "mIoU %" (on those photos), "gain" (mean and standard
+        deviation of the differences at equal seeds, in points; "no twin" if there is no twin), "teacher minus twin",
+        "of that gap" (share of the gap that the objective closes), "below the teacher" and "lost by INT8", all in
+        points of mIoU. Unknown values are None.
     """
-    return [_row(name, compared) for compared in comparisons(reports) for name in compared.recipes]
+    return [_row(name, compared) for compared in comparisons(reports) for name in compared.objectives]
 
 
 def _row(name: str, compared: Comparison) -> dict[str, Any]:
-    runs = compared.recipes[name]
+    runs = compared.objectives[name]
     scores = _scores(runs)
     teacher = next(iter(_scores(runs, "teacher").values()), None)
     quantised, exported = _scores(runs, "student_int8"), _scores(runs, "student_fp32")
@@ -42,7 +42,7 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
         "epochs": look_up(runs[0].config, "trainer.max_epochs"),
         "backbone": runs[0].lineage.backbone,
         "student": runs[0].lineage.student,
-        "recipe": name,
+        "objective": name,
         "seeds": len(scores),
         "val mIoU %": spread([100 * validation(run) for run in runs]),
         "scored on": runs[0].data.scored_on,
@@ -57,29 +57,27 @@ def _row(name: str, compared: Comparison) -> dict[str, Any]:
     }
     if name == compared.twin:
         return row
-    known = _scores(compared.recipes[compared.twin]) if compared.twin else {}
-    paired = sorted(known.keys() & scores.keys())
+    twins = _scores(compared.objectives[compared.twin]) if compared.twin else {}
+    paired = sorted(twins.keys() & scores.keys())
     if not paired:
         return row | {"gain": NO_TWIN}
-    differences = [100 * (scores[seed] - known[seed]) for seed in paired]
-    row["gain"] = spread(differences, sign=True) + (
-        "" if len(paired) == len(scores) else ", of the seeds that both have"
-    )
+    differences = [100 * (scores[seed] - twins[seed]) for seed in paired]
+    row["gain"] = spread(differences, sign=True) + ("" if len(paired) == len(scores) else ", over common seeds")
     if teacher is not None:
-        gap = 100 * (teacher - mean(known[seed] for seed in paired))
+        gap = 100 * (teacher - mean(twins[seed] for seed in paired))
         row["teacher minus twin"] = round(gap, 1)
         row["of that gap"] = f"{mean(differences) / gap:.0%}" if gap > 0 else "the teacher is no better"
     return row
 
 
 def spread(values: Sequence[float], sign: bool = False) -> str:
-    """Mean and standard deviation of a sample as "1.23 ± 0.45"; "one seed" instead of a deviation of one value."""
+    """Format mean and standard deviation of a sample as "1.23 ± 0.45", or "1.23 (one seed)" for a single value."""
     first = f"{mean(values):+.2f}" if sign else f"{mean(values):.2f}"
     return f"{first} ± {stdev(values):.2f}" if len(values) > 1 else f"{first} (one seed)"
 
 
 def _scores(reports: Sequence[RunReport], model: str | None = None) -> dict[int, float]:
-    """Seed -> mIoU of a model (the student as trained, if none is named), of the runs that have it."""
+    """Return seed -> mIoU of a model, by default the student as trained, for the runs that have it."""
     found = {seed: _score(run, model) if model else score(run) for seed, run in by_seed(reports).items()}
     return {seed: value for seed, value in found.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""The reports of many runs, one row each, and which of them no other beats."""
+"""Read the reports of many runs and tabulate them, one row per run, with the Pareto front marked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from m2fp_kd.evaluation.report.results import RunReport
 SHIPPED = "shipped"
 """The last model of a run."""
 
-# Column -> (model, dotted path of the quantity, factor that makes it readable, decimals).
+# Column -> (model, dotted path of the quantity, factor for display, decimals).
 RESULTS = {
     "teacher mIoU %": ("teacher", "miou", 100, 1),
     "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
@@ -29,10 +29,10 @@ FRONT = "on the front"
 
 
 def read_all(folder: Path) -> dict[str, RunReport]:
-    """Every ``report.json`` under a folder, by its run's path relative to it, in the order of their paths.
+    """Read every ``report.json`` under a folder, by the run's path relative to the folder, in sorted order.
 
     Raises:
-        FileNotFoundError: no report lies under the folder.
+        FileNotFoundError: there is no report under the folder.
         ValueError: a file named ``report.json`` is not a report.
     """
     folder = Path(folder)
@@ -43,20 +43,22 @@ def read_all(folder: Path) -> dict[str, RunReport]:
 
 
 def table(reports: Mapping[str, RunReport]) -> list[dict[str, Any]]:
-    """One row per report.
+    """Return one row per report.
 
     Returns:
         Rows with the keys "run", "data", "backbone", "student", "temperature", "alpha", "seed", "compress",
-        "val mIoU %" (the best epoch's: what to choose a recipe by), "scored on" (which photos the mIoU after it are
-        of), "shipped" (the last model), those of RESULTS, "gates" ("passed", "FAILED" or None for a run without gates),
-        and "on the front" (see `mark_front`); None is what a run does not have.
+        "val mIoU %" (of the best epoch, by which to choose an objective), "scored on" (photos of the following mIoU),
+        "shipped" (the last model), those of RESULTS, "gates" ("passed", "FAILED" or None for a run without gates), and
+        "on the front" (see `mark_front`). Values that a run does not have are None.
     """
     return mark_front([{"run": run} | summarise(report) for run, report in reports.items()])
 
 
 def mark_front(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with a column "on the front": "yes" where no other shipped model of photos of the same kind is both as fast
-    and as good and better in one; None where time or mIoU is missing. Times compare only where one machine took them.
+    """Add the column "on the front", which marks the Pareto front of time and mIoU among runs on the same photos.
+
+    It is "yes" if no other shipped model is at least as fast and as good and better in one of them, else "no"; None if
+    time or mIoU is missing. Times are comparable only if one machine measured them.
     """
     marked = [row | {FRONT: None} for row in rows]
     measured = [row for row in marked if row["p50 ms"] is not None and row["mIoU %"] is not None]
@@ -69,7 +71,7 @@ def mark_front(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summarise(report: RunReport) -> dict[str, Any]:
-    """Return the columns of one report; the lineage is the student's, which it keeps when it is compressed again."""
+    """Return the columns of one report; the lineage is the student's, which a later compression keeps."""
     lineage, objective = report.lineage, report.lineage.objective
     row = {
         "data": lineage.data.name,
@@ -93,7 +95,7 @@ def summarise(report: RunReport) -> dict[str, Any]:
 
 
 def look_up(tree: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; None if there is none."""
+    """Return the value at a dotted path; None if there is none."""
     value: Any = tree
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""Validation scores over temperature and alpha, to be drawn as a heat map."""
+"""Collect validation scores over temperature and alpha, for a heat map."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from m2fp_kd.evaluation.runs.comparisons import comparisons, setting, validation
 
 @dataclass(frozen=True)
 class Grid:
-    """Recipes of one schedule and of the same terms.
+    """Objectives with the same schedule and terms.
 
     Attributes:
-        title: photos, network and terms.
-        temperatures: rising, T of them.
-        alphas: rising, A of them.
-        scores: float (A, T), mean validation mIoU over the seeds, 0..1; NaN where nothing was run.
-        twin: that of the labels-only twin; None where there is none.
+        title: names of the data, network and terms.
+        temperatures: T temperatures in ascending order.
+        alphas: A alphas in ascending order.
+        scores: float (A, T), validation mIoU averaged over seeds, 0..1; NaN for combinations without a run.
+        twin: validation mIoU of the labels-only twin; None if there is none.
     """
 
     title: str
@@ -32,13 +32,13 @@ class Grid:
 
 
 def grids(reports: Sequence[RunReport]) -> list[Grid]:
-    """One grid per schedule and set of terms, of the recipes that read a teacher; two settings at least."""
+    """Return one grid per schedule and set of terms for objectives with a teacher and at least two settings."""
     found = []
     for compared in comparisons(reports):
-        twins = compared.recipes[compared.twin] if compared.twin else []
+        twins = compared.objectives[compared.twin] if compared.twin else []
         twin = mean(map(validation, twins)) if twins else None
         terms: dict[str, list[RunReport]] = defaultdict(list)
-        for runs in compared.recipes.values():
+        for runs in compared.objectives.values():
             objective = runs[0].lineage.objective
             if objective and objective.teacher_terms:
                 terms[" + ".join(objective.terms)] += runs

@@ -1,4 +1,4 @@
-"""What recipes gain over their labels-only twin, part by part, to be drawn as a heat map."""
+"""Compute the gains of objectives over their labels-only twin for each part, for a heat map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,53 +12,53 @@ from m2fp_kd.evaluation.runs.comparisons import (
     as_trained,
     by_seed,
     comparisons,
-    objective,
+    objective_terms,
     setting,
 )
 
 
 @dataclass(frozen=True)
 class PartGains:
-    """Recipes of one schedule.
+    """Gains of the objectives of one schedule.
 
     Attributes:
-        title: photos and network.
-        parts: P names, rare ones first.
-        recipes: R objectives, with their teachers where these differ.
-        gains: float (P, R), mean difference of the fp32 student's IoU at equal seeds, in points; NaN where no pair of
-            runs saw the part.
+        title: names of the data and network.
+        parts: names of the P parts, rare ones first.
+        objectives: names of the R objectives, with their teachers if these differ.
+        gains: float (P, R), mean difference of the fp32 student's IoU at equal seeds, in points; NaN if the part is
+            absent from every pair of runs.
     """
 
     title: str
     parts: list[str]
-    recipes: list[str]
+    objectives: list[str]
     gains: NDArray[np.float64]
 
 
 def part_gains(reports: Sequence[RunReport]) -> list[PartGains]:
-    """One per schedule with a twin and a recipe that has a seed in common with it."""
+    """Return the gains for every schedule that has a twin and an objective with a common seed."""
     found = [_part_gains(compared) for compared in comparisons(reports) if compared.twin is not None]
-    return [one for one in found if one.recipes]
+    return [one for one in found if one.objectives]
 
 
 def _part_gains(compared: Comparison) -> PartGains:
-    recipes, twins = dict(compared.recipes), by_seed(compared.recipes[str(compared.twin)])
-    report = recipes.pop(str(compared.twin))[0]
+    objectives, twins = dict(compared.objectives), by_seed(compared.objectives[str(compared.twin)])
+    report = objectives.pop(str(compared.twin))[0]
     shares = report.shares
     parts = sorted(report.labels.parts, key=lambda part: shares.get(part, 0.0))
-    paired = {name: by_seed(runs) for name, runs in recipes.items() if by_seed(runs).keys() & twins.keys()}
+    paired = {name: by_seed(runs) for name, runs in objectives.items() if by_seed(runs).keys() & twins.keys()}
     columns = {name: _gains(runs, twins, parts) for name, runs in paired.items()}
-    objectives = [objective(recipes[name][0]) for name in columns]
-    names = objectives if len(set(objectives)) == len(objectives) else list(columns)
+    terms = [objective_terms(objectives[name][0]) for name in columns]
+    names = terms if len(set(terms)) == len(terms) else list(columns)
     return PartGains(setting(report), parts, names, np.array(list(columns.values())).T)
 
 
 def _gains(runs: dict[int, RunReport], twins: dict[int, RunReport], parts: Sequence[str]) -> list[float]:
-    """The mean difference of every part, in points."""
+    """Return the mean difference of every part, in points."""
     pairs = [(runs[seed], twins[seed]) for seed in runs.keys() & twins.keys()]
     differences = [[100 * (_iou(run, part) - _iou(twin, part)) for run, twin in pairs] for part in parts]
-    seen = [[value for value in values if not np.isnan(value)] for values in differences]
-    return [float(np.mean(values)) if values else np.nan for values in seen]
+    present = [[value for value in values if not np.isnan(value)] for values in differences]
+    return [float(np.mean(values)) if values else np.nan for values in present]
 
 
 def _iou(report: RunReport, part: str) -> float:

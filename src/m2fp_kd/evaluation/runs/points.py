@@ -1,4 +1,4 @@
-"""Time against quality of every run's models, for the picture of their Pareto front."""
+"""Collect time and quality of every run's models, to draw their Pareto front."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from m2fp_kd.evaluation.report.results import RunReport, title
 
 
 def points_by_photos(reports: Mapping[str, RunReport], names: Mapping[str, str]) -> dict[str, list[Point]]:
-    """Points in ms per photo and % of mIoU, with the front marked.
+    """Return points in ms per photo and mIoU in %, with the front marked.
 
     Args:
-        reports: by run.
-        names: run -> what the points of its students on the front are labelled with. A teacher of several runs is shown
-            once, as the first of them measured it.
+        reports: name of a run -> report.
+        names: name of a run -> label of its students on the front. A teacher of several runs is shown once, with the
+            first run's measurements.
 
     Returns:
-        The photos that models were scored on ("sample, validation photos") -> points. Models of other photos are no
-        rivals; times compare only where one machine took them.
+        Photos that models were scored on ("sample, validation photos") -> points. Only models on the same photos are
+        compared; times are comparable only if one machine measured them.
     """
     points: dict[str, list[tuple[str, str, float, float]]] = defaultdict(list)
     for run, report in reports.items():
