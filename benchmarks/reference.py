@@ -18,6 +18,7 @@ from reference_network import PARTS, PASTE_THRESHOLD, reference_network, two_per
 from torch import nn
 
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
+from m2fp_kd.evaluation.speed.rounds import turns
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP, build_m2fp
@@ -48,15 +49,15 @@ def our_postprocessing(class_logits: np.ndarray, mask_logits: np.ndarray, size: 
     return paste(parts, (size, size))[0]
 
 
-def take_turns(repeats: int, *functions: Callable[[], object]) -> list[float]:
+def median_seconds(repeats: int, *functions: Callable[[], object]) -> list[float]:
     """Return the median seconds of each function; every round calls each of them once, after one warm-up round."""
+    for function in functions:
+        function()
     times: list[list[float]] = [[] for _ in functions]
-    for turn in range(repeats + 1):
-        for seconds, function in zip(times, functions, strict=True):
-            start = time.perf_counter()
-            function()
-            if turn:
-                seconds.append(time.perf_counter() - start)
+    for index in turns(range(len(functions)), repeats):
+        start = time.perf_counter()
+        functions[index]()
+        times[index].append(time.perf_counter() - start)
     return [statistics.median(seconds) for seconds in times]
 
 
@@ -73,8 +74,10 @@ def compare(reference: nn.Module, ours: M2FP, size: int, repeats: int) -> None:
     arrays = class_logits[0].numpy(), mask_logits[0].numpy()
     pasted = reference.postprocess(request_post)["eval_result"][0]["parsing"]["semantic_outputs"].argmax(0).numpy()
     same = (pasted == our_postprocessing(*arrays, size)).mean()
-    network = take_turns(repeats, lambda: reference.forward(request), lambda: ours(image[None]))
-    post = take_turns(repeats, lambda: reference.postprocess(request_post), lambda: our_postprocessing(*arrays, size))
+    network = median_seconds(repeats, lambda: reference.forward(request), lambda: ours(image[None]))
+    post = median_seconds(
+        repeats, lambda: reference.postprocess(request_post), lambda: our_postprocessing(*arrays, size)
+    )
     print(f"\n{size}x{size}: {close.float().mean():.4%} of mask logits and {same:.4%} of the pasted part map are equal")
     print(f"{'':16}{'reference':>12}{'ours':>12}{'faster':>10}")
     rows = [

@@ -70,7 +70,7 @@ class Backbone(nn.Module):
 
 
 class ShuffleNetBody(nn.Module):
-    """The levels of a torchvision ShuffleNetV2 (its last 1x1 convolution and classifier are left out)."""
+    """The four levels of a torchvision ShuffleNetV2, without its last 1x1 convolution and classifier."""
 
     def __init__(self, net: torchvision.models.ShuffleNetV2) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class ShuffleNetBody(nn.Module):
         self.stage4 = net.stage4
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features at strides 4, 8, 16 and 32."""
+        """Return features at strides 4, 8, 16 and 32."""
         levels = [self.maxpool(self.conv1(images))]
         for stage in (self.stage2, self.stage3, self.stage4):
             levels.append(stage(levels[-1]))
