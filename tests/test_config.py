@@ -1,4 +1,4 @@
-"""Every choice of every group composes, and the settings that a user types reach what they mean."""
+"""Every choice of every group composes, and overrides reach their targets."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_every_experiment_composes(experiment: str) -> None:
 
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3", "resnet18"])
-def test_the_students_backbone_is_the_one_that_is_typed(backbone: str) -> None:
+def test_backbone_is_the_students_backbone(backbone: str) -> None:
     cfg = composed(f"backbone={backbone}", "teacher=none")
     assert cfg.student.network.backbone.name == backbone
     assert cfg.teacher.network.backbone.name == "resnet101"
@@ -54,7 +54,7 @@ def test_the_teachers_backbone_has_its_own_override() -> None:
     assert (cfg.backbone.name, cfg.teacher.network.backbone.name) == ("mobilenetv3", "resnet50")
 
 
-def test_every_backbone_and_data_set_stands_on_its_base() -> None:
+def test_every_backbone_and_data_set_extends_its_base() -> None:
     assert composed("backbone=resnet18", "backbone.pretrained=true").student.network.backbone.pretrained
     for path in [*(CONF / "backbone").glob("*.yaml"), *(CONF / "data").glob("*.yaml")]:
         written = yaml.safe_load(path.read_text())
@@ -62,7 +62,7 @@ def test_every_backbone_and_data_set_stands_on_its_base() -> None:
             assert written["defaults"] == ["base"] and written["name"] == path.stem
 
 
-def test_help_offers_every_choice_but_no_base() -> None:
+def test_help_lists_every_choice_except_base() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         lines = dict(line.split(": ") for line in groups().splitlines())
     assert "wandb_sweep" not in lines and lines["teacher"] == "cached, live, none, sample"
@@ -112,7 +112,7 @@ def test_settings_of_an_earlier_run_are_the_same_under_their_old_names(data: str
     assert differences(before, after) == ["teacher.tta.flip: False -> True"]
 
 
-def test_ones_own_class_is_a_setting() -> None:
+def test_a_class_from_outside_the_package_is_a_setting() -> None:
     after = composed("optimizer._target_=mine.Sgd")
     assert differences(composed(), after) == ["optimizer._target_: torch.optim.AdamW -> mine.Sgd"]
 
@@ -152,7 +152,7 @@ def test_every_sweep_composes_with_its_plugin(sweep: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "wandb_sweep").glob("*.yaml")), ids=lambda path: path.stem)
-def test_what_a_wandb_sweep_sets_is_a_setting(path: Path) -> None:
+def test_wandb_sweeps_set_existing_options(path: Path) -> None:
     sweep = yaml.safe_load(path.read_text())
     for name, choices in sweep["parameters"].items():
         for value in choices.get("values", [choices.get("min")]):

@@ -1,4 +1,4 @@
-"""Resolvers that the configuration under conf/ uses, so that the data's label set is named in one place."""
+"""Resolvers of the configuration under conf/, and comparison of configurations."""
 
 import hashlib
 import json
@@ -15,15 +15,15 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.renamed import new_settings
 from m2fp_kd.shipped import sample_folder
 
-# What may differ between two calls that continue the same run.
+# Settings that may differ between two calls that continue the same run.
 VOLATILE = ("hydra", "name", "run_dir", "ckpt_path", "logger")
 
-# Folders of conf/ that hold no choices of ours.
+# Folders that are no config groups of the project.
 NO_GROUPS = ("hydra", "wandb_sweep")
 
 
 def digest(*, _root_: DictConfig) -> str:
-    """Eight hexadecimal digits that name the configuration: same settings, same run folder."""
+    """Hash the settings to eight hexadecimal digits, so that equal settings share a run folder."""
     content = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(content, dict)
     kept = {key: value for key, value in content.items() if key not in VOLATILE}
@@ -33,12 +33,12 @@ def digest(*, _root_: DictConfig) -> str:
 def differences(before: DictConfig, after: DictConfig) -> list[str]:
     """List the settings that differ between two configurations, as ``key: before -> after``.
 
-    VOLATILE settings do not count, nor does the place of our own classes, which moves between versions: the group's
-    choice names them.
+    VOLATILE settings are ignored, and so are the import paths of the project's own classes, which change between
+    versions; the names of the config groups' choices identify the classes.
 
     Args:
-        before: of an earlier run, perhaps under the options' old names.
-        after: of this run.
+        before: configuration of an earlier run, possibly under the options' old names.
+        after: configuration of this run.
     """
     old, new = new_settings(_settings(before)), _settings(after)
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in sorted(old | new) if old.get(key) != new.get(key)]
@@ -52,7 +52,7 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
 
 def _leaves(node: Any, path: str = "") -> dict[str, Any]:
-    """Dotted path -> resolved value."""
+    """Flatten a node to dotted path -> resolved value."""
     if not isinstance(node, Mapping | DictConfig):
         return {path: list(node) if isinstance(node, ListConfig) else node}
     return {
@@ -61,19 +61,19 @@ def _leaves(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def subject(*, _root_: DictConfig) -> str:
-    """What a run makes, in a word: the teacher, or the student and its backbone."""
+    """Name the network that a run trains: the teacher, or the student and its backbone."""
     return _root_.teacher.name if _root_.stage == "teacher" else f"{_root_.student.name}-{_root_.backbone.name}"
 
 
 def experiment(*, _root_: DictConfig) -> str:
-    """The experiment that was chosen on the command line, several as ``ppp+fair_kd``; without one, the data's name."""
+    """Return the experiment chosen on the command line (several as ``ppp+fair_kd``), else the name of the data."""
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     chosen = [override.removeprefix("experiment=") for override in overrides if override.startswith("experiment=")]
     return chosen[-1].strip("[]").replace(",", "+") if chosen else _root_.data.name
 
 
 def tags(*, _root_: DictConfig) -> ListConfig:
-    """What a run is looked for by: the backbone, the kind of network and the terms of its loss."""
+    """Return the tags of a run: kind of network, backbone and terms of the objective."""
     network, parts = (
         (["m2fp", _root_.teacher.backbone.name], [_root_.teacher.terms])
         if _root_.stage == "teacher"
@@ -83,9 +83,9 @@ def tags(*, _root_: DictConfig) -> ListConfig:
 
 
 def groups() -> str:
-    """List every config group with its choices, a line each, for ``--help``.
+    """List every config group with its choices, one line each, for ``--help``.
 
-    ``base`` is what the choices of a group share and is no choice itself.
+    ``base`` has the settings that a group's choices share and is not a choice itself.
     """
     loader = GlobalHydra.instance().config_loader()
     choices = {group: set(loader.get_group_options(group)) - {"base"} for group in _groups(loader)}
@@ -100,13 +100,13 @@ def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
 
 
 def cpu_precision() -> str:
-    """Lightning's precision for training here: bfloat16 where the CPU computes in it, which halves the time."""
+    """Return Lightning's precision for this CPU: bfloat16, which halves the time, if the CPU computes in it."""
     features = describe_cpu().features
     return "bf16-mixed" if {"AVX-512 BF16", "AMX BF16"} & set(features or ()) else "32-true"
 
 
 def register_resolvers() -> None:
-    """Make the resolvers of ``conf/`` known: ``${num_parts:LABELS}``, ``${one_minus:x}``, ``${digest:}`` and so on."""
+    """Register the resolvers of ``conf/`` with OmegaConf: ``${num_parts:LABELS}``, ``${one_minus:x}`` and so on."""
     resolvers: dict[str, Callable[..., Any]] = {
         "num_parts": lambda labels: load_label_set(labels).num_parts,
         "num_classes": lambda labels: load_label_set(labels).num_classes,

@@ -1,4 +1,4 @@
-"""Mask2Former's criterion: against transformers' implementation, in closed form, and by its symmetries."""
+"""Mask2Former's criterion against transformers' implementation, in closed form, and its symmetries."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def seed() -> Iterator[None]:
 
 @pytest.fixture
 def same_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every mask of every layer sees the same random points, in whatever order they are drawn."""
+    """Give every mask of every layer the same random points, in any order of drawing."""
     sequence = torch.rand(4 * POINTS, 2)
 
     def rand(*shape: int, device: torch.device | None = None) -> torch.Tensor:
@@ -57,7 +57,7 @@ def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 
 def squares() -> tuple[Layer, list[MaskTargets]]:
-    """A right answer: 4 rectangles that fall on whole stride-4 cells, one query each, the other queries empty."""
+    """Return a perfect prediction: 4 rectangles of whole stride-4 cells, one query each, other queries empty."""
     masks = torch.zeros(4, *SIZE, dtype=torch.bool)
     masks[0, :16, :20], masks[1, :16, 20:], masks[2, 16:, :20], masks[3, 16:, 20:] = True, True, True, True
     classes = torch.tensor([0, 3, 3, 1])
@@ -70,7 +70,7 @@ def squares() -> tuple[Layer, list[MaskTargets]]:
 
 
 @pytest.mark.parametrize("counts", [(3, 0, 5), (12, 1, 15)])
-def test_transformers_agrees(same_points: None, counts: tuple[int, ...]) -> None:
+def test_the_loss_equals_that_of_transformers(same_points: None, counts: tuple[int, ...]) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers, the oracle, is not installed")
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
 
@@ -93,7 +93,7 @@ def test_transformers_agrees(same_points: None, counts: tuple[int, ...]) -> None
         assert found[ours].item() == pytest.approx(float(total), abs=1e-4), ours
 
 
-def test_transformers_has_the_same_gradient(same_points: None) -> None:
+def test_the_gradient_equals_that_of_transformers(same_points: None) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers, the oracle, is not installed")
     from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
 
@@ -109,8 +109,8 @@ def test_transformers_has_the_same_gradient(same_points: None) -> None:
         assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_the_right_answer_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Away from edges, where interpolated logits and interpolated masks differ and border pixels fade to zero.
+def test_a_perfect_prediction_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Avoid edges, where interpolated logits and masks differ and border pixels are interpolated with zero.
     centres = torch.cartesian_prod((torch.arange(10) + 0.5) / 10, (torch.arange(8) + 0.5) / 8)
     monkeypatch.setattr(torch, "rand", lambda *shape, device=None: centres.repeat(3, 1)[: shape[-2]].expand(*shape))
     layer, targets = squares()
@@ -118,8 +118,8 @@ def test_the_right_answer_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     assert all(value.item() == pytest.approx(0, abs=1e-5) for value in components.values())
 
 
-def test_wrong_answers_cost_what_the_formulas_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logits 0 everywhere, one class of C + 1 equally likely: ln 2, 1 - (A + 1)/(N/2 + A + 1), ln(C + 1)."""
+def test_uniform_predictions_cost_the_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits are 0, so the losses are ln 2, 1 - (A + 1)/(N/2 + A + 1) and ln(C + 1)."""
     centres = torch.cartesian_prod((torch.arange(10) + 0.5) / 10, (torch.arange(8) + 0.5) / 8)
     monkeypatch.setattr(torch, "rand", lambda *shape, device=None: centres.repeat(3, 1)[: shape[-2]].expand(*shape))
     _, targets = squares()
@@ -130,7 +130,7 @@ def test_wrong_answers_cost_what_the_formulas_say(monkeypatch: pytest.MonkeyPatc
     assert components["dice"].item() == pytest.approx(1 - (20 + 1) / (40 + 20 + 1), abs=1e-5)
 
 
-def test_queries_have_no_order(same_points: None) -> None:
+def test_the_order_of_queries_does_not_matter(same_points: None) -> None:
     layers, targets = [random_layer(2) for _ in range(2)], random_targets((3, 5))
     shuffled = [
         (classes[:, order], masks[:, order]) for classes, masks in layers for order in [torch.randperm(QUERIES)]
@@ -139,7 +139,7 @@ def test_queries_have_no_order(same_points: None) -> None:
     assert_close(loss(output(*shuffled), targets), loss(output(*layers), targets))
 
 
-def test_targets_have_no_order(same_points: None) -> None:
+def test_the_order_of_targets_does_not_matter(same_points: None) -> None:
     layers, targets = [random_layer(2) for _ in range(2)], random_targets((3, 5))
     shuffled = [MaskTargets(t.classes.flip(0), t.masks.flip(0), t.valid) for t in targets]
     loss = MatchedMaskLoss(POINTS)
@@ -187,7 +187,7 @@ def test_ignored_pixels_have_no_gradient_and_no_influence() -> None:
 
 
 def test_uncertain_but_ignored_pixels_attract_no_points() -> None:
-    """Logits are certain where pixels are valid and 0 where they are ignored: the points must not all be lost."""
+    """Logits are certain at valid pixels and 0 at ignored ones, which must not attract all points."""
     classes, masks = random_layer(1)
     masks = torch.full_like(masks, 9.0)
     masks[..., 5:] = 0.0
@@ -212,7 +212,7 @@ def test_images_without_masks_train_no_object_only(counts: tuple[int, ...]) -> N
     assert masks.grad[1].abs().max() == 0
 
 
-def test_of_an_image_without_labels_nothing_is_learnt() -> None:
+def test_an_image_without_labels_has_no_gradient() -> None:
     classes, masks = (logits.requires_grad_() for logits in random_layer(2))
     (labelled,) = random_targets((3,))
     nothing = torch.zeros(SIZE, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Label maps of an image become masks with classes."""
+"""Conversion of an image's label maps to masks with classes."""
 
 import pytest
 import torch
@@ -59,10 +59,10 @@ def test_a_label_set_without_persons_has_no_person_masks(two_persons) -> None:
     assert mask_targets(parts, persons, instances, ATR).classes.tolist() == [0, 2, 5, 5]
 
 
-def test_pixels_that_no_instance_claims_are_one_mask_of_their_part(two_persons) -> None:
+def test_pixels_outside_instances_are_one_mask_per_part(two_persons) -> None:
     parts, persons, instances = two_persons
     instances[instances == 300] = 0
-    instances[0, :4] = 7  # ids on the background mean nothing
+    instances[0, :4] = 7  # ids on the background are ignored
     targets = mask_targets(parts, persons, instances, CIHP)
     assert targets.classes.tolist() == [0, 2, 5, 5, 20, 20]
     assert torch.equal(targets.masks[2], (parts == 5) & (persons == 2))
@@ -96,7 +96,7 @@ def test_maps_of_different_size_are_an_error(two_persons) -> None:
         mask_targets(parts, persons, instances[:3], CIHP)
 
 
-def test_points_are_sampled_as_grid_sample_does() -> None:
+def test_points_are_sampled_like_grid_sample() -> None:
     torch.manual_seed(0)
     targets = [
         MaskTargets(torch.zeros(t, dtype=torch.long), torch.rand(t, 9, 7) > 0.5, torch.rand(9, 7) > 0.3)

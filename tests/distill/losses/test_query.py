@@ -1,4 +1,4 @@
-"""Distances of queries against loops, and who is paired with whom."""
+"""Distances of queries against loops, and the pairing of queries."""
 
 from itertools import permutations
 
@@ -27,7 +27,7 @@ def shuffled(output: M2FPOutput, order: list[int]) -> M2FPOutput:
 
 
 def slow_distances(student: M2FPOutput, teacher: M2FPOutput, valid: torch.Tensor) -> np.ndarray:
-    """Class, mask and dice distance (3, B, Q, R), pair by pair."""
+    """Compute class, mask and dice distance (3, B, Q, R), pair by pair."""
     photos, ours, theirs = len(valid), student.class_logits.shape[1], teacher.class_logits.shape[1]
     found = np.zeros((3, photos, ours, theirs))
     for n, q, r in np.ndindex(photos, ours, theirs):
@@ -51,13 +51,13 @@ def some_valid() -> torch.Tensor:
     return valid
 
 
-def test_a_plain_loop_finds_the_same_distances() -> None:
+def test_distances_equal_those_of_a_plain_loop() -> None:
     student, teacher = queries(4, 0), queries(6, 1)
     found = np.stack([distance.numpy() for distance in query_distances(student, teacher, some_valid())])
     np.testing.assert_allclose(found, slow_distances(student, teacher, some_valid()), atol=2e-5)
 
 
-def test_all_assignments_tried_one_by_one_find_none_cheaper() -> None:
+def test_no_other_assignment_is_cheaper() -> None:
     student, teacher, weights = queries(4, 0), queries(4, 1), (2.0, 5.0, 5.0)
     distances = np.tensordot(weights, slow_distances(student, teacher, some_valid()), axes=1)
     certainty = 1 - teacher.class_logits.softmax(-1)[..., -1].double().numpy()
@@ -70,7 +70,7 @@ def test_all_assignments_tried_one_by_one_find_none_cheaper() -> None:
 
 
 @pytest.mark.parametrize("order", [[2, 0, 3, 1], [3, 2, 1, 0]])
-def test_an_order_of_their_own_costs_nothing_but_one_to_one_does(order: list[int]) -> None:
+def test_another_order_of_queries_costs_nothing_unless_paired_one_to_one(order: list[int]) -> None:
     teacher = queries(4, 0)
     student = shuffled(teacher, order)
     assert query(student, teacher, VALID).item() == pytest.approx(0, abs=1e-4)
@@ -78,14 +78,14 @@ def test_an_order_of_their_own_costs_nothing_but_one_to_one_does(order: list[int
     assert query(teacher, teacher, VALID, one_to_one=True).item() == pytest.approx(0, abs=1e-4)
 
 
-def test_fewer_queries_learn_the_surest_ones_of_the_teacher() -> None:
+def test_fewer_queries_learn_the_teachers_most_certain_ones() -> None:
     teacher = queries(6, 0, photos=1)
     teacher.class_logits[0, :, -1] = torch.tensor([SURE, -SURE, SURE, -SURE, -SURE, SURE])
     student = shuffled(teacher, [4, 1, 3])
     assert query(student, teacher, VALID[:1]).item() == pytest.approx(0, abs=1e-4)
 
 
-def test_what_the_teacher_gives_to_no_mask_is_not_copied() -> None:
+def test_the_teachers_queries_without_an_object_are_not_copied() -> None:
     student, teacher = queries(3, 0, photos=1), queries(3, 1, photos=1)
     teacher.class_logits[0, 1, -1] = SURE
     leaves = [tensor.requires_grad_() for tensor in (student.class_logits, student.mask_logits)]

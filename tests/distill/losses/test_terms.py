@@ -1,4 +1,4 @@
-"""Terms of the objective: closed-form values, what they say they need, and where their gradient goes."""
+"""Terms of the objective: closed-form values, declared needs, and gradients."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def labels_of(parts: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"parts": parts}
 
 
-def test_a_student_that_says_what_its_teacher_says_has_no_soft_loss() -> None:
+def test_a_student_equal_to_its_teacher_costs_nothing() -> None:
     logits = torch.randn(1, 7, 4, 4, requires_grad=True)
     target = TeacherTarget(logits.detach().log_softmax(dim=1), torch.ones(1, 4, 4, dtype=torch.bool))
     term = Kl(PPP, temperature=4.0)
@@ -44,7 +44,7 @@ def test_a_student_that_says_what_its_teacher_says_has_no_soft_loss() -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_the_soft_loss_of_ignorance_is_what_the_teacher_knows_where_there_is_a_photo(temperature: float) -> None:
+def test_kl_of_a_uniform_student_is_the_teachers_negative_entropy_inside_the_photo(temperature: float) -> None:
     """KL(p || uniform) = ln P - H(p), with the teacher's p at this temperature, times T squared."""
     teacher = torch.randn(1, 7, 2, 2, generator=torch.Generator().manual_seed(0)).mul(3).log_softmax(dim=1)
     valid = torch.tensor([[[True, False], [False, False]]])
@@ -59,14 +59,14 @@ def test_a_temperature_of_zero_is_refused() -> None:
         Kl(PPP, temperature=0)
 
 
-def test_the_hard_loss_of_ignorance_is_the_logarithm_of_the_number_of_parts() -> None:
+def test_ce_of_a_uniform_student_is_the_logarithm_of_the_number_of_parts() -> None:
     parts = torch.randint(0, 7, (2, 16, 16), generator=torch.Generator().manual_seed(0))
     parts[0] = 255
     loss = Ce(PPP)(StudentOutput(torch.zeros(2, 7, 4, 4)), labels_of(parts), None)
     assert loss.item() == pytest.approx(math.log(7))
 
 
-def test_jaccard_is_zero_where_all_is_right_and_one_where_nothing_is() -> None:
+def test_jaccard_is_zero_for_perfect_and_one_for_wrong_predictions() -> None:
     parts = torch.zeros(1, 16, 16, dtype=torch.long)
     parts[:, :, 8:] = 1
     right = torch.full((1, 7, 16, 16), -50.0).scatter(1, parts[:, None], 50.0)
@@ -102,7 +102,7 @@ def random_queries() -> M2FPOutput:
 
 
 @pytest.mark.parametrize("ids", [(), ("persons",), ("instances",), ("persons", "instances")])
-def test_matched_masks_take_the_ids_that_the_batch_has(ids: tuple[str, ...]) -> None:
+def test_matched_masks_use_the_ids_of_the_batch(ids: tuple[str, ...]) -> None:
     parts = torch.zeros(1, 16, 16, dtype=torch.long)
     parts[:, 4:12, 2:14] = 3
     persons, instances = parts.clone(), parts.clone()
@@ -127,7 +127,7 @@ TERMS = [
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
-def test_a_term_needs_what_it_says_and_no_more(term: Term) -> None:
+def test_a_term_reads_exactly_the_fields_in_its_needs(term: Term) -> None:
     torch.manual_seed(1)
     term.connect(student_channels=6, teacher_channels=6)
     logits, student_features = torch.zeros(1, 7, 4, 4), torch.randn(1, 6, 4, 4)
@@ -173,7 +173,7 @@ def target_of(log_parts: torch.Tensor) -> TeacherTarget:
     return TeacherTarget(log_parts, torch.ones(1, *log_parts.shape[-2:], dtype=torch.bool))
 
 
-def test_edges_are_the_labels_and_those_of_the_teacher_where_there_are_no_labels() -> None:
+def test_edges_come_from_labels_and_otherwise_from_the_teacher() -> None:
     """A label that differs from the teacher moves the edge; without labels the teacher's own edge counts."""
     torch.manual_seed(0)
     teacher = torch.full((1, 7, 8, 8), -8.0)
@@ -192,8 +192,8 @@ def test_edges_are_the_labels_and_those_of_the_teacher_where_there_are_no_labels
 
 @pytest.mark.parametrize("kind", [Kl, Boundary])
 @pytest.mark.parametrize("confidence", ["entropy", "probability"])
-def test_confidence_makes_the_uncertain_pixels_count_less(kind: type[Kl], confidence: str) -> None:
-    """The student is right where the teacher is sure, and wrong where it is not."""
+def test_confidence_reduces_the_weight_of_uncertain_pixels(kind: type[Kl], confidence: str) -> None:
+    """The student is right where the teacher is certain, and wrong elsewhere."""
     teacher = torch.zeros(1, 7, 4, 4)
     teacher[:, 1, :2] = 20
     teacher[:, 1, 2:] = 1
@@ -216,7 +216,7 @@ def test_confidence_makes_the_uncertain_pixels_count_less(kind: type[Kl], confid
         (lambda: Feature(PPP, along="row"), "along=row is not one of pixel, channel"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(build: Callable[[], Term], message: str) -> None:
+def test_impossible_settings_are_named(build: Callable[[], Term], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
 

@@ -30,7 +30,7 @@ def batch() -> dict[str, torch.Tensor]:
     return {"images": images, "valid": torch.ones(2, 16, 16, dtype=torch.bool)}
 
 
-def test_a_live_teacher_is_its_network_frozen() -> None:
+def test_a_live_teacher_gives_its_frozen_networks_output() -> None:
     network = tiny_m2fp()
     teacher = LiveTeacher(network, num_parts=20, size=64)
     assert not network.training and not any(parameter.requires_grad for parameter in network.parameters())
@@ -52,7 +52,7 @@ def test_no_gradient_flows_through_a_live_teacher() -> None:
     assert not any(tensor.requires_grad for tensor in (target.log_parts, target.features, target.queries.mask_logits))
 
 
-def test_a_teacher_is_no_part_of_the_module_that_trains() -> None:
+def test_a_teacher_is_not_part_of_the_training_module() -> None:
     teacher = LiveTeacher(tiny_m2fp(), num_parts=20, size=64)
     labels = LABEL_SETS["cihp"]
     objective = Objective({"kl": Kl(labels)}, {"kl": 1.0})
@@ -65,7 +65,7 @@ def test_a_teacher_is_no_part_of_the_module_that_trains() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
-def test_whatever_the_teachers_size_it_answers_on_the_students_grid(size: int) -> None:
+def test_a_teacher_of_any_size_answers_on_the_students_grid(size: int) -> None:
     target = LiveTeacher(tiny_m2fp(), num_parts=20, size=size)(batch())
     assert target.log_parts.shape == (2, 20, 16, 16)
     assert torch.allclose(target.log_parts.exp().sum(dim=1), torch.ones(2, 16, 16), atol=1e-4)
@@ -86,7 +86,7 @@ def test_a_larger_teacher_sees_the_enlarged_photo_and_its_answer_is_averaged() -
 
 @pytest.mark.parametrize("size", [64, 128, 192, 256])
 def test_a_live_and_a_cached_teacher_give_the_same_target_for_a_whole_photo(size: int) -> None:
-    """Up to a cache's own codec; a live teacher that did not antialias would be off by 0.18 and more."""
+    """The cache's codec is left out; without antialiasing a live teacher would differ by 0.18 or more."""
     photo = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     images, valid = torch.from_numpy(photo).permute(2, 0, 1)[None], torch.ones(1, 32, 32, dtype=torch.bool)
     live = LiveTeacher(RedIsHat(), CIHP.num_parts, size)({"images": images, "valid": valid}).log_parts.numpy()
@@ -96,19 +96,19 @@ def test_a_live_and_a_cached_teacher_give_the_same_target_for_a_whole_photo(size
 
 
 @pytest.mark.parametrize("size", [64, 96])
-def test_a_bridge_leads_to_the_students_parts(size: int) -> None:
+def test_a_bridge_converts_to_the_students_parts(size: int) -> None:
     own = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size)(batch())
     target = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size, BRIDGE)(batch())
     assert torch.equal(target.log_parts, cross(own.log_parts, BRIDGE)) and target.log_parts.shape == (2, 7, 16, 16)
     assert torch.equal(target.features, own.features) and torch.equal(target.valid, own.valid)
 
 
-def test_queries_are_not_given_as_their_classes_are_the_teachers() -> None:
+def test_a_bridged_teacher_gives_no_queries() -> None:
     teacher = LiveTeacher(tiny_m2fp(), CIHP.num_parts, 64, BRIDGE)
     assert teacher.gives == {"log_parts", "features"} and teacher(batch()).queries is None
 
 
-def test_a_cached_teacher_repeats_the_batch() -> None:
+def test_a_cached_teacher_returns_the_batchs_targets() -> None:
     cached = batch() | {"log_parts": torch.randn(2, 20, 16, 16).log_softmax(dim=1)}
     target = CachedTeacher()(cached)
     assert target.log_parts is cached["log_parts"] and target.valid is cached["valid"]

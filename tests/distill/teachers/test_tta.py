@@ -1,4 +1,4 @@
-"""Several views of a photo: what is averaged, and that both orientations then say the same."""
+"""Averages over views of a photo, and the agreement of both orientations."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def flipped(photo: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(photo[:, ::-1])
 
 
-def test_a_mirror_turns_the_photo_and_swaps_left_and_right() -> None:
+def test_mirrored_flips_the_photo_and_swaps_left_and_right() -> None:
     parts = torch.randn(1, 20, 3, 8)
     placement = Placement((12, 24), (12, 24), (12, 32))  # six of eight columns show the photo
     found = mirrored(parts, placement, SWAP)
@@ -38,7 +38,7 @@ def test_a_mirror_turns_the_photo_and_swaps_left_and_right() -> None:
 
 
 @pytest.mark.parametrize("width", [21, 22, 23])
-def test_where_the_photo_ends_within_a_cell_a_ramp_is_still_mirrored(width: int) -> None:
+def test_a_ramp_is_mirrored_exactly_if_the_photo_ends_within_a_cell(width: int) -> None:
     """f(x) = x, at x = 4 j + 2 pixels, becomes width - x; bilinear interpolation is exact for it."""
     x = 4 * torch.arange(8.0) + 2
     found = mirrored(x.expand(1, 20, 3, 8), Placement((12, width), (12, width), (12, 32)), SWAP)
@@ -46,19 +46,19 @@ def test_where_the_photo_ends_within_a_cell_a_ramp_is_still_mirrored(width: int)
     torch.testing.assert_close(found[0, 0, 0, inside], width - x[inside])
 
 
-def test_scales_become_possible_sizes() -> None:
+def test_scales_are_rounded_to_possible_sizes() -> None:
     tta = Tta(flip=True, scales=[0.1, 0.75, 1, 1.3])  # type: ignore[arg-type]
     assert [geometry.size for geometry in tta.geometries(Geometry(160))] == [32, 128, 160, 192]
     assert tta.views == 8 and SINGLE_VIEW.views == 1 and Tta(scales=(1,)) == SINGLE_VIEW
 
 
 @pytest.mark.parametrize("scales", [[], [1, 0], [-1.0]])
-def test_scales_that_make_no_sense_are_refused(scales: list[float]) -> None:
+def test_impossible_scales_are_refused(scales: list[float]) -> None:
     with pytest.raises(ValueError, match=r"teacher\.tta\.scales must be factors above 0"):
         Tta(scales=tuple(scales))
 
 
-def test_the_mean_of_the_looks_is_one_computed_by_hand() -> None:
+def test_the_mean_of_the_views_equals_one_computed_by_hand() -> None:
     network, total = tiny_m2fp().eval(), torch.zeros(1, 20, 32, 32)
     for size in (64, 128, 192):
         for photo, mirror in ((PHOTO, False), (flipped(PHOTO), True)):
@@ -73,7 +73,7 @@ def test_the_mean_of_the_looks_is_one_computed_by_hand() -> None:
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-5)
 
 
-def test_both_orientations_say_the_same() -> None:
+def test_both_orientations_agree_with_flip() -> None:
     both = teacher(Tta(flip=True)).log_parts(PHOTO)
     single = teacher(SINGLE_VIEW).log_parts(PHOTO)
     assert np.allclose(both[1], both[0][SWAP][..., ::-1], atol=1e-5)
@@ -83,14 +83,14 @@ def test_both_orientations_say_the_same() -> None:
 
 
 @pytest.mark.parametrize("tta", [SINGLE_VIEW, Tta(flip=True), Tta(scales=(1, 1.5))])
-def test_a_teachers_own_score_is_of_its_ensemble(tta: Tta) -> None:
+def test_a_teachers_own_part_map_uses_its_views(tta: Tta) -> None:
     asked = teacher(tta)
     found = asked.parse(PHOTO)
     assert np.array_equal(found, part_map(asked.log_parts(PHOTO)[0], asked.placement(PHOTO)))
     assert found.shape == PHOTO.shape[:2]
 
 
-def test_an_ensemble_answers_on_the_students_grid() -> None:
+def test_averaged_views_are_on_the_students_grid() -> None:
     assert teacher(Tta(flip=True, scales=(1, 1.5)), size=64, student_size=32).log_parts(PHOTO).shape == (
         2,
         20,
@@ -99,11 +99,11 @@ def test_an_ensemble_answers_on_the_students_grid() -> None:
     )
 
 
-def test_caches_without_an_ensemble_keep_their_key_and_those_with_one_have_another() -> None:
-    """The embedded sample's cache was made before there were ensembles."""
+def test_the_key_depends_on_the_views_and_not_for_a_single_view() -> None:
+    """The embedded sample's cache was made before test-time augmentation existed."""
     card = read_teacher_card(SAMPLE, CIHP)
     key = cache_key(str(card.sha256), Geometry(160), Geometry(160))
     assert key == stored_key(SAMPLE) and len(TeacherCache(SAMPLE, key).names) > 400
-    looks = [None, {"flip": True, "scales": (1.0,)}, {"flip": True, "scales": (0.75, 1.0)}]
-    keys = {cache_key(str(card.sha256), Geometry(160), Geometry(160), tta=tta) for tta in looks}
+    views = [None, {"flip": True, "scales": (1.0,)}, {"flip": True, "scales": (0.75, 1.0)}]
+    keys = {cache_key(str(card.sha256), Geometry(160), Geometry(160), tta=tta) for tta in views}
     assert len(keys) == 3 and key in keys

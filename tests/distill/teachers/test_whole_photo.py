@@ -1,4 +1,4 @@
-"""A frozen teacher asked once: what its cache holds, and how it goes on after an interruption."""
+"""A frozen teacher on whole photos: the content of its cache, and interruptions."""
 
 import json
 import threading
@@ -52,7 +52,7 @@ def red_where(mask: np.ndarray) -> np.ndarray:
     return np.stack([255 * mask, 0 * mask, 0 * mask], axis=-1).astype(np.uint8)
 
 
-def test_the_cache_holds_what_the_teacher_says_of_both_orientations(
+def test_the_cache_has_the_teachers_targets_of_both_orientations(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
 ) -> None:
     cache = TeacherCache(tmp_path, KEY)
@@ -63,10 +63,12 @@ def test_the_cache_holds_what_the_teacher_says_of_both_orientations(
     distance = 0.5 * np.abs(np.exp(stored) - live).sum(axis=1)  # total variation per cell
     assert stored.shape == (2, 20, 16, 16) and distance.mean() < 0.05
     assert placement == teacher.placement(photo)
-    assert not np.allclose(live[0], live[1][..., ::-1], atol=1e-3)  # else the second orientation would prove nothing
+    assert not np.allclose(
+        live[0], live[1][..., ::-1], atol=1e-3
+    )  # otherwise the second orientation would prove nothing
 
 
-def test_a_whole_photo_is_answered_as_by_a_live_teacher_that_sees_the_same_canvas(teacher: WholePhotoTeacher) -> None:
+def test_a_whole_photo_gets_the_target_of_a_live_teacher_on_the_same_canvas(teacher: WholePhotoTeacher) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
     canvas = torch.from_numpy(place(photo, Geometry(64))[0]).permute(2, 0, 1)[None]
     live = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size=64)
@@ -74,7 +76,7 @@ def test_a_whole_photo_is_answered_as_by_a_live_teacher_that_sees_the_same_canva
     assert np.allclose(teacher.log_parts(photo)[:1], said.numpy(), atol=1e-4)
 
 
-def test_left_and_right_parts_are_paired_when_they_are_encoded(
+def test_entries_are_encoded_with_the_label_sets_flip_permutation(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
 ) -> None:
     filled, by_hand = TeacherCache(tmp_path / "filled", KEY), TeacherCache(tmp_path / "by_hand", KEY)
@@ -85,17 +87,17 @@ def test_left_and_right_parts_are_paired_when_they_are_encoded(
     assert filled.path.read_bytes() == by_hand.path.read_bytes()
 
 
-def test_it_goes_on_where_it_was_interrupted(
+def test_filling_a_cache_continues_after_an_interruption(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
-    ask = WholePhotoTeacher.log_parts
+    calls: list[int] = []
+    log_parts = WholePhotoTeacher.log_parts
 
     def interrupted(self: WholePhotoTeacher, photo: np.ndarray) -> np.ndarray:
-        asked.append(len(photo))
-        if len(asked) == 2:
+        calls.append(len(photo))
+        if len(calls) == 2:
             raise KeyboardInterrupt
-        return ask(self, photo)
+        return log_parts(self, photo)
 
     monkeypatch.setattr(WholePhotoTeacher, "log_parts", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -104,10 +106,10 @@ def test_it_goes_on_where_it_was_interrupted(
     assert again.names == [records[0].name]
     assert fill_cache(again, teacher, records) == 2
     assert fill_cache(TeacherCache(tmp_path, KEY), teacher, records) == 0
-    assert len(asked) == 4
+    assert len(calls) == 4
 
 
-def test_a_photo_that_changed_is_computed_again(
+def test_the_target_of_a_changed_photo_is_recomputed(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
 ) -> None:
     cache = TeacherCache(tmp_path, KEY)
@@ -121,7 +123,7 @@ def test_a_photo_that_changed_is_computed_again(
     assert fill_cache(cache, teacher, changed) == 0
 
 
-def test_who_waited_for_another_process_computes_only_what_that_one_left(
+def test_a_process_that_waited_computes_only_the_missing_targets(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
 ) -> None:
     waiting, other, made = TeacherCache(tmp_path, KEY), TeacherCache(tmp_path, KEY), []
@@ -145,7 +147,7 @@ def test_a_part_map_has_the_photos_own_size(teacher: WholePhotoTeacher) -> None:
 
 
 def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -> None:
-    """Stripes of two pixels: a cell each for a teacher that sees the photo enlarged, half a cell for the student."""
+    """Stripes of two pixels are one cell for the teacher, which enlarges the photo, and half a cell for the student."""
     large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(128), Geometry(64))
     stripes = np.arange(64) // 2 % 2 * np.ones((48, 1))
     assert np.array_equal(large.parse(red_where(stripes)), stripes)
@@ -155,8 +157,8 @@ def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -
     assert np.allclose(said[0, :2, :11, 1:-1], 0.5, atol=0.05)
 
 
-def test_what_is_finer_than_the_students_grid_keeps_its_share() -> None:
-    """One cell in four of the teacher's grid; without antialiasing the student's cells would lie between them."""
+def test_structures_finer_than_the_students_grid_keep_their_share() -> None:
+    """Lines cover every fourth column of the teacher's cells; without antialiasing the student's would miss them."""
     large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(256), Geometry(64))
     lines = (np.arange(256) // 4 % 4 == 0) * np.ones((256, 1))
     hat = np.exp(large.log_parts(red_where(lines)))[0, 1, :, 1:-1]
@@ -181,7 +183,7 @@ def test_one_cache_serves_students_of_any_label_set(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.exp(crossed), merged, atol=1e-5)
 
 
-def test_a_whole_photo_is_parsed_into_the_students_parts() -> None:
+def test_a_bridged_teacher_parses_into_the_students_parts() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
     bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
@@ -191,8 +193,8 @@ def test_a_whole_photo_is_parsed_into_the_students_parts() -> None:
     assert (found == expected).mean() > 0.99 and found.max() < 7
 
 
-def test_photos_with_other_labels_than_the_teachers_enter_its_cache(tmp_path: Path) -> None:
-    """A teacher of 7 parts and photos labelled with 20: their label maps are none of its business."""
+def test_a_cache_accepts_photos_of_another_label_set(tmp_path: Path) -> None:
+    """A teacher of 7 parts and photos labelled with 20: the label maps are not read."""
     write_dataset(tmp_path, "Training", range(1), 64)
     records = m2fp_records(tmp_path, "Training")
     teacher = WholePhotoTeacher(tiny_m2fp(num_classes=8), PASCAL, Geometry(64), Geometry(64))

@@ -6,7 +6,7 @@ from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
 
 
 @pytest.mark.parametrize("groups", [2, 8])
-def test_grouped_convolutions_are_those_of_float32(groups):
+def test_grouped_convolutions_are_computed_in_float32(groups):
     torch.manual_seed(0)
     conv, images = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=groups), torch.randn(2, 8, 9, 9)
     with torch.autocast("cpu", torch.bfloat16), DepthwiseInFloat32():
@@ -14,7 +14,7 @@ def test_grouped_convolutions_are_those_of_float32(groups):
     assert torch.equal(found, conv(images.bfloat16().float()))
 
 
-def test_groups_by_name_too():
+def test_groups_may_be_a_keyword_argument():
     images, weight = torch.randn(1, 4, 8, 8), torch.randn(4, 1, 3, 3)
     with torch.autocast("cpu", torch.bfloat16), DepthwiseInFloat32():
         assert nn.functional.conv2d(images, weight, groups=4).dtype == torch.float32
@@ -34,7 +34,7 @@ def test_without_autocast_nothing_changes():
         assert conv(torch.randn(1, 4, 8, 8, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_gradients_are_those_of_float32():
+def test_gradients_are_computed_in_float32():
     torch.manual_seed(0)
     conv, images = nn.Conv2d(4, 4, 5, stride=2, groups=4), torch.randn(2, 4, 11, 11)
     with torch.autocast("cpu", torch.bfloat16), DepthwiseInFloat32():

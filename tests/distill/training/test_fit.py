@@ -1,4 +1,4 @@
-"""Around Lightning's Trainer: the moving average of weights, which states are written, and from which one goes on."""
+"""Training with Lightning's Trainer: the moving average of weights, saved states, and resuming."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,13 +23,13 @@ def test_a_short_run_forgets_its_start() -> None:
     assert value.item() == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_long_run_averages_at_the_decay_asked_for() -> None:
+def test_a_long_run_averages_at_the_given_decay() -> None:
     average = warmed_average(0.9)
     assert average(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(10_000)).item() == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(("updates", "decay"), [(0, 0.1), (2, 0.25), (8, 0.5), (26, 0.75), (27, 0.75), (10_000, 0.75)])
-def test_the_decay_rises_to_the_one_asked_for(updates: int, decay: float) -> None:
+def test_the_decay_rises_to_the_given_one(updates: int, decay: float) -> None:
     found = warmed_average(0.75)(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(updates))
     assert found.item() == pytest.approx(decay)
 
@@ -43,12 +43,12 @@ def test_counters_are_not_averaged() -> None:
     [
         (KeyboardInterrupt(), True, False, True),
         (MemoryError(), True, False, True),
-        (FloatingPointError(), True, False, False),  # would only happen again
+        (FloatingPointError(), True, False, False),  # would recur
         (KeyboardInterrupt(), True, True, False),  # the weights may be the average's
         (KeyboardInterrupt(), False, False, False),  # the weights are still those of the start
     ],
 )
-def test_an_interruption_is_saved_where_one_can_go_on_from_it(
+def test_an_interruption_is_saved_only_if_it_can_be_resumed(
     exception: BaseException, begun: bool, validating: bool, saved: bool, tmp_path: Path
 ) -> None:
     written: list[Path] = []
@@ -60,7 +60,7 @@ def test_an_interruption_is_saved_where_one_can_go_on_from_it(
     assert written == ([tmp_path / "interrupted.ckpt"] if saved else [])
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
 
@@ -88,11 +88,11 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
 
 
 STEPS = 3
-"""Per epoch."""
+"""Steps per epoch."""
 
 
 class Counter(pl.LightningModule):
-    """Its one weight grows by 1 with every step; validation gives the scores that it is told."""
+    """Increase the only weight by 1 in every step; validate with given scores."""
 
     on_save_checkpoint = Distillation.on_save_checkpoint  # type: ignore[assignment]
 
@@ -139,7 +139,7 @@ def train(
     return fit(OmegaConf.create(settings), module, Nothing())
 
 
-def test_last_goes_on_and_null_starts_anew(tmp_path: Path) -> None:
+def test_last_resumes_and_null_starts_from_scratch(tmp_path: Path) -> None:
     first, again, anew = Counter(), Counter(), Counter()
     trainer = train(tmp_path, first, epochs=1)
     assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
@@ -149,7 +149,7 @@ def test_last_goes_on_and_null_starts_anew(tmp_path: Path) -> None:
     assert (anew.steps, anew.weight.item()) == ([0, 1, 2], 3)
 
 
-def test_every_epoch_can_be_gone_on_from_even_where_the_score_no_longer_rises(tmp_path: Path) -> None:
+def test_every_epoch_can_be_resumed_even_if_the_score_no_longer_rises(tmp_path: Path) -> None:
     train(tmp_path, Counter(scores=(0.6, 0.4, 0.2)))
     states = {path.stem: torch.load(path, weights_only=True) for path in (tmp_path / "checkpoints").iterdir()}
     assert {name: state["global_step"] for name, state in states.items()} == {"best": STEPS, "last": 3 * STEPS}
@@ -184,7 +184,7 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     assert best_weight(tmp_path) == 2 * STEPS
 
 
-def test_the_average_of_the_weights_is_what_is_kept(tmp_path: Path) -> None:
+def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:
     module = Counter()
     train(tmp_path, module, epochs=1, ema=0.3)
     average = 1.0
@@ -203,7 +203,7 @@ def test_training_that_diverges_ends_with_the_last_good_epoch_on_disk(tmp_path: 
         assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS, STEPS)
 
 
-def test_ctrl_c_within_an_epoch_goes_on_after_the_last_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_an_epoch_resumes_after_the_last_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Counter.training_step
 
     def interrupted(self: Counter, batch: Tensor) -> Tensor:

@@ -15,19 +15,19 @@ FINISHED = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.5], [0.3, 0.4, 0.6]]
     ("scores", "stopped"),
     [
         ([0.01], False),  # too early to say
-        ([0.2, 0.29], True),  # the median of what the others had after two epochs is 0.3
+        ([0.2, 0.29], True),  # the others' median after two epochs is 0.3
         ([0.2, 0.3], False),
         ([0.3, 0.1], False),  # the best epoch counts
         ([0.2, 0.3, 0.4], True),  # 0.5 after three
     ],
 )
-def test_the_best_score_is_held_against_the_median_at_the_same_epoch(scores: list[float], stopped: bool) -> None:
+def test_the_best_score_is_compared_with_the_median_at_the_same_epoch(scores: list[float], stopped: bool) -> None:
     assert below_median(scores, FINISHED, first_epochs=1, finished_runs=3) is stopped
 
 
-def test_too_few_finished_runs_stop_nobody() -> None:
+def test_too_few_finished_runs_stop_no_run() -> None:
     assert not below_median([0.0, 0.0], FINISHED, first_epochs=1, finished_runs=4)
-    assert not below_median([0.0] * 4, FINISHED, first_epochs=1, finished_runs=1)  # nobody had a fourth epoch
+    assert not below_median([0.0] * 4, FINISHED, first_epochs=1, finished_runs=1)  # no run had a fourth epoch
 
 
 def trained(curve: list[float], data: str = "sample"):

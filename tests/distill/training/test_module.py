@@ -1,4 +1,4 @@
-"""Every term in real training steps: on the sample's scenes, as the configuration composes it, with both students."""
+"""Training steps with every composed term, on the sample's scenes, with both students."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ CACHED_TERMS = ("kl", "cwd", "dist", "boundary")
 
 @pytest.fixture(scope="module")
 def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained M2FP for the sample's label set."""
+    """Save an untrained M2FP for the sample's label set."""
     labels = load_label_set("cihp")
     recipe = {
         "_target_": "m2fp_kd.models.m2fp.build_m2fp",
@@ -45,7 +45,7 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def composed(teacher_file: Path, tmp_path: Path) -> Composer:
-    """The project's configuration with small settings; ``live`` and ``cached`` stand for the tiny teacher."""
+    """Compose the configuration with small settings; ``live`` and ``cached`` select the tiny teacher."""
     register_resolvers()
     teachers = {"live": ["teacher=live"], "cached": ["teacher=cached", f"teacher.cache={tmp_path}"]}
 
@@ -64,7 +64,7 @@ def composed(teacher_file: Path, tmp_path: Path) -> Composer:
 
 
 def build(cfg: DictConfig) -> tuple[Distillation, dict[str, torch.Tensor]]:
-    """The training module, and the first batch."""
+    """Return the training module and the first batch."""
     torch.manual_seed(0)
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)
@@ -76,7 +76,7 @@ def build(cfg: DictConfig) -> tuple[Distillation, dict[str, torch.Tensor]]:
 
 
 def steps(module: Distillation, batch: dict[str, torch.Tensor], count: int) -> list[dict[str, float]]:
-    """Train; the terms before every step. The points that mask losses look at are the same in each."""
+    """Train and return the terms before every step; mask losses sample the same points in each."""
     optimizer, found = torch.optim.AdamW(module.parameters(), 2e-3), []
     for _ in range(count):
         torch.manual_seed(0)
@@ -89,7 +89,7 @@ def steps(module: Distillation, batch: dict[str, torch.Tensor], count: int) -> l
 
 
 def learn(module: Distillation, batch: dict[str, torch.Tensor], term: str) -> list[float]:
-    """Six steps that follow one term alone; its values."""
+    """Train six steps on one term and return its values."""
     module.objective.weights |= {name: 0.0 for name in module.objective.weights if name != term}
     return [found[term] for found in steps(module, batch, 6)]
 
@@ -109,7 +109,7 @@ POSSIBLE = [
 
 
 @pytest.mark.parametrize(("term", "student"), POSSIBLE)
-def test_a_term_alone_is_learnt(composed: Composer, term: str, student: str) -> None:
+def test_a_single_term_decreases(composed: Composer, term: str, student: str) -> None:
     teacher = "live" if term in LIVE_TERMS else "teacher=sample"
     overrides = [f"distill/term@distill.terms=[{term}]", f"distill.terms.{term}.weight=1"]
     module, batch = build(composed(teacher, *overrides, *STUDENTS[student]))
@@ -150,7 +150,7 @@ def test_a_projection_trains_with_the_student_and_is_not_saved_with_it(composed:
     assert not any("projection" in name for name in module.student.state_dict())
 
 
-def test_the_teacher_fades_while_a_trainer_trains(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_teacher_is_annealed_during_training(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = composed("distill=best", "distill.anneal=0.5", "teacher=sample", "data.batch_size=1", *STUDENTS["fpn"])
     module, batch = build(cfg)
     loaders = DataLoader([batch] * 4, batch_size=None)
@@ -172,7 +172,7 @@ def test_the_teacher_fades_while_a_trainer_trains(composed: Composer, monkeypatc
         assert loss == pytest.approx(float(terms["ce"] + 0.5 * terms["jaccard"] + faded), rel=1e-5)
 
 
-def test_a_cache_cannot_feed_terms_that_look_inside_the_teacher(composed: Composer) -> None:
+def test_a_cache_lacks_the_fields_of_terms_on_queries_and_features(composed: Composer) -> None:
     with pytest.raises(ValueError, match=r"'feature' needs \['features'\] from the teacher.*use teacher=live"):
         build(composed("teacher=sample", "distill=features"))
     with pytest.raises(ValueError, match=r"'query' needs \['student\.queries'\].*use student=m2fp"):
@@ -212,9 +212,9 @@ def test_a_student_with_the_teachers_head_is_recognised(composed: Composer) -> N
         require_network(composed("live", "student=m2fp"), without_downloads(recipe))
 
 
-def test_an_ensemble_is_asked_once_for_the_cache(composed: Composer) -> None:
-    looks = ["teacher.tta.flip=true", "teacher.tta.scales=[1,1.5]"]
-    cfg = composed("cached", *looks)
+def test_views_are_averaged_for_the_cache_only(composed: Composer) -> None:
+    views = ["teacher.tta.flip=true", "teacher.tta.scales=[1,1.5]"]
+    cfg = composed("cached", *views)
     datamodule = instantiate(cfg.data.module)
     datamodule.val = datamodule.val[:1]
     teacher = load_teacher(cfg, datamodule)
@@ -226,9 +226,9 @@ def test_an_ensemble_is_asked_once_for_the_cache(composed: Composer) -> None:
     load_teacher(single, other)
     assert other.cache.path != datamodule.cache.path and other.cache.names == datamodule.cache.names
     with pytest.raises(ValueError, match=r"use teacher=cached teacher\.checkpoint=FILE"):
-        load_teacher(composed("live", *looks), datamodule)
+        load_teacher(composed("live", *views), datamodule)
     with pytest.raises(ValueError, match=r"use teacher=cached teacher\.checkpoint=FILE"):
-        load_teacher(composed("teacher=sample", *looks), datamodule)
+        load_teacher(composed("teacher=sample", *views), datamodule)
 
 
 def test_depthwise_convolutions_train_in_float32_on_a_cpu(composed: Composer) -> None:

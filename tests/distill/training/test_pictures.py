@@ -1,4 +1,4 @@
-"""Pictures of predictions during training: when they are logged, and what they show."""
+"""Images of predictions during training: when they are logged, and their content."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ SOURCES = ((24, 32), (32, 20), (12, 16), (24, 32), (24, 32), (24, 32))
 
 @dataclass
 class Logged:
-    """One call: key, photos, step, and what goes with every photo."""
+    """One call of the logger: key, photos, step, and the arguments of every photo."""
 
     key: str
     photos: list[Image.Image]
@@ -33,7 +33,7 @@ class Logged:
 
 
 class Recorder(WandbLogger):
-    """Keeps the pictures that it is given; starts no run."""
+    """Record the logged images; start no run."""
 
     def __init__(self) -> None:
         self.logged: list[Logged] = []
@@ -43,7 +43,7 @@ class Recorder(WandbLogger):
 
 
 class Student:
-    """Takes what is bright in the red channel for a head, everything else for background."""
+    """Predict head where the red channel is bright, and background elsewhere."""
 
     labels = LABELS
 
@@ -58,7 +58,7 @@ class Student:
 
 
 def scene(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photo of bright and dark columns, which of them are bright, and a truth that says otherwise."""
+    """Return a photo of bright and dark columns, the bright ones, and labels that differ from them."""
     height, width = SOURCES[index]
     random = np.random.default_rng(index)
     bright = random.integers(0, 2, width // 4, np.uint8).repeat(4)[None].repeat(height, axis=0)
@@ -90,7 +90,7 @@ def validate(
     wandb: bool = True,
     validations: int = 1,
 ) -> Recorder:
-    """End one batch of every validation at step 17; what was logged."""
+    """End one batch of every validation at step 17 and return the logged images."""
     recorder = Recorder()
     loggers = [CSVLogger("."), recorder] if wandb else [CSVLogger(".")]
     trainer: Any = SimpleNamespace(loggers=loggers, sanity_checking=sanity_checking, global_step=17)
@@ -119,12 +119,12 @@ def test_only_the_first_photos_are_parsed_and_shown() -> None:
     assert len(logged.photos) == PHOTOS == 4 and student.seen == [4]
 
 
-def test_a_long_training_leaves_few_pictures() -> None:
-    """After validations 1, 2, 4, 8, ..., 512."""
+def test_a_long_training_logs_few_images() -> None:
+    """Images are logged after validations 1, 2, 4, 8, ..., 512."""
     assert len(validate(Student(), photos=1, validations=1000).logged) == 10
 
 
 @pytest.mark.parametrize("otherwise", [{"batch_index": 1}, {"sanity_checking": True}, {"wandb": False}])
-def test_no_picture_costs_nothing(otherwise: dict[str, Any]) -> None:
+def test_without_images_the_network_does_not_run(otherwise: dict[str, Any]) -> None:
     student = Student()
     assert validate(student, photos=2, **otherwise).logged == [] and student.seen == []

@@ -26,7 +26,7 @@ def test_linear_warm_up_then_polynomial_decay_to_zero() -> None:
         assert seen[step] == pytest.approx(2.0 * (1 - (step - 10) / 90) ** 0.9, abs=1e-9)
 
 
-def test_share_and_power_are_those_asked_for() -> None:
+def test_warm_up_and_power_are_the_given_ones() -> None:
     assert rates(100, power=2.0)[5::5] == pytest.approx(
         [2.0 * (1 - step / 95) ** 2 for step in range(0, 100, 5)], abs=1e-9
     )
@@ -40,7 +40,7 @@ def test_the_shortest_run_has_one_step_of_warm_up(total: int, warmup: float) -> 
 
 
 @pytest.mark.parametrize("step", [3, 10, 60])
-def test_a_resumed_schedule_goes_on_where_it_was(step: int) -> None:
+def test_a_resumed_schedule_continues(step: int) -> None:
     whole = rates(100, warmup=0.1)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
     schedule = warmup_polynomial(optimizer, 100, warmup=0.1)
@@ -58,7 +58,7 @@ def test_a_resumed_schedule_goes_on_where_it_was(step: int) -> None:
         goes_on.step()
 
 
-def test_every_group_keeps_its_proportion() -> None:
+def test_groups_keep_their_ratio() -> None:
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 0.2)]
     optimizer = torch.optim.SGD(groups)
     schedule = warmup_polynomial(optimizer, 20, warmup=0.2)
@@ -70,7 +70,7 @@ def test_every_group_keeps_its_proportion() -> None:
 
 
 class Net(nn.Module):
-    """As in the module that trains, the backbone lies below the student."""
+    """A module with the backbone inside the student, like the training module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,4 +98,4 @@ def test_backbone_learns_slower_and_vectors_do_not_decay() -> None:
     }
     parameters = dict(net.named_parameters())
     assert {name: found[id(parameters[name])] for name in expected} == expected
-    assert len(found) == len(expected)  # what is frozen is in no group
+    assert len(found) == len(expected)  # frozen parameters are in no group
