@@ -1,4 +1,4 @@
-"""What the programs of the package share: help with examples, exit codes, errors in one line."""
+"""Command lines of the package: help with examples, exit codes, one-line errors."""
 
 import argparse
 import os

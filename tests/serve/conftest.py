@@ -21,7 +21,7 @@ UNLIMITED = Settings(requests_per_minute=0)
 
 @pytest.fixture
 def client_with(artefact, people_artefact) -> Iterator[Callable[[Settings], FlaskClient]]:  # noqa: F811
-    """Make a client of a service with a per-pixel "lite" and a person-wise "full" model."""
+    """Return a function that makes a client of a service with a per-pixel "lite" and an M2FP "full" model."""
     made = []
 
     def make(settings: Settings = UNLIMITED) -> FlaskClient:
@@ -39,12 +39,12 @@ def client_with(artefact, people_artefact) -> Iterator[Callable[[Settings], Flas
 
 @pytest.fixture
 def client(client_with) -> FlaskClient:
-    """A service without limits on how often one may ask."""
+    """A client of a service without a rate limit."""
     return client_with()
 
 
 def encoded(photo: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """A photo as the bytes of a file."""
+    """Encode a photo as the bytes of a file."""
     buffer = io.BytesIO()
     (Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Models whose networks are made up, behind the real application: what they find in a photo is known beforehand."""
+"""Models with fake networks and known results, behind the real application."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from m2fp_kd.serve.worker import Worker
 
 LABELS = LABEL_SETS["cihp"]
 NETWORK_MS = {"lite": 14.0, "full": 287.0}
-"""Milliseconds that the networks claim to have taken."""
+"""Milliseconds that the fake networks report."""
 
 FIGURE = {
     "hair": (40, 5, 60, 15),
@@ -34,7 +34,7 @@ FIGURE = {
 
 
 def part_map(mode: str, height: int, width: int) -> np.ndarray:
-    """Two people side by side, uint8 (height, width); the full model sees a hat on the first and a wider face."""
+    """Two people side by side, uint8 (height, width); the full model also finds a hat on the first and wider faces."""
     found = np.zeros((height, width), np.uint8)
     for place in people_boxes(height, width):
         for name, box in FIGURE.items():
@@ -47,7 +47,7 @@ def part_map(mode: str, height: int, width: int) -> np.ndarray:
 
 
 def people_boxes(height: int, width: int) -> list[Box]:
-    """Where the two people stand, in pixels."""
+    """Boxes of the two people in pixels."""
     return [(0, 0, width // 2, height), (width // 2, 0, width, height)]
 
 
@@ -60,7 +60,7 @@ def _fill(found: np.ndarray, place: Box, box: Box, name: str) -> None:
 
 
 def parsing(mode: str, photo: np.ndarray) -> Parsing:
-    """What a model finds in a photo, uint8 (H, W, 3)."""
+    """The result of a fake model for a photo, uint8 (H, W, 3)."""
     size = photo.shape[:2]
     found = part_map(mode, *size)
     timings = {"place": 1.0, "network": NETWORK_MS[mode], "restore": 0.5}
@@ -82,10 +82,10 @@ def _person(found: np.ndarray, box: Box, score: float) -> Person:
 
 
 class Gate:
-    """What photos pass on their way into a network; open at first.
+    """A gate in front of a fake network that holds its photos while it is shut; open at first.
 
     Attributes:
-        reached: set once a photo stands before it.
+        reached: set once a photo has reached the gate.
     """
 
     def __init__(self) -> None:
@@ -96,13 +96,13 @@ class Gate:
         self.open()
 
     def pass_through(self) -> None:
-        """Wait until it is open."""
+        """Wait until the gate is open."""
         self.reached.set()
         self._opened.wait()
 
 
 def made_up(*modes: str, waiting: int = 8, megabytes: float = math.inf) -> tuple[dict[str, Model], Gate]:
-    """Models with room for so many photos and decoded bytes in their queues, and the gate before all of them."""
+    """Make models with these limits on queue and memory, and the gate in front of all of them."""
     gate = Gate()
 
     def model(mode: str) -> Model:
@@ -135,7 +135,7 @@ def _facts(mode: str) -> dict[str, Any]:
 
 @contextmanager
 def serving(models: Mapping[str, Model], settings: Settings) -> Iterator[str]:
-    """Serve models on a free port of this machine; gives the address."""
+    """Serve models on a free port of this machine and yield the address."""
     sockets: dict[int, Any] = {}
     server = create_server(create_app(models, settings), host="127.0.0.1", port=0, threads=8, map=sockets)
     thread = Thread(target=server.run)
@@ -144,7 +144,7 @@ def serving(models: Mapping[str, Model], settings: Settings) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
         server.task_dispatcher.shutdown()
-        # The server's own thread closes what it listens to, also the connections that a browser keeps open.
+        # The server's own thread closes its sockets, including the connections that a browser keeps open.
         server.trigger.pull_trigger(lambda: close_all(sockets))
         thread.join()
         for model in models.values():

@@ -1,4 +1,4 @@
-"""The API: what it answers to good requests, and that what it says is what the runtime says."""
+"""The API answers valid requests with the results of the runtime."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ def picture(text: str) -> Image.Image:
 
 
 def ways(data: bytes) -> dict[str, dict]:
-    """A photo in every form that a request may have."""
+    """A photo in every form that a request can take."""
     return {
         "multipart": {"data": {"photo": (io.BytesIO(data), "a.png")}},
         "raw": {"data": data, "content_type": "image/png"},
@@ -29,7 +29,7 @@ def ways(data: bytes) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("way", ways(b""))
-def test_every_way_of_sending_a_photo_gives_what_the_runtime_gives(client, artefact, stripes, way):
+def test_every_way_of_sending_a_photo_gives_the_runtimes_result(client, artefact, stripes, way):
     expected = Parser.load(artefact(), "onnxruntime")(stripes)
     answer = client.post("/api/parse", **ways(encoded(stripes))[way])
     assert answer.status_code == 200 and answer.json["size"] == [45, 90] and answer.json["mode"] == "lite"
@@ -43,7 +43,7 @@ def test_every_way_of_sending_a_photo_gives_what_the_runtime_gives(client, artef
     assert {"queue", "read", "place", "network", "restore", "total"} == set(answer.json["timings_ms"])
 
 
-def test_what_is_asked_for_comes_back_and_nothing_else(client, stripes):
+def test_an_answer_holds_only_the_requested_results(client, stripes):
     data = encoded(stripes)
     plain = client.post("/api/parse?return=", data=data).json
     assert not {"map", "mosaic"} & set(plain) and not {"mask", "rle"} & set(plain["parts"][0])
@@ -94,11 +94,11 @@ def test_a_broken_photo_of_a_batch_does_not_stop_the_others(client, stripes):
     assert len(client.post("/api/parse/batch", json={"photos": texts}).json["results"]) == 2
 
 
-def test_models_limits_and_health_are_told(client):
-    told = client.get("/api/models").json
-    assert [model["mode"] for model in told["models"]] == ["lite", "full"] and told["token"] is False
-    assert told["models"][0]["label_set"]["parts"] == ["background", "green", "blue"]
-    assert told["limits"] == {"megabytes": 20, "megapixels": 50, "photos": 16}
+def test_models_limits_and_health_are_reported(client):
+    answer = client.get("/api/models").json
+    assert [model["mode"] for model in answer["models"]] == ["lite", "full"] and answer["token"] is False
+    assert answer["models"][0]["label_set"]["parts"] == ["background", "green", "blue"]
+    assert answer["limits"] == {"megabytes": 20, "megapixels": 50, "photos": 16}
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"ready": {"lite": True, "full": True}}
 
@@ -113,7 +113,7 @@ def test_metrics_count_answers_and_photos(client, stripes):
     assert 'm2fp_kd_waiting_bytes{mode="lite"} 0.0' in text
 
 
-def test_a_token_is_wanted_where_one_is_set(client_with, stripes):
+def test_a_token_is_required_where_one_is_set(client_with, stripes):
     client = client_with(Settings(token="secret"))
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
         refused = client.post("/api/parse", data=encoded(stripes), headers=headers)
@@ -124,7 +124,7 @@ def test_a_token_is_wanted_where_one_is_set(client_with, stripes):
     assert client.get("/healthz").status_code == 200
 
 
-def test_who_asks_too_often_is_told_when_to_come_back(client_with):
+def test_a_client_over_its_rate_learns_when_to_retry(client_with):
     client = client_with(Settings(requests_per_minute=12))
     answers = [client.get("/api/models") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -132,7 +132,7 @@ def test_who_asks_too_often_is_told_when_to_come_back(client_with):
     assert client.get("/healthz").status_code == 200
 
 
-def test_browsers_are_told_to_be_strict(client):
+def test_every_answer_has_the_security_headers(client):
     for path in ("/api/models", "/healthz", "/nowhere"):
         headers = client.get(path).headers
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")

@@ -1,4 +1,4 @@
-"""What a hostile or clumsy client sends: a clear JSON error, nothing harmed."""
+"""Hostile and malformed requests get a clear JSON error, and the next request is answered."""
 
 import base64
 import gc
@@ -38,7 +38,7 @@ def the_next_request_is_answered(client):
 
 
 def png_of(width, height):
-    """A PNG that claims a size and holds next to nothing."""
+    """A PNG that claims a size but holds almost no pixels."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -75,14 +75,14 @@ def test_no_photo(client, body):
         png_of(100, 100),
         png_of(0, 5),
     ],
-    ids=["text", "svg", "half a PNG", "half a JPEG", "TIFF", "polyglot", "claims more than it holds", "no pixels"],
+    ids=["text", "svg", "half a PNG", "half a JPEG", "TIFF", "polyglot", "more pixels claimed than held", "no pixels"],
 )
-def test_not_a_photo_that_is_taken(client, data):
+def test_a_body_that_is_not_a_photo(client, data):
     refused(client.post("/api/parse", data=data), 422, "photo_broken")
 
 
 def test_pixels_are_counted_before_decoding(client, monkeypatch):
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("the photo was decoded"))
     for side in (8_000, 20_000):
         message = refused(client.post("/api/parse", data=png_of(side, side)), 413, "too_many_pixels")
         assert "50 megapixels" in message
@@ -110,12 +110,12 @@ def test_unusual_photos_are_parsed(client, photo, options):
 
 def test_a_photo_with_a_second_picture_behind_it_is_parsed(client):
     data = encoded(Image.fromarray(SMALL), "MPO", save_all=True, append_images=[Image.fromarray(SMALL)])
-    assert Image.open(io.BytesIO(data), formats=["JPEG"]).format == "MPO", "as some phones make them"
+    assert Image.open(io.BytesIO(data), formats=["JPEG"]).format == "MPO", "the format of some phones"
     assert client.post("/api/parse", data=data).json["size"] == [30, 40]
 
 
 @pytest.mark.parametrize("path", ["/api/parse", "/api/parse/batch"])
-def test_broken_photos_are_let_go(client, path):
+def test_broken_photos_are_freed(client, path):
     def left() -> list[FrameType]:
         frames = [one for one in gc.get_objects() if isinstance(one, FrameType)]
         return [one for one in frames if one.f_code.co_filename in (app.__file__, parse.__file__, geometry.__file__)]
@@ -129,7 +129,7 @@ def test_broken_photos_are_let_go(client, path):
         gc.enable()
 
 
-def test_photos_that_could_not_be_parsed_are_let_go(client_with, monkeypatch):
+def test_photos_whose_parsing_failed_are_freed(client_with, monkeypatch):
     photos = []
 
     def fail(self, images):

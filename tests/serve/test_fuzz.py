@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI document: every answer is one that the document knows, and none is a 500."""
+"""Requests generated from the OpenAPI document: every answer conforms to it, and none is a server error."""
 
 from dataclasses import asdict
 
@@ -28,7 +28,7 @@ OPERATIONS = [
     ("/readyz", "GET"),
 ]
 
-# Not that what the document allows is taken: bytes that are no photo are not.
+# No check for accepted positive data: the document allows any bytes, and bytes that are not a photo are refused.
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
@@ -48,7 +48,7 @@ def test_every_operation_of_the_document_is_tried(service):
 
 
 def tried():
-    """Every operation with requests as they should be, and those that take a body with others too."""
+    """Yield every operation with valid requests, and those with a body with invalid requests as well."""
     for path, method in OPERATIONS:
         yield path, method, GenerationMode.POSITIVE
         if method == "POST":

@@ -1,4 +1,4 @@
-"""No photo takes more memory, from its decoding to its answer, than its request has taken of the room."""
+"""No photo needs more memory, from decoding to its answer, than its request reserves."""
 
 import ctypes
 import gc
@@ -17,12 +17,12 @@ from m2fp_kd.serve.photos import decode, needed_bytes
 from tests.serve.conftest import UNLIMITED, encoded
 from tests.serve.made_up_models import made_up
 
-PEAK = Path("/proc/self/clear_refs")  # who writes 5 to it asks the kernel to forget the peak
+PEAK = Path("/proc/self/clear_refs")  # writing 5 to it resets the peak
 SIZE = (4000, 3000)
 MARGIN = 30_000_000
-"""For all that does not grow with the photo."""
+"""Memory that does not grow with the photo, in bytes."""
 
-pytestmark = pytest.mark.skipif(not os.access(PEAK, os.W_OK), reason="needs a kernel that tells the peak")
+pytestmark = pytest.mark.skipif(not os.access(PEAK, os.W_OK), reason="needs a kernel that reports the peak")
 
 
 def see_through(photo: Image.Image) -> Image.Image:
@@ -51,15 +51,15 @@ def photo() -> Image.Image:
 
 
 def resident(what: str) -> int:
-    """Bytes of this process, VmRSS now or VmHWM at the peak."""
+    """Memory of this process in bytes: VmRSS now, VmHWM at the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(what))
 
 
 def peak_of(act: Callable[[], object]) -> int:
-    """Bytes that an action takes beyond those before it."""
+    """Peak memory of an action beyond the memory before it, in bytes."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed and is kept would be used again unseen
+    ctypes.CDLL(None).malloc_trim(0)  # otherwise freed memory that glibc keeps would be reused and not counted
     PEAK.write_text("5")
     before = resident("VmRSS")
     act()
@@ -82,12 +82,12 @@ def peak_of_request(data: bytes) -> int:
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[ProcessPoolExecutor]:
-    """A process where nothing else runs: what other tests have left behind would count with the photo."""
+    """A process of its own, because memory left by other tests would be counted."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         yield process
 
 
-def test_large_photo_is_read_whole_and_upright():
+def test_a_large_photo_is_read_whole_and_upright():
     upright = np.rot90(np.asarray(photo()), -1)
     np.testing.assert_array_equal(decode(turned(photo(), "PNG")), upright)
     np.testing.assert_array_equal(decode(encoded(photo())), np.asarray(photo()))

@@ -1,4 +1,4 @@
-"""Decoded bytes are bounded: who finds no room is turned away before his photo is decoded."""
+"""The memory budget bounds decoded bytes: a request beyond it is refused before its photo is decoded."""
 
 import base64
 import gc
@@ -17,7 +17,7 @@ from m2fp_kd.serve import parse
 from m2fp_kd.serve.answers import answer
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.errors import ApiError
-from m2fp_kd.serve.memory_budget import Room
+from m2fp_kd.serve.memory_budget import MemoryBudget
 from m2fp_kd.serve.photos import needed_bytes
 from m2fp_kd.serve.worker import Worker
 from tests.serve.conftest import UNLIMITED, encoded
@@ -30,33 +30,33 @@ BYTES = needed_bytes(PHOTO, UNLIMITED)
 LARGE = encoded(np.zeros((2 * SIDE, 2 * SIDE, 3), np.uint8))
 
 
-def test_room_is_given_back():
-    room = Room(10)
-    room.take(6)
+def test_released_bytes_can_be_reserved_again():
+    budget = MemoryBudget(10)
+    budget.reserve(6)
     with pytest.raises(Full):
-        room.take(5)
-    room.take(4)
-    assert room.full
-    room.leave(6)
-    assert room.taken == 4
-    room.take(5)
+        budget.reserve(5)
+    budget.reserve(4)
+    assert budget.full
+    budget.release(6)
+    assert budget.reserved == 4
+    budget.reserve(5)
 
 
-def test_who_needs_more_than_all_is_let_in_alone():
-    room = Room(10)
-    room.take(1)
+def test_a_request_larger_than_the_budget_is_admitted_alone():
+    budget = MemoryBudget(10)
+    budget.reserve(1)
     with pytest.raises(Full):
-        room.take(11)
-    room.leave(1)
-    room.take(11)
-    assert room.full
+        budget.reserve(11)
+    budget.release(1)
+    budget.reserve(11)
+    assert budget.full
     with pytest.raises(Full):
-        room.take(1)
-    room.take(0)
+        budget.reserve(1)
+    budget.reserve(0)
 
 
 class Service:
-    """A service with room for two photos."""
+    """A service with a memory budget of two photos."""
 
     def __init__(self, app: Flask, worker: Worker, gate: Gate, pool: ThreadPoolExecutor) -> None:
         self.app, self.worker, self.gate, self.pool = app, worker, gate, pool
@@ -69,7 +69,7 @@ class Service:
         return self.app.test_client().post("/api/parse/batch", json={"photos": texts})
 
     def busy_with(self, data: bytes) -> Future[TestResponse]:
-        """Send a photo and wait until the network has it; it keeps it until the gate is opened."""
+        """Send a photo and wait until the network has it; the network keeps it until the gate opens."""
         self.gate.shut()
         sent = self.pool.submit(self.post, data)
         assert self.gate.reached.wait(10)
@@ -91,14 +91,14 @@ def service() -> Iterator[Service]:
         yield Service(create_app(models, UNLIMITED), worker, gate, pool)
         gate.open()
     worker.close()
-    assert worker.waiting_bytes == 0
+    assert worker.reserved_bytes == 0
 
 
-def test_who_finds_no_room_is_turned_away_before_decoding(service, monkeypatch):
+def test_a_request_beyond_the_budget_is_refused_before_decoding(service, monkeypatch):
     taken = [service.busy_with(PHOTO), service.queued(PHOTO)]
-    assert service.worker.waiting_bytes == 2 * BYTES and not service.worker.ready
+    assert service.worker.reserved_bytes == 2 * BYTES and not service.worker.ready
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+        patch.setattr(Image.Image, "load", lambda self: pytest.fail("the photo was decoded"))
         for refused in (service.post(PHOTO), service.post(LARGE), service.post_several(PHOTO, PHOTO)):
             assert (refused.status_code, refused.json["error"]["code"]) == (503, "busy")
             assert int(refused.headers["Retry-After"]) >= 1
@@ -107,32 +107,32 @@ def test_who_finds_no_room_is_turned_away_before_decoding(service, monkeypatch):
     assert service.worker.ready and service.post(PHOTO).status_code == 200
 
 
-def test_photo_larger_than_all_the_room_is_taken_alone(service):
+def test_a_photo_larger_than_the_budget_is_parsed_alone(service):
     large = service.busy_with(LARGE)
     assert service.post(PHOTO).status_code == 503
-    assert service.post_several(b"broken").json["results"][0]["error"]["code"] == "photo_broken", "it needs no room"
+    assert service.post_several(b"broken").json["results"][0]["error"]["code"] == "photo_broken", "it needs no memory"
     service.gate.open()
     assert large.result(10).status_code == 200
     assert "error" not in service.post_several(LARGE).json["results"][0]
 
 
-def test_batch_larger_than_all_the_room_is_to_be_sent_in_parts(service, monkeypatch):
+def test_a_batch_larger_than_the_budget_is_refused(service, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+        patch.setattr(Image.Image, "load", lambda self: pytest.fail("the photo was decoded"))
         refused = service.post_several(PHOTO, b"broken", PHOTO, PHOTO)
     assert refused.status_code == 413 and "Retry-After" not in refused.headers
     needed, most = (f"{count * BYTES / 1e6:.1f}" for count in (3, 2))
-    message = f"These photos need {needed} MB of memory; there is room for {most} MB. Send fewer at a time."
+    message = f"These photos need {needed} MB of memory; the server allows {most} MB. Send fewer at a time."
     assert refused.json["error"] == {"code": "batch_too_large", "message": message}
     results = service.post_several(PHOTO, b"broken", PHOTO).json["results"]
     assert [one.get("error", {}).get("code") for one in results] == [None, "photo_broken", None]
 
 
-def test_batch_keeps_its_room_until_its_answers_are_made(service, monkeypatch):
+def test_a_batch_keeps_its_memory_until_its_answers_are_built(service, monkeypatch):
     taken = []
 
     def watched(*arguments):
-        taken.append(service.worker.waiting_bytes)
+        taken.append(service.worker.reserved_bytes)
         return answer(*arguments)
 
     monkeypatch.setattr(parse, "answer", watched)
@@ -140,17 +140,17 @@ def test_batch_keeps_its_room_until_its_answers_are_made(service, monkeypatch):
     assert taken == [2 * BYTES] * 2
 
 
-def test_what_is_given_up_is_let_go_and_leaves_its_room(service):
+def test_a_photo_that_missed_its_deadline_is_freed_and_its_memory_released(service):
     def give_up() -> weakref.ref:
         photo = np.zeros((SIDE, SIDE, 3), np.uint8)
-        with pytest.raises(ApiError, match="not parsed within"), service.worker.place([BYTES]):
+        with pytest.raises(ApiError, match="not parsed within"), service.worker.reserve([BYTES]):
             service.worker.parse([photo], 0.05)
         return weakref.ref(photo)
 
     taken = service.busy_with(PHOTO)
     given_up = give_up()
     gc.collect()
-    assert given_up() is None and service.worker.waiting_bytes == BYTES
+    assert given_up() is None and service.worker.reserved_bytes == BYTES
     assert service.worker.waiting == 1, "its turn has not come"
     service.gate.open()
     assert taken.result(10).status_code == 200

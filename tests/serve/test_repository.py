@@ -1,4 +1,4 @@
-"""Model repositories have the form that their servers read."""
+"""Model repositories have the layout that their servers read."""
 
 import json
 import re
@@ -16,12 +16,12 @@ onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress 
 TYPES = {"TYPE_UINT8": onnx.TensorProto.UINT8, "TYPE_FP32": onnx.TensorProto.FLOAT}
 
 
-def test_the_command_knows_the_servers():
+def test_the_command_offers_every_server():
     assert set(SERVERS) == set(repository.SERVERS)
 
 
 @pytest.mark.parametrize("which", ["artefact", "people_artefact"])
-def test_tritons_description_is_that_of_the_graph(which, request, tmp_path):
+def test_tritons_configuration_matches_the_graph(which, request, tmp_path):
     made = request.getfixturevalue(which)
     folder = made() if callable(made) else made
     graph = onnx.load(folder / "model.onnx").graph
@@ -37,13 +37,13 @@ def test_tritons_description_is_that_of_the_graph(which, request, tmp_path):
         kind, sizes = described[tensor.name]
         real = [axis.dim_value or -1 for axis in tensor.type.tensor_type.shape.dim]
         assert kind == tensor.type.tensor_type.elem_type and len(sizes) == len(real)
-        assert all(said in (-1, size) for said, size in zip(sizes, real, strict=True))
+        assert all(stated in (-1, size) for stated, size in zip(sizes, real, strict=True))
     assert text.count("{") == text.count("}") and text.count("[") == text.count("]")
     copied = (tmp_path / "models" / "parser" / "1" / "model.onnx").read_bytes()
     assert copied == (folder / "model.onnx").read_bytes()
 
 
-def test_openvino_model_server_finds_a_model_that_openvino_runs(artefact, tmp_path):
+def test_openvino_model_server_gets_a_model_that_openvino_runs(artefact, tmp_path):
     openvino = pytest.importorskip("openvino")
     assert cli.main(["export", "openvino-model-server", "-a", str(artefact()), "-o", str(tmp_path)]) == 0
     (entry,) = json.loads((tmp_path / "config.json").read_text())["model_config_list"]
@@ -62,5 +62,5 @@ def test_a_file_that_the_server_does_not_run_is_refused(artefact, tmp_path, caps
     save_card(other, card)
     for server in SERVERS:
         assert cli.main(["export", server, "-a", str(other), "-o", str(tmp_path / "models")]) == 2
-        assert "give it" in capsys.readouterr().err
+        assert "; pass " in capsys.readouterr().err
     assert not (tmp_path / "models").exists()

@@ -1,4 +1,4 @@
-"""What the service returns is, bit for bit, what was measured: one inference path, alone or beside other photos."""
+"""The service returns, bit for bit, the part maps that were evaluated: one inference path, alone or in a batch."""
 
 import base64
 import io
@@ -55,7 +55,7 @@ def calls(monkeypatch) -> list[int]:
 
 @pytest.fixture(params=["openvino", "onnxruntime"])
 def engine(request) -> str:
-    """OpenVINO takes one photo of the demo's fixed size in a call, ONNX Runtime many."""
+    """OpenVINO parses one photo of the demo's fixed size in a call, ONNX Runtime several."""
     return request.param
 
 
@@ -70,7 +70,7 @@ def part_map(answer: dict) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["map"]))))
 
 
-def test_served_maps_are_the_measured_ones(data, engine, client, calls):
+def test_served_part_maps_equal_the_evaluated_ones(data, engine, client, calls):
     files = sorted((data / "Validation" / "Images").iterdir())
     assert len({Image.open(file).size for file in files}) == len(SIZES)
     parser = Parser.load(DEMO, engine, threads=1)
@@ -79,7 +79,7 @@ def test_served_maps_are_the_measured_ones(data, engine, client, calls):
     calls.clear()
     photos = [(io.BytesIO(file.read_bytes()), file.name) for file in files]
     together = client.post("/api/parse/batch", data={"photo": photos}).json["results"]
-    assert max(calls) > 1 or parser.engine.most == 1, "the batch is to be parsed in few calls"
+    assert max(calls) > 1 or parser.engine.most == 1, "the batch must share calls"
     matrix = np.zeros((parser.labels.num_parts,) * 2, np.int64)
     for file, expected, one, among in zip(files, direct, alone, together, strict=True):
         np.testing.assert_array_equal(one, expected)

@@ -1,4 +1,4 @@
-"""The real server in a process of its own: it starts, answers, is patient with slow clients, and stops cleanly."""
+"""The real server in a process of its own: it starts, answers, waits for slow clients and stops cleanly."""
 
 import json
 import re
@@ -34,9 +34,9 @@ def server(request, artefact):  # noqa: F811
     ]
     process = subprocess.Popen([*command, "--megabytes=1"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    said = ""
+    printed = ""
     for line in process.stderr:
-        said += line
+        printed += line
         if found := re.search(r"http://127\.0\.0\.1:(\d+)/ is ready", line):
             yield int(found[1]), folder
             process.send_signal(request.param)
@@ -45,7 +45,7 @@ def server(request, artefact):  # noqa: F811
             finally:
                 process.kill()
             return
-    raise AssertionError(f"it did not start: {said}")
+    raise AssertionError(f"the server did not start: {printed}")
 
 
 def post(port, data, path="/api/parse"):
@@ -55,7 +55,7 @@ def post(port, data, path="/api/parse"):
 
 
 def raw(port, *pieces, pause=0.0):
-    """Send bytes piece by piece and return all that comes back."""
+    """Send bytes piece by piece and return the whole answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         for piece in pieces:
             connection.sendall(piece)
@@ -67,7 +67,7 @@ def raw(port, *pieces, pause=0.0):
     return answer
 
 
-def test_a_server_answers_as_the_runtime_does_whatever_clients_do(server):
+def test_a_server_answers_as_the_runtime_despite_slow_and_broken_clients(server):
     port, folder = server
     expected = {part.name: part.area for part in Parser.load(folder, "onnxruntime")(PHOTO).parts}
     data = encoded(PHOTO)
@@ -81,10 +81,10 @@ def test_a_server_answers_as_the_runtime_does_whatever_clients_do(server):
     slow = raw(port, head, *[data[start : start + 1000] for start in range(0, len(data), 1000)], pause=0.05)
     assert slow.startswith(b"HTTP/1.1 200") and b'"parts"' in slow
     with socket.create_connection(("127.0.0.1", port), timeout=20) as gone:
-        gone.sendall(head + data)  # and hang up before the answer
+        gone.sendall(head + data)  # and disconnect before the answer
     with socket.create_connection(("127.0.0.1", port), timeout=20) as half:
         half.sendall(head + data[:100])
-        assert parsed() == expected, "a client that stops half-way holds nobody up"
+        assert parsed() == expected, "a client that stops halfway does not block others"
     too_large = raw(port, head.replace(str(len(data)).encode(), b"1500000"), b"x" * 1_500_000)
     assert too_large.startswith(b"HTTP/1.1 413") and b"photo_too_large" in too_large
     assert raw(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.0 400")

@@ -1,4 +1,4 @@
-"""The queue in front of a model: order, batches, and what happens when it is full, late or broken."""
+"""The queue of a model: order, batches, and errors when it is full, late or broken."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ def photo(value):
 
 
 class Slow:
-    """Stands in for a parser: says the photo's value, once it is let go; remembers how many came together."""
+    """Stands in for a parser: returns the photo's value once `go` is set, and records the size of each call."""
 
     def __init__(self):
         self.go = threading.Event()
@@ -49,7 +49,7 @@ def until(condition):
         time.sleep(0.001)
 
 
-def test_what_waits_goes_together_and_everyone_gets_his_own(slow):
+def test_waiting_photos_share_calls_and_each_gets_its_own_result(slow):
     worker = Worker([slow], waiting=8, together=3)
     with ThreadPoolExecutor() as pool:
         first = in_the_background(pool, worker, 0)
@@ -62,7 +62,7 @@ def test_what_waits_goes_together_and_everyone_gets_his_own(slow):
     assert slow.calls == [1, 3, 2]
 
 
-def test_streams_share_what_waits():
+def test_streams_share_the_waiting_photos():
     streams = [Slow(), Slow()]
     worker = Worker(streams, waiting=8, together=4)
     with ThreadPoolExecutor() as pool:
@@ -75,10 +75,10 @@ def test_streams_share_what_waits():
         streams[1].go.set()
         assert [one.result()[0][0] for one in [*first, *others]] == list(range(6))
     worker.close()
-    assert streams[0].calls[:2] == [1, 2], "half of the four are left to the other"
+    assert streams[0].calls[:2] == [1, 2], "the other stream gets half of the four"
 
 
-def test_who_comes_when_it_is_full_is_turned_away_at_once(slow):
+def test_a_full_queue_refuses_further_photos_at_once(slow):
     worker = Worker([slow], waiting=2, together=1)
     with ThreadPoolExecutor() as pool:
         taken = [in_the_background(pool, worker, 1)]
@@ -97,7 +97,7 @@ def test_who_comes_when_it_is_full_is_turned_away_at_once(slow):
     worker.close()
 
 
-def test_a_late_photo_is_given_up_and_never_run(slow):
+def test_a_late_photo_is_never_parsed(slow):
     worker = Worker([slow], waiting=4, together=1)
     with ThreadPoolExecutor() as pool:
         first = in_the_background(pool, worker, 1)
@@ -112,7 +112,7 @@ def test_a_late_photo_is_given_up_and_never_run(slow):
     assert slow.calls == [1, 1]
 
 
-def test_a_failure_reaches_those_it_concerns_and_the_next_photo_is_parsed(slow):
+def test_a_failure_reaches_its_own_requests_and_the_next_photo_is_parsed(slow):
     slow.go.set()
     worker = Worker([slow], waiting=4, together=1)
     with pytest.raises(RuntimeError, match="no such photo"):
@@ -121,15 +121,15 @@ def test_a_failure_reaches_those_it_concerns_and_the_next_photo_is_parsed(slow):
     worker.close()
 
 
-def test_idle_worker_holds_no_photo_and_no_result():
+def test_an_idle_worker_holds_no_photo_and_no_result():
     class Found:
         pass
 
     worker = Worker([lambda photos: [Found() for _ in photos]], waiting=4, together=2)
 
     def ask():
-        asked = [photo(1), photo(2)]
-        return [weakref.ref(one) for one in [*asked, *(found for found, _ in worker.parse(asked, 10))]]
+        photos = [photo(1), photo(2)]
+        return [weakref.ref(one) for one in [*photos, *(found for found, _ in worker.parse(photos, 10))]]
 
     held = ask()
     until(lambda: all(one() is None for one in held))
@@ -148,11 +148,11 @@ def test_several_streams_run_at_the_same_time():
     worker.close()
 
 
-def test_closing_finishes_what_waits(slow):
+def test_closing_finishes_the_queue(slow):
     worker = Worker([slow], waiting=4, together=2)
     with ThreadPoolExecutor() as pool:
-        asked = [in_the_background(pool, worker, value) for value in (1, 2)]
+        futures = [in_the_background(pool, worker, value) for value in (1, 2)]
         until(slow.busy.is_set)
         slow.go.set()
         worker.close()
-        assert sorted(one.result()[0][0] for one in asked) == [1, 2]
+        assert sorted(one.result()[0][0] for one in futures) == [1, 2]

@@ -1,4 +1,4 @@
-"""The Flask application: its routes."""
+"""The Flask application and its routes."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ from m2fp_kd.serve.settings import Settings
 
 
 def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
-    """The service.
+    """Create the service.
 
     Args:
-        models: mode -> model; the first is used where a request names none.
+        models: mode -> model; a request that names no mode uses the first.
         settings: limits.
     """
     app = Flask(__name__)
@@ -74,10 +74,10 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
 
     @app.post("/api/parse")
     def parse_one() -> Response:
-        model, wants = _asked(models)
+        model, wants = _requested(models)
         data = photos_of(request, settings)
         if len(data) > 1:
-            raise ApiError(400, "bad_request", "One photo at a time here; send several to /api/parse/batch.")
+            raise ApiError(400, "bad_request", "This address takes one photo; send several to /api/parse/batch.")
         (result,) = parse_photos(model, data, wants, settings, metrics)
         if isinstance(result, ApiError):
             raise result
@@ -85,16 +85,16 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
 
     @app.post("/api/parse/batch")
     def parse_several() -> Response:
-        model, wants = _asked(models)
+        model, wants = _requested(models)
         results = parse_photos(model, photos_of(request, settings), wants, settings, metrics)
         return jsonify({"results": [one.body if isinstance(one, ApiError) else one for one in results]})
 
     return app
 
 
-def _asked(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:
-    """The model and the kinds of results that a request asks for, in its query."""
+def _requested(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:
+    """Return the model and the members of `RETURNS` that a request's query names."""
     mode = request.args.get("mode", next(iter(models)))
     if mode not in models:
-        raise ApiError(404, "unknown_mode", f"This server has no mode '{mode}'; it has {', '.join(models)}.")
+        raise ApiError(404, "unknown_mode", f"There is no mode '{mode}'; choose from {', '.join(models)}.")
     return models[mode], wanted(request.args.get("return", "map"))

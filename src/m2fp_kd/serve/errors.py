@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as the client reads it."""
+"""Errors of a request and the JSON that the client gets for them."""
 
 import traceback
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from m2fp_kd.serve.settings import Settings
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
-"""By HTTP status, of errors that Flask raises itself."""
+"""HTTP status -> code of an error that Flask raises itself."""
 
 
 @dataclass
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error answer.
 
     Attributes:
-        status: of HTTP.
-        code: stable, for programs.
-        message: a sentence for people that says what to do.
-        retry_after: seconds after which the same request may succeed; None if it will not.
+        status: HTTP status.
+        code: stable name of the error, for programs.
+        message: cause and fix in a sentence, for people.
+        retry_after: seconds after which the same request may succeed; None if it never will.
     """
 
     status: int
@@ -31,42 +31,42 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """As JSON."""
+        """JSON body of the answer."""
         return {"error": {"code": self.code, "message": self.message}}
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the answer."""
+        """HTTP headers of the answer."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 def answer_errors(app: Flask, settings: Settings) -> None:
-    """Make an application answer whatever goes wrong as an `ApiError`."""
+    """Make an application answer every error as an `ApiError`."""
 
     @app.errorhandler(ApiError)
     def refused(error: ApiError) -> tuple[Response, int, dict[str, str]]:
-        _let_go(error)
+        _clear_frames(error)
         return jsonify(error.body), error.status, error.headers
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> tuple[Response, int, dict[str, str]]:
-        message = f"The request is too large: at most {settings.megabytes:g} MB and {settings.photos} photos are taken."
+        message = f"The request is too large; the limits are {settings.megabytes:g} MB and {settings.photos} photos."
         return refused(ApiError(413, "photo_too_large", message))
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> tuple[Response, int, dict[str, str]]:
         status = error.code or 500
         return refused(
-            ApiError(status, CODES.get(status, "bad_request"), error.description or "The request is not understood.")
+            ApiError(status, CODES.get(status, "bad_request"), error.description or "The request cannot be understood.")
         )
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> tuple[Response, int, dict[str, str]]:
         app.logger.exception("a request failed")
-        _let_go(error)
-        return refused(ApiError(500, "internal", "Something went wrong here; it was written to the server's log."))
+        _clear_frames(error)
+        return refused(ApiError(500, "internal", "The server failed; the cause is in its log."))
 
 
-def _let_go(error: Exception) -> None:
-    """Let the photos go that the frames of an error's traceback know; some know the error too, and would keep all."""
+def _clear_frames(error: Exception) -> None:
+    """Clear the frames of an error's traceback, which refer to photos and, in a cycle, to the error."""
     traceback.clear_frames(error.__traceback__)

@@ -1,4 +1,4 @@
-"""Who may ask, how often, and what a browser may do with the answers."""
+"""Access control: tokens, request rates and security headers."""
 
 import hmac
 import time
@@ -23,14 +23,14 @@ HEADERS = {
 }
 
 CLIENTS = 10_000
-"""So many clients are remembered; those not heard of longest are forgotten first."""
+"""Limit of clients in memory; the least recently seen are forgotten first."""
 
 
 class RateLimit:
-    """A bucket of tokens for each client, which fills up steadily.
+    """A token bucket for each client.
 
     Args:
-        per_minute: tokens that drip in; 0 for no limit.
+        per_minute: tokens added to each bucket a minute; 0 for no limit.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -40,7 +40,7 @@ class RateLimit:
         self._lock = Lock()
 
     def take(self, client: str, now: float) -> float:
-        """Take a token; return the seconds to wait for one, 0 if there was one."""
+        """Take a token of a client at the time `now`, in seconds; return 0, or the seconds until the next token."""
         if not self.per_minute:
             return 0.0
         with self._lock:
@@ -54,17 +54,17 @@ class RateLimit:
 
 
 def guard(app: Flask, settings: Settings) -> None:
-    """Check every request to /api, and add the security headers to every answer."""
+    """Check token and rate of every request to /api; add the security headers to every answer."""
     limit = RateLimit(settings.requests_per_minute)
 
     @app.before_request
     def check() -> None:
         if not request.path.startswith("/api/"):
             return
-        if settings.token is not None and not _bears(request, settings.token):
-            raise ApiError(401, "unauthorized", "This server wants a token: Authorization: Bearer TOKEN.")
+        if settings.token is not None and not _has_token(request, settings.token):
+            raise ApiError(401, "unauthorized", "This server requires a token: Authorization: Bearer TOKEN.")
         if wait := limit.take(request.remote_addr or "", time.monotonic()):
-            raise ApiError(429, "rate_limited", "Too many requests from you; wait a little.", max(1, round(wait)))
+            raise ApiError(429, "rate_limited", "You have sent too many requests; wait a moment.", max(1, round(wait)))
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -74,6 +74,6 @@ def guard(app: Flask, settings: Settings) -> None:
         return response
 
 
-def _bears(asked: Request, token: str) -> bool:
-    kind, _, given = asked.headers.get("Authorization", "").partition(" ")
+def _has_token(incoming: Request, token: str) -> bool:
+    kind, _, given = incoming.headers.get("Authorization", "").partition(" ")
     return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())

@@ -1,38 +1,38 @@
-"""Room for photos: bytes that requests take before they decode theirs, and give back at their end."""
+"""A memory budget: requests reserve bytes before they decode their photos and release them when they are answered."""
 
 from queue import Full
 from threading import Lock
 
 
-class Room:
-    """So many bytes for all requests together.
+class MemoryBudget:
+    """Bytes that all requests share.
 
     Args:
-        most: bytes. Who needs more than all of it is let in when nobody else is; else he never would be.
+        limit: bytes. A request larger than the whole budget is admitted only when no other is in flight.
     """
 
-    def __init__(self, most: float) -> None:
-        self.most = most
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.reserved = 0
         self._lock = Lock()
-        self.taken = 0
 
     @property
     def full(self) -> bool:
-        """Whether nobody is let in, whatever he brings."""
-        return self.taken >= self.most
+        """Whether the budget is used up, so that no request with a photo is admitted."""
+        return self.reserved >= self.limit
 
-    def take(self, size: int) -> None:
-        """Take so many bytes; none are always to be had.
+    def reserve(self, size: int) -> None:
+        """Reserve bytes. A request for none always succeeds.
 
         Raises:
-            Full: there is no room.
+            Full: the budget has too few bytes left.
         """
         with self._lock:
-            if size and self.taken and self.taken + size > self.most:
+            if size and self.reserved and self.reserved + size > self.limit:
                 raise Full
-            self.taken += size
+            self.reserved += size
 
-    def leave(self, size: int) -> None:
-        """Give bytes back."""
+    def release(self, size: int) -> None:
+        """Release bytes that were reserved."""
         with self._lock:
-            self.taken -= size
+            self.reserved -= size

@@ -11,10 +11,10 @@ SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    """Counts what a server did; `text` is what /metrics says.
+    """Counters and gauges of a server; `text` is the body of /metrics.
 
     Args:
-        workers: mode -> its queue, whose length and taken bytes are told.
+        workers: mode -> worker, whose queue length and reserved bytes are reported.
     """
 
     def __init__(self, workers: Mapping[str, Worker]) -> None:
@@ -25,22 +25,22 @@ class Metrics:
             "m2fp_kd_step_seconds", "Time of a photo by step.", ["mode", "step"], buckets=SECONDS, registry=own
         )
         waiting = Gauge("m2fp_kd_waiting_photos", "Photos in the queue.", ["mode"], registry=own)
-        size = Gauge("m2fp_kd_waiting_bytes", "That requests have taken for photos.", ["mode"], registry=own)
+        size = Gauge("m2fp_kd_waiting_bytes", "Bytes that requests have reserved for photos.", ["mode"], registry=own)
         for mode, worker in workers.items():
             waiting.labels(mode).set_function(partial(getattr, worker, "waiting"))
-            size.labels(mode).set_function(partial(getattr, worker, "waiting_bytes"))
+            size.labels(mode).set_function(partial(getattr, worker, "reserved_bytes"))
 
     def answered(self, endpoint: str, status: int) -> None:
-        """Count an answer."""
+        """Count an answer by endpoint and HTTP status."""
         self._requests.labels(endpoint, str(status)).inc()
 
     def parsed(self, mode: str, timings: Mapping[str, float]) -> None:
-        """Count a photo and its milliseconds by step."""
+        """Count a parsed photo and record its milliseconds by step."""
         self._photos.labels(mode).inc()
         for step, milliseconds in timings.items():
             self._seconds.labels(mode, step).observe(milliseconds / 1000)
 
     @property
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)

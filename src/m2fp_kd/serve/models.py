@@ -1,4 +1,4 @@
-"""The models of a server, each behind its queue."""
+"""The models of a server, each with its queue."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +11,19 @@ from m2fp_kd.serve.settings import Settings
 from m2fp_kd.serve.worker import Worker
 
 TOGETHER = 4
-"""Most photos in one call of a network: what waits meanwhile, no more."""
-
+"""Limit of photos in one call of a network. A call takes photos that already wait; it never waits for more."""
 
 TITLES = {"fpn": "per-pixel parser", "m2fp": "mask classifier"}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that photos can be sent to.
+    """A model that parses the photos of requests.
 
     Attributes:
-        mode: what requests call it: "lite" or "full".
-        facts: what /api/models says of it.
-        worker: its queue.
+        mode: name of the model in requests, "lite" or "full".
+        facts: description of the model in the answer of /api/models.
+        worker: queue and threads of the model.
     """
 
     mode: str
@@ -33,13 +32,21 @@ class Model:
 
 
 def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | None, settings: Settings) -> Model:
-    """Load an artefact, to be run in so many streams of so many CPU threads.
+    """Load an artefact and start its worker.
 
-    Several streams of one thread parse more photos a second than one stream of several threads, and a single photo
+    Several streams of one thread parse more photos a second than one stream of several threads, but a single photo
     takes longer.
 
+    Args:
+        mode: name of the model in requests.
+        path: model file or its folder.
+        streams: photos that are parsed at the same time.
+        threads: CPU threads of each stream.
+        engine: as in `Parser.load`.
+        settings: limits.
+
     Raises:
-        FileNotFoundError, ArtefactError, EngineError: as `Parser.load`.
+        FileNotFoundError, ArtefactError, EngineError: as in `Parser.load`.
     """
     parser = Parser.load(path, engine, threads, streams=streams)
     card = parser.card

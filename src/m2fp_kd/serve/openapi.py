@@ -1,4 +1,4 @@
-"""The service's OpenAPI document."""
+"""The OpenAPI document of the service."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ PART = {
         "name": {"type": "string"},
         "colour": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
         "area": {"type": "integer", "description": "pixels"},
-        "share": {"type": "number", "description": "of the photo, 0..1"},
+        "share": {"type": "number", "description": "share of the photo, 0..1"},
         "box": BOX,
         "score": SCORE,
         "mask": BASE64 | {"description": "PNG of one bit a pixel; with return=masks"},
@@ -42,7 +42,7 @@ PART = {
 PEOPLE = {
     "type": "object",
     "properties": {
-        "kind": {"enum": ["persons", "regions"], "description": "regions: connected regions of parts, not persons"},
+        "kind": {"enum": ["persons", "regions"], "description": "persons, or connected regions of parts"},
         "found": {
             "type": "array",
             "items": {
@@ -79,21 +79,21 @@ ERROR = {
     "required": ["error"],
 }
 REFUSALS = {
-    "400": "no photo, or a body that is not understood",
+    "400": "the request has no photo, or its body cannot be understood",
     "401": "the token is missing or wrong",
-    "404": "no such mode",
-    "405": "no such method",
-    "413": "too large: bytes, pixels, photos, or a batch for the memory",
-    "415": "a body of another type",
+    "404": "the server has no such mode",
+    "405": "the path does not support this method",
+    "413": "too many bytes, pixels or photos, or a batch that needs too much memory",
+    "415": "the body has another content type",
     "422": "the photo is broken",
     "429": "too many requests; see Retry-After",
-    "503": "the queue is full or the time is over; see Retry-After",
+    "503": "the server is busy, or the deadline has passed; see Retry-After",
 }
 
 
 def document(modes: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a server with these modes."""
-    asked = [
+    """Return the OpenAPI 3.1 document of a server with these modes."""
+    query = [
         {"name": "mode", "in": "query", "schema": {"enum": list(modes), "default": modes[0]}},
         {
             "name": "return",
@@ -111,14 +111,14 @@ def document(modes: Sequence[str], settings: Settings) -> dict[str, Any]:
                 "get": {"summary": "the models and limits of this server", **_answers({"type": "object"})} | secured
             },
             "/api/parse": {
-                "post": {"summary": "parse a photo", "parameters": asked, "requestBody": _body("photo", BYTES, BASE64)}
+                "post": {"summary": "parse a photo", "parameters": query, "requestBody": _body("photo", BYTES, BASE64)}
                 | _answers(RESULT)
                 | secured
             },
             "/api/parse/batch": {
                 "post": {
                     "summary": f"parse up to {settings.photos} photos; a broken one does not stop the others",
-                    "parameters": asked,
+                    "parameters": query,
                     "requestBody": _body(
                         "photos", {"type": "array", "items": BYTES}, {"type": "array", "items": BASE64}
                     ),
@@ -127,7 +127,7 @@ def document(modes: Sequence[str], settings: Settings) -> dict[str, Any]:
                 | secured
             },
             "/healthz": {"get": {"summary": "the process is alive"} | _answers(OBJECT)},
-            "/readyz": {"get": {"summary": "photos are taken"} | _answers(OBJECT)},
+            "/readyz": {"get": {"summary": "the server accepts photos"} | _answers(OBJECT)},
         },
         "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }

@@ -1,4 +1,4 @@
-"""From the bytes of a request's photos to the answer for each."""
+"""Parse the photos of a request, from their encoded bytes to the answer for each."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ T = TypeVar("T")
 def parse_photos(
     model: Model, data: Sequence[bytes], wants: frozenset[str], settings: Settings, metrics: Metrics
 ) -> list[dict[str, Any] | ApiError]:
-    """For each photo what is in it, or what is wrong with it.
+    """Parse photos; return an answer or an error for each.
 
     Args:
-        model: parses them, together where it can.
+        model: model that parses them, together where it can.
         data: encoded photos.
-        wants: what of `RETURNS` the answers hold.
+        wants: members of `RETURNS` to include in the answers.
         settings: limits.
-        metrics: count what was parsed.
+        metrics: counters to update.
 
     Raises:
-        ApiError: there is no room for the photos, or no answer before the deadline.
+        ApiError: the memory budget or the queue is full, or the deadline has passed.
     """
     sizes = [_or_error(needed_bytes, one, settings) for one in data]
-    with model.worker.place([size for size in sizes if isinstance(size, int)]):
+    with model.worker.reserve([size for size in sizes if isinstance(size, int)]):
         read = [
             size if isinstance(size, ApiError) else _or_error(_Read.of, one)
             for one, size in zip(data, sizes, strict=True)
@@ -55,7 +55,7 @@ def parse_photos(
 
 @dataclass(frozen=True)
 class _Read:
-    """A decoded photo, and how long that took."""
+    """A decoded photo and the milliseconds that decoding took."""
 
     photo: np.ndarray
     milliseconds: float
@@ -70,4 +70,4 @@ def _or_error(act: Callable[..., T], *arguments: Any) -> T | ApiError:
     try:
         return act(*arguments)
     except ApiError as error:
-        return replace(error)  # without its traceback, whose frames hold what was decoded and, in turn, this error
+        return replace(error)  # without its traceback, whose frames refer to the decoded photo and to this error

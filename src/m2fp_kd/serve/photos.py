@@ -1,4 +1,4 @@
-"""Photos out of requests, each checked before it is decoded. Nothing is written to disk."""
+"""Read the photos of a request and check each before it is decoded. Nothing is written to disk."""
 
 import base64
 import binascii
@@ -17,28 +17,28 @@ from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.settings import Settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-"""Decoders that a request may reach; of an animation the first picture is parsed."""
+"""Decoders that a request may use. The first frame of an animation is parsed."""
 
 BYTES_OF_PIXEL = 18
-"""What a photo takes at its peak, as measured.
+"""Peak memory of a photo in bytes a pixel, as measured.
 
-To decode it takes 7, where its three are made of Pillow's four, 12 from a progressive JPEG of four channels, 17 from a
-WebP. Later come the network's copy, the part map and, most of all, a mosaic, which takes 17.
+Decoding peaks at 7 bytes a pixel (Pillow's RGBA buffer and our RGB copy), 12 for progressive CMYK JPEG, 17 for WebP.
+Later steps need the network's copy, the part map and, most of all, the mosaic, which peaks at 17.
 """
 
 
 class MemoryRequest(Request):
-    """A request whose uploads stay in memory; Werkzeug would spool larger ones to disk."""
+    """A request that keeps its uploads in memory; Werkzeug would write larger ones to disk."""
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> io.BytesIO:
         return io.BytesIO()
 
 
 def photos_of(request: Request, settings: Settings) -> list[bytes]:
-    """The photos of a request as they came: files in the field `photo`, raw bytes, or base64 in JSON.
+    """Return a request's encoded photos: files in the field `photo`, the raw body, or base64 in JSON.
 
     Raises:
-        ApiError: there is none, there are too many, or the body is not what its type says.
+        ApiError: the request has no photo or too many, or its body does not match its content type.
     """
     kind = request.mimetype
     if kind == "multipart/form-data":
@@ -51,51 +51,55 @@ def photos_of(request: Request, settings: Settings) -> list[bytes]:
         raise ApiError(400, "no_photo", "There is no photo in the request; send it as the form field `photo`, as the "
                        "body, or as base64 in {\"photo\": ...}.")  # fmt: skip
     if len(found) > settings.photos:
-        message = f"There are {len(found)} photos in the request; at most {settings.photos} are taken at once."
+        message = f"There are {len(found)} photos in the request; the limit is {settings.photos}."
         raise ApiError(413, "too_many_photos", message)
     return found
 
 
 def needed_bytes(data: bytes, settings: Settings) -> int:
-    """What the photo takes at most, from here to its answer.
+    """Return the bytes that a photo needs at most, from decoding to its answer.
+
+    Args:
+        data: encoded photo.
+        settings: limits.
 
     Raises:
-        ApiError: it is empty, of another kind, or has too many pixels.
+        ApiError: the photo is empty, has another format, or has too many pixels.
     """
     if not data:
         raise ApiError(400, "no_photo", "The photo is empty; choose another file.")
     try:
-        with _broken_files_told(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _broken_files_reported(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             pixels = image.width * image.height
-    except Image.DecompressionBombError as error:  # far too many, says Pillow itself
+    except Image.DecompressionBombError as error:  # Pillow's own limit of pixels
         raise _too_many_pixels(settings) from error
     if pixels > 1e6 * settings.megapixels:
         raise _too_many_pixels(settings)
-    return BYTES_OF_PIXEL * pixels + 2 * len(data)  # decoders too make a copy of the file
+    return BYTES_OF_PIXEL * pixels + 2 * len(data)  # decoders copy the file
 
 
 def decode(data: bytes) -> np.ndarray:
-    """A photo as uint8 (H, W, 3) RGB, upright.
+    """Decode a photo as uint8 (H, W, 3) RGB, upright.
 
     Raises:
-        ApiError: it is broken.
+        ApiError: the photo is broken.
     """
-    with _broken_files_told():
+    with _broken_files_reported():
         return read_photo(data, FORMATS)
 
 
 @contextmanager
-def _broken_files_told() -> Iterator[None]:
+def _broken_files_reported() -> Iterator[None]:
     try:
         yield
-    # Pillow's decoders report a broken file by any of these.
+    # Pillow's decoders raise any of these for a broken file.
     except (PhotoError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         kinds = ", ".join(FORMATS)
-        raise ApiError(422, "photo_broken", f"The photo cannot be read; send a whole {kinds} file.") from error
+        raise ApiError(422, "photo_broken", f"The photo cannot be read; send a complete {kinds} file.") from error
 
 
 def _too_many_pixels(settings: Settings) -> ApiError:
-    message = f"The photo has too many pixels; at most {settings.megapixels:g} megapixels are taken."
+    message = f"The photo has too many pixels; the limit is {settings.megapixels:g} megapixels."
     return ApiError(413, "too_many_pixels", message)
 
 
@@ -106,13 +110,13 @@ def _from_json(request: Request) -> list[bytes]:
         raise ApiError(400, "bad_request", "The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise ApiError(
-            400, "bad_request", 'The JSON body is an object: {"photo": BASE64} or {"photos": [BASE64, ...]}.'
+            400, "bad_request", 'The JSON body must be an object: {"photo": BASE64} or {"photos": [BASE64, ...]}.'
         )
     texts = body.get("photos", [body["photo"]] if "photo" in body else [])
     if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
-        raise ApiError(400, "bad_request", "In JSON, `photo` is a base64 text and `photos` a list of them.")
+        raise ApiError(400, "bad_request", "In JSON, `photo` must be a base64 string and `photos` a list of them.")
     try:
-        # A data URL is what browsers make of a file.
+        # Browsers encode a file as a data URL.
         return [
             base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text, validate=True)
             for text in texts

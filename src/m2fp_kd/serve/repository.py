@@ -1,4 +1,4 @@
-"""An artefact laid out as a model repository for other servers: Triton Inference Server, OpenVINO Model Server."""
+"""Export an artefact as a model repository of Triton Inference Server or OpenVINO Model Server."""
 
 import json
 import shutil
@@ -9,30 +9,30 @@ from m2fp_kd.runtime.artefact import ArtefactError, Card, find_model, load_card
 from m2fp_kd.runtime.files import atomic_path, model_files
 
 NAME = "parser"
-"""Of the model in the repository."""
+"""Name of the model in the repository."""
 
 
 def triton(model: Path, card: Card, folder: Path) -> None:
-    """`NAME/config.pbtxt` and `NAME/1/model.onnx`, for Triton's ONNX Runtime backend.
+    """Write `NAME/config.pbtxt` and `NAME/1/model.onnx` for Triton's ONNX Runtime backend.
 
     Raises:
-        ArtefactError: the artefact is no ONNX file.
+        ArtefactError: the artefact is not an ONNX file.
     """
     if model.suffix != ".onnx":
-        raise ArtefactError(f"{model}: Triton's ONNX Runtime backend runs .onnx files; give it the ONNX artefact")
+        raise ArtefactError(f"{model}: Triton's ONNX Runtime backend runs .onnx files; pass the ONNX artefact")
     _copy([model], folder / NAME / "1")
     with atomic_path(folder / NAME / "config.pbtxt") as temporary:
         temporary.write_text(_config(card), encoding="utf-8")
 
 
 def openvino_model_server(model: Path, card: Card, folder: Path) -> None:
-    """`config.json` and `NAME/1/` with the model, for OpenVINO Model Server.
+    """Write `config.json` and the model in `NAME/1/` for OpenVINO Model Server.
 
     Raises:
-        ArtefactError: OpenVINO does not run such files.
+        ArtefactError: the artefact is neither an ONNX file nor in OpenVINO's format.
     """
     if model.suffix not in (".onnx", ".xml"):
-        raise ArtefactError(f"{model}: OpenVINO Model Server runs .onnx and .xml files; give it one of these")
+        raise ArtefactError(f"{model}: OpenVINO Model Server runs .onnx and .xml files; pass one of these")
     _copy(model_files(model), folder / NAME / "1")
     entry = {"name": NAME, "base_path": f"/models/{NAME}", "plugin_config": {"PERFORMANCE_HINT": "LATENCY"}}
     with atomic_path(folder / "config.json") as temporary:
@@ -46,15 +46,16 @@ SERVERS: dict[str, Callable[[Path, Card, Path], None]] = {
 
 
 def export(artefact: Path, server: str, folder: Path) -> None:
-    """Lay an artefact out for a server, its card beside it.
+    """Write an artefact and its card as the model repository of a server.
 
     Args:
-        artefact: model file or folder.
+        artefact: model file or its folder.
         server: one of `SERVERS`.
-        folder: of the repository.
+        folder: folder of the repository.
 
     Raises:
-        FileNotFoundError, ArtefactError: as `find_model` and `load_card`; or the server does not run such files.
+        FileNotFoundError: there is no such artefact.
+        ArtefactError: the artefact has no card or not its own, or the server does not run its format.
     """
     model = find_model(artefact)
     card = load_card(model)
@@ -70,7 +71,7 @@ def _copy(files: list[Path], folder: Path) -> None:
 
 
 def _config(card: Card) -> str:
-    """Triton's description; -1 is any size, and the first axis is the photos of a call."""
+    """Return Triton's model configuration; -1 is any size, and the first axis counts the photos of a call."""
     parts, queries = card.labels.num_parts, -1
     shapes = {
         "part_map": ("TYPE_UINT8", [-1, -1]),

@@ -1,4 +1,4 @@
-"""The production server: the application in waitress, which reads slow senders without giving them a thread."""
+"""The production server: the application in waitress, which occupies no thread while a slow client sends."""
 
 import ctypes
 import logging
@@ -17,14 +17,14 @@ from m2fp_kd.serve.settings import Settings
 log = logging.getLogger(__name__)
 
 M_ARENA_MAX = -8
-"""Of glibc's `malloc.h`."""
+"""Parameter of glibc's `mallopt`, from `malloc.h`."""
 
 ARENAS = 2
-"""Heaps that the threads share."""
+"""Number of heaps that the threads share."""
 
 CONNECTIONS = 256
 IDLE_SECONDS = 30
-"""A client that sends or reads nothing for so long is cut off."""
+"""A connection that is idle for longer is closed."""
 
 
 def serve(
@@ -41,12 +41,12 @@ def serve(
 
     Args:
         lite: artefact of the student.
-        full: artefact of the full M2FP, for the light-mode switch; None for none.
+        full: artefact of the full M2FP, for the light-mode switch; None for a server without it.
         host: address to listen at.
-        port: 0 for any free one.
+        port: port to listen at; 0 for any free port.
         engine: as in `Parser.load`.
-        streams: photos that the student parses at the same time; None for one per CPU core and thread.
-        threads: CPU threads of each of them.
+        streams: photos that the student parses at the same time; None for the number of cores divided by `threads`.
+        threads: CPU threads of each stream.
         settings: limits.
     """
     _share_heaps()
@@ -59,11 +59,11 @@ def serve(
         create_app(models, settings),
         host=host,
         port=port,
-        # One for every place in the queues, so that whoever comes when they are full hears so at once.
+        # One thread for every place in the queues and some more, so that a refusal never waits for a thread.
         threads=settings.waiting * len(models) + 8,
         connection_limit=CONNECTIONS,
         channel_timeout=IDLE_SECONDS,
-        # Flask refuses larger bodies in JSON; what is larger still is not even read. Nothing goes to disk.
+        # Flask answers larger bodies with a JSON error; waitress closes twice that size unread. Nothing goes to disk.
         max_request_body_size=2 * largest,
         inbuf_overflow=2 * largest,
         outbuf_overflow=2 * largest + (1 << 26),
@@ -80,8 +80,8 @@ def serve(
             facts["compute_precision"],
         )
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # how containers and systemd stop a server
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which scripts' background jobs start without
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # containers and systemd stop a server with it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shell scripts ignore it otherwise
     try:
         server.run()
     finally:
@@ -90,10 +90,9 @@ def serve(
 
 
 def _share_heaps() -> None:
-    """Let all threads allocate from a few heaps.
+    """Make all threads allocate from a few heaps.
 
-    glibc gives threads heaps of their own, up to eight for every core, each of which keeps what its busiest moment
-    took.
+    By default glibc creates up to eight heaps per core, and each keeps the memory of its busiest moment.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)

@@ -1,4 +1,4 @@
-"""What a server allows."""
+"""Limits of a server."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ class Settings:
     """Limits of a server.
 
     Attributes:
-        megabytes: of a request's body, 10^6 bytes.
-        megapixels: of a photo, checked before it is decoded.
-        photos: in one request.
-        waiting: photos in the queue of a model; who comes later is turned away with 503.
-        waiting_megabytes: 10^6 bytes that a model's requests take, from decoding to their answers; likewise. A photo
-            that needs more than all of it is taken when there is no other request.
-        deadline: seconds that a photo may wait and be parsed.
-        requests_per_minute: of one client; its burst is a sixth of it. 0: no limit.
-        token: that every request to /api must bear; None: none.
+        megabytes: size of a request's body, 10^6 bytes.
+        megapixels: size of a photo, checked before it is decoded.
+        photos: photos in one request.
+        waiting: photos in the queue of a model; further requests get status 503.
+        waiting_megabytes: memory budget of a model's requests from decoding to answering, 10^6 bytes; requests beyond
+            it get status 503. A photo larger than the whole budget is admitted only when no other request is in flight.
+        deadline: seconds until a photo must be parsed, waiting included.
+        requests_per_minute: requests of one client, with bursts of a sixth of it; 0 for no limit.
+        token: token that every request to /api must carry; None for no token.
     """
 
     megabytes: float = 20
@@ -30,7 +30,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("megabytes", "megapixels", "photos", "waiting", "waiting_megabytes", "deadline"):
-            if not getattr(self, name) > 0:  # a queue would take 0 for no limit, and a room be full for ever
+            if not getattr(self, name) > 0:  # Queue(0) has no limit, and a budget of 0 would always be full
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         if self.requests_per_minute < 0:
             raise ValueError(f"requests_per_minute must be 0 or above, not {self.requests_per_minute}")

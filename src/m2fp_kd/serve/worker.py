@@ -1,4 +1,4 @@
-"""A model behind a bounded queue: photos wait, neighbours in the queue share a call, late ones are dropped."""
+"""A model behind a bounded queue: neighbouring photos share a call, and late photos are dropped."""
 
 import math
 import queue
@@ -15,10 +15,10 @@ import numpy as np
 
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
-from m2fp_kd.serve.memory_budget import Room
+from m2fp_kd.serve.memory_budget import MemoryBudget
 
 Parse = Callable[[list[Any]], list[Parsing]]
-"""A `Parser` called with a list of photos."""
+"""A `Parser`, called with a list of photos."""
 
 
 @dataclass
@@ -30,20 +30,20 @@ class _Job:
 
 
 class Worker:
-    """Runs photos through a model, in as many threads as there are parsers.
+    """Parse photos in one thread per parser.
 
     Args:
-        parsers: one for each thread, or the same for several if it can be called by them at the same time.
-        waiting: photos that may wait; more are refused.
-        together: most photos in one call.
-        megabytes: 10^6 bytes for which requests have room.
+        parsers: one parser for each thread; the same object may serve several threads if it is thread-safe.
+        waiting: limit of photos in the queue; further photos are refused.
+        together: limit of photos in one call.
+        megabytes: memory budget of the requests, 10^6 bytes.
     """
 
     def __init__(self, parsers: Sequence[Parse], waiting: int, together: int, megabytes: float = math.inf) -> None:
-        self._room = Room(1e6 * megabytes)
+        self._budget = MemoryBudget(1e6 * megabytes)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(waiting)
         self._together = together
-        self._seconds = 0.1  # of a photo, a running mean
+        self._seconds = 0.1  # running mean of the time of a photo
         self._threads = [threading.Thread(target=self._run, args=(parse,), daemon=True) for parse in parsers]
         for thread in self._threads:
             thread.start()
@@ -54,51 +54,52 @@ class Worker:
         return self._jobs.qsize()
 
     @property
-    def waiting_bytes(self) -> int:
-        """Bytes that requests have taken."""
-        return self._room.taken
+    def reserved_bytes(self) -> int:
+        """Bytes of the memory budget that requests have reserved."""
+        return self._budget.reserved
 
     @property
     def ready(self) -> bool:
-        """Whether photos are taken."""
-        return all(thread.is_alive() for thread in self._threads) and not (self._jobs.full() or self._room.full)
+        """Whether the worker accepts photos."""
+        return all(thread.is_alive() for thread in self._threads) and not (self._jobs.full() or self._budget.full)
 
     @contextmanager
-    def place(self, sizes: Sequence[int]) -> Iterator[None]:
-        """Room for a request, from before its photos are decoded until its answers are made.
+    def reserve(self, sizes: Sequence[int]) -> Iterator[None]:
+        """Reserve memory for a request, from before its photos are decoded until its answers are built.
 
         Args:
-            sizes: bytes that each of its photos takes.
+            sizes: bytes that each of its photos needs.
 
         Raises:
-            ApiError: there is no room.
+            ApiError: a batch needs more than the whole budget, or the budget has too little left.
         """
-        size, most = sum(sizes), self._room.most
-        # A few bytes of upload may be gigabytes of pixels: only what cannot be sent in parts is let in beyond the room.
-        if len(sizes) > 1 and size > most:
-            needed = f"These photos need {size / 1e6:.1f} MB of memory; there is room for {most / 1e6:.1f} MB."
+        size, limit = sum(sizes), self._budget.limit
+        # A few bytes of upload may hold gigabytes of pixels. Only a single photo, which cannot be split, may exceed the
+        # budget.
+        if len(sizes) > 1 and size > limit:
+            needed = f"These photos need {size / 1e6:.1f} MB of memory; the server allows {limit / 1e6:.1f} MB."
             raise ApiError(413, "batch_too_large", f"{needed} Send fewer at a time.")
         try:
-            self._room.take(size)
+            self._budget.reserve(size)
         except queue.Full:
             raise self._busy() from None
         try:
             yield
         finally:
-            self._room.leave(size)
+            self._budget.release(size)
 
     def parse(self, photos: Sequence[np.ndarray], seconds: float) -> list[tuple[Parsing, float]]:
-        """Parse photos, waiting for it at most so many seconds.
+        """Put photos into the queue and wait for their results.
 
         Args:
-            photos: uint8 (H, W, 3) RGB.
-            seconds: until they are given up.
+            photos: uint8 (H, W, 3) RGB each.
+            seconds: time limit.
 
         Returns:
-            For each photo what was found, and the milliseconds that it waited.
+            For each photo its result and the milliseconds that it waited in the queue.
 
         Raises:
-            ApiError: the queue is full, or the time is over.
+            ApiError: the queue is full, or the time limit has passed.
         """
         deadline = time.perf_counter() + seconds
         jobs: list[_Job] = []
@@ -117,17 +118,17 @@ class Worker:
         finally:
             for job in jobs:
                 if job.result.cancel():
-                    del job.photo  # what is given up stays in the queue until its turn, and has no room any more
+                    del job.photo  # a cancelled job stays in the queue until its turn, but its memory is released
 
     def close(self) -> None:
-        """Finish what was begun and stop."""
+        """Finish the photos in the queue and stop the threads."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
 
     def _busy(self) -> ApiError:
-        return ApiError(503, "busy", "All places in the queue are taken; try again soon.", self._retry_after)
+        return ApiError(503, "busy", "The server is busy; try again soon.", self._retry_after)
 
     @property
     def _retry_after(self) -> int:
@@ -138,21 +139,22 @@ class Worker:
             pass
 
     def _parse_next(self, parse: Parse) -> bool:
-        """Wait for jobs and do them; False at the sign to stop.
+        """Wait for jobs and run them; return False at the stop signal.
 
-        All that a round knows is in names of this method: they go, and with them the photos, before the next wait.
+        All references to a round's photos are local variables of this method, so that the photos are freed before the
+        next wait.
         """
         jobs = self._next()
         if not jobs:
             return False
         start = time.perf_counter()
-        # False where the client has given up meanwhile.
+        # set_running_or_notify_cancel() returns False for a job that the client has cancelled.
         jobs = [job for job in jobs if job.deadline > start and job.result.set_running_or_notify_cancel()]
         if not jobs:
             return True
         try:
             found = parse([job.photo for job in jobs])
-        except Exception as error:  # whoever waits for it is told; the worker goes on
+        except Exception as error:  # passed on to the waiting requests; the worker continues
             for job in jobs:
                 job.result.set_exception(error)
             return True
@@ -162,19 +164,19 @@ class Worker:
         return True
 
     def _next(self) -> list[_Job]:
-        """Jobs for one call, once there are some; none at the sign to stop."""
+        """Wait for a job and return the jobs of one call; return none at the stop signal."""
         job = self._jobs.get()
         if job is None:
             return []
         jobs = [job]
-        # Its share of what waits, so that no other thread is left without work.
+        # Take only this thread's share of the queue, so that the other threads have work too.
         share = min(self._together, math.ceil((1 + self.waiting) / len(self._threads)))
         while len(jobs) < share and (more := self._take()) is not None:
             jobs.append(more)
         return jobs
 
     def _take(self) -> _Job | None:
-        """Another job, if one waits; the sign to stop is left for the next round."""
+        """Return another job if one waits; leave the stop signal in the queue for the next round."""
         try:
             job = self._jobs.get_nowait()
         except queue.Empty:

@@ -1,4 +1,4 @@
-"""What somebody does on the page, and what is then to be seen on it."""
+"""Actions of a visitor and what the page then shows."""
 
 import base64
 import io
@@ -24,13 +24,13 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobil
 
 
 def file(name: str = "photo.png", data: bytes | None = None) -> dict[str, Any]:
-    """A photo as somebody chooses it."""
+    """A photo as a file chooser returns it."""
     photo = np.full((HEIGHT, WIDTH, 3), 127, np.uint8)
     return {"name": name, "mimeType": "image/png", "buffer": encoded(photo) if data is None else data}
 
 
 def give(page: Page, *files: dict[str, Any]) -> dict[str, Any]:
-    """Choose photos; the answer to the first."""
+    """Choose photos and return the answer to the first."""
     return parsed(page, lambda: page.set_input_files("#files", list(files or [file()])))
 
 
@@ -39,7 +39,7 @@ def choose(page: Page, view: str) -> None:
 
 
 def parsed(page: Page, act: Callable[[], None]) -> dict[str, Any]:
-    """The API's answer to what `act` makes the page ask, once the page shows it."""
+    """Return the API's answer to the request that `act` causes, once the page shows it."""
     with page.expect_response("**/api/parse?*") as caught:
         act()
     answer = caught.value.json()
@@ -48,7 +48,7 @@ def parsed(page: Page, act: Callable[[], None]) -> dict[str, Any]:
 
 
 def milliseconds(answer: dict[str, Any]) -> str:
-    """As the page says it."""
+    """Format a share as the page does."""
     total = Decimal(str(answer["timings_ms"]["total"]))
     return f"{total.quantize(Decimal('0.1' if total < 10 else '1'), ROUND_HALF_UP):,} ms"
 
@@ -71,13 +71,13 @@ def opaque(page: Page) -> np.ndarray:
 
 
 def coloured(parts: np.ndarray) -> np.ndarray:
-    """What the opaque overlay of a part map is."""
+    """The opaque overlay of a part map."""
     colours = np.array(LABELS.colours, np.uint8)[parts] * (parts > 0)[..., None].astype(np.uint8)
     return np.concatenate([colours, np.where(parts > 0, 255, 0)[..., None].astype(np.uint8)], axis=-1)
 
 
 def too_small_to_tap(page: Page) -> list[str]:
-    """Controls that are smaller than 44 pixels either way."""
+    """Controls with a side shorter than 44 pixels."""
     return page.evaluate(
         """[...document.querySelectorAll("button, select, input, summary, footer a, .eyebrow a")].filter((node) => {
             const { width, height } = node.getBoundingClientRect();

@@ -1,4 +1,4 @@
-"""The web page in a real browser, on the real application whose networks are made up."""
+"""The web page in a real browser, on the real application with fake networks."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,14 +18,14 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 PATIENCE = 20_000
-"""Milliseconds: a machine that is busy with other tests is slow, not wrong."""
+"""Milliseconds; long, because other tests slow the machine down."""
 
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Started once. Not kept for the whole session: Playwright's event loop runs as long, and forbids others theirs."""
+    """A browser for one module. Playwright's event loop runs as long as it and forbids other event loops."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium or Chrome on the PATH")
     expect.set_options(timeout=PATIENCE)
@@ -44,13 +44,13 @@ def gated_service() -> Iterator[tuple[str, Gate]]:
 
 @pytest.fixture
 def service(gated_service: tuple[str, Gate]) -> str:
-    """The address of a service whose networks are made up."""
+    """The address of a service with fake networks."""
     return gated_service[0]
 
 
 @pytest.fixture
 def shut_gate(gated_service: tuple[str, Gate]) -> Iterator[Gate]:
-    """The service keeps photos waiting until this is opened."""
+    """A shut gate: the service keeps photos waiting until it is opened."""
     gate = gated_service[1]
     gate.shut()
     yield gate
@@ -59,7 +59,7 @@ def shut_gate(gated_service: tuple[str, Gate]) -> Iterator[Gate]:
 
 @pytest.fixture
 def open_page(browser: Browser, service: str) -> Iterator[Open]:
-    """Open the page; at the end, nothing may have gone wrong in it, nor have left for another host."""
+    """Open the page; afterwards, check that it had no error and sent no request to another host."""
     contexts, wrong = [], []
 
     def open_one(address: str = service, ready: str = "#facts table", **options: Any) -> Page:
@@ -72,7 +72,9 @@ def open_page(browser: Browser, service: str) -> Iterator[Open]:
         )
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if _is_wrong(said.type, said.text) else None)
+        page.on(
+            "console", lambda message: wrong.append(message.text) if _is_wrong(message.type, message.text) else None
+        )
         page.on("response", lambda answer: wrong.append(answer.url) if _is_missing(answer.status, answer.url) else None)
         page.on("request", lambda request: wrong.append(request.url) if _is_foreign(request.url, origin) else None)
         page.goto(address)
@@ -86,7 +88,7 @@ def open_page(browser: Browser, service: str) -> Iterator[Open]:
 
 
 def _is_wrong(kind: str, text: str) -> bool:
-    """Chromium reports every answer that is an error; the page says those itself."""
+    """Chromium also logs every error answer, which the page reports itself."""
     return kind in ("error", "warning") and not text.startswith("Failed to load resource")
 
 

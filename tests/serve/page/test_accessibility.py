@@ -1,4 +1,4 @@
-"""For those who do not use a mouse, do not see the page, or wish it dark or still."""
+"""Keyboard, screen reader, dark mode and reduced motion."""
 
 import pytest
 from playwright.sync_api import expect
@@ -7,8 +7,8 @@ from tests.serve.page.actions import choose, entry, file, give, overlay, parsed
 
 
 def test_keyboard_alone(page):
-    # From the start, that Chromium knows by the time of the key that file choosers are the test's: a busy one else
-    # opens its own, which nobody sees.
+    # Registered at the start, so that Chromium knows before the key press that the test handles file choosers. Under
+    # load it would otherwise open its own, which nobody sees.
     page.on("filechooser", lambda _: None)
 
     def focused() -> str:
@@ -86,7 +86,7 @@ def test_everything_has_a_name(page):
         ({"color_scheme": "dark", "reduced_motion": "reduce"}, "rgb(13, 16, 21)", "none"),
     ],
 )
-def test_dark_and_still_where_wanted(open_page, shut_gate, wish, colour, animation):
+def test_dark_mode_and_reduced_motion(open_page, shut_gate, wish, colour, animation):
     page = open_page(**wish)
     page.set_input_files("#files", [file()])
     expect(page.locator("body.busy")).to_be_visible()

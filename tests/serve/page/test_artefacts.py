@@ -1,4 +1,4 @@
-"""The page of a service whose models are real artefacts: it shows and saves what the runtime finds."""
+"""With real artefacts the page shows and saves the results of the runtime."""
 
 import base64
 import io
@@ -22,13 +22,13 @@ from tests.serve.page.conftest import Open
 
 @pytest.fixture
 def artefacts(people_artefact: Path) -> dict[str, Path]:
-    """The demo of the package as light model, one that tells people apart as full one."""
+    """The package's demo as light model and an artefact that tells persons apart as full model."""
     return {"lite": DEMO, "full": people_artefact}
 
 
 @pytest.fixture
 def artefact_page(artefacts: dict[str, Path], open_page: Open) -> Iterator[Page]:
-    """The page of a service with both."""
+    """The page of a service with both artefacts."""
     models = {mode: load_model(mode, path, 1, 1, "onnxruntime", UNLIMITED) for mode, path in artefacts.items()}
     with serving(models, UNLIMITED) as address:
         yield open_page(address)
@@ -36,7 +36,7 @@ def artefact_page(artefacts: dict[str, Path], open_page: Open) -> Iterator[Page]
 
 @pytest.fixture
 def drawn_people() -> np.ndarray:
-    """An example picture in the only size that the full artefact takes."""
+    """An example photo in the only size that the full artefact accepts."""
     with Image.open(STATIC / "examples" / "group.jpg") as picture:
         return np.array(picture.convert("RGB").resize((225, 180)))
 
@@ -77,7 +77,7 @@ def test_artefacts_alone_and_side_by_side(artefact_page, artefacts, drawn_people
     assert len(np.unique(alone[~shown], axis=0)) == 1 and 100 < alone[~shown][0, 3] < 255
 
 
-def test_downloads_are_what_the_api_answered(artefact_page, artefacts, drawn_people):
+def test_downloads_equal_the_apis_answers(artefact_page, artefacts, drawn_people):
     page = artefact_page
     give(page, file("two people.png", encoded(drawn_people)))
     answer = parsed(page, lambda: choose(page, "Full"))

@@ -1,4 +1,4 @@
-"""Both pages by axe-core: the rules of WCAG 2.2, A and AA, and axe's best practices."""
+"""axe-core on both pages: the rules of WCAG 2.2, A and AA, and axe's best practices."""
 
 from typing import Any
 
@@ -24,17 +24,17 @@ LOOKS: dict[str, dict[str, Any]] = {
     "Chinese": {"locale": "zh-CN"},
 }
 STILL = {"reduced_motion": "reduce"}
-"""What fades in would be measured half faded."""
+"""Without animations, because axe would measure elements that are half faded in."""
 
 
 @pytest.fixture(params=LOOKS.values(), ids=LOOKS)
 def look(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """How the page is opened."""
+    """Options with which the page is opened."""
     return STILL | request.param
 
 
 def examined(page: Page) -> AxeResults:
-    """What axe says. It comes in by the DevTools protocol, since the page's policy would not let a script tag in."""
+    """Run axe. It is injected by the DevTools protocol, because the page's policy forbids a script tag."""
     return Axe().run(page, options=OPTIONS)
 
 
@@ -59,7 +59,7 @@ def test_page(open_page, look):
     assert_accessible(page)
 
 
-def test_page_that_asks_for_a_token(open_page, look):
+def test_page_that_requires_a_token(open_page, look):
     with serving(made_up("lite")[0], Settings(token="open sesame")) as address:
         assert_accessible(open_page(address, ready="#token:not([hidden])", **look))
         docs = open_page(f"{address}/docs", ready="#operations button", **look)
@@ -77,7 +77,7 @@ def test_docs_page(open_page, service, look):
     assert_accessible(page)
 
 
-def test_what_is_broken_is_found(page):
+def test_axe_finds_broken_elements(page):
     page.evaluate("document.querySelector('#choose').textContent = ''")
     page.evaluate("document.querySelector('h1').style.color = '#ccc'")
     found = {violation["id"] for violation in examined(page).response["violations"]}

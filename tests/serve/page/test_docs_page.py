@@ -1,4 +1,4 @@
-"""The page of the API."""
+"""The documentation page of the API."""
 
 import re
 from typing import Any

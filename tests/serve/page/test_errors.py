@@ -1,4 +1,4 @@
-"""What goes wrong: photos that are refused, a server that is busy, out of reach or wants a token."""
+"""Errors: refused photos, and a server that is busy, unreachable or requires a token."""
 
 import time
 from threading import Thread
@@ -12,7 +12,7 @@ from tests.serve.made_up_models import made_up, part_map, serving
 from tests.serve.page.actions import HEIGHT, SMALL, WIDTH, coloured, file, give, opaque
 
 
-def test_photo_that_no_retry_helps(page):
+def test_refused_photo_offers_no_retry(page):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if "/api/parse" in request.url else None)
     page.set_input_files("#files", [file("broken.png", b"broken")])
@@ -23,14 +23,14 @@ def test_photo_that_no_retry_helps(page):
     assert len(sent) == 2
     page.set_input_files("#files", [file("huge.png", b"x" * 2_100_000)])
     expect(page.get_by_role("status")).to_contain_text("huge.png has 2.1 MB; this server takes 2 MB at most")
-    assert len(sent) == 2, "what is too large is not sent"
+    assert len(sent) == 2, "a photo that is too large is not sent"
     expect(page.locator("#retry")).to_be_hidden()
     expect(page.locator("#side")).to_be_hidden()
     give(page)
     np.testing.assert_array_equal(opaque(page), coloured(part_map("lite", HEIGHT, WIDTH)))
 
 
-def test_busy_server_says_when_to_try_again(open_page):
+def test_busy_server_shows_when_to_retry(open_page):
     models, gate = made_up("lite", waiting=1)
     worker = models["lite"].worker
     with serving(models, SMALL) as address:
@@ -53,7 +53,7 @@ def test_busy_server_says_when_to_try_again(open_page):
         assert page.evaluate("document.activeElement.id") == "message"
 
 
-def test_server_out_of_reach_is_told(page):
+def test_unreachable_server_is_reported(page):
     page.route("**/api/parse**", lambda route: route.abort())
     page.set_input_files("#files", [file()])
     expect(page.get_by_role("status")).to_contain_text("The server does not answer.")
@@ -62,7 +62,7 @@ def test_server_out_of_reach_is_told(page):
     expect(page.get_by_role("status")).to_contain_text("5 parts")
 
 
-def test_token_is_asked_for_and_sent(open_page):
+def test_token_is_requested_and_sent(open_page):
     with serving(made_up("lite")[0], Settings(token="open sesame", requests_per_minute=0)) as address:
         page = open_page(address, ready="#token:not([hidden])")
         expect(page.locator("#retry")).to_be_hidden()

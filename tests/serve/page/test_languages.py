@@ -29,7 +29,7 @@ def test_chinese(open_page):
     expect(page.locator("#message")).to_contain_text("the same on")
 
 
-def test_language_goes_along(page):
+def test_language_is_kept_between_pages(page):
     page.get_by_role("button", name="中文").click()
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("人体解析")
@@ -40,13 +40,13 @@ def test_language_goes_along(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Human parsing")
 
 
-def test_both_languages_say_everything(page):
+def test_both_languages_have_every_text(page):
     english, chinese = page.evaluate(
         "import('/static/words.js').then(({LANGUAGES}) => [LANGUAGES.en, LANGUAGES.zh])",
     )
     only_chinese = chinese.keys() - english.keys()
     only_english = english.keys() - chinese.keys()
-    assert all(key.startswith("error.") for key in only_chinese)  # the API's own words are English
+    assert all(key.startswith("error.") for key in only_chinese)  # the API's own texts are English
     assert all(key.endswith(".one") for key in only_english)  # Chinese has no singular
     for key in english.keys() & chinese.keys():
         assert set(re.findall(r"{\w+}", english[key])) == set(re.findall(r"{\w+}", chinese[key])), key

@@ -1,4 +1,4 @@
-"""The models: the switch, the comparison, what is said of them."""
+"""The models: the switch, the comparison, their facts."""
 
 import re
 
@@ -39,15 +39,15 @@ def test_times_of_both_models_stand_side_by_side(page):
     expect(page.locator("#divider")).to_be_hidden()
 
 
-def test_what_is_parsed_stays_parsed(page):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url) if "/api/parse" in request.url else None)
+def test_a_photo_is_parsed_once_by_each_model(page):
+    requested = []
+    page.on("request", lambda request: requested.append(request.url) if "/api/parse" in request.url else None)
     give(page)
     parsed(page, lambda: choose(page, "Full"))
     for view in ("Compare", "Light", "Full"):
         choose(page, view)
     expect(page.get_by_role("status")).to_contain_text("6 parts")
-    assert [re.search("mode=(.*)&", url)[1] for url in asked] == ["lite", "full"]
+    assert [re.search("mode=(.*)&", url)[1] for url in requested] == ["lite", "full"]
 
 
 def test_model_can_be_chosen_before_the_photo(page):

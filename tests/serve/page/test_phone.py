@@ -1,4 +1,4 @@
-"""The page on a phone: narrow, and touched."""
+"""The page on a phone: narrow, with a touch screen."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_phone(open_page, locale):
     assert_fits()
 
 
-def test_tapped_part_is_let_go_by_a_second_tap(open_page):
+def test_second_tap_releases_a_part(open_page):
     page = open_page(**PHONE)
     give(page)
     every = overlay(page)

@@ -1,4 +1,4 @@
-"""Ways to give a photo: files, drops, the clipboard, the camera, examples."""
+"""Sources of photos: files, drops, the clipboard, the camera, examples."""
 
 import base64
 
@@ -14,16 +14,16 @@ from tests.serve.page.actions import HEIGHT, STATIC, WIDTH, coloured, file, give
 EXAMPLES = ("street", "group", "pair")
 
 
-def test_several_photos_are_parsed_when_they_are_shown(page):
-    asked = []
-    page.on("request", lambda request: asked.append(request.url) if "/api/parse" in request.url else None)
+def test_each_of_several_photos_is_parsed_when_it_is_shown(page):
+    requested = []
+    page.on("request", lambda request: requested.append(request.url) if "/api/parse" in request.url else None)
     tall = encoded(np.zeros((WIDTH, HEIGHT, 3), np.uint8))
     give(page, file("first.png"), file("broken.png", b"broken"), file("third.png", tall))
     thumbnails = page.locator("#photos button")
     assert [one.get_attribute("aria-label") for one in thumbnails.all()] == [
         "Show photo 1: first.png", "Show photo 2: broken.png", "Show photo 3: third.png"
     ]  # fmt: skip
-    assert len(asked) == 1
+    assert len(requested) == 1
     thumbnails.nth(1).click()
     expect(page.locator("#message")).to_contain_text("cannot be read")
     thumbnails.nth(2).click()
@@ -33,14 +33,14 @@ def test_several_photos_are_parsed_when_they_are_shown(page):
     expect(page.locator("#message")).to_contain_text("5 parts")
     page.wait_for_function(f"document.querySelector('.photo').width === {WIDTH}")
     np.testing.assert_array_equal(overlay(page), coloured(part_map("lite", HEIGHT, WIDTH)))
-    assert len(asked) == 3
+    assert len(requested) == 3
     assert thumbnails.nth(0).get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Remove all").click()
     expect(page.locator(".viewer")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "choose"
 
 
-def test_new_photo_cancels_the_one_under_way(page, shut_gate):
+def test_new_photo_cancels_the_request_in_flight(page, shut_gate):
     cancelled = []
     page.on("requestfailed", lambda request: cancelled.append(request.failure))
     page.set_input_files("#files", [file("slow.png")])

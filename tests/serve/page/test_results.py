@@ -1,4 +1,4 @@
-"""What was found: overlay, legend, people."""
+"""Results: overlay, legend, people."""
 
 import numpy as np
 from PIL import Image

@@ -1,6 +1,6 @@
 /** The service's HTTP API. */
 
-/** An answer that is an error. `retryAfter`: seconds after which the same request may succeed, if it may. */
+/** An error answer. `retryAfter`: seconds after which the same request may succeed; absent if it never will. */
 export class ApiError extends Error {
   constructor(code, message, retryAfter = null) {
     super(message);
@@ -9,7 +9,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The server's models, limits, and whether it wants a token. */
+/** The server's models and limits, and whether it requires a token. */
 export const getModels = (token) => ask("api/models", { headers: bearer(token) });
 
 /**
@@ -17,7 +17,7 @@ export const getModels = (token) => ask("api/models", { headers: bearer(token) }
  * @param {Blob} photo
  * @param {string} mode
  * @param {string} wants kinds of results, separated by commas
- * @param {string} token "" for none
+ * @param {string} token "" without a token
  * @param {AbortSignal} signal
  */
 export function parse(photo, mode, wants, token, signal) {
@@ -27,7 +27,7 @@ export function parse(photo, mode, wants, token, signal) {
   return ask(`api/parse?${query}`, { method: "POST", headers: bearer(token), body, signal });
 }
 
-/** One of the example pictures. */
+/** Fetch one of the example photos. */
 export async function getExample(name) {
   const response = await reach(`static/examples/${name}.jpg`);
   return new File([await response.blob()], `${name}.jpg`, { type: "image/jpeg" });
@@ -49,7 +49,7 @@ async function reach(address, options) {
   return response;
 }
 
-/** Answers a failure with `value`, but not one that we caused ourselves. */
+/** Return a handler that turns a failure into `value`, except where we aborted the request ourselves. */
 const unlessAborted = (value) => (error) => {
   if (error.name === "AbortError") throw error;
   return value;

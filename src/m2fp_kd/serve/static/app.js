@@ -1,4 +1,4 @@
-/** The page: what happens when somebody does something. */
+/** The page's event handlers. */
 
 import { hasCamera } from "./camera.js";
 import { byId } from "./dom.js";

@@ -4,16 +4,16 @@ import { el } from "./dom.js";
 
 const WISH = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
 
-/** Whether there is a camera that this page may ask for. */
+/** Whether this page may ask for a camera. */
 export async function hasCamera() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return devices.some((device) => device.kind === "videoinput");
 }
 
 /**
- * Show what the camera sees in `dialog` until the shutter is pressed or the dialog closed.
- * @param {HTMLDialogElement} dialog holds a video that plays by itself, and buttons of the classes "shoot" and "cancel"
- * @returns {Promise<File|null>} null if it was closed
+ * Show the camera's picture in `dialog` until the shutter is pressed or the dialog is closed.
+ * @param {HTMLDialogElement} dialog contains an autoplaying video and buttons of the classes "shoot" and "cancel"
+ * @returns {Promise<File|null>} the photo; null if the dialog was closed
  * @throws {DOMException} the camera cannot be used
  */
 export async function takePhoto(dialog) {

@@ -1,4 +1,4 @@
-/** What the page says in Chinese. */
+/** The page's texts in Chinese. */
 
 export const CHINESE = {
   title: "人体解析",

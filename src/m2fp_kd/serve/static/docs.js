@@ -1,4 +1,4 @@
-/** The OpenAPI document as a page on which every operation can be tried. */
+/** Show the OpenAPI document as a page on which every operation can be tried. */
 
 import { byId, el } from "./dom.js";
 import { listenToLanguage, useLanguage } from "./language.js";
@@ -6,7 +6,7 @@ import { number, say } from "./words.js";
 
 const LONGEST = 200;
 
-/** The card of one operation. The document's own words are English. */
+/** The card of one operation. The document's own texts are English. */
 function operation(path, method, { summary, parameters = [], requestBody, responses }) {
   const output = el("pre", { role: "status", tabIndex: 0, ariaLabel: path, hidden: true });
   const fields = parameters.map(control);
@@ -28,7 +28,7 @@ function operation(path, method, { summary, parameters = [], requestBody, respon
   return el("section", { className: "card" }, title, el("p", { lang: "en" }, summary), form, output, answers);
 }
 
-/** A control for a query parameter: a choice where the document lists values, else text. */
+/** A control for a query parameter: a selection where the document lists values, else a text field. */
 function control({ name, schema, description = "" }) {
   const field = schema.enum
     ? el("select", { name }, ...schema.enum.map((value) => el("option", {}, value)))
@@ -39,7 +39,7 @@ function control({ name, schema, description = "" }) {
 const photoField = (multiple) =>
   el("label", {}, el("code", {}, "photo"), el("input", { type: "file", accept: "image/*", multiple }));
 
-/** Send a form; the answer as text. */
+/** Send a form and return the answer as text. */
 async function ask(path, method, form) {
   const query = new URLSearchParams([...form.querySelectorAll("[name]")].map(({ name, value }) => [name, value]));
   const start = performance.now();
@@ -54,7 +54,7 @@ async function ask(path, method, form) {
 
 const headers = () => (byId("token").hidden ? {} : { Authorization: `Bearer ${byId("token-text").value}` });
 
-/** The chosen photos as a form; nothing where the operation takes none. */
+/** The chosen photos as a form; undefined where the operation takes no photos. */
 function bodyOf(form) {
   const files = form.querySelector("[type=file]")?.files;
   if (!files) return undefined;
@@ -63,7 +63,7 @@ function bodyOf(form) {
   return body;
 }
 
-/** Long texts of an answer, such as base64, cut short for reading. */
+/** Shorten long strings of an answer, such as base64, for display. */
 function shortened(key, value) {
   if (typeof value !== "string" || value.length <= LONGEST) return value;
   return say("api.long", { start: value.slice(0, LONGEST), count: number(value.length) });

@@ -1,9 +1,9 @@
-/** Small helpers around the document. */
+/** Small helpers for the document. */
 
 /**
- * A new element.
+ * Create an element.
  * @param {string} tag
- * @param {object} properties set on it; `data` goes to its dataset
+ * @param {object} properties properties to set; `data` sets its dataset
  * @param {...(Node|string)} children
  */
 export function el(tag, { data = {}, ...properties } = {}, ...children) {
@@ -17,7 +17,7 @@ export const byId = (id) => document.getElementById(id);
 
 export const rgb = (colour) => `rgb(${colour.join(" ")})`;
 
-/** The bytes of base64 text as a Blob. */
+/** Decode base64 text to a Blob. */
 export function blobOf(base64, type) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   return new Blob([bytes], { type });

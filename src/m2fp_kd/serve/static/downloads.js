@@ -1,4 +1,4 @@
-/** What was found, as files. */
+/** Results as files. */
 
 import { parse } from "./api.js";
 import { blobOf, save } from "./dom.js";

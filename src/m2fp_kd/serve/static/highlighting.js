@@ -1,16 +1,16 @@
-/** The picture and the lists beside it point at each other: one part or person at a time is shown alone. */
+/** Link the picture with the lists beside it: a part or person under the pointer is shown alone. */
 
 import { byId } from "./dom.js";
 import { Picture } from "./picture.js";
 import { current, state } from "./state.js";
 import { partName } from "./words.js";
 
-/** Where nothing hovers, an entry that is pressed again shall let go at once. */
+/** On devices without hover, a second press on an entry releases it at once. */
 export const CAN_HOVER = matchMedia("(hover: hover)").matches;
 
 export const picture = new Picture(byId("frame"), describe);
 
-/** Show one entry alone: {part} or {person}; null: everything. */
+/** Show one entry alone, {part} or {person}; null shows everything. */
 function highlight(entry) {
   const answer = current()?.answer;
   const person = entry?.person === undefined ? null : answer?.people.found[entry.person];
@@ -18,14 +18,14 @@ function highlight(entry) {
   picture.setBox(person?.box ?? null, answer?.size);
 }
 
-/** Name the part under the pointer, in the legend and in the picture's tip. */
+/** Name the part under the pointer in the legend and in the picture's tip. */
 function describe(name) {
   for (const entry of document.querySelectorAll("[data-part]"))
     entry.classList.toggle("current", entry.dataset.part === name);
   return name === null ? "" : partName(name);
 }
 
-/** Show and mark the entry that was pressed, if one was. */
+/** Show and mark the pressed entry, if there is one. */
 export function showPinned() {
   highlight(state.pinned);
   for (const node of document.querySelectorAll(".entry"))

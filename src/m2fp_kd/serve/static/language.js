@@ -1,10 +1,10 @@
-/** The page's language: which it is, and the document in it. It is kept in the address, so nothing is stored. */
+/** The page's language. It is kept in the address, so nothing is stored. */
 
 import { LANGUAGES, say, speak, spoken } from "./words.js";
 
 const TAGS = { en: "en", zh: "zh-Hans" };
 
-/** Speak the language of the address, else the first of the browser's that the page speaks. */
+/** Use the language in the address, else the first of the browser's languages that the page supports. */
 export function useLanguage() {
   const asked = new URLSearchParams(location.search).get("lang");
   const wanted = [asked, ...navigator.languages].map((tag) => tag?.slice(0, 2).toLowerCase());
@@ -12,7 +12,7 @@ export function useLanguage() {
   translate();
 }
 
-/** Speak another language when a button of `switcher` is pressed; `then` says the rest again. */
+/** Change the language when a button of `switcher` is pressed, then call `then` to render the rest again. */
 export function listenToLanguage(switcher, then = () => {}) {
   switcher.addEventListener("click", ({ target }) => {
     if (!target.dataset.language) return;
@@ -23,7 +23,7 @@ export function listenToLanguage(switcher, then = () => {}) {
   });
 }
 
-/** Fill in the words that the document's markup asks for. */
+/** Fill in the texts that the document's markup names. */
 function translate() {
   document.documentElement.lang = TAGS[spoken()];
   for (const node of document.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);

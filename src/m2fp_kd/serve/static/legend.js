@@ -1,10 +1,10 @@
-/** The lists beside the picture: parts and people. Functions from the API's answers to elements. */
+/** The lists of parts and people beside the picture, as functions from the API's answers to elements. */
 
 import { el, rgb } from "./dom.js";
 import { number, partName, percent, say } from "./words.js";
 
 /**
- * One button for every part that any of the answers has, largest first.
+ * One button for every part that is in any of the answers, largest first.
  * @param {object[]} answers one, or two to compare
  * @returns {HTMLElement[]}
  */
@@ -55,14 +55,14 @@ function entry(data, name, shares, score, { before = [], after = [] } = {}) {
   return el("li", {}, button);
 }
 
-/** The heads of the parts' columns; there is no score where the artefact does not give it. */
+/** The column heads of the parts; without the score where the artefact gives none. */
 export function partHeads(modes, answers) {
   const scored = answers.some(({ parts }) => parts.some(({ score }) => score !== null));
   const compared = modes.map((mode) => say(`mode.${mode}`));
   return heads(say("part"), modes.length > 1 ? compared : [say("share"), ...(scored ? [say("score")] : [])]);
 }
 
-/** The heads of the people's columns. */
+/** The column heads of the people. */
 export function peopleHeads({ people: { found } }) {
   const scored = found.some(({ score }) => score !== null);
   return heads("", [say("share"), ...(scored ? [say("score")] : [])]);

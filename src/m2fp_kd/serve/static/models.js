@@ -1,4 +1,4 @@
-/** The models: the switch between them, what answers, how long it took, what the server says of them. */
+/** The models: the switch between them, their timings, and the server's facts about them. */
 
 import { el } from "./dom.js";
 import { SPLIT } from "./state.js";
@@ -13,7 +13,7 @@ const BACKBONES = {
   resnet101: "ResNet-101",
 };
 
-/** A model or the comparison, to be chosen; `describeView` fills it in. */
+/** A choice of the view, a model or the comparison; `describeView` fills it in. */
 export function viewChoice(view) {
   const words = ["name", "time", "what"].map((className) => el("span", { className }));
   const bar = el("span", { className: "bar", hidden: view === SPLIT }, el("i", { className: view }));
@@ -21,7 +21,7 @@ export function viewChoice(view) {
   return el("label", { className: "view" }, el("input", { type: "radio", name: "view", value: view }), face);
 }
 
-/** Say on a `viewChoice` what it is and, once that is known, how long it took for the photo of the runs. */
+/** Fill in the name of a `viewChoice` and, once known, the time that it took for the photo of the runs. */
 export function describeView(label, view, runs) {
   const times = runs.map(({ answer }) => answer.timings_ms.total);
   const time = times[runs.findIndex(({ mode }) => mode === view)] ?? null;
@@ -38,7 +38,7 @@ function fasterWords(runs, times) {
   return say("faster", { mode: say(`mode.${mode}`), factor: number(most / least, 1) });
 }
 
-/** Which artefact answers: backbone, kind, precision, engine. */
+/** The artefact that answers: backbone, kind, precision, engine. */
 export function title({ backbone, head, precision, engine }) {
   const known = [backboneName(backbone), say(`head.${head}`), precision.toUpperCase(), engineName(engine)];
   return known.filter(Boolean).join(" · ");
@@ -58,7 +58,7 @@ export function timings(runs) {
   return table([say("timings.step"), ...runs.map(({ mode }) => say(`mode.${mode}`))], rows);
 }
 
-/** What the server says of its models. */
+/** The server's facts about its models. */
 export function facts(models) {
   const rows = {
     backbone: ({ backbone }) => backboneName(backbone) ?? say("unknown"),

@@ -1,4 +1,4 @@
-/** Part maps as the page holds them: one byte a pixel, at the size they are shown in. */
+/** Part maps in the page's memory: one byte a pixel, at the displayed size. */
 
 import { blobOf, el } from "./dom.js";
 
@@ -10,7 +10,7 @@ export function shownSize(width, height) {
   return [Math.max(1, Math.round(scale * width)), Math.max(1, Math.round(scale * height))];
 }
 
-/** A canvas with `image` drawn on it at its shown size. */
+/** A canvas with `image` drawn at its displayed size. */
 export function drawn(image, smooth) {
   const [width, height] = shownSize(image.width, image.height);
   const canvas = el("canvas", { width, height });
@@ -22,7 +22,7 @@ export function drawn(image, smooth) {
 }
 
 /**
- * Decode the part map of an answer. A browser shows a palette PNG in its colours only, so these are turned back into
+ * Decode the part map of an answer. A browser gives a palette PNG's colours only, which are converted back to
  * part indices.
  * @param {string} base64 a palette PNG
  * @param {{parts: string[], colours: number[][]}} labels
@@ -49,7 +49,7 @@ function indicesOf(pixels, colours) {
   return indices;
 }
 
-/** Some browsers add noise to what a page reads from a canvas: then the nearest colour is the right one. */
+/** The index of the nearest colour, because some browsers add noise to the pixels that a page reads from a canvas. */
 function nearest(pixel, colours) {
   const distance = ([r, g, b]) =>
     (r - (pixel & 255)) ** 2 + (g - ((pixel >> 8) & 255)) ** 2 + (b - ((pixel >> 16) & 255)) ** 2;

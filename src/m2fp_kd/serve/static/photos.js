@@ -1,4 +1,4 @@
-/** Where photos come from: files, drops, the clipboard, the camera, examples. And which of them is shown. */
+/** Sources of photos (files, drops, clipboard, camera, examples), and the choice of the photo that is shown. */
 
 import { getExample } from "./api.js";
 import { takePhoto } from "./camera.js";
@@ -9,7 +9,7 @@ import { state } from "./state.js";
 import { begin, fail, update } from "./work.js";
 import { say } from "./words.js";
 
-/** Take up photos and show the first of them. */
+/** Add photos and show the first of them. */
 export function addPhotos(blobs) {
   const added = [...blobs].map((blob) => ({
     blob,
@@ -22,7 +22,7 @@ export function addPhotos(blobs) {
   select(added[0]);
 }
 
-/** Show a photo and have it parsed. */
+/** Show a photo and request its parsing. */
 export async function select(photo) {
   state.photo = photo;
   state.pinned = null;
@@ -34,7 +34,7 @@ export async function select(photo) {
   showLayers();
 }
 
-/** Forget all photos. */
+/** Remove all photos. */
 export function clear() {
   begin();
   state.photos.forEach(({ address }) => URL.revokeObjectURL(address));
@@ -61,7 +61,7 @@ export async function addFromCamera() {
   }
 }
 
-/** Take photos that are dropped anywhere on the page or pasted. */
+/** Add photos that are pasted or dropped anywhere on the page. */
 export function listenToDrops() {
   const hover = (on) => document.body.classList.toggle("dragging", on);
   addEventListener("dragover", (event) => {

@@ -7,8 +7,8 @@ const FAINTEST = 0.45;
 
 export class Picture {
   /**
-   * @param {HTMLElement} frame holds the canvases "photo" and "overlay", a "box", a "tip" and the "divider"
-   * @param {(name: string|null) => string} describe called with the part under the pointer; says what the tip shows
+   * @param {HTMLElement} frame contains the canvases "photo" and "overlay", a "box", a "tip" and the "divider"
+   * @param {(name: string|null) => string} describe called with the part under the pointer; returns the text of the tip
    */
   constructor(frame, describe) {
     this.frame = frame;
@@ -20,11 +20,11 @@ export class Picture {
     for (const name of ["photo", "overlay", "box", "tip"]) this[name] = frame.querySelector(`.${name}`);
     frame.addEventListener("pointermove", (event) => this.point(event));
     frame.addEventListener("pointerdown", (event) => this.point(event));
-    // A finger leaves with every tap; what it tapped stays named.
+    // A finger leaves the picture after every tap, so the tip of a tapped part stays.
     frame.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.leave());
   }
 
-  /** Show another photo, without its parts. Nothing is shown of one that the browser cannot decode. */
+  /** Show another photo without parts; show nothing if the browser cannot decode it. */
   async load(blob) {
     this.blob = blob;
     this.setLayers([]);
@@ -59,19 +59,19 @@ export class Picture {
     this.draw();
   }
 
-  /** Move the divider: the first layer is left of it. */
+  /** Move the divider; the first layer is on its left. */
   setDivide(divide) {
     this.divide = divide;
     this.draw();
   }
 
-  /** Show the part of that name alone; null: all parts. */
+  /** Show the part of this name alone; null shows all parts. */
   setPart(name) {
     this.part = name;
     this.draw();
   }
 
-  /** Draw a box (left, top, right, bottom) in the pixels of a photo of `size` (height, width); null: none. */
+  /** Draw a box (left, top, right, bottom) in pixels of a photo of `size` (height, width); null removes it. */
   setBox(box, size) {
     this.box.hidden = !box;
     if (!box) return;
@@ -103,7 +103,7 @@ export class Picture {
     context.putImageData(image, 0, 0);
   }
 
-  /** What each part index is drawn as. */
+  /** The colour that each part index is drawn in. */
   coloursOf({ parts, colours }) {
     const alone = this.part === null ? this.opacity : Math.max(FAINTEST, this.opacity);
     return Uint32Array.from(parts, (name, index) => {
@@ -123,7 +123,7 @@ export class Picture {
     this.tip.classList.toggle("flipped", x > 0.6);
   }
 
-  /** The part at a place given in shares of width and height; null on the background and where nothing is known. */
+  /** The part at a position in shares of width and height; null on the background and without a part map. */
   partAt(x, y) {
     const layer = this.layers[this.layers.length > 1 && x >= this.divide ? 1 : 0];
     if (!layer || x < 0 || y < 0 || x >= 1 || y >= 1) return null;

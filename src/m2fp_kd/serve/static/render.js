@@ -1,4 +1,4 @@
-/** Puts the state on the page. Elements that may have the focus stay; only what they say changes. */
+/** Render the state. Elements that can have the focus are kept; only their texts change. */
 
 import { byId, el, rgb } from "./dom.js";
 import { CAN_HOVER, picture, showPinned } from "./highlighting.js";
@@ -76,7 +76,7 @@ function labelThumbnail(button, place) {
   button.ariaPressed = `${photo === state.photo}`;
 }
 
-/** Lay what was found over the photo, once that is decoded. */
+/** Lay the part maps over the photo once it is decoded. */
 export function showLayers() {
   const runs = state.drawn === state.photo ? shown() : [];
   const split = runs.length > 1;
@@ -108,7 +108,7 @@ function renderParts(runs) {
   byId("agreement").textContent = same === null ? "" : say("agreement", { share: percent(same) });
 }
 
-/** Share of the pixels on which the two runs that are compared agree; null where nothing is compared. */
+/** Share of the pixels on which the two compared runs agree; null without a comparison. */
 const sameShare = (runs) => (runs.length > 1 ? agreement(runs[0].layer, runs[1].layer) : null);
 
 function renderPeople(mode, answer) {
@@ -122,7 +122,7 @@ function renderPeople(mode, answer) {
   byId("people-none").hidden = found.length > 0;
 }
 
-/** Say `text()` under the picture; "busy": until something else is said; offer `again`, where there is one, as a retry. */
+/** Show `text()` under the picture; "busy" shows activity until the next text; `again` is offered as a retry. */
 export function tell(text, kind, again = null) {
   state.message = { text, kind, again };
   renderMessage();
@@ -137,7 +137,7 @@ function renderMessage() {
   for (const button of byId("downloads").querySelectorAll("button")) button.ariaDisabled = `${isBusy()}`;
 }
 
-/** What to say when all is there: what was found, or how two runs compare. */
+/** The text once all results are there: the result, or the comparison of two runs. */
 export function summary() {
   const runs = shown();
   const run = current();

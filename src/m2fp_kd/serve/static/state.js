@@ -1,12 +1,12 @@
-/** What the page knows, and questions about it. */
+/** The page's state and functions that read it. */
 
 /**
- * A photo of the visitor.
+ * A photo that the visitor has chosen.
  * @typedef {object} Photo
  * @property {Blob} blob
  * @property {string} name
- * @property {string} address of the blob, for its thumbnail
- * @property {Object<string, {answer: object, layer: object}>} runs by mode: the API's answer and the decoded part map
+ * @property {string} address object URL of the blob, for its thumbnail
+ * @property {Object<string, {answer: object, layer: object}>} runs mode -> the API's answer and the decoded part map
  */
 
 export const SPLIT = "split";
@@ -19,30 +19,30 @@ export const state = {
   photos: [],
   /** @type {Photo|null} */
   photo: null,
-  /** The photo that the picture shows: not yet the chosen one while that is being decoded. */
+  /** The photo in the picture; the previous one while the chosen photo is being decoded. */
   drawn: null,
   /** A mode, or SPLIT. */
   view: null,
-  /** The mode last chosen: what the people and the downloads are of. */
+  /** The mode chosen last, to which the people and the downloads belong. */
   mode: null,
-  /** The legend's or people's entry that was pressed: {part} or {person}. */
+  /** The pressed entry of the legend or of the people: {part} or {person}. */
   pinned: null,
-  /** What is said under the picture, in whichever language; kind: "busy", "done" or "bad"; what to try again. */
+  /** The text under the picture as a function, its kind ("busy", "done" or "bad") and the action of a retry. */
   message: { text: () => "", kind: "done", again: null },
 };
 
-/** Whether an answer is waited for. */
+/** Whether the page waits for an answer. */
 export const isBusy = () => state.message.kind === "busy";
 
 /** The modes that the view needs. */
 export const wantedModes = () => (state.view === SPLIT ? state.models.map(({ mode }) => mode) : [state.view]);
 
-/** Runs of a photo that are there, in the models' order: mode, the API's answer, the part map. */
+/** The finished runs of a photo in the models' order: mode, the API's answer, the part map. */
 export const runsOf = (photo) =>
   state.models.map(({ mode }) => ({ mode, ...photo?.runs[mode] })).filter(({ answer }) => answer);
 
-/** Runs that the view shows and that are there. */
+/** The finished runs that the view shows. */
 export const shown = () => runsOf(state.photo).filter(({ mode }) => wantedModes().includes(mode));
 
-/** The run that people and downloads are of. */
+/** The run to which the people and the downloads belong. */
 export const current = () => shown().find(({ mode }) => mode === state.mode) ?? shown()[0];

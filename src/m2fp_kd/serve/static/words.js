@@ -1,4 +1,4 @@
-/** Words, part names and figures in the language that the page speaks. */
+/** Texts, part names and numbers in the page's language. */
 
 import { CHINESE } from "./chinese.js";
 import { ENGLISH } from "./english.js";
@@ -8,12 +8,12 @@ export const LANGUAGES = { en: ENGLISH, zh: CHINESE };
 
 let language = "en";
 
-/** Speak "en" or "zh" from now on. */
+/** Set the language, "en" or "zh". */
 export const speak = (chosen) => (language = chosen);
 
 export const spoken = () => language;
 
-/** The words for `key`, with {names} filled in from `values`; the key itself where there are none. */
+/** The text for `key`, with {names} filled in from `values`; the key itself where there is no text. */
 export function say(key, values = {}) {
   const words = LANGUAGES[language][key] ?? key;
   return words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -25,23 +25,23 @@ export function sayCount(key, count) {
   return say(`${key}.${form}`, { count: number(count) });
 }
 
-/** Whether the language has words for `key`. */
+/** Whether the language has a text for `key`. */
 export const knows = (key) => key in LANGUAGES[language];
 
 /** A mode's name inside a sentence. */
 export const modeName = (mode) => say(`mode.${mode}`).toLowerCase();
 
-/** A part's name in the page's language; the label set's own name where there is no other. */
+/** A part's name in the page's language; the label set's own name without a translation. */
 export const partName = (name) => (language === "zh" && PARTS_ZH[name]) || name;
 
 export const number = (value, digits = 0) =>
   value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
-/** 0.1234 as "12.3 %". What is there is never "0.0 %". */
+/** 0.1234 as "12.3 %". A part that is present never gets "0.0 %". */
 export function percent(share) {
   if (share === 0) return "0 %";
   return share < 0.0005 ? `< ${number(0.1, 1)} %` : `${number(100 * share, 1)} %`;
 }
 
-/** Three figures are enough for a time. */
+/** Milliseconds with three significant figures. */
 export const milliseconds = (value) => `${number(value, value < 10 ? 1 : 0)} ms`;

@@ -1,4 +1,4 @@
-/** Asks the server for what the page needs, and says how that went. */
+/** Requests to the server and messages about their progress. */
 
 import { ApiError, getModels, parse } from "./api.js";
 import { byId } from "./dom.js";
@@ -7,19 +7,19 @@ import { render, summary, tell } from "./render.js";
 import { state, wantedModes } from "./state.js";
 import { knows, modeName, number, say } from "./words.js";
 
-/** Errors that the same photo would meet again. */
+/** Errors that a retry with the same photo would meet again. */
 const FINAL = ["no_photo", "photo_broken", "photo_too_large", "too_many_pixels"];
 
 let controller = new AbortController();
 
-/** Stop what is under way; the signal is for what comes now. */
+/** Abort the request in flight; return the signal of the next one. */
 export function begin() {
   controller.abort();
   controller = new AbortController();
   return controller.signal;
 }
 
-/** Learn what models the server has. */
+/** Load the list of the server's models. */
 export async function connect() {
   try {
     const { models, limits, token } = await getModels(state.token);
@@ -34,7 +34,7 @@ export async function connect() {
   if (state.photo && state.models.length) update();
 }
 
-/** Ask for what the view needs of the photo and does not have yet; then show it. Until then the page stays as it is. */
+/** Request the results that the view lacks for the photo, then show them. The page does not change until then. */
 export async function update() {
   const { photo } = state;
   const signal = begin();
@@ -60,7 +60,7 @@ async function run(photo, mode, signal) {
   return { answer, layer };
 }
 
-/** Do `work`; say what went wrong and offer `again`, unless something else was begun meanwhile. */
+/** Run `work`; report an error and offer `again`, unless other work has started meanwhile. */
 export async function attempt(signal, work, again) {
   try {
     await work();
@@ -69,7 +69,7 @@ export async function attempt(signal, work, again) {
   }
 }
 
-/** Say what went wrong, and offer `again` where that may help. */
+/** Report an error; offer `again` where a retry may help. */
 export function fail(error, again) {
   if (!(error instanceof ApiError)) reportError(error);
   if (error.code === "unauthorized") askForToken();
@@ -77,7 +77,7 @@ export function fail(error, again) {
   tell(() => errorWords(error), "bad", FINAL.includes(error.code) ? null : again);
 }
 
-/** What an error says in the page's language, else in the server's words; and when to try again. */
+/** An error's text in the page's language, else the server's own, and the time of a retry. */
 function errorWords({ code, message, retryAfter }) {
   const words = knows(`error.${code}`) ? say(`error.${code}`, state.limits) : message;
   return retryAfter ? `${words} ${say("retry.after", { seconds: retryAfter })}` : words;
