@@ -11,7 +11,9 @@ from PIL import Image
 from m2fp_kd import cli
 from m2fp_kd.cli import parse
 from m2fp_kd.cli.options import DEMO
-from m2fp_kd.runtime.artefact import load_card
+from m2fp_kd.runtime.artefact import load_card, save_checks
+from m2fp_kd.runtime.checks import CheckResults, Hop, Latency
+from m2fp_kd.runtime.provenance import TeacherCard
 
 
 @pytest.fixture
@@ -124,25 +126,24 @@ def test_an_interruption_points_to_resume(artefact, photos, tmp_path, capsys, mo
 
 
 def test_the_card_as_text_and_as_json(artefact, capsys):
-    hop = {"pixel_agreement": 0.98765, "miou_change": -0.0012, "passed": True}
-    hop |= {"worst_part": "blue", "worst_part_change": -0.02}
     folder = artefact(
-        teacher={"name": "m2fp", "licence": "CC BY-NC 4.0"},
-        latency={"openvino": {"p50_ms": 13.52, "fp32_p50_ms": 12.0, "threads": 2, "cpu": "Some CPU"}},
-        parity={"fp32 -> int8": hop},
-        sizes={"parameters": 3_210_000},
-        float_layers={"classifier": 0.4},
+        teacher=TeacherCard("m2fp", "CC BY-NC 4.0"), parameters=3_210_000, float_layers={"classifier": 0.4}
     )
+    hop = Hop("fp32 -> int8", 0.98765, -0.0012, worst_part="blue", worst_part_change=-0.02)
+    latency = {"openvino": Latency(13.52, 15.0, 2, "f32", "Some CPU", fp32_p50_ms=12.0)}
+    save_checks(folder / "model.onnx", CheckResults(parity=(hop,), latency=latency))
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
     for words in (
         "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
-        "13.5 ms a photo, fp32 12.0, threads: 2, Some CPU",
+        "13.5 ms a photo, fp32 12.0, threads: 2, f32, Some CPU",
         "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12 points, largest loss: blue −2.00", "classifier",
     ):  # fmt: skip
         assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["teacher"]["licence"] == "CC BY-NC 4.0"
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["teacher"]["licence"] == "CC BY-NC 4.0"
+    assert printed["checks"]["latency"]["openvino"]["p50_ms"] == 13.52
 
 
 @pytest.mark.parametrize(
@@ -170,4 +171,4 @@ def test_the_demo_parses_straight_after_installation(tmp_path, photos, capsys):
     files = list(DEMO.iterdir())
     assert sum(file.stat().st_size for file in files) < 5e6
     card = load_card(DEMO / "model.onnx")
-    assert card.precision == "int8" and card.labels.name == "cihp" and card.teacher["licence"].startswith("Apache-2.0")
+    assert card.precision == "int8" and card.labels.name == "cihp" and card.teacher.licence.startswith("Apache-2.0")

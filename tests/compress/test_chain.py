@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from m2fp_kd.compress.chain import Checks, make_artefacts
-from m2fp_kd.compress.export.graph import graph_sha256
 from m2fp_kd.compress.export.onnx import Export, export_onnx, write_artefact
 from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate, ParityError
 from m2fp_kd.compress.source import Source
-from m2fp_kd.runtime.artefact import load_card
+from m2fp_kd.runtime.artefact import load_card, load_checks
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import canvases
 
@@ -30,21 +30,21 @@ def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp
     assert result.paths == {name: tmp_path / name / "model.onnx" for name in ("fp32", "int8")}
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> int8"]
     fp32, int8 = (load_card(path) for path in result.paths.values())
+    checks = [load_checks(path) for path in result.paths.values()]
     assert (fp32.precision, int8.precision) == ("fp32", "int8")
-    assert (fp32.precision, int8.precision) == ("f32", "f32")
-    assert int8.parents == {"fp32 graph": graph_sha256(result.paths["fp32"])}
-    assert fp32.sizes["parameters"] == sum(weight.numel() for weight in source.student.parameters())
+    assert [found.precision for found in checks] == ["f32", "f32"]
+    assert int8.parents == {"fp32": file_sha256(result.paths["fp32"])}
+    assert fp32.parameters == sum(weight.numel() for weight in source.student.parameters())
     assert {"torch", "onnx"} <= set(fp32.versions) < set(int8.versions)
-    for card_, parity in zip((fp32, int8), result.parities, strict=True):
-        assert card_.parity[parity.hop]["pixel_agreement"] == parity.pixel_agreement
-        assert card_.parity[parity.hop]["passed"]
+    assert [found.parity for found in checks] == [(parity,) for parity in result.parities]
+    assert all(parity.passed for parity in result.parities)
 
 
 def test_a_failed_gate_raises_only_after_everything_is_saved(source: Source, tmp_path: Path) -> None:
     unreachable = GATES | {"quantise": Gate(0.97, -100.0)}
     result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], Checks(unreachable, 1))
     assert all(path.is_file() for path in result.paths.values())
-    assert load_card(result.paths["int8"]).parity["fp32 -> int8"]["passed"] is False
+    assert load_checks(result.paths["int8"]).parity[0].passed is False
     with pytest.raises(ParityError, match="fp32 -> int8"):
         result.raise_failed()
 
@@ -71,7 +71,7 @@ def _exported(student: torch.nn.Module, source: Source, folder: Path) -> Path:
 @pytest.mark.parametrize("broken", [_WrongNormalisation, _SwappedChannels])
 def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: Path) -> None:
     result = make_artefacts(source, tmp_path, [broken()], Checks(GATES, 1))
-    assert load_card(result.paths["fp32"]).parity["PyTorch -> fp32"]["passed"] is False
+    assert load_checks(result.paths["fp32"]).parity[0].passed is False
     with pytest.raises(ParityError, match="PyTorch -> fp32"):
         result.raise_failed()
 
@@ -92,7 +92,7 @@ def test_a_part_map_that_is_not_that_of_the_part_logits_is_caught(source: Source
         make_artefacts(source, tmp_path, [_WrongEnd()], Checks(GATES, 1))
 
 
-def test_another_arithmetic_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
+def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
     """On any CPU: an engine that is left to itself says bf16 here, and rounds as coarsely as that."""
     load = Parser.load
 
@@ -106,8 +106,9 @@ def test_another_arithmetic_is_a_hop_of_its_own(source: Source, tmp_path: Path, 
     monkeypatch.setattr(Parser, "load", load_bf16)
     result = make_artefacts(source, tmp_path, [Export()], Checks(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto"))
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 f32 -> fp32 bf16"]
-    card = load_card(result.paths["fp32"])
-    assert card.precision == "f32" and card.parity["fp32 f32 -> fp32 bf16"]["passed"] is False
+    checks = load_checks(result.paths["fp32"])
+    assert checks.precision == "f32" and checks.parity == tuple(result.parities)
+    assert checks.parity[1].passed is False
 
 
 def test_where_the_engine_chooses_f32_there_is_nothing_more_to_check(source: Source, tmp_path: Path) -> None:

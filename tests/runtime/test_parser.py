@@ -3,13 +3,16 @@
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.runtime.artefact import Card, load_card, save_card
+from m2fp_kd.runtime.artefact import Card, load_card, save_card, save_checks
+from m2fp_kd.runtime.checks import CheckResults, Latency
 from m2fp_kd.runtime.engines import Engine, EngineError
 from m2fp_kd.runtime.geometry import Geometry, PhotoError
 from m2fp_kd.runtime.parser import Parser
@@ -99,37 +102,47 @@ def test_an_artefact_without_its_outputs_is_an_error(people_artefact, artefact):
         Parser.load(model)
 
 
-def measured(p50_ms: float, fp32_p50_ms: float | None) -> dict[str, object]:
-    """What a card says of an engine."""
-    facts = {"p50_ms": p50_ms, "p95_ms": p50_ms, "threads": 1, "precision": "f32", "cpu": "Some CPU"}
-    return facts if fp32_p50_ms is None else facts | {"fp32_p50_ms": fp32_p50_ms}
+def measured(p50_ms: float, fp32_p50_ms: float | None) -> Latency:
+    return Latency(p50_ms, p50_ms, 1, "f32", "Some CPU", fp32_p50_ms)
 
 
-def said_of(path, engine: str) -> list[str]:
-    """What loading three times warns of."""
-    with warnings.catch_warnings(record=True) as said:
+@pytest.fixture
+def int8_artefact(artefact) -> Callable[[dict[str, Latency]], Path]:
+    """Make an INT8 artefact with these latencies."""
+
+    def make(latency: dict[str, Latency]) -> Path:
+        folder = artefact(precision="int8")
+        save_checks(folder / "model.onnx", CheckResults(latency=latency))
+        return folder
+
+    return make
+
+
+def warnings_of(path, engine: str) -> list[str]:
+    """Load three times; return the warnings."""
+    with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         for _ in range(3):
             Parser.load(path, engine, 1)
-    return [str(warning.message) for warning in said]
+    return [str(warning.message) for warning in found]
 
 
-def test_int8_that_the_engine_runs_slower_than_fp32_is_said_once(artefact):
+def test_loading_int8_that_was_measured_slower_than_fp32_warns_once(int8_artefact):
     pytest.importorskip("openvino"), pytest.importorskip("onnxruntime")
     latency = {"onnxruntime": measured(89, 69), "openvino": measured(39, 57)}
-    folder = artefact(precision="int8", latency=latency)
-    (text,) = said_of(folder, "onnxruntime")
+    folder = int8_artefact(latency)
+    (text,) = warnings_of(folder, "onnxruntime")
     assert text == (
         f"{folder}: onnxruntime ran INT8 slower than fp32: 89.0 and 69.0 ms a photo (Some CPU, threads: 1); "
         "`m2fp-kd bench FP32 INT8 --pick` chooses the faster file"
     )
-    assert said_of(folder, "openvino") == [], "there INT8 is faster"
+    assert warnings_of(folder, "openvino") == [], "INT8 is faster in OpenVINO"
 
 
 @pytest.mark.parametrize("latency", [{}, {"onnxruntime": measured(89, None)}, {"onnxruntime": measured(69, 69)}])
-def test_nothing_is_said_without_such_figures(artefact, latency):
+def test_loading_int8_without_a_slower_measurement_does_not_warn(int8_artefact, latency):
     pytest.importorskip("onnxruntime")
-    assert said_of(artefact(precision="int8", latency=latency), "onnxruntime") == []
+    assert warnings_of(int8_artefact(latency), "onnxruntime") == []
 
 
 def test_the_runtime_imports_no_training_library(artefact):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,9 +26,8 @@ def test_tritons_configuration_matches_the_graph(which, request, tmp_path):
     made = request.getfixturevalue(which)
     folder = made() if callable(made) else made
     graph = onnx.load(folder / "model.onnx").graph
-    save_card(folder / "model.onnx", load_card(folder / "model.onnx").__class__(
-        **load_card(folder / "model.onnx").to_dict() | {"outputs": [output.name for output in graph.output]}
-    ))  # fmt: skip
+    card = load_card(folder / "model.onnx")
+    save_card(folder / "model.onnx", replace(card, outputs=[output.name for output in graph.output]))
     assert cli.main(["export", "triton", "-a", str(folder), "-o", str(tmp_path / "models")]) == 0
     text = (tmp_path / "models" / "parser" / "config.pbtxt").read_text()
     tensors = re.findall(r'\{ name: "(\w+)" data_type: (\w+) dims: \[ ([-\d, ]+) \] \}', text)

@@ -1,4 +1,4 @@
-"""`m2fp-kd card`: the card of an artefact."""
+"""`m2fp-kd card`: what an artefact is, and what was measured of it."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.artefact import Card
+    from m2fp_kd.runtime.checks import CheckResults, Hop
 
 HELP = """examples:
   m2fp-kd card artefacts/int8          network, labels, teacher and its licence, parity, ms, versions
@@ -24,52 +25,52 @@ def add(commands: Any) -> None:
     """Add the command."""
     command = commands.add_parser("card", help="network, labels, licence and checks of an artefact", **teaching(HELP))
     command.add_argument("artefact", metavar="ARTEFACT", type=Path, nargs="?", default=DEMO)
-    command.add_argument("--json", action="store_true", help="print the whole card as JSON")
+    command.add_argument("--json", action="store_true", help="print card and checks as JSON")
     command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the card."""
-    from m2fp_kd.runtime.artefact import find_model, load_card
+    from m2fp_kd.runtime.artefact import find_model, load_card, load_checks
     from m2fp_kd.runtime.files import megabytes
 
     model = find_model(options.artefact)
-    card = load_card(model)
+    card, checks = load_card(model), load_checks(model)
     if options.json:
-        print(json.dumps(card.to_dict(), indent=2))
+        print(json.dumps(card.to_dict() | {"checks": checks.to_dict()}, indent=2))
         return 0
-    rows = [("model", f"{model} ({megabytes(model):.1f} MB)"), *describe(card)]
+    rows = [("model", f"{model} ({megabytes(model):.1f} MB)"), *describe(card, checks)]
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(f"{name:<{width}}  {text}")
     return 0
 
 
-def describe(card: "Card") -> Iterator[tuple[str, str]]:
-    """Yield the name and text of each line that describes the card; unknown facts are left out."""
+def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each line about an artefact; unknown facts are left out."""
     network = [card.precision, *([card.backbone] if card.backbone else []), f"{card.head} head"]
-    network += [f"{card.sizes['parameters'] / 1e6:.2f} M parameters"] if "parameters" in card.sizes else []
+    network += [f"{card.parameters / 1e6:.2f} M parameters"] if card.parameters else []
     yield "network", ", ".join(network)
     fixed = "padded to a square" if card.geometry["fixed"] else "any shape"
     yield "photos", f"longest side {card.geometry['size']} pixels, {fixed}"
     yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
     yield "people", "persons" if card.people == "persons" else "not told apart (connected regions)"
     yield "outputs", ", ".join(card.outputs)
-    for name in ("name", "trained_on", "licence"):
-        if value := card.teacher.get(name):
-            yield f"teacher, {name.replace('_', ' ')}", str(value)
-    if data := card.data.get("name"):
-        yield "data", str(data)
-    for hop, facts in card.parity.items():
-        yield "parity", _parity(hop, facts)
+    teacher = {"name": card.teacher.name, "trained on": card.teacher.trained_on.name, "licence": card.teacher.licence}
+    for name, value in teacher.items():
+        if value:
+            yield f"teacher, {name}", value
+    if card.data.name:
+        yield "data", card.data.name
+    for hop in checks.parity:
+        yield "parity", _parity(hop)
     if card.float_layers:
         yield "left in fp32", ", ".join(card.float_layers)
-    for engine, facts in card.latency.items():
-        known = [f"{facts['p50_ms']:.1f} ms a photo"]
-        known += [f"fp32 {facts['fp32_p50_ms']:.1f}"] if "fp32_p50_ms" in facts else []
-        known += [f"threads: {facts['threads']}"] if facts.get("threads") else []
-        known += [str(facts[name]) for name in ("precision", "cpu") if facts.get(name)]
-        yield f"in {engine}", ", ".join(known)
+    for engine, latency in checks.latency.items():
+        known = [f"{latency.p50_ms:.1f} ms a photo"]
+        known += [f"fp32 {latency.fp32_p50_ms:.1f}"] if latency.fp32_p50_ms is not None else []
+        known += [f"threads: {latency.threads}"] if latency.threads else []
+        yield f"in {engine}", ", ".join([*known, latency.precision, latency.cpu])
     if card.versions:
         yield "made with", ", ".join(f"{name} {number}" for name, number in card.versions.items())
     if card.git_commit:
@@ -78,12 +79,12 @@ def describe(card: "Card") -> Iterator[tuple[str, str]]:
         yield f"from {name}", f"SHA-256 {digest[:16]}…"
 
 
-def _parity(hop: str, facts: dict[str, Any]) -> str:
+def _parity(hop: "Hop") -> str:
     from m2fp_kd.evaluation.report.numbers import points
 
-    text = f"{'passed' if facts['passed'] else 'FAILED'}  {hop}: {100 * facts['pixel_agreement']:.2f} % of pixels agree"
-    if facts.get("miou_change") is not None:
-        text += f", mIoU {points(facts['miou_change'], facts.get('miou_error'), 2)} points"
-    if facts.get("worst_part_change") is not None:
-        text += f", largest loss: {facts['worst_part']} {points(facts['worst_part_change'], decimals=2)}"
+    text = f"{'passed' if hop.passed else 'FAILED'}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
+    if hop.miou_change is not None:
+        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)} points"
+    if hop.worst_part_change is not None:
+        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change, decimals=2)}"
     return text

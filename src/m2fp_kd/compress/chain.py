@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from m2fp_kd.compress.parity import Gate, compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse
-from m2fp_kd.runtime.artefact import Card, load_card, save_card
-from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.artefact import Card, load_checks, save_checks
+from m2fp_kd.runtime.checks import CheckResults, Hop
 from m2fp_kd.runtime.engines import open_engine
 from m2fp_kd.runtime.geometry import Geometry, place, restore_map
 from m2fp_kd.runtime.parser import Parser
@@ -77,7 +77,7 @@ def make_artefacts(
     A failed gate raises nothing here: the files stay, and `CompressionResult.raise_failed` comes last.
 
     Args:
-        source: the network, its card and photos. Parity, sizes, versions and parents are filled into the cards.
+        source: the network, its card and photos. Parameters, versions and parents are filled into the cards.
         folder: every step writes into `folder/NAME/`.
         steps: in an order that `check_order` accepts.
         checks: gates, threads and precision.
@@ -86,7 +86,7 @@ def make_artefacts(
     parameters = sum(weight.numel() for weight in source.student.parameters())
     card = replace(
         source.card,
-        sizes=source.card.sizes | {"parameters": parameters},
+        parameters=parameters,
         versions=source.card.versions | {name: installed[name] for name in MAKERS if name in installed},
     )
     source = replace(source, card=card)
@@ -96,11 +96,12 @@ def make_artefacts(
         path = step(source, Path(folder) / step.name)
         parser = Parser.load(path, threads=checks.threads, keep=False)
         hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]
-        result += CompressionResult({step.name: path}, [_check(hop, parses[before], parser, source.photos, gate, path)])
+        parity = compare(hop, parses[before], parser.part_map, track(source.photos, hop), parser.labels, gate)
+        engine = parser.engine
+        save_checks(path, CheckResults(engine.name, engine.precision, (*source.parity, parity)))
+        result += CompressionResult({step.name: path}, [parity])
         parses[step.name] = parser.part_map
         check_graph(path, source, checks.threads)
-        engine = parser.engine
-        save_card(path, replace(load_card(path), engine=engine.name, arithmetic=engine.precision))
         if path.suffix == ".onnx" and step.kind == "export":
             source = replace(source, fp32=path)
     if checks.precision == "auto":
@@ -137,25 +138,16 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     return parse
 
 
-def _check(hop: str, before: Parse, after: Parser, photos: Iterable[LabelledPhoto], gate: Gate, path: Path) -> Hop:
-    """Measure a hop and write it into the card of the artefact behind it."""
-    parity = compare(hop, before, after.part_map, track(photos, hop), after.labels, gate)
-    save_card(path, replace(after.card, parity=after.card.parity | parity_facts(parity)))
-    return parity
-
-
 def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
-    """Measure what an artefact loses where the engine chooses the arithmetic; nothing where it chooses f32."""
+    """Measure what an artefact loses where the engine chooses the precision; nothing where it chooses f32."""
     served = Parser.load(path, threads=checks.threads, precision="auto", keep=False)
     chosen = served.engine.precision
     if chosen == "f32":
         log.info("%s computes in f32 on this CPU; there is no other precision to check", served.engine.name)
         return CompressionResult({}, [])
     hop = f"{path.parent.name} f32 -> {path.parent.name} {chosen}"
-    parity = _check(hop, parser.part_map, served, photos, checks.gates["precision"], path)
+    gate = checks.gates["precision"]
+    parity = compare(hop, parser.part_map, served.part_map, track(photos, hop), served.labels, gate)
+    known = load_checks(path)
+    save_checks(path, replace(known, parity=(*known.parity, parity)))
     return CompressionResult({}, [parity])
-
-
-def parity_facts(parity: Hop) -> dict[str, dict]:
-    """A hop's figures as cards hold them."""
-    return {parity.hop: {name: value for name, value in asdict(parity).items() if name != "hop"}}

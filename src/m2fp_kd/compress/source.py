@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.compress.export.graph import graph_sha256
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Source:
         canvases: gives so many training photos as validation places them, uint8 (1, h, w, 3) each.
         photos: validation photos.
         fp32: its ONNX export; None before there is one.
+        parity: hops that led to this network.
     """
 
     student: nn.Module
@@ -31,6 +33,7 @@ class Source:
     canvases: Callable[[int], Iterator[NDArray[np.uint8]]]
     photos: Iterable[LabelledPhoto]
     fp32: Path | None = None
+    parity: tuple[Hop, ...] = ()
 
     def int8_card(self, *packages: str) -> Card:
         """The card of an INT8 artefact made from the export by these packages."""
@@ -38,6 +41,6 @@ class Source:
         return replace(
             self.card,
             precision="int8",
-            parents=self.card.parents | {"fp32 graph": graph_sha256(self.fp32)},
+            parents=self.card.parents | {"fp32": file_sha256(self.fp32)},
             versions=self.card.versions | {package: version(package) for package in packages},
         )

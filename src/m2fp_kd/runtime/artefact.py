@@ -1,25 +1,36 @@
-"""An artefact's card: what the exported file is, how to feed it, where it comes from and how well it was checked.
+"""The two files beside an exported model: `card.json` says what it is, `checks.json` what was measured of it.
 
-The card lies beside the model as `card.json`, with the SHA-256 of the model's files, and is embedded in ONNX files too.
-A folder holds one model, since it holds one card.
+Both hold the SHA-256 of the model's files. The card is embedded in ONNX files too. A folder holds one model, because it
+holds one card.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.engines import EngineError, read_metadata
+from m2fp_kd.runtime.checks import CheckResults
+from m2fp_kd.runtime.engines import read_metadata
 from m2fp_kd.runtime.files import atomic_path, file_sha256, model_files
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.provenance import DataSource, TeacherCard
+
+T = TypeVar("T")
 
 CARD_KEY = "m2fp_kd.card"
 """Where ONNX metadata hold the card."""
 
 CARD_NAME = "card.json"
+CHECKS_NAME = "checks.json"
+
+FORMAT = 2
+"""Number of the card's layout; the first layout had no number and one file for both."""
+
+OLD_FIELDS = ("engine", "arithmetic", "parity", "latency", "sizes")
+"""Fields of the first layout that are no longer the card's."""
 
 MODEL_SUFFIXES = (".onnx", ".xml", ".pt2", ".pt")
 """Endings of model files; in a folder that holds several kinds the first is taken."""
@@ -33,30 +44,25 @@ class ArtefactError(ValueError):
 
 @dataclass(frozen=True)
 class Card:
-    """What an artefact says about itself; plain values throughout.
+    """What an artefact is; written once, at export.
 
     Attributes:
         label_set: `LabelSet.to_dict()`.
         geometry: the fields of `Geometry`.
-        precision: "fp32" or "int8".
+        precision: "fp32" or "int8", precision of the weights.
         head: "fpn" (per pixel) or "m2fp" (mask classification).
-        outputs: names of what the model gives: "part_map" uint8 (N, H, W), "part_logits" (N, P, H/4, W/4),
+        outputs: names of the model's outputs: "part_map" uint8 (N, H, W), "part_logits" (N, P, H/4, W/4),
             "class_logits" (N, Q, C + 1), "mask_logits" (N, Q, H/4, W/4).
-        backbone: its name, as `backbone=` takes it; None where it is not known.
-        people: "persons" where the head was trained on persons, else "none".
-        engine: engine that the figures were taken with.
-        arithmetic: arithmetic that they were taken in.
-        teacher: name, licence and whatever else is known of the teacher.
-        data: what it was trained on.
-        sizes: bytes, parameters and the like.
-        parity: agreement with the models before it, by hop.
-        latency: by engine that runs the file, what a photo took on the machine that made it: `p50_ms`, `p95_ms`,
-            `threads`, `arithmetic`, `cpu`, and for INT8 `fp32_p50_ms`, of the fp32 export that it was made from.
-        git_commit: of the code that exported it.
-        versions: of the libraries that made it.
+        backbone: name of the backbone, as `backbone=` takes it; None where it is unknown.
+        people: "persons" if the head was trained on persons, else "none".
+        parameters: number of weights; None where it is unknown.
+        teacher: teacher that the network learnt from.
+        data: data that it was trained on.
+        git_commit: commit of the code that exported it.
+        versions: library -> version, of those that made it.
         parents: name -> SHA-256 of the files it was made from.
-        float_layers: layers of an INT8 artefact that were left in fp32 because INT8 hurt there -> points of IoU that it
-            cost.
+        float_layers: layers of an INT8 artefact that were left in fp32 because INT8 hurt there -> points of IoU that
+            INT8 cost.
     """
 
     label_set: dict[str, Any]
@@ -66,13 +72,9 @@ class Card:
     outputs: list[str] = field(default_factory=lambda: ["part_map"])
     backbone: str | None = None
     people: str = "none"
-    engine: str = ""
-    arithmetic: str = ""
-    teacher: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    sizes: dict[str, Any] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
-    latency: dict[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+    teacher: TeacherCard = field(default_factory=TeacherCard)
+    data: DataSource = field(default_factory=DataSource)
     git_commit: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
@@ -91,31 +93,35 @@ class Card:
         """The label set."""
         return LabelSet.from_dict(self.label_set)
 
-    def slower_int8(self, engine: str) -> str | None:
-        """Where an engine was measured to run this INT8 artefact slower than the fp32 one, a phrase that says so."""
-        facts = self.latency.get(engine, {})
-        if "fp32_p50_ms" not in facts or facts["p50_ms"] <= facts["fp32_p50_ms"]:
-            return None
-        times = f"{facts['p50_ms']:.1f} and {facts['fp32_p50_ms']:.1f} ms a photo"
-        return f"{engine} ran INT8 slower than fp32: {times} ({facts['cpu']}, threads: {facts['threads']})"
-
     def to_dict(self) -> dict[str, Any]:
-        """The fields, as JSON writes them."""
-        return asdict(self)
+        """Return the fields as JSON writes them, with the number of their layout."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"format": FORMAT} | plain | {"teacher": self.teacher.to_dict(), "data": self.data.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Card":
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`; also reads cards of the first layout, which held the check results too.
 
         Raises:
             ValueError: a field is missing, unknown or invalid.
         """
+        found = _without_checks(values) if "format" not in values else dict(values)
+        if (layout := found.pop("format")) != FORMAT:
+            raise ValueError(f"is of format {layout}, but this version reads format {FORMAT}")
         known = {item.name for item in fields(cls)}
-        if unknown := sorted(set(values) - known):
+        if unknown := sorted(set(found) - known):
             raise ValueError(f"unknown fields {unknown}; was it written by a newer m2fp-kd?")
-        if missing := sorted({"label_set", "geometry", "precision", "head"} - set(values)):
+        if missing := sorted({"label_set", "geometry", "precision", "head"} - set(found)):
             raise ValueError(f"fields {missing} are missing")
-        return cls(**values)
+        found["teacher"] = TeacherCard.from_dict(found.get("teacher"))
+        found["data"] = DataSource.from_dict(found.get("data"))
+        return cls(**found)
+
+
+def _without_checks(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card of the first layout in today's."""
+    kept = {name: value for name, value in values.items() if name not in OLD_FIELDS}
+    return kept | {"format": FORMAT, "parameters": values.get("sizes", {}).get("parameters")}
 
 
 def find_model(path: str | Path) -> Path:
@@ -141,37 +147,82 @@ def find_model(path: str | Path) -> Path:
 
 
 def save_card(model: str | Path, card: Card) -> None:
-    """Embed the card in an ONNX model (which needs the onnx package), then write `card.json` beside the model."""
+    """Embed the card in an ONNX model (which needs the onnx package), then write `card.json` beside the model.
+
+    Check results that lie there are removed: they are those of an earlier file.
+    """
     model = Path(model)
     if model.suffix == ".onnx":
         _embed(model, json.dumps(card.to_dict()))
-    hashes = {file.name: file_sha256(file) for file in model_files(model)}
-    with atomic_path(model.with_name(CARD_NAME)) as temporary:
-        temporary.write_text(json.dumps({"sha256": hashes} | card.to_dict(), indent=1), encoding="utf-8")
+    model.with_name(CHECKS_NAME).unlink(missing_ok=True)
+    _write(model, CARD_NAME, card.to_dict())
 
 
 def load_card(model: str | Path) -> Card:
     """Read the card beside a model and check that it is this model's; without one, read the embedded card.
 
     Raises:
-        ArtefactError: there is no card, it is broken, or it describes another file.
-        EngineError: the model whose embedded card is asked for cannot be read.
+        ArtefactError: the card is missing, is broken, or describes another file.
+        EngineError: the model cannot be read for its embedded card.
+    """
+    values, where = _card_values(Path(model))
+    return _parsed(Card.from_dict, values, where)
+
+
+def save_checks(model: str | Path, checks: CheckResults) -> None:
+    """Write `checks.json` beside a model."""
+    _write(Path(model), CHECKS_NAME, checks.to_dict())
+
+
+def load_checks(model: str | Path) -> CheckResults:
+    """Read the check results beside a model; without a file, those that a card of the first layout holds, or none.
+
+    Raises:
+        ArtefactError: the results are broken or describe another file, or the model has no card either.
+        EngineError: the model cannot be read for its embedded card.
     """
     model = Path(model)
+    if not model.with_name(CHECKS_NAME).is_file():
+        values, where = _card_values(model)
+        return _parsed(CheckResults.from_card, values, where)
+    return _parsed(CheckResults.from_dict, _read(model, CHECKS_NAME), str(model.with_name(CHECKS_NAME)))
+
+
+def _card_values(model: Path) -> tuple[dict[str, Any], str]:
+    """Return the content of a model's card and the place where it was found."""
     beside = model.with_name(CARD_NAME)
-    where = str(beside)
+    if beside.is_file():
+        return _read(model, CARD_NAME), str(beside)
+    return _parsed(json.loads, _embedded(model), where := f"{model}, embedded card"), where
+
+
+def _parsed(parse: Callable[[Any], T], content: Any, where: str) -> T:
     try:
-        if beside.is_file():
-            values = json.loads(beside.read_text(encoding="utf-8"))
-            _check_hashes(model, values.pop("sha256", {}))
-        else:
-            where = f"{model}, embedded card"
-            values = json.loads(_embedded(model))
-        return Card.from_dict(values)
-    except (ArtefactError, EngineError):
-        raise
+        return parse(content)
     except (TypeError, AttributeError, ValueError) as error:
-        raise ArtefactError(f"{where}: not a valid card: {error}") from error
+        raise ArtefactError(f"{where}: not valid: {error}") from error
+
+
+def _write(model: Path, name: str, values: dict[str, Any]) -> None:
+    """Write a JSON file beside a model, with the hashes of the model's files."""
+    hashes = {file.name: file_sha256(file) for file in model_files(model)}
+    with atomic_path(model.with_name(name)) as temporary:
+        temporary.write_text(json.dumps({"sha256": hashes} | values, indent=1), encoding="utf-8")
+
+
+def _read(model: Path, name: str) -> dict[str, Any]:
+    """Read what `_write` wrote.
+
+    Raises:
+        ArtefactError: not an object in JSON, or one that describes other files.
+    """
+    path = model.with_name(name)
+    values = _parsed(json.loads, path.read_text(encoding="utf-8"), str(path))
+    hashes = values.pop("sha256", {}) if isinstance(values, dict) else None
+    if not isinstance(hashes, dict):
+        raise ArtefactError(f"{path}: not valid: it is not an object, or its sha256 is none")
+    _check_hashes(model, hashes, name)
+    return values
 
 
 def _embed(model: Path, text: str) -> None:
@@ -191,11 +242,11 @@ def _embedded(model: Path) -> str:
     return text
 
 
-def _check_hashes(model: Path, hashes: Mapping[str, str]) -> None:
+def _check_hashes(model: Path, hashes: Mapping[str, str], name: str) -> None:
     for file in model_files(model):
         if not file.is_file():
             raise ArtefactError(f"{file}: missing; an OpenVINO model needs both its .xml and its .bin")
         if hashes.get(file.name) != file_sha256(file):
             raise ArtefactError(
-                f"{file}: is not the file that {CARD_NAME} beside it describes (SHA-256 differs); copy both again"
+                f"{file}: is not the file that {name} beside it describes (SHA-256 differs); copy both again"
             )

@@ -1,6 +1,13 @@
 """What was found out about a model: how well it agrees with the model that it was made from, and how fast it is."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from m2fp_kd.runtime.provenance import renamed
+
+FORMAT = 1
+"""Number of the layout of `checks.json`."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +38,80 @@ class Hop:
     thresholds: dict[str, float] = field(default_factory=dict)
     miou_before: float | None = None
     miou_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What a photo took in one engine, from pixels to the part map, on the machine that measured it.
+
+    Attributes:
+        p50_ms: median time.
+        p95_ms: time that 95 % of the photos stay under.
+        threads: CPU threads; None if the engine chose.
+        precision: precision of the engine's floating-point part.
+        cpu: name of the CPU.
+        fp32_p50_ms: median time of the fp32 export that an INT8 file was made from; None for an fp32 file.
+    """
+
+    p50_ms: float
+    p95_ms: float
+    threads: int | None
+    precision: str
+    cpu: str
+    fp32_p50_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class CheckResults:
+    """What was measured after an artefact was written; its JSON is `checks.json`.
+
+    Attributes:
+        engine: engine that parity was measured with; empty before anything was measured.
+        precision: precision of that engine's floating-point part.
+        parity: hops that lead to the artefact, in order.
+        latency: `Latency` by name of the engine.
+    """
+
+    engine: str = ""
+    precision: str = ""
+    parity: tuple[Hop, ...] = ()
+    latency: dict[str, Latency] = field(default_factory=dict)
+
+    def slower_int8(self, engine: str) -> str | None:
+        """Return a sentence if an engine was measured to run this INT8 artefact slower than fp32, else None."""
+        known = self.latency.get(engine)
+        if known is None or known.fp32_p50_ms is None or known.p50_ms <= known.fp32_p50_ms:
+            return None
+        times = f"{known.p50_ms:.1f} and {known.fp32_p50_ms:.1f} ms a photo"
+        return f"{engine} ran INT8 slower than fp32: {times} ({known.cpu}, threads: {known.threads})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON writes them, with the number of their layout."""
+        return {"format": FORMAT} | asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "CheckResults":
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: an unknown layout, or a field is missing or unknown.
+        """
+        found = dict(values)
+        if (layout := found.pop("format", None)) != FORMAT:
+            raise ValueError(f"checks of format {layout}, but this version reads format {FORMAT}")
+        try:
+            found["parity"] = tuple(Hop(**hop) for hop in found["parity"])
+            found["latency"] = {engine: Latency(**facts) for engine, facts in found["latency"].items()}
+            return cls(**found)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"broken checks: {error}") from error
+
+    @classmethod
+    def from_card(cls, values: Mapping[str, Any]) -> "CheckResults":
+        """Return the results that a card of the first layout holds; empty for a later one."""
+        latency = {
+            engine: Latency(**renamed(facts, {"arithmetic": "precision"}))
+            for engine, facts in values.get("latency", {}).items()
+        }
+        parity = tuple(Hop(hop=hop, **facts) for hop, facts in values.get("parity", {}).items())
+        return cls(values.get("engine", ""), values.get("arithmetic", ""), parity, latency)

@@ -11,7 +11,7 @@ from typing import overload
 
 import numpy as np
 
-from m2fp_kd.runtime.artefact import Card, find_model, load_card
+from m2fp_kd.runtime.artefact import Card, find_model, load_card, load_checks
 from m2fp_kd.runtime.engines import Engine, open_engine
 from m2fp_kd.runtime.geometry import Geometry, PhotoSource, Placement, place, read_photo, restore_map
 from m2fp_kd.runtime.parsing import Parsing
@@ -70,7 +70,7 @@ class Parser:
         outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
         loaded = open_engine(model, engine, threads, precision, outputs, keep, streams)
-        if said := card.slower_int8(loaded.name):
+        if said := load_checks(model).slower_int8(loaded.name):
             _warn_once(f"{path}: {said}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
         return cls(loaded, card)
 

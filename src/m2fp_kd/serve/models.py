@@ -62,8 +62,8 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         "compute_precision": parser.engine.precision,
         "input": parser.geometry.size,
         "people": "persons" if card.people == "persons" else "regions",
-        "licence": card.teacher.get("licence"),
-        "teacher": card.teacher.get("name"),
+        "licence": card.teacher.licence,
+        "teacher": card.teacher.name,
         "label_set": {
             "name": card.labels.name,
             "parts": list(card.labels.parts),

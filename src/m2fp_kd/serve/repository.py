@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from m2fp_kd.runtime.artefact import ArtefactError, Card, find_model, load_card
+from m2fp_kd.runtime.artefact import CARD_NAME, CHECKS_NAME, ArtefactError, Card, find_model, load_card, load_checks
 from m2fp_kd.runtime.files import atomic_path, model_files
 
 NAME = "parser"
@@ -46,7 +46,7 @@ SERVERS: dict[str, Callable[[Path, Card, Path], None]] = {
 
 
 def export(artefact: Path, server: str, folder: Path) -> None:
-    """Write an artefact and its card as the model repository of a server.
+    """Write an artefact, its card and its check results as the model repository of a server.
 
     Args:
         artefact: model file or its folder.
@@ -60,8 +60,9 @@ def export(artefact: Path, server: str, folder: Path) -> None:
     model = find_model(artefact)
     card = load_card(model)
     SERVERS[server](model, card, folder)
-    with atomic_path(folder / NAME / "card.json") as temporary:
-        temporary.write_text(json.dumps(card.to_dict(), indent=1), encoding="utf-8")
+    for name, content in ((CARD_NAME, card.to_dict()), (CHECKS_NAME, load_checks(model).to_dict())):
+        with atomic_path(folder / NAME / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _copy(files: list[Path], folder: Path) -> None:

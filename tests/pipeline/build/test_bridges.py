@@ -51,7 +51,7 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
     assert student.labels.parts == LABEL_SETS["pascal_person_part"].parts
     assert student.lineage.teacher.bridge == "cihp -> pascal_person_part"
     (card,) = (load_card(path).teacher for path in Path(cfg.run_dir).rglob("artefacts/*/model.onnx"))
-    assert card["bridge"] == "cihp -> pascal_person_part"
+    assert card.bridge == "cihp -> pascal_person_part"
 
     (folder,) = (tmp_path / "cache").iterdir()  # it is enough without the weights, which only fill it
     stored = pascal("teacher=sample", f"teacher.cache={folder}", "teacher.labels=cihp", f"run_dir={cfg.run_dir}-stored")

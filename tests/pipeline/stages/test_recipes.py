@@ -10,7 +10,8 @@ from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
-from m2fp_kd.runtime.artefact import load_card
+from m2fp_kd.runtime.artefact import load_card, load_checks
+from m2fp_kd.runtime.provenance import TeacherCard
 from tests.pipeline.conftest import Composer
 
 
@@ -20,7 +21,7 @@ def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, t
     report = read_report(Path(cfg.run_dir) / "report.json")
     assert list(report.models) == ["student_fp32", "student_int8"]
     card = load_card(Path(cfg.run_dir) / "artefacts" / "int8" / "model.onnx")
-    assert card.head == "m2fp" and card.teacher == {"name": "tiny", "licence": "Apache-2.0", "sha256": ANY}
+    assert card.head == "m2fp" and card.teacher == TeacherCard("tiny", "Apache-2.0", ANY)
 
 
 def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> None:
@@ -43,7 +44,8 @@ def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> N
     assert sum(weight.numel() for weight in trained.module.parameters()) == fp32
     card = load_card(folder / "artefacts" / "int8" / "model.onnx")
     assert card.parents["pruned"] == pruned.sha256 and card.parents["qat"] == trained.sha256
-    assert {"PyTorch -> pruned", "pruned -> qat", "fp32 -> int8"} <= set(card.parity)
+    checks = load_checks(folder / "artefacts" / "int8" / "model.onnx")
+    assert [hop.hop for hop in checks.parity] == ["PyTorch -> pruned", "pruned -> qat", "fp32 -> int8"]
 
     before = (folder / "pruned.safetensors").stat().st_mtime_ns
     run(cfg)

@@ -20,7 +20,9 @@ from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline import run
+from m2fp_kd.runtime.artefact import load_checks
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.provenance import TeacherCard
 from tests.distill.tiny import TINY
 from tests.pipeline.conftest import Composer
 
@@ -39,7 +41,7 @@ def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Compose
     assert report.lineage.teacher.name == "tiny"
     assert {"train/kl", "train/ce", "val/mIoU"} <= set(report.curves)
     card = Parser.load(folder / "artefacts" / "int8").card
-    assert card.teacher["licence"] == "Apache-2.0" and card.precision == "int8"
+    assert card.teacher.licence == "Apache-2.0" and card.precision == "int8"
     assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
 
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
@@ -237,13 +239,15 @@ def test_a_student_that_starts_from_another_inherits_its_licence(composed: Compo
     second = composed(f"student.checkpoint={start}", "trainer.max_epochs=1", f"run_dir={first.run_dir}-2")
     run(second)
     card = Parser.load(Path(second.run_dir) / "artefacts" / "int8").card
-    assert card.teacher == {"licence": "Apache-2.0"}
+    assert card.teacher == TeacherCard(licence="Apache-2.0")
     assert card.parents["started from"] == load_network(start).sha256
-    exported = Parser.load(Path(second.run_dir) / "artefacts" / "fp32").card
-    assert set(card.latency) == set(exported.latency) == {"openvino", "onnxruntime"}
-    for engine, facts in card.latency.items():
-        assert facts["p50_ms"] > 0 and facts["cpu"] and facts["threads"] == second.compress.threads
-        assert facts["fp32_p50_ms"] == exported.latency[engine]["p50_ms"] > 0
+    exported, int8 = (
+        load_checks(Path(second.run_dir) / "artefacts" / name / "model.onnx") for name in ("fp32", "int8")
+    )
+    assert set(int8.latency) == set(exported.latency) == {"openvino", "onnxruntime"}
+    for engine, latency in int8.latency.items():
+        assert latency.p50_ms > 0 and latency.cpu and latency.threads == second.compress.threads
+        assert latency.fp32_p50_ms == exported.latency[engine].p50_ms > 0
 
 
 def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:

@@ -4,7 +4,7 @@ An INT8 network has a third of the ONNX file's operations then, and compiles in 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -58,5 +58,5 @@ class OpenVINO:
 
     def __call__(self, source: Source, folder: Path) -> Path:
         onnx, path = folder.parent / self.of / "model.onnx", folder / "model.xml"
-        export_openvino(onnx, path, replace(load_card(onnx), parity={}))
+        export_openvino(onnx, path, load_card(onnx))
         return path

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -126,7 +126,7 @@ def quantise_with_accuracy_control(
         fp32: file written by `export_onnx`.
         canvases: to calibrate on, see `quantise_static`.
         int8: file to write; if the bounds cannot be held within the cap, the best that was found.
-        card: of the INT8 artefact.
+        card: card of the INT8 artefact; `float_layers` are filled in.
         photos: validation photos, gone through several times, so not a generator. Where a photo has no label, the fp32
             network's part map is the truth.
         bounds: what INT8 may cost.
@@ -144,7 +144,7 @@ def quantise_with_accuracy_control(
     quantised = post_training_int8(network, single_images(canvases))
     layers = quantised_layers(quantised)
 
-    def write(float_layers: Iterable[str], path: Path) -> None:
+    def write(float_layers: Iterable[str], path: Path, card: Card) -> None:
         model = with_float_layers(quantised, network, {node for layer in float_layers for node in layers[layer]})
         shorten_names(model)
         write_artefact(model, path, card)
@@ -153,7 +153,7 @@ def quantise_with_accuracy_control(
         trial = Path(folder) / "model.onnx"
 
         def parse(float_layers: Iterable[str]) -> Parse:
-            write(float_layers, trial)
+            write(float_layers, trial, card)
             return _parse(trial, threads)
 
         validation = _Validation(_parse(Path(fp32), threads), photos, card.labels)
@@ -174,7 +174,7 @@ def quantise_with_accuracy_control(
             evaluations += len(drops) - 1
     best = min(drops, key=lambda count: (bounds.excess(drops[count]), count))
     float_layers = dict(list(ranked.items())[:best])
-    write(float_layers, Path(int8))
+    write(float_layers, Path(int8), replace(card, float_layers=float_layers))
     return AccuracyControl(float_layers, drops[0], drops[best], not bounds.broken(drops[best]), evaluations)
 
 

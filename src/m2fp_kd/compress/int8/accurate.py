@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.int8.accuracy import Bounds, quantise_with_accuracy_control
 from m2fp_kd.compress.source import Source
-from m2fp_kd.runtime.artefact import load_card, save_card
 
 log = logging.getLogger(__name__)
 
@@ -54,5 +53,4 @@ class AccurateInt8:
             threads=self.threads,
         )
         log.info("%s: %s", self.name, control)
-        save_card(path, replace(load_card(path), float_layers=control.float_layers))
         return path

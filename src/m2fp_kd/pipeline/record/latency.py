@@ -1,23 +1,23 @@
-"""What a photo takes in every engine, measured at the end of a run and written into the artefacts' cards."""
+"""Latency of the artefacts in every engine, measured at the end of a run and written into their check results."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from m2fp_kd.compress.export.graph import graph_sha256
 from m2fp_kd.evaluation.speed.measure import Measurement, measure
-from m2fp_kd.runtime.artefact import Card, load_card, save_card
+from m2fp_kd.runtime.artefact import load_card, load_checks, save_checks
+from m2fp_kd.runtime.checks import Latency
 from m2fp_kd.runtime.engines import engines_for
+from m2fp_kd.runtime.files import file_sha256
 
 SECONDS = 2.0
 """Of timed calls in an engine that is not the preferred one, so that the end of a run stays quick."""
 
 
 def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterable[Path]) -> Measurement:
-    """Measure an artefact in every installed engine that runs it and write the times into its card.
+    """Measure an artefact in every installed engine that runs it and write the times into its `checks.json`.
 
-    An INT8 artefact's card also gets those of the fp32 export that it was made from, out of that one's card.
+    An INT8 artefact also gets the times of the fp32 export that it was made from.
 
     Args:
         path: its model file.
@@ -34,22 +34,26 @@ def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterab
     preferred, *others = engines_for(path)
     timed = measure(path, photos, threads=threads, engine=preferred)
     rest = [measure(path, photos, threads=threads, engine=engine, seconds=SECONDS) for engine in others]
-    card = load_card(path)
-    fp32 = _fp32_latency(card, made)
-    latency = {str(one.engine): _facts(one) | fp32.get(str(one.engine), {}) for one in (timed, *rest)}
-    save_card(path, replace(card, latency=latency))
+    fp32 = _fp32_latency(path, made)
+    latency = {str(one.engine): _latency(one, fp32.get(str(one.engine))) for one in (timed, *rest)}
+    save_checks(path, replace(load_checks(path), latency=latency))
     return timed
 
 
-def _facts(timed: Measurement) -> dict[str, Any]:
-    kept = {name: getattr(timed, name) for name in ("p50_ms", "p95_ms", "threads", "precision")}
-    return kept | {"cpu": timed.cpu["model"]}
+def _latency(timed: Measurement, fp32: Latency | None) -> Latency:
+    return Latency(
+        p50_ms=timed.p50_ms,
+        p95_ms=timed.p95_ms,
+        threads=timed.threads,
+        precision=str(timed.precision),
+        cpu=timed.cpu["model"],
+        fp32_p50_ms=fp32.p50_ms if fp32 else None,
+    )
 
 
-def _fp32_latency(card: Card, made: Iterable[Path]) -> dict[str, dict[str, float]]:
-    """Engine -> `fp32_p50_ms` of the fp32 export that an artefact was made from; empty for an fp32 one."""
-    wanted = card.parents.get("fp32 graph")
-    exports = (path for path in made if path.suffix == ".onnx" and wanted is not None)
-    parents = [path for path in exports if graph_sha256(path) == wanted]
-    latency = load_card(parents[0]).latency if parents else {}
-    return {engine: {"fp32_p50_ms": facts["p50_ms"]} for engine, facts in latency.items()}
+def _fp32_latency(path: Path, made: Iterable[Path]) -> dict[str, Latency]:
+    """Return the latency, by engine, of the fp32 export that an artefact was made from; empty for an fp32 one."""
+    wanted = load_card(path).parents.get("fp32")
+    exports = (export for export in made if export.suffix == ".onnx" and wanted is not None)
+    parents = [export for export in exports if file_sha256(export) == wanted]
+    return load_checks(parents[0]).latency if parents else {}

@@ -83,8 +83,8 @@ def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: Lin
         head=head,
         backbone=lineage.backbone,
         people="persons" if persons else "none",
-        teacher=replace(lineage.teacher, licence=licence).to_dict(),
-        data=lineage.data.to_dict(),
+        teacher=replace(lineage.teacher, licence=licence),
+        data=lineage.data,
         git_commit=lineage.git_commit,
         parents={"started from": lineage.parent.sha256} if lineage.parent else {},
     )

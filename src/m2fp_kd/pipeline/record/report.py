@@ -248,7 +248,7 @@ def _artefact_result(
         p50_ms=timed.p50_ms,
         p95_ms=timed.p95_ms,
         peak_mb=timed.peak_mb,
-        parameters=card.sizes.get("parameters"),
+        parameters=card.parameters,
         gmacs=_gmacs(path, timed),
         threads=timed.threads,
         engine=timed.engine,

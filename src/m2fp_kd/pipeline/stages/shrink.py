@@ -3,6 +3,7 @@
 import copy
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
-from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, parity_facts, torch_parse
+from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, torch_parse
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.parity import Gate, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
@@ -25,6 +26,7 @@ from m2fp_kd.pipeline.build.fine_tune import FineTuner
 from m2fp_kd.pipeline.build.teacher import Teacher
 from m2fp_kd.pipeline.record.lineage import saved_card
 from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.checks import Hop
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +97,8 @@ def compress(
         All artefacts and parities, and the network that is shipped: the one after the last training step.
     """
 
-    def made(network: Network, card: Card, steps: list[ArtefactStep]) -> CompressionResult:
-        source = Source(network.module.eval(), card, training_canvases(datamodule), photos)
+    def made(network: Network, card: Card, steps: list[ArtefactStep], hops: Sequence[Hop] = ()) -> CompressionResult:
+        source = Source(network.module.eval(), card, training_canvases(datamodule), photos, parity=tuple(hops))
         return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.checks)
 
     photos = SpreadPhotos(datamodule.val, datamodule.labels)
@@ -104,6 +106,7 @@ def compress(
     result = made(network, card, recipe.first_artefacts)
     if not recipe.training:
         return result, network
+    hops: list[Hop] = []
     tuner = FineTuner(cfg, datamodule, teacher)
     for step in recipe.training:
         after = _trained(cfg, step, network, tuner)
@@ -111,10 +114,11 @@ def compress(
         hop = f"{before} -> {step.name}"
         parses = torch_parse(network.module, card), torch_parse(after.module, card)
         parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.checks.gates[step.kind])
-        result += CompressionResult({}, [parity])
+        hops.append(parity)
         parents = card.parents | {step.name: after.sha256}
-        card, network = replace(card, parity=card.parity | parity_facts(parity), parents=parents), after
-    return result + made(network, card, recipe.artefacts), network
+        card, network = replace(card, parents=parents), after
+    result += CompressionResult({}, hops)
+    return result + made(network, card, recipe.artefacts, hops), network
 
 
 def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.evaluation.report.results import RunReport
-from m2fp_kd.runtime.artefact import Card, find_model, load_card
+from m2fp_kd.runtime.artefact import find_model, load_card, load_checks
 from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 
 
@@ -35,7 +35,7 @@ def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) ->
     for name in report.models:
         artefact = folder / "artefacts" / name.removeprefix("student_")
         if name != "teacher":
-            _log(run, f"{artefact.name}-{run.id}", "artefact", [artefact], _of_card(load_card(find_model(artefact))))
+            _log(run, f"{artefact.name}-{run.id}", "artefact", [artefact], _of_model(find_model(artefact)))
     written = [folder / name for name in ("report.json", "report.html", "pictures")]
     _log(run, f"report-{run.id}", "report", [path for path in written if path.exists()], {})
 
@@ -71,11 +71,12 @@ def log_network(run: Any, kind: str, path: Path, lineage: Lineage) -> None:
     _log(run, _name(kind, weights["sha256"]), kind, [path, path.parent / weights["file"]], metadata)
 
 
-def _of_card(card: Card) -> dict[str, Any]:
-    shown = ("precision", "engine", "arithmetic", "data", "sizes", "parents", "git_commit")
-    return {key: getattr(card, key) for key in shown} | {
-        "teacher": _in_short(TeacherCard.from_dict(card.teacher)).to_dict()
-    }
+def _of_model(model: Path) -> dict[str, Any]:
+    """Return an exported file's card in short, with the engine and the precision that it was checked in."""
+    card, checks = load_card(model), load_checks(model)
+    plain = card.to_dict() | {"teacher": _in_short(card.teacher).to_dict()}
+    shown = ("precision", "data", "parameters", "parents", "git_commit", "teacher")
+    return {key: plain[key] for key in shown} | {"engine": checks.engine, "engine_precision": checks.precision}
 
 
 def _in_short(teacher: TeacherCard) -> TeacherCard:
