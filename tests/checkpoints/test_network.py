@@ -1,4 +1,4 @@
-"""A network's safetensors and recipe: round trip, and every way in which the pair can be wrong."""
+"""A network's safetensors and architecture: round trip, and every way in which the pair can be wrong."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ LABELS = load_label_set("pascal_person_part")
 LINEAGE = Lineage(student="fpn", val_miou=0.5)
 
 
-def recipe(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[str, Any]:
+def architecture(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[str, Any]:
     backbone = {
         "_target_": "m2fp_kd.models.backbones.build_backbone", "name": name, "pretrained": False, "weights": weights
     }  # fmt: skip
@@ -29,7 +29,7 @@ def recipe(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[st
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[FPNStudent, Path]:
     student = FPNStudent(build_backbone("resnet18"), 7, width=16).eval()
-    return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), recipe(), LINEAGE)
+    return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), architecture(), LINEAGE)
 
 
 def edit(card: Path, **changes: Any) -> None:
@@ -55,7 +55,7 @@ def test_a_file_of_version_2_loads(saved: tuple[FPNStudent, Path]) -> None:
     }  # fmt: skip
     saved[1].write_text(json.dumps(content))
     network = load_network(saved[1])
-    assert network.recipe == content["recipe"]
+    assert network.architecture == content["recipe"]
     assert network.lineage == Lineage(
         data=DataSource("pascal_person_part", "aa"),
         objective=ObjectiveSummary({"ce": 1.0}, (), 0.0, 4.0),
@@ -86,7 +86,7 @@ def test_missing_halves_are_named(saved: tuple[FPNStudent, Path], tmp_path: Path
 
 
 def test_another_architecture_is_listed_tensor_by_tensor(saved: tuple[FPNStudent, Path]) -> None:
-    edit(saved[1], architecture=recipe("mobilenetv3_small", weights=None))
+    edit(saved[1], architecture=architecture("mobilenetv3_small", weights=None))
     with pytest.raises(CheckpointError, match=r"missing.*surplus.*misshapen"):
         load_network(saved[1])
 
@@ -102,7 +102,7 @@ def test_a_misshapen_tensor_is_named_with_both_shapes(saved: tuple[FPNStudent, P
         load_network(saved[1])
 
 
-def test_a_recipe_may_build_our_networks_only(saved: tuple[FPNStudent, Path]) -> None:
+def test_an_architecture_may_build_our_networks_only(saved: tuple[FPNStudent, Path]) -> None:
     edit(saved[1], architecture={"_target_": "os.system", "command": "true"})
     with pytest.raises(CheckpointError, match=r"os\.system"):
         load_network(saved[1])
@@ -122,5 +122,5 @@ def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path], m
 
     monkeypatch.setattr("m2fp_kd.checkpoints.network.save_file", full)
     with pytest.raises(OSError, match="No space left"):
-        save_network(card.with_suffix(""), student, LABELS, Geometry(64), recipe(), Lineage())
+        save_network(card.with_suffix(""), student, LABELS, Geometry(64), architecture(), Lineage())
     assert load_network(card).lineage == LINEAGE

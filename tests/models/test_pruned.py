@@ -12,12 +12,12 @@ from m2fp_kd.checkpoints.network import load_network, save_network
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
-from m2fp_kd.models.pruned import build_pruned, pruned_recipe
+from m2fp_kd.models.pruned import build_pruned, pruned_architecture
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
 
 LABELS = load_label_set("pascal_person_part")
-RECIPE = {
+ARCHITECTURE = {
     "_target_": "m2fp_kd.models.fpn.FPNStudent",
     "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "resnet18"},
     "num_parts": 7,
@@ -44,36 +44,40 @@ def outputs(network: nn.Module) -> torch.Tensor:
         return network(torch.randint(0, 256, (1, 3, 64, 96), generator=torch.Generator().manual_seed(0))).part_logits
 
 
-def save(path: Path, network: nn.Module, recipe: dict[str, Any]) -> Path:
-    return save_network(path, network, LABELS, Geometry(64), recipe, Lineage())
+def save(path: Path, network: nn.Module, architecture: dict[str, Any]) -> Path:
+    return save_network(path, network, LABELS, Geometry(64), architecture, Lineage())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_a_saved_pruned_network_is_restored_exactly(tmp_path: Path, layout: torch.memory_format) -> None:
     pruned = build_pruned(student().to(memory_format=layout), hidden(40))
     nn.init.normal_(pruned.backbone.body.layer1[0].bn1.running_mean)
-    recipe = pruned_recipe(RECIPE, pruned)
-    assert recipe == {"_target_": "m2fp_kd.models.pruned.build_pruned", "network": RECIPE, "widths": hidden(40)}
-    network = load_network(save(tmp_path / "pruned", pruned, recipe))
+    architecture = pruned_architecture(ARCHITECTURE, pruned)
+    assert architecture == {
+        "_target_": "m2fp_kd.models.pruned.build_pruned",
+        "network": ARCHITECTURE,
+        "widths": hidden(40),
+    }
+    network = load_network(save(tmp_path / "pruned", pruned, architecture))
     assert network.module.backbone.body.layer1[0].conv1.weight.shape == (40, 64, 3, 3)
     assert torch.equal(outputs(network.module), outputs(pruned))
 
 
-def test_pruning_again_keeps_one_recipe_relative_to_the_first_network(tmp_path: Path) -> None:
+def test_pruning_again_keeps_one_architecture_relative_to_the_first_network(tmp_path: Path) -> None:
     first = build_pruned(student(), hidden(40))
-    network = load_network(save(tmp_path / "once", first, pruned_recipe(RECIPE, first)))
+    network = load_network(save(tmp_path / "once", first, pruned_architecture(ARCHITECTURE, first)))
     second = build_pruned(network.module, hidden(24) | hidden(48, "backbone.body.layer1.1"))
-    recipe = pruned_recipe(network.recipe, second)
-    assert recipe["network"] == RECIPE
-    assert recipe["widths"] == hidden(24) | hidden(48, "backbone.body.layer1.1")
-    again = load_network(save(tmp_path / "twice", second, recipe))
+    architecture = pruned_architecture(network.architecture, second)
+    assert architecture["network"] == ARCHITECTURE
+    assert architecture["widths"] == hidden(24) | hidden(48, "backbone.body.layer1.1")
+    again = load_network(save(tmp_path / "twice", second, architecture))
     assert torch.equal(outputs(again.module), outputs(second))
 
 
 def test_the_files_of_a_pruned_network_are_smaller(tmp_path: Path) -> None:
     whole, pruned = student(), build_pruned(student(), hidden(16))
-    before = save(tmp_path / "whole", whole, RECIPE).with_suffix(".safetensors").stat().st_size
-    card = save(tmp_path / "pruned", pruned, pruned_recipe(RECIPE, pruned))
+    before = save(tmp_path / "whole", whole, ARCHITECTURE).with_suffix(".safetensors").stat().st_size
+    card = save(tmp_path / "pruned", pruned, pruned_architecture(ARCHITECTURE, pruned))
     assert before - card.with_suffix(".safetensors").stat().st_size > 4 * 48 * (2 * 64 * 9)  # both convolutions
     assert json.loads(card.read_text())["architecture"]["widths"] == hidden(16)
 
@@ -81,7 +85,7 @@ def test_the_files_of_a_pruned_network_are_smaller(tmp_path: Path) -> None:
 def test_a_backbones_channels_are_part_of_the_widths() -> None:
     pruned = student()
     pruned.backbone.channels = (32, 128, 256, 512)
-    widths = pruned_recipe(RECIPE, pruned)["widths"]
+    widths = pruned_architecture(ARCHITECTURE, pruned)["widths"]
     assert widths == {"backbone": {"channels": [32, 128, 256, 512]}}
     assert build_pruned(student(), widths).backbone.channels == (32, 128, 256, 512)
 
@@ -115,7 +119,7 @@ def test_widths_of_another_network_are_an_error(widths: dict, message: str) -> N
         build_pruned(student(), widths)
 
 
-def test_a_recipe_of_another_network_is_an_error() -> None:
-    other = RECIPE | {"backbone": RECIPE["backbone"] | {"name": "mobilenetv3_small"}}
+def test_an_architecture_of_another_network_is_an_error() -> None:
+    other = ARCHITECTURE | {"backbone": ARCHITECTURE["backbone"] | {"name": "mobilenetv3_small"}}
     with pytest.raises(ValueError, match="does not build the network that was pruned"):
-        pruned_recipe(other, student())
+        pruned_architecture(other, student())

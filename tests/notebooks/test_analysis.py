@@ -73,8 +73,8 @@ def test_notebook_shows_all_figures_of_several_reports(
     for alpha in (0.3, 0.7):
         for temperature in (1.0, 4.0):
             terms = {"kl": alpha, "ce": 1 - alpha}
-            recipe = ObjectiveSummary(terms, ("kl",), alpha, temperature)
-            write_report(tmp_path / f"a{alpha}-T{temperature}", trained(recipe))
+            objective = ObjectiveSummary(terms, ("kl",), alpha, temperature)
+            write_report(tmp_path / f"a{alpha}-T{temperature}", trained(objective))
     labels_only = ObjectiveSummary({"ce": 1.0}, (), 0.0, 4.0)
     write_report(tmp_path / "twin", trained(labels_only))
     newest = replace(tiny_report(stage="compress"), created="2026-02-02T00:00:00+00:00")

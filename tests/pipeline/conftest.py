@@ -50,7 +50,7 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained M2FP for CIHP, saved as `stage=teacher` saves one."""
     labels = load_label_set("cihp")
     backbone = build_backbone("resnet18")
-    recipe = {
+    architecture = {
         "_target_": "m2fp_kd.models.m2fp.build_m2fp",
         "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "resnet18"},
         "num_classes": labels.num_classes,
@@ -58,7 +58,7 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = build_m2fp(backbone, labels.num_classes, **TINY)
     lineage = Lineage(name="tiny", licence="Apache-2.0")
     return save_network(
-        tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), recipe | TINY, lineage
+        tmp_path_factory.mktemp("teacher") / "teacher", network, labels, Geometry(64), architecture | TINY, lineage
     )
 
 

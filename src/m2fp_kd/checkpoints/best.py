@@ -1,4 +1,4 @@
-"""The best epoch of a Lightning training: its weights and its score."""
+"""Load the best epoch of a Lightning training: its weights and its score."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 PREFIX = "student."
-"""Names of the trained network's tensors in a checkpoint begin with it."""
+"""Prefix of the trained network's tensors in a checkpoint."""
 
 
 def load_best(network: nn.Module, folder: Path) -> float:
@@ -21,12 +21,12 @@ def load_student(network: nn.Module, checkpoint: Path, content: dict[str, Any] |
     """Load the trained network's weights from a checkpoint into ``network``.
 
     Args:
-        network: the network that was trained, or a copy of it.
+        network: trained network, or a copy of it.
         checkpoint: a ``.ckpt`` file of a training.
-        content: what the file holds, where it has been read already.
+        content: content of the file, if it was read before.
 
     Raises:
-        RuntimeError: the checkpoint is of another network; the message lists missing, surplus and misshapen tensors.
+        RuntimeError: the checkpoint belongs to another network; the message lists the tensors that do not fit.
     """
     state = (content or _load(checkpoint))["state_dict"]
     network.load_state_dict({key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)})

@@ -1,7 +1,7 @@
-"""Published M2FP weights (ModelScope's `pytorch_model.pt`, the M2FP repository's `.pth`) to our modules and back.
+"""Convert published M2FP weights (ModelScope's `pytorch_model.pt`, M2FP's `.pth`) to our modules and back.
 
-Both name their tensors alike. Ours have timm's names in the backbone, and keep query, key and value projections apart,
-which the published files pack into one `in_proj` tensor.
+Both publishers use the same tensor names. Our backbone has timm's names, and our attention layers keep the query, key
+and value projections apart, which the published files pack into one `in_proj` tensor.
 """
 
 import pickle
@@ -16,7 +16,7 @@ from m2fp_kd.checkpoints.network import CheckpointError, check_tensors
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.files import atomic_path
 
-# (our prefix, published prefix, substitutions in the rest of the name, applied one after the other)
+# (our prefix, published prefix, substitutions in the rest of the name, applied in order)
 _RENAMES: list[tuple[str, str, list[tuple[str, str]]]] = [
     (
         "backbone.body.",
@@ -82,7 +82,7 @@ _NOT_MODEL = {"criterion.empty_weight"}
 
 
 def to_m2fp_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of `M2FP` under the published names, projections packed."""
+    """Return a state dict of `M2FP` under the published names, with packed projections."""
     return {
         published: torch.cat([state[name] for name in names]) if len(names) > 1 else state[names[0]]
         for published, names in _sources(state).items()
@@ -90,26 +90,26 @@ def to_m2fp_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
-    """Write `model` in ModelScope's format, `{"model": state_dict}`."""
+    """Write a model in ModelScope's format, `{"model": state_dict}`."""
     with atomic_path(path) as temporary:
         torch.save({"model": to_m2fp_names(model.state_dict())}, temporary)
 
 
 def load_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
-    """Load published weights into `model`, every tensor or none.
+    """Load published weights into a model: every tensor, or none if one does not fit.
 
     Args:
-        model: built for the same number of classes and layers, with backbone `resnet101`.
-        path: a file of `{"model": state_dict}` or of a plain state dict.
+        model: network with the same number of classes and layers, and the backbone `resnet101`.
+        path: file that holds `{"model": state_dict}` or a plain state dict.
 
     Raises:
-        FileNotFoundError: no such file.
-        CheckpointError: not a file of tensors, or tensors missing, left over or of other shapes.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: the file holds more than tensors, or tensors are missing, surplus or misshapen.
     """
     found = _read(Path(path))
     own = model.state_dict()
     wanted = to_m2fp_names(own)
-    for name, tensor in wanted.items():  # frozen BatchNorms come without their counters
+    for name, tensor in wanted.items():  # files with frozen BatchNorms lack the counters
         if name.endswith(".num_batches_tracked"):
             found.setdefault(name, torch.zeros_like(tensor))
     check_tensors(wanted, found, path)
@@ -121,7 +121,7 @@ def load_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
 
 
 def _sources(names: Iterable[str]) -> dict[str, list[str]]:
-    """Published name -> our names of what it holds: one tensor, or query, key, value, in the order of the packing."""
+    """Return published name -> our names: one, or those of query, key and value in the order of the packing."""
     sources: dict[str, list[str]] = {}
     for name in names:
         sources.setdefault(_published_name(name), []).append(name)
@@ -136,19 +136,21 @@ def _published_name(name: str) -> str:
             changes += count
         if changes:
             return published + rest
-    raise CheckpointError(f"published M2FP checkpoints have no tensor like {name!r}; their backbone is resnet101")
+    raise CheckpointError(
+        f"published M2FP checkpoints have no tensor like {name!r}; build the model with the backbone resnet101"
+    )
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no M2FP checkpoint at {path}; download the published pytorch_model.pt and name it here"
-        )
+        raise FileNotFoundError(f"{path} does not exist; download the published pytorch_model.pt and give its path")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path} is broken or holds more than tensors, which is not loaded: {error}") from error
+        raise CheckpointError(f"{path} is broken or holds more than tensors, so it was not loaded: {error}") from error
     content = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{path} is no state dict: a dict of names and tensors, or one under the key 'model'")
+        raise CheckpointError(
+            f"{path} is not a state dict; it must hold a dict of names and tensors, or one under the key 'model'"
+        )
     return {name: tensor for name, tensor in content.items() if name not in _NOT_MODEL}

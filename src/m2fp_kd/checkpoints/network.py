@@ -1,4 +1,7 @@
-"""Our own networks on disk: weights as safetensors beside a JSON recipe that rebuilds the module. No pickle."""
+"""Save and load networks of this project: weights as safetensors, and a JSON network file that rebuilds the module.
+
+No pickle is written or read.
+"""
 
 import json
 from collections.abc import Mapping
@@ -17,10 +20,10 @@ from m2fp_kd.runtime.provenance import Lineage
 
 FORMAT = "m2fp-kd network, version 3"
 OLD_FORMAT = "m2fp-kd network, version 2"
-"""Its ``recipe`` is now the ``architecture``; `Lineage.from_dict` reads its lineage."""
+"""Its key ``recipe`` is now ``architecture``; `Lineage.from_dict` reads its lineage."""
 
 SHRINKERS = ("m2fp_kd.models.fold.build_folded", "m2fp_kd.models.pruned.build_pruned")
-"""Builders that make a network of another, which their recipe holds as ``network``."""
+"""Builders that change another network, which their architecture holds as ``network``."""
 
 BUILDERS = (
     "m2fp_kd.models.backbones.build_backbone",
@@ -32,7 +35,7 @@ BUILDERS = (
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that does not fit; the message lists what is wrong and what to do."""
+    """Raised for a checkpoint that does not fit; the message lists what is wrong and how to fix it."""
 
 
 @dataclass
@@ -40,18 +43,18 @@ class Network:
     """A network with what is needed to use it.
 
     Attributes:
-        module: the rebuilt network.
+        module: rebuilt network.
         labels: label set that it was trained on.
         geometry: how photos are fitted into its input.
-        recipe: the configuration node (``_target_`` and plain arguments) that built it.
+        architecture: configuration node (``_target_`` and plain arguments) that built it.
         lineage: where it comes from.
-        sha256: of the weight file.
+        sha256: hash of the weight file.
     """
 
     module: nn.Module
     labels: LabelSet
     geometry: Geometry
-    recipe: dict[str, Any]
+    architecture: dict[str, Any]
     lineage: Lineage
     sha256: str
 
@@ -61,90 +64,91 @@ def save_network(
     module: nn.Module,
     labels: LabelSet,
     geometry: Geometry,
-    recipe: Mapping[str, Any],
+    architecture: Mapping[str, Any],
     lineage: Lineage,
 ) -> Path:
-    """Write ``path``.safetensors, then ``path``.json, which names it by hash; return the JSON's path.
+    """Write ``path``.safetensors, then ``path``.json, which holds its hash; return the path of the JSON file.
 
-    The JSON comes last: where it is there, the weights are whole.
+    The JSON file is written last: if it exists, the weights are complete.
     """
-    weights, card = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
+    weights, file = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with atomic_path(weights) as temporary:
         save_file(state, temporary)
     content = {
         "format": FORMAT,
-        "architecture": without_downloads(recipe),
+        "architecture": without_downloads(architecture),
         "label_set": labels.to_dict(),
         "geometry": asdict(geometry),
         "lineage": lineage.to_dict(),
         "weights": {"file": weights.name, "sha256": file_sha256(weights)},
     }
-    with atomic_path(card) as temporary:
+    with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(content, indent=1))
-    return card
+    return file
 
 
 def load_network(path: str | Path) -> Network:
-    """Rebuild a network from its JSON (or the safetensors beside it).
+    """Rebuild a network from its JSON file (or from the safetensors file beside it).
 
     Raises:
-        FileNotFoundError: either file is missing.
-        CheckpointError: not one of our files, changed weights, or tensors that do not fit the recipe.
+        FileNotFoundError: one of the two files is missing.
+        CheckpointError: the file is not a network file, the weights were changed, or the tensors do not fit the
+            architecture.
     """
-    card = Path(path).with_suffix(".json")
-    if not card.is_file():
-        raise FileNotFoundError(f"{card} is missing: a network is a .safetensors file and the .json recipe beside it")
+    file = Path(path).with_suffix(".json")
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: a network is a .safetensors file and the .json file beside it")
     try:
-        content = json.loads(card.read_text())
+        content = json.loads(file.read_text())
     except json.JSONDecodeError as error:
-        raise CheckpointError(f"{card} is not valid JSON ({error}); restore the file") from error
+        raise CheckpointError(f"{file} is not valid JSON ({error}); restore the file") from error
     if content.get("format") == OLD_FORMAT:
         content["architecture"] = content.pop("recipe")
     elif content.get("format") != FORMAT:
-        raise CheckpointError(f"{card} is not a network file of this version (format {content.get('format')!r})")
-    weights = card.parent / content["weights"]["file"]
+        raise CheckpointError(f"{file} is not a network file of this version (format {content.get('format')!r})")
+    weights = file.parent / content["weights"]["file"]
     if not weights.is_file():
-        raise FileNotFoundError(f"{weights}, the weights that {card.name} names, are missing")
+        raise FileNotFoundError(f"{weights} is missing; {file.name} names it as the weight file")
     if (found := file_sha256(weights)) != content["weights"]["sha256"]:
         raise CheckpointError(
-            f"{weights} is not the file that {card.name} describes (sha256 {found}); restore the pair"
+            f"{weights} is not the file that {file.name} describes (sha256 {found}); restore the pair"
         )
-    _refuse_foreign_targets(content["architecture"], card)
+    _refuse_foreign_targets(content["architecture"], file)
     module = instantiate(content["architecture"])
     load_strictly(module, load_file(weights), weights)
     return Network(
         module=module.eval(),
         labels=LabelSet.from_dict(content["label_set"]),
         geometry=Geometry(**content["geometry"]),
-        recipe=content["architecture"],
-        lineage=_lineage(content["lineage"], card),
+        architecture=content["architecture"],
+        lineage=_lineage(content["lineage"], file),
         sha256=content["weights"]["sha256"],
     )
 
 
-def _lineage(values: Mapping[str, Any], card: Path) -> Lineage:
+def _lineage(values: Mapping[str, Any], file: Path) -> Lineage:
     try:
         return Lineage.from_dict(values)
     except ValueError as error:
-        raise CheckpointError(f"{card}: {error}") from error
+        raise CheckpointError(f"{file}: {error}") from error
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Any], source: str | Path) -> None:
-    """Load a state dict of which every tensor must fit.
+    """Load a state dict into a module; every tensor must fit.
 
     Raises:
-        CheckpointError: listing missing, surplus and misshapen tensors.
+        CheckpointError: a tensor is missing, surplus or misshapen; the message lists them.
     """
     check_tensors(module.state_dict(), state, source)
     module.load_state_dict(state)
 
 
 def check_tensors(wanted: Mapping[str, Any], found: Mapping[str, Any], source: str | Path) -> None:
-    """Check that `found` has the names and shapes of `wanted`, no more and no less.
+    """Check that `found` has exactly the names and shapes of `wanted`.
 
     Raises:
-        CheckpointError: listing missing, surplus and misshapen tensors.
+        CheckpointError: a tensor is missing, surplus or misshapen; the message lists them.
     """
     problems = {
         "missing": sorted(wanted.keys() - found.keys()),
@@ -164,10 +168,10 @@ def check_tensors(wanted: Mapping[str, Any], found: Mapping[str, Any], source: s
         raise CheckpointError(f"{source} does not fit this network: " + "; ".join(lines))
 
 
-def without_downloads(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe without the backbone's starting weights: the saved weights replace them."""
+def without_downloads(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an architecture without the backbone's starting weights, which the saved weights replace."""
     clean: dict[str, Any] = {}
-    for key, value in recipe.items():
+    for key, value in architecture.items():
         if isinstance(value, Mapping):
             clean[key] = without_downloads(value)
         elif key not in ("pretrained", "weights"):
@@ -175,18 +179,18 @@ def without_downloads(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return clean
 
 
-def original_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe of a network as it was before pruning and quantisation-aware training."""
-    return original_recipe(recipe["network"]) if recipe["_target_"] in SHRINKERS else recipe
+def original_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
+    """Return the architecture that a network had before pruning and quantisation-aware training."""
+    return original_architecture(architecture["network"]) if architecture["_target_"] in SHRINKERS else architecture
 
 
-def _refuse_foreign_targets(recipe: Any, card: Path) -> None:
-    """A recipe is data: it may build this project's networks and nothing else."""
-    if isinstance(recipe, Mapping):
-        target = recipe.get("_target_")
+def _refuse_foreign_targets(architecture: Any, file: Path) -> None:
+    """Raise CheckpointError if an architecture calls anything but the builders of this project's networks."""
+    if isinstance(architecture, Mapping):
+        target = architecture.get("_target_")
         if target is not None and target not in BUILDERS:
-            raise CheckpointError(f"{card} wants to call {target}; a recipe may only call {', '.join(BUILDERS)}")
-        recipe = list(recipe.values())
-    if isinstance(recipe, list):
-        for value in recipe:
-            _refuse_foreign_targets(value, card)
+            raise CheckpointError(f"{file} calls {target}; an architecture may only call {', '.join(BUILDERS)}")
+        architecture = list(architecture.values())
+    if isinstance(architecture, list):
+        for value in architecture:
+            _refuse_foreign_targets(value, file)

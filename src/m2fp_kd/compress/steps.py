@@ -56,7 +56,7 @@ class FineTuning(Protocol):
 class TrainingStep(Protocol):
     """A step that changes a network and trains it on; `name` is the file that it is saved as.
 
-    It returns the network, the recipe that rebuilds it, and its validation mIoU (0..1).
+    It returns the network, the architecture that rebuilds it, and its validation mIoU (0..1).
     """
 
     kind: ClassVar[str]
@@ -65,7 +65,7 @@ class TrainingStep(Protocol):
     def name(self) -> str: ...
 
     def __call__(
-        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+        self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning
     ) -> tuple[nn.Module, dict[str, Any], float]: ...
 
 

@@ -30,7 +30,7 @@ def build_pruned(network: nn.Module, widths: Mapping[str, Sizes]) -> nn.Module:
 
     Args:
         network: network before pruning.
-        widths: name of a module -> its sizes, for modules that differ, as `pruned_recipe` returns them.
+        widths: name of a module -> its sizes, for modules that differ, as `pruned_architecture` returns them.
 
     Raises:
         ValueError: `widths` names a module or a size that the network does not have, or a size would grow.
@@ -44,23 +44,23 @@ def build_pruned(network: nn.Module, widths: Mapping[str, Sizes]) -> nn.Module:
     return network
 
 
-def pruned_recipe(recipe: Mapping[str, Any], pruned: nn.Module) -> dict[str, Any]:
-    """Return the recipe that rebuilds a pruned network.
+def pruned_architecture(architecture: Mapping[str, Any], pruned: nn.Module) -> dict[str, Any]:
+    """Return the architecture that rebuilds a pruned network.
 
     Args:
-        recipe: recipe of the network before pruning, from `load_network`; that network may have been pruned before. The
-            widths are always relative to the network that was never pruned.
+        architecture: architecture of the network before pruning, from `load_network`; that network may have been
+            pruned before. The widths are always relative to the network that was never pruned.
         pruned: network after pruning.
 
     Raises:
-        ValueError: the recipe builds another network than the one that was pruned.
+        ValueError: the architecture builds another network than the one that was pruned.
     """
-    original = recipe["network"] if recipe["_target_"] == BUILDER else recipe
+    original = architecture["network"] if architecture["_target_"] == BUILDER else architecture
     before, after = _all_sizes(instantiate(original)), _all_sizes(pruned)
     if before.keys() != after.keys():
         raise ValueError(
-            f"the recipe of {original['_target_']} does not build the network that was pruned: only one of them has "
-            f"{', '.join(sorted(before.keys() ^ after.keys())[:5])}"
+            f"the architecture of {original['_target_']} does not build the network that was pruned: only one of them "
+            f"has {', '.join(sorted(before.keys() ^ after.keys())[:5])}"
         )
     widths = {name: sizes for name, sizes in after.items() if sizes != before[name]}
     return {"_target_": BUILDER, "network": original, "widths": widths}

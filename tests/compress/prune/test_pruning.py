@@ -17,7 +17,7 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import Backbone, build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.models.pruned import pruned_recipe
+from m2fp_kd.models.pruned import pruned_architecture
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY
@@ -48,7 +48,7 @@ def small(seed: int = 0) -> FPNStudent:
     return FPNStudent(Backbone(Body(), (16,) * 4), num_parts=7, width=16)
 
 
-def recipe(head: str, backbone: str) -> dict[str, Any]:
+def architecture(head: str, backbone: str) -> dict[str, Any]:
     node = {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": backbone}
     if head == "fpn":
         return {"_target_": "m2fp_kd.models.fpn.FPNStudent", "backbone": node, "num_parts": 7, "width": 32}
@@ -59,9 +59,9 @@ def recipe(head: str, backbone: str) -> dict[str, Any]:
     return {"_target_": "m2fp_kd.models.m2fp.build_m2fp", "backbone": node, "num_classes": 8, **sizes}
 
 
-def build(recipe: dict[str, Any]) -> nn.Module:
+def build(architecture: dict[str, Any]) -> nn.Module:
     torch.manual_seed(0)
-    return instantiate(recipe).eval()
+    return instantiate(architecture).eval()
 
 
 @torch.no_grad()
@@ -102,7 +102,7 @@ def silence(network: nn.Module, share: float) -> None:
     ],
 )
 def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str, tmp_path: Path) -> None:
-    card = recipe(head, backbone)
+    card = architecture(head, backbone)
     network = build(card)
     before = {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
     before = {name: module.out_channels for name, module in before.items()}
@@ -113,7 +113,7 @@ def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str,
         assert 0.85 * result.before <= result.after < result.before
         assert result.after == sum(parameter.numel() for parameter in network.parameters())
         assert shapes(network) == given
-        card = pruned_recipe(card, network)
+        card = pruned_architecture(card, network)
     assert 0.58 * whole < result.after <= 0.6 * whole
     for name, channels in before.items():
         left = network.get_submodule(name).out_channels
@@ -121,7 +121,7 @@ def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str,
     levels = network.backbone(torch.zeros(1, 3, 64, 64))
     assert network.backbone.channels == tuple(level.shape[1] for level in levels)
     loaded = load_network(save_network(tmp_path / "pruned", network, LABELS, Geometry(SIZE), card, Lineage()))
-    assert loaded.recipe["network"] == recipe(head, backbone)
+    assert loaded.architecture["network"] == architecture(head, backbone)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(answer(loaded.module), answer(network), strict=True))
 
 
@@ -130,7 +130,7 @@ def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str,
     ("head", "backbone"), [("fpn", "resnet18"), ("m2fp", "mobilenetv3_small"), ("fpn", "shufflenetv2")]
 )
 def test_channels_that_do_nothing_go_first_and_nothing_changes(head: str, backbone: str, importance: str) -> None:
-    network = build(recipe(head, backbone))
+    network = build(architecture(head, backbone))
     silence(network, 0.25)
     expected, whole = answer(network), measure(network, SIZE, "parameters")
     result = prune_towards(network, SIZE, Goal("parameters", 0.1, whole), importance)
@@ -198,7 +198,7 @@ def test_a_goal_that_is_reached_changes_nothing() -> None:
 def test_macs_and_milliseconds_are_goals_too(tmp_path: Path) -> None:
     # On this machine a convolution takes its multiply-accumulates in nanoseconds: both goals ask for the same.
     table = LatencyTable(tmp_path / "table.json", "this machine", lambda layer: layer.macs / 1e6)
-    networks = [build(recipe("fpn", "mobilenetv3_small")) for _ in range(2)]
+    networks = [build(architecture("fpn", "mobilenetv3_small")) for _ in range(2)]
     macs = measure(networks[0], SIZE, "macs")
     assert measure(networks[0], SIZE, "milliseconds", table) == pytest.approx(macs / 1e6)
     first = prune_towards(networks[0], SIZE, Goal("macs", 0.1, macs), "l1")
@@ -211,7 +211,7 @@ def test_macs_and_milliseconds_are_goals_too(tmp_path: Path) -> None:
 
 def test_channels_that_save_nothing_stay(tmp_path: Path) -> None:
     table = LatencyTable(tmp_path / "table.json", "depthwise only", lambda layer: layer.macs if layer.groups > 1 else 0)
-    network = build(recipe("fpn", "mobilenetv3_small"))
+    network = build(architecture("fpn", "mobilenetv3_small"))
     whole = measure(network, SIZE, "milliseconds", table)
     squeezed = [m.out_channels for name, m in network.named_modules() if name.endswith("conv_reduce")]
     assert prune_towards(network, SIZE, Goal("milliseconds", 0.1, whole), "l1", table=table).done
@@ -223,7 +223,7 @@ def test_channels_that_save_nothing_stay(tmp_path: Path) -> None:
 
 
 def test_of_equally_important_channels_those_go_that_save_more() -> None:
-    network = build(recipe("fpn", "resnet18"))
+    network = build(architecture("fpn", "resnet18"))
     first, second = network.backbone.body.layer4
     for block in (first, second):  # of all scales these are the smallest, and in both blocks the same
         block.bn1.weight.data = torch.linspace(1e-3, 1, 512)

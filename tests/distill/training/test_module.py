@@ -34,13 +34,15 @@ CACHED_TERMS = ("kl", "cwd", "dist", "boundary")
 def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save an untrained M2FP for the sample's label set."""
     labels = load_label_set("cihp")
-    recipe = {
+    architecture = {
         "_target_": "m2fp_kd.models.m2fp.build_m2fp",
         "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "mobilenetv3_small"},
         "num_classes": labels.num_classes,
     }
     path = tmp_path_factory.mktemp("teacher") / "teacher"
-    return save_network(path, tiny_m2fp(), labels, Geometry(64), recipe | TINY, Lineage(name="tiny", licence="none"))
+    return save_network(
+        path, tiny_m2fp(), labels, Geometry(64), architecture | TINY, Lineage(name="tiny", licence="none")
+    )
 
 
 @pytest.fixture
@@ -195,7 +197,9 @@ def test_a_head_from_the_teacher_is_paired_one_to_one(composed: Composer, teache
 
 
 def test_a_head_from_the_teacher_has_the_teachers_width(composed: Composer) -> None:
-    with pytest.raises(ValueError, match=r"the teacher's width=32, but student\.network has width=64; leave that out"):
+    with pytest.raises(
+        ValueError, match=r"the teacher's width=32, but student\.network sets width=64; remove these settings"
+    ):
         build(composed("live", *HEAD, "student.network.width=64"))
     with pytest.raises(ValueError, match=r"needs its weights: add teacher=live teacher\.checkpoint=FILE"):
         build(composed("teacher=sample", *HEAD))
@@ -206,10 +210,10 @@ def test_a_head_from_the_teacher_has_the_teachers_width(composed: Composer) -> N
 def test_a_student_with_the_teachers_head_is_recognised(composed: Composer) -> None:
     cfg = composed("live", *HEAD)
     datamodule = instantiate(cfg.data.module)
-    _, recipe, _ = new_student(cfg, datamodule, load_teacher(cfg, datamodule))
-    require_network(cfg, without_downloads(recipe))
+    _, architecture, _ = new_student(cfg, datamodule, load_teacher(cfg, datamodule))
+    require_network(cfg, without_downloads(architecture))
     with pytest.raises(CheckpointError, match="holds another network"):
-        require_network(composed("live", "student=m2fp"), without_downloads(recipe))
+        require_network(composed("live", "student=m2fp"), without_downloads(architecture))
 
 
 def test_views_are_averaged_for_the_cache_only(composed: Composer) -> None:

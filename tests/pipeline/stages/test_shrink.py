@@ -37,14 +37,14 @@ class _Fill:
     kind: ClassVar[str] = "prune"
     name: str = "pruned"
 
-    def __call__(self, student: nn.Module, recipe: dict[str, Any], tuner: None) -> tuple[nn.Module, dict, float]:
+    def __call__(self, student: nn.Module, architecture: dict[str, Any], tuner: None) -> tuple[nn.Module, dict, float]:
         state = self.folder / self.name / "1" / "state"
         value = float(state.read_text()) if state.is_file() else self.value
         state.parent.mkdir(parents=True, exist_ok=True)
         state.write_text(str(value))
         for weight in student.parameters():
             nn.init.constant_(weight, value)
-        return student, recipe, value
+        return student, architecture, value
 
 
 def saved_student(path: Path) -> Network:
@@ -68,7 +68,7 @@ def test_a_finished_step_is_reused_and_begun_anew_when_asked(composed: Composer,
 def test_a_mask_classifier_is_not_fine_tuned_with_another_students_losses(composed: Composer, tmp_path: Path) -> None:
     saved_student(tmp_path / "student")
     cfg = composed("stage=compress", "compress=prune", f"student.checkpoint={tmp_path / 'student.json'}")
-    with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn is"):
+    with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn; choose"):
         run(cfg)
 
 

@@ -261,5 +261,5 @@ def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
 
 
 def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint wants the student\.json"):
+    with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint takes the student\.json"):
         run(composed(f"student.checkpoint={teacher_file}"))

@@ -210,10 +210,10 @@ class QuantisationAware:
     name: str = "qat"
 
     def __call__(
-        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+        self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning
     ) -> tuple[nn.Module, dict[str, Any], float]:
         """Train a copy of ``student``; return it in plain float, its BatchNorms folded; the mIoU is with rounding."""
         rounded = prepare(student, tuner.canvases(self.calibration_photos))
         score = tuner(rounded, self.name, self.epochs, self.lr_scale)
         log.info("quantisation-aware training: val/mIoU %.4f as INT8 will compute", score)
-        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": recipe}, score
+        return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": architecture}, score

@@ -1,4 +1,4 @@
-"""Channel pruning, as a step of a recipe."""
+"""Channel pruning, as a step of a compression recipe."""
 
 import copy
 import logging
@@ -13,7 +13,7 @@ from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
 from m2fp_kd.compress.prune.latency import open_table
 from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards, prune_untrained
 from m2fp_kd.compress.steps import FineTuning
-from m2fp_kd.models.pruned import pruned_recipe
+from m2fp_kd.models.pruned import pruned_architecture
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Prune:
     name: str = "pruned"
 
     def __call__(
-        self, student: nn.Module, recipe: dict[str, Any], tuner: FineTuning
+        self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning
     ) -> tuple[nn.Module, dict[str, Any], float]:
         """Prune and fine-tune ``student`` in place.
 
@@ -81,4 +81,4 @@ class Prune:
             log.info("pruning step %d: val/mIoU %.4f after fine-tuning", step, score)
             if result.done:
                 break
-        return student, pruned_recipe(recipe, student), score
+        return student, pruned_architecture(architecture, student), score

@@ -23,7 +23,7 @@ def build_module(
     datamodule: ParsingDataModule,
     teacher: TargetSource | None,
 ) -> Distillation:
-    """The training recipe around a network; ``terms`` as for `build_objective`.
+    """Build the LightningModule that trains a network; ``terms`` as for `build_objective`.
 
     Raises:
         ValueError: a term reads what this teacher or this network does not give, or there are photos that no term

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from m2fp_kd.checkpoints.network import Network, original_recipe
+from m2fp_kd.checkpoints.network import Network, original_architecture
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.objective import reads_teacher
@@ -94,7 +94,7 @@ def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
     """Return the card of a saved student's fp32 artefact."""
     card = student_card(datamodule, network.module, network.lineage)
     parents = card.parents | {"student": network.sha256}
-    return replace(card, backbone=original_recipe(network.recipe)["backbone"]["name"], parents=parents)
+    return replace(card, backbone=original_architecture(network.architecture)["backbone"]["name"], parents=parents)
 
 
 def _parameters(network: nn.Module) -> int:

@@ -53,7 +53,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed)
     if recipe.training and not isinstance(network.module, M2FP):
-        require_network(cfg, network.recipe)  # fine-tuning takes its losses from the configuration
+        require_network(cfg, network.architecture)  # fine-tuning takes its losses from the configuration
     result, last = compress(cfg, recipe, datamodule, teacher, network)
     return finish(cfg, datamodule, teacher, last.lineage, result)
 
@@ -71,7 +71,7 @@ def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
             network.lineage = teacher_lineage(network.module, network.lineage, network.sha256)
         return network
     module, card = load_m2fp(path, cfg, datamodule.labels)
-    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    architecture: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
     sha256 = str(card.sha256)
     lineage = teacher_lineage(module, Lineage(name=card.name, licence=card.licence), sha256)
-    return Network(module, datamodule.labels, datamodule.geometry, recipe, lineage, sha256)
+    return Network(module, datamodule.labels, datamodule.geometry, architecture, lineage, sha256)

@@ -35,7 +35,7 @@ ORIGINAL = Export(name="original")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CompressionRecipe:
     """The steps of ``cfg.compress``, checked.
 
     Attributes:
@@ -54,7 +54,7 @@ class Recipe:
         return [ORIGINAL] if self.training else self.artefacts
 
 
-def read_recipe(cfg: DictConfig) -> Recipe:
+def read_recipe(cfg: DictConfig) -> CompressionRecipe:
     """Build and check the steps of ``cfg.compress``; say what is to be expected of INT8 on this CPU.
 
     Raises:
@@ -72,7 +72,7 @@ def read_recipe(cfg: DictConfig) -> Recipe:
         for line in expected_speedup(describe_cpu()):
             log.info("this CPU: %s", line)
     is_training = {name: step.kind in ("prune", "qat") for name, step in steps.items()}
-    return Recipe(
+    return CompressionRecipe(
         [step for name, step in steps.items() if is_training[name]],
         [step for name, step in steps.items() if not is_training[name]],
         Checks(gates, cfg.compress.threads, cfg.compress.precision),
@@ -80,7 +80,7 @@ def read_recipe(cfg: DictConfig) -> Recipe:
 
 
 def compress(
-    cfg: DictConfig, recipe: Recipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
+    cfg: DictConfig, recipe: CompressionRecipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
 ) -> tuple[CompressionResult, Network]:
     """Take a saved student through the whole recipe, every hop checked.
 
@@ -127,12 +127,12 @@ def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineT
     if not (saved.is_file() and cfg.ckpt_path == "last"):
         if cfg.ckpt_path != "last":
             shutil.rmtree(saved.with_suffix(""), ignore_errors=True)  # an earlier run's fine-tuning
-        module, recipe, score = step(copy.deepcopy(network.module), network.recipe, tuner)
+        module, architecture, score = step(copy.deepcopy(network.module), network.architecture, tuner)
         lineage = replace(
             network.lineage,
             parameters=sum(weight.numel() for weight in module.parameters()),
             val_miou=score,
             training_steps=(*network.lineage.training_steps, step.name),
         )
-        save_network(saved, module, network.labels, network.geometry, recipe, lineage)
+        save_network(saved, module, network.labels, network.geometry, architecture, lineage)
     return load_network(saved)

@@ -49,7 +49,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     if not trainer.is_global_zero:
         return {}
     score = load_best(network, Path(cfg.run_dir) / "checkpoints")
-    recipe: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
+    architecture: Any = OmegaConf.to_container(cfg.teacher.network, resolve=True)
     lineage = Lineage(
         name=cfg.teacher.name,
         licence=parent.licence if parent else cfg.teacher.licence,  # fine-tuned weights keep their licence
@@ -57,7 +57,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
         parent=Parent.of_teacher(parent, str(cfg.teacher.checkpoint)) if parent else None,
         val_miou=score,
     )
-    path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, recipe, lineage)
+    path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, architecture, lineage)
     log_teacher(trainer.loggers, path, lineage)
     log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
     return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}

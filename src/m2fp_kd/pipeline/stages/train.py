@@ -37,7 +37,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
     teacher = load_teacher(cfg, datamodule)
-    network, network_recipe, parent = new_student(cfg, datamodule, teacher)
+    network, architecture, parent = new_student(cfg, datamodule, teacher)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     lineage = student_lineage(cfg, datamodule, teacher, network, terms, parent)
     claim_sources(
@@ -64,7 +64,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         if not trainer.is_global_zero:
             return {}
         lineage = replace(lineage, val_miou=load_best(network, Path(cfg.run_dir) / "checkpoints"))
-        save_network(saved, network, datamodule.labels, datamodule.geometry, network_recipe, lineage)
+        save_network(saved, network, datamodule.labels, datamodule.geometry, architecture, lineage)
         loggers = trainer.loggers
 
     result, last = compress(cfg, recipe, datamodule, teacher, load_network(saved))
