@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from m2fp_kd import __version__
-from m2fp_kd.command import run_command, teaching
+from m2fp_kd.command import RenamedOption, run_command, teaching
 
 
 def command(action: Any) -> list[ModuleType]:
@@ -78,3 +78,32 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_keeps_the_line_breaks_of_its_examples() -> None:
     assert argparse.ArgumentParser(**teaching("a\n  b")).format_help().endswith("a\n  b\n")
+
+
+@pytest.mark.parametrize(("words", "precision"), [(["--precision", "auto"], "auto"), ([], "f32")])
+def test_a_present_option_does_not_warn(words: list[str], precision: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(with_precision(), ["do", *words]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{precision}\n" and captured.err == ""
+
+
+@pytest.mark.filterwarnings("default::FutureWarning")
+def test_an_option_under_its_old_name_sets_the_present_one_and_warns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(with_precision(), ["do", "--arithmetic", "auto"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "auto\n"
+    assert captured.err == "m2fp-kd: --arithmetic is an old name; use --precision\n"
+
+
+def with_precision() -> list[ModuleType]:
+    """Make the command `do`, which prints its option `--precision`."""
+
+    def add(commands: Any) -> None:
+        parser = commands.add_parser("do")
+        parser.add_argument("--precision", default="f32")
+        parser.add_argument("--arithmetic", dest="precision", action=RenamedOption)
+        parser.set_defaults(run=lambda options: print(options.precision) or 0, extras="serve")
+
+    module = ModuleType("do")
+    module.__dict__["add"] = add
+    return [module]

@@ -17,6 +17,16 @@ def teaching(text: str) -> dict[str, Any]:
     return {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": text}
 
 
+class RenamedOption(argparse.Action):
+    """Option of the last version; it warns and stores its value under its destination, the present option."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        warnings.warn(f"{option_string} is an old name; use --{self.dest}", FutureWarning, stacklevel=2)
+        setattr(namespace, self.dest, values)
+
+
 def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None = None, epilog: str = "") -> int:
     """Run the command of `m2fp-kd` that the arguments name.
 
@@ -35,9 +45,9 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
     subparsers = program.add_subparsers(required=True, metavar="COMMAND")
     for command in commands:
         command.add(subparsers)
-    options = program.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
+        options = program.parse_args(arguments)
         try:
             code = options.run(options)
             sys.stdout.flush()

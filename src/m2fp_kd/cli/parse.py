@@ -11,7 +11,7 @@ from m2fp_kd.cli.options import add_artefact, warn_of_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import parse_photo, parse_video
 from m2fp_kd.cli.sources import Job, plan
-from m2fp_kd.command import teaching
+from m2fp_kd.command import RenamedOption, teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -52,6 +52,9 @@ def add(commands: Any) -> None:
     command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
     command.add_argument(
         "--precision", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
+    )
+    command.add_argument(
+        "--arithmetic", dest="precision", choices=["f32", "auto"], action=RenamedOption, help=argparse.SUPPRESS
     )
     command.add_argument("--resume", action="store_true", help="skip sources whose results are complete in DIR")
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.command import teaching
+from m2fp_kd.command import RenamedOption, teaching
 
 HELP = """examples:
   m2fp-kd benchmark artefacts/fp32 artefacts/int8 --out out        both, in the default engine, in all cores
@@ -34,6 +34,14 @@ def add(commands: Any) -> None:
     words = "openvino, onnxruntime, torchscript, torch_export; default: the first that is installed"
     option("--engines", nargs="+", default=[None], help=words)
     option("--precision", nargs="+", choices=["f32", "auto"], default=["f32"])
+    option(
+        "--arithmetic",
+        dest="precision",
+        nargs="+",
+        choices=["f32", "auto"],
+        action=RenamedOption,
+        help=argparse.SUPPRESS,
+    )
     option("--threads", type=_positive, nargs="+", help="default: all cores")
     option("--batch", type=_positive, nargs="+", default=[1], help="photos in one call")
     option("--size", type=_positive, default=512, help="longest side to which the photos are resized, in pixels")
