@@ -65,9 +65,9 @@ def test_odd_sizes_are_exact():
 
 def test_label_maps_agree(scenes):
     for photo in scenes:
-        nobody = photo.parts == 0
-        np.testing.assert_array_equal(nobody, photo.persons == 0)
-        np.testing.assert_array_equal(nobody, photo.instances == 0)
+        background = photo.parts == 0
+        np.testing.assert_array_equal(background, photo.persons == 0)
+        np.testing.assert_array_equal(background, photo.instances == 0)
         triples = np.unique(
             np.stack([photo.instances, photo.persons, photo.parts.astype(np.int32)]).reshape(3, -1), axis=1
         )

@@ -98,15 +98,15 @@ def test_hard_terms_learn_nothing_from_unlabelled_photos(m2fp_folder: Path, fold
 
 
 def test_photos_with_withheld_labels_are_trained_on_unless_the_ratio_is_0(m2fp_folder: Path) -> None:
-    module, twin = (data(m2fp_folder, label_fraction=0.5, unlabelled_ratio=ratio) for ratio in (None, 0))
+    module, baseline = (data(m2fp_folder, label_fraction=0.5, unlabelled_ratio=ratio) for ratio in (None, 0))
     assert sorted(names(module, 0)) == [f"{number:08d}" for number in range(6)]
     labelled = {record.name for record in module.train}
     for batch in epoch_of(module, 1):
         for name, parts in zip(batch["names"], batch["parts"], strict=True):
             assert bool((parts != CIHP.ignore_index).any()) == (name in labelled)
-    twin.batch_size = 1
-    assert set(names(twin, 0)) == labelled and twin.val == module.val == data(m2fp_folder).val
-    assert module.needs_teacher and not twin.needs_teacher
+    baseline.batch_size = 1
+    assert set(names(baseline, 0)) == labelled and baseline.val == module.val == data(m2fp_folder).val
+    assert module.needs_teacher and not baseline.needs_teacher
 
 
 def test_the_cache_covers_them(

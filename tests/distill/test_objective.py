@@ -120,9 +120,9 @@ def test_a_term_is_annealed_linearly_to_zero_and_the_others_stay(progress: float
         "ce": {"weight": 0.3, "anneal": None, "term": Ce},
     }
     objective = build_objective(terms, LABELS)
-    said = target() if objective.reads_teacher(progress) else None
-    total, values = objective(output(), batch(), said, progress)
-    assert ("kl" in values) == (said is not None) == (left > 0)
+    answer = target() if objective.reads_teacher(progress) else None
+    total, values = objective(output(), batch(), answer, progress)
+    assert ("kl" in values) == (answer is not None) == (left > 0)
     ce, kl = (term(output(), batch(), target()) for term in (Ce(LABELS), Kl(LABELS, temperature=4.0)))
     assert total.item() == pytest.approx(left * 0.7 * kl.item() + 0.3 * ce.item(), rel=1e-6)
 

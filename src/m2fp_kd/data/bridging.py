@@ -16,7 +16,7 @@ def cross(log_parts: Tensor, bridge: Bridge) -> Tensor:
 
     Args:
         log_parts: (N, P, h, w), over the teacher's parts.
-        bridge: from the teacher's label set to the student's.
+        bridge: conversion from the teacher's label set to the student's.
 
     Returns:
         (N, Q, h, w), over the student's parts.

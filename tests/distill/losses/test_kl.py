@@ -73,7 +73,7 @@ def test_pixels_outside_the_photo_have_weight_zero(confidence: str) -> None:
 
 
 def test_uncertain_pixels_of_the_teacher_count_less() -> None:
-    """Of two pixels with weights 1 and nearly 0, the first determines the loss."""
+    """The first of two pixels, with weights 1 and nearly 0, determines the loss."""
     log_parts = torch.cat([certain(1.0), certain(0.25)], dim=3)
     student = logits(1, 4, 1, 2)
     valid = torch.ones(1, 1, 2, dtype=torch.bool)

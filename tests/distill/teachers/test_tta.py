@@ -64,9 +64,9 @@ def test_the_mean_of_the_views_equals_one_computed_by_hand() -> None:
         for photo, mirror in ((PHOTO, False), (flipped(PHOTO), True)):
             canvas = place(photo, Geometry(size))[0]
             with torch.no_grad():
-                said = log_parts(network(torch.from_numpy(canvas).permute(2, 0, 1)[None].float()), 20).exp()
-            said = F.interpolate(said, size=(32, 32), mode="bilinear", antialias=True)
-            total += said[:, SWAP].flip(-1) if mirror else said
+                answer = log_parts(network(torch.from_numpy(canvas).permute(2, 0, 1)[None].float()), 20).exp()
+            answer = F.interpolate(answer, size=(32, 32), mode="bilinear", antialias=True)
+            total += answer[:, SWAP].flip(-1) if mirror else answer
     found = teacher(Tta(flip=True, scales=(0.5, 1, 1.5)), 128, 128).log_parts(PHOTO)
     rows = 27  # 40 x 48 pixels become 107 x 128: the whole width
     np.testing.assert_allclose(np.exp(found[:1, :, :rows]), (total / 6)[:, :, :rows], atol=1e-5)
@@ -84,9 +84,9 @@ def test_both_orientations_agree_with_flip() -> None:
 
 @pytest.mark.parametrize("tta", [SINGLE_VIEW, Tta(flip=True), Tta(scales=(1, 1.5))])
 def test_a_teachers_own_part_map_uses_its_views(tta: Tta) -> None:
-    asked = teacher(tta)
-    found = asked.parse(PHOTO)
-    assert np.array_equal(found, part_map(asked.log_parts(PHOTO)[0], asked.placement(PHOTO)))
+    averaged = teacher(tta)
+    found = averaged.parse(PHOTO)
+    assert np.array_equal(found, part_map(averaged.log_parts(PHOTO)[0], averaged.placement(PHOTO)))
     assert found.shape == PHOTO.shape[:2]
 
 

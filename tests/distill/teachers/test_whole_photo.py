@@ -72,8 +72,8 @@ def test_a_whole_photo_gets_the_target_of_a_live_teacher_on_the_same_canvas(teac
     photo = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
     canvas = torch.from_numpy(place(photo, Geometry(64))[0]).permute(2, 0, 1)[None]
     live = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size=64)
-    said = live({"images": canvas, "valid": torch.ones(1, 16, 16, dtype=torch.bool)}).log_parts
-    assert np.allclose(teacher.log_parts(photo)[:1], said.numpy(), atol=1e-4)
+    answer = live({"images": canvas, "valid": torch.ones(1, 16, 16, dtype=torch.bool)}).log_parts
+    assert np.allclose(teacher.log_parts(photo)[:1], answer.numpy(), atol=1e-4)
 
 
 def test_entries_are_encoded_with_the_label_sets_flip_permutation(
@@ -152,9 +152,9 @@ def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -
     stripes = np.arange(64) // 2 % 2 * np.ones((48, 1))
     assert np.array_equal(large.parse(red_where(stripes)), stripes)
     assert large.placement(red_where(stripes)) == Placement((48, 64), (48, 64), (64, 64))
-    said = np.exp(large.log_parts(red_where(stripes)))
-    assert said.shape == (2, 20, 16, 16) and np.allclose(said.sum(axis=1), 1, atol=1e-4)
-    assert np.allclose(said[0, :2, :11, 1:-1], 0.5, atol=0.05)
+    answer = np.exp(large.log_parts(red_where(stripes)))
+    assert answer.shape == (2, 20, 16, 16) and np.allclose(answer.sum(axis=1), 1, atol=1e-4)
+    assert np.allclose(answer[0, :2, :11, 1:-1], 0.5, atol=0.05)
 
 
 def test_structures_finer_than_the_students_grid_keep_their_share() -> None:
@@ -187,8 +187,8 @@ def test_a_bridged_teacher_parses_into_the_students_parts() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
     bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
-    said = torch.from_numpy(own.log_parts(photo)[:1])
-    expected = part_map(cross(said, BRIDGE)[0].numpy(), place(photo, Geometry(64))[1])
+    answer = torch.from_numpy(own.log_parts(photo)[:1])
+    expected = part_map(cross(answer, BRIDGE)[0].numpy(), place(photo, Geometry(64))[1])
     found = bridged.parse(photo)
     assert (found == expected).mean() > 0.99 and found.max() < 7
 

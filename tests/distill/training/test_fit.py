@@ -140,13 +140,13 @@ def train(
 
 
 def test_last_resumes_and_null_starts_from_scratch(tmp_path: Path) -> None:
-    first, again, anew = Counter(), Counter(), Counter()
+    first, again, fresh = Counter(), Counter(), Counter()
     trainer = train(tmp_path, first, epochs=1)
     assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)
     train(tmp_path, again, epochs=2)
     assert (first.steps, again.steps, again.weight.item()) == ([0, 1, 2], [3, 4, 5], 6)
-    train(tmp_path, anew, epochs=1, ckpt_path=None)
-    assert (anew.steps, anew.weight.item()) == ([0, 1, 2], 3)
+    train(tmp_path, fresh, epochs=1, ckpt_path=None)
+    assert (fresh.steps, fresh.weight.item()) == ([0, 1, 2], 3)
 
 
 def test_every_epoch_can_be_resumed_even_if_the_score_no_longer_rises(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ FINISHED = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.5], [0.3, 0.4, 0.6]]
 @pytest.mark.parametrize(
     ("scores", "stopped"),
     [
-        ([0.01], False),  # too early to say
+        ([0.01], False),  # too early to stop
         ([0.2, 0.29], True),  # the others' median after two epochs is 0.3
         ([0.2, 0.3], False),
         ([0.3, 0.1], False),  # the best epoch counts

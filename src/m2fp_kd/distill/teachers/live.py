@@ -21,7 +21,7 @@ from m2fp_kd.runtime.geometry import OUTPUT_STRIDE
 class CachedTeacher:
     """Read the targets that the data loader took from the cache and warped together with the photo.
 
-    A bridge to another label set is crossed where the cache is read.
+    The cache applies a bridge to another label set on reading.
     """
 
     gives = frozenset({"log_parts"})
@@ -37,10 +37,10 @@ class LiveTeacher:
     Args:
         network: an M2FP; it is put in evaluation mode and its gradients are switched off.
         num_parts: number of parts of the teacher's label set, without ``Human``.
-        size: side of the teacher's input in pixels, a multiple of 32. The student's crops are resampled to it, where a
-            cache shows the teacher whole photos; its answer is resampled to the student's stride-4 grid.
-        bridge: from the teacher's label set to the student's, if they differ. The queries, whose classes are the
-            teacher's parts, are then not given; the features are.
+        size: side of the teacher's input in pixels, a multiple of 32. The student's crops are resampled to it (a
+            cached teacher saw whole photos instead); the answer is resampled to the student's stride-4 grid.
+        bridge: conversion from the teacher's label set to the student's, if they differ. The target then has no
+            queries, since their classes are the teacher's parts, but it has the features.
 
     Attributes:
         gives: fields of the target that are not None.

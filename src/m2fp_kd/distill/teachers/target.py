@@ -27,14 +27,14 @@ class TeacherTarget:
 
 
 class TargetSource(Protocol):
-    """What trains a student with a teacher's targets: a live network, a cache, or a class of your own.
+    """Interface of a source of targets: a live network, a cache, or a class of your own.
 
-    It is no ``nn.Module``: a teacher stays outside the student's ``state_dict``, outside DDP and outside checkpoints.
+    It is not an ``nn.Module``: a teacher stays outside the student's ``state_dict``, DDP and checkpoints.
     """
 
     @property
     def gives(self) -> frozenset[str]:
-        """Names of the fields of `TeacherTarget` that it fills: ``log_parts``, perhaps ``queries`` and ``features``."""
+        """Names of the fields of `TeacherTarget` that the source fills, ``log_parts`` among them."""
 
     @property
     def channels(self) -> int | None:

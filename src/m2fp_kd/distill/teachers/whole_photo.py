@@ -34,7 +34,7 @@ class WholePhotoTeacher:
         geometry: placement of photos for the teacher, on square canvases.
         student_geometry: placement of photos for the student, whose stride-4 grid the answer has; square as well.
         tta: views of a photo whose probabilities are averaged.
-        bridge: from the teacher's label set to that of the part maps, if they differ.
+        bridge: conversion from the teacher's label set to that of the part maps, if they differ.
     """
 
     def __init__(
