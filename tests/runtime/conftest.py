@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "m2fp_postprocess.npz"
 
 
 def write_model(path: Path, constants: dict[str, np.ndarray] | None = None) -> None:
-    """An ONNX model: `part_map` is the strongest channel of `images`, further outputs are constants."""
+    """Write an ONNX model: `part_map` is the strongest channel of `images`, further outputs are constants."""
     onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
     helper, types = onnx.helper, onnx.TensorProto
     nodes = [
@@ -55,7 +55,7 @@ def artefact(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def people_artefact(tmp_path: Path) -> Path:
-    """An artefact of CIHP's labels whose mask classification says the golden logits for every photo of 180 x 225."""
+    """An artefact of CIHP's labels whose mask classification returns the golden logits for every photo of 180 x 225."""
     with np.load(GOLDEN) as golden:
         constants = {"class_logits": golden["pred_logits"], "mask_logits": golden["pred_masks"]}
     model = tmp_path / "people" / "model.onnx"

@@ -1,4 +1,4 @@
-"""The card travels with the model, beside it and inside it, and is checked against it."""
+"""The card is saved beside the model and inside it, and its hashes are checked."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ def test_dictionary_round_trip():
         ({"label_set": {"name": "x"}}, "lacks.*parts"),
     ],
 )
-def test_a_wrong_card_says_what_is_wrong(change, message):
+def test_an_invalid_card_names_the_field(change, message):
     with pytest.raises(ValueError, match=message):
         replace(CARD, **change)
 
@@ -76,7 +76,7 @@ def test_the_card_is_read_from_beside_the_model(model):
     assert load_card(model).teacher == TeacherCard("first")
 
 
-def test_the_embedded_card_serves_when_the_model_comes_alone(model, tmp_path):
+def test_a_model_without_files_beside_it_has_its_embedded_card(model, tmp_path):
     alone = tmp_path / "alone.onnx"
     shutil.copy(model, alone)
     assert load_card(alone) == load_card(model)
@@ -97,7 +97,7 @@ def test_checks_lie_beside_the_model_and_leave_it_untouched(model):
     assert {name: (model.parent / name).read_bytes() for name in before} == before
 
 
-def test_another_models_checks_are_an_error_and_a_new_model_has_none(model):
+def test_checks_of_another_model_are_an_error_and_a_new_model_has_none(model):
     save_checks(model, CHECKS)
     path = model.parent / "checks.json"
     path.write_text(path.read_text().replace('"model.onnx": "', '"model.onnx": "0'))

@@ -1,4 +1,4 @@
-"""What OpenVINO compiled is kept for the next start, and never mistaken for another model's."""
+"""Compiled OpenVINO models are cached, and never loaded for another model."""
 
 import os
 
@@ -29,7 +29,7 @@ def parse(model):
     return open_engine(model, "openvino", threads=1, keep=True)(IMAGES)["part_map"]
 
 
-def test_a_second_start_takes_what_the_first_one_compiled(artefact, cache):
+def test_a_second_start_loads_what_the_first_one_compiled(artefact, cache):
     model = artefact() / "model.onnx"
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
     kept = compiled_files(cache)
@@ -50,7 +50,7 @@ def test_a_model_overwritten_in_place_is_another_model(artefact, cache):
     np.testing.assert_array_equal(parse(model), IMAGES.argmin(axis=3))
 
 
-def test_every_choice_of_outputs_threads_and_arithmetic_is_kept_apart(people_artefact, cache):
+def test_outputs_threads_and_precision_each_get_a_file(people_artefact, cache):
     model = people_artefact / "model.onnx"
     choices = [{"threads": 1}, {"threads": 2}, {"outputs": ["part_map"]}, {"precision": "auto"}]
     for count, choice in enumerate(choices, 1):
@@ -70,7 +70,7 @@ def test_a_broken_compiled_model_is_compiled_again(artefact, cache, damage):
     assert read_compiled(file) is not None
 
 
-def test_what_openvino_does_not_take_is_compiled_again(artefact, cache):
+def test_what_openvino_rejects_is_compiled_again(artefact, cache):
     model = artefact() / "model.onnx"
     parse(model)
     (file,) = compiled_files(cache)
@@ -79,14 +79,14 @@ def test_what_openvino_does_not_take_is_compiled_again(artefact, cache):
     assert read_compiled(file) != b"of another version"
 
 
-def test_without_a_cache_a_model_runs_all_the_same(artefact, cache):
+def test_a_model_runs_without_a_cache(artefact, cache):
     cache.write_text("a file where the folder should be")
     model = artefact() / "model.onnx"
     assert compiled_file(model, {}) is None
     np.testing.assert_array_equal(parse(model), IMAGES.argmax(axis=3))
 
 
-def test_a_folder_that_another_process_takes_away_does_no_harm(artefact, cache, monkeypatch):
+def test_a_folder_that_another_process_removes_does_no_harm(artefact, cache, monkeypatch):
     def gone(root):
         raise FileNotFoundError(root)
 
@@ -94,13 +94,13 @@ def test_a_folder_that_another_process_takes_away_does_no_harm(artefact, cache, 
     assert compiled_file(artefact() / "model.onnx", {}) is None
 
 
-def test_models_that_are_tried_once_are_not_kept(artefact, cache):
+def test_models_that_are_loaded_once_are_not_kept(artefact, cache):
     Parser.load(artefact(), "openvino", keep=False)
     open_engine(artefact() / "model.onnx", "openvino")
     assert not cache.exists()
 
 
-def test_the_files_used_longest_ago_make_room(tmp_path, cache, monkeypatch):
+def test_the_least_recently_used_files_are_removed(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(compiled, "KEPT", 2)
     model = tmp_path / "model.onnx"
     model.write_text("a model")

@@ -1,4 +1,4 @@
-"""Engines give the same, say what they computed in, and explain what they cannot do."""
+"""Engines agree, report their precision, and explain what they cannot do."""
 
 import importlib.util
 import subprocess
@@ -45,7 +45,7 @@ def test_only_the_outputs_asked_for(people_artefact, engine_name):
         open_engine(path, engine_name, outputs=["part_score"])
 
 
-def test_openvino_takes_one_photo_where_sizes_are_fixed_and_leaves_a_last_logarithm_to_numpy(tmp_path):
+def test_openvino_takes_one_photo_where_sizes_are_fixed_and_numpy_takes_a_last_logarithm(tmp_path):
     pytest.importorskip("openvino")
     onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
     helper, types = onnx.helper, onnx.TensorProto
@@ -64,7 +64,7 @@ def test_openvino_takes_one_photo_where_sizes_are_fixed_and_leaves_a_last_logari
     np.testing.assert_allclose(chosen(images[:1])["part_logits"], images[:1], atol=1e-4)
 
 
-def test_openvino_compiles_int8_of_dynamic_size_once_for_each_size_whatever_threads_meet_it(tmp_path, monkeypatch):
+def test_openvino_compiles_int8_of_dynamic_size_once_per_size_for_all_threads(tmp_path, monkeypatch):
     openvino = pytest.importorskip("m2fp_kd.runtime.engines.openvino")
     onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
     helper, types = onnx.helper, onnx.TensorProto
@@ -110,7 +110,7 @@ def _write_model(path, nodes, shape, constants=None):
     onnx.save(model, path)
 
 
-def test_results_stay_what_they_are_when_the_engine_runs_again(artefact, engine_name):
+def test_results_are_not_overwritten_by_the_next_run(artefact, engine_name):
     engine = open_engine(artefact() / "model.onnx", engine_name)
     first = engine(IMAGES)["part_map"]
     kept = first.copy()
@@ -126,7 +126,7 @@ def test_callable_from_several_threads(artefact, engine_name):
 
 
 def test_the_first_inferences_of_two_threads_do_not_wait_for_each_other(artefact):
-    """A fresh process, since what is set up at the first inference is set up once."""
+    """Runs in a new process, because the first inference sets up NumPy's types once per process."""
     pytest.importorskip("openvino")
     program = f"""
 import threading
@@ -146,12 +146,12 @@ threads = [threading.Thread(target=first, args=(engine,)) for engine in engines]
         assert done.returncode == 0
 
 
-def test_auto_says_what_it_chose(artefact, engine_name):
+def test_auto_reports_the_chosen_precision(artefact, engine_name):
     engine = open_engine(artefact() / "model.onnx", engine_name, precision="auto")
     assert engine.precision in ("f32", "bf16", "f16")
 
 
-def test_openvino_is_preferred_and_onnxruntime_serves_without_it(artefact, monkeypatch):
+def test_openvino_is_preferred_and_onnxruntime_replaces_it(artefact, monkeypatch):
     path = artefact() / "model.onnx"
     installed = {"openvino", "onnxruntime"}
     monkeypatch.setattr(engines, "find_spec", lambda name: name if name in installed else None)
@@ -184,7 +184,7 @@ def test_a_broken_model_is_named(tmp_path, engine_name):
         ({"threads": 0}, "threads must be at least 1"),
     ],
 )
-def test_wrong_options_name_the_right_ones(artefact, options, message):
+def test_invalid_options_name_the_valid_ones(artefact, options, message):
     with pytest.raises(EngineError, match=message):
         open_engine(artefact() / "model.onnx", **options)
 
@@ -200,13 +200,13 @@ def test_wrong_options_name_the_right_ones(artefact, options, message):
         ("model.tflite", None, r"no engine runs such files; export one of \.onnx, \.xml, \.pt, \.pt2"),
     ],
 )
-def test_a_wrong_pair_of_file_and_engine_names_the_right_one(tmp_path, file, engine, message):
+def test_an_engine_that_cannot_run_a_file_names_one_that_can(tmp_path, file, engine, message):
     with pytest.raises(EngineError, match=message):
         open_engine(tmp_path / file, engine)
 
 
 @pytest.mark.parametrize("file", ["model.pt", "model.pt2"])
-def test_without_torch_its_files_say_what_to_install(tmp_path, monkeypatch, file):
+def test_without_torch_its_files_name_the_package_to_install(tmp_path, monkeypatch, file):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"torch is not installed: pip install 'm2fp-kd\[train\]'"):
         open_engine(tmp_path / file)
@@ -243,7 +243,7 @@ def test_torch_engines_keep_the_contract(torch_model):
     first = engine(IMAGES)
     np.testing.assert_array_equal(first["part_map"], IMAGES.argmax(axis=3))
     np.testing.assert_allclose(first["mean"], IMAGES.mean(axis=(1, 2, 3)), rtol=1e-5)
-    assert torch.get_num_threads() == before  # the number is the process's, which may be training
+    assert torch.get_num_threads() == before  # the number is global to the process, which may be training
     kept = first["part_map"].copy()
     readonly = 255 - IMAGES
     readonly.flags.writeable = False

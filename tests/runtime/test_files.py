@@ -1,4 +1,4 @@
-"""Files appear whole or not at all."""
+"""Files are written completely or not at all."""
 
 import hashlib
 
@@ -20,7 +20,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()])
-def test_after_a_failure_the_old_file_stands(tmp_path, failure):
+def test_a_failure_keeps_the_old_file(tmp_path, failure):
     target = tmp_path / "file.txt"
     target.write_text("old")
     with pytest.raises(type(failure)), atomic_path(target) as temporary:

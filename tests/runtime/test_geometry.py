@@ -98,7 +98,7 @@ def test_a_truncated_file_is_named(tmp_path):
             read_photo(path)
 
 
-def test_what_is_no_photo_is_named(tmp_path):
+def test_a_file_that_is_not_a_photo_is_named(tmp_path):
     path = tmp_path / "letter.jpg"
     path.write_text("Dear all,")
     with pytest.raises(PhotoError, match=r"letter\.jpg"):
@@ -127,7 +127,7 @@ def test_the_image_that_was_passed_is_left_alone():
         ((1, 1), True, (256, 256), (256, 256)),
     ],
 )
-def test_where_a_photo_is_placed(shape, fixed, content, canvas):
+def test_a_photo_is_placed_at_the_top_left(shape, fixed, content, canvas):
     image, placement = place(np.full((*shape, 3), 7, np.uint8), Geometry(256, fixed))
     assert placement == Placement(shape, content, canvas)
     assert image.shape == (*canvas, 3)
@@ -142,7 +142,7 @@ def test_a_photo_of_the_canvas_size_is_untouched():
 
 
 @pytest.mark.parametrize("size", [0, -32, 100])
-def test_a_size_that_does_not_fit_says_which_does(size):
+def test_an_invalid_size_names_a_valid_one(size):
     with pytest.raises(ValueError, match="multiple of 32; try"):
         Geometry(size)
 
@@ -180,10 +180,10 @@ def test_a_linear_ramp_survives_dense_restoring(stride):
     np.testing.assert_allclose(restored[:, :, inner], np.broadcast_to(expected, (2, 90, 120))[:, :, inner], atol=1e-4)
 
 
-def test_a_photo_with_broken_exif_is_read_as_it_lies():
+def test_a_photo_with_broken_exif_is_not_rotated():
     photo = np.zeros((8, 16, 3), np.uint8)
     buffer = io.BytesIO()
-    # The orientation is said to be a rational number, whose eight bytes are not there.
+    # The orientation is declared as a rational number, but its eight bytes are missing.
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x05\0\0\0\x01\0\0\0\x20\0\0\0\0"
     Image.fromarray(photo).save(buffer, "JPEG", exif=exif)
     assert read_photo(buffer.getvalue()).shape == photo.shape

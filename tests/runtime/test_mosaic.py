@@ -1,4 +1,4 @@
-"""Mosaics: right size, right colours, a legend of what is present."""
+"""Mosaics have the right size and colours, and a legend of the parts present."""
 
 import os
 from pathlib import Path

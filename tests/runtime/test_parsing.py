@@ -31,7 +31,7 @@ def test_a_part_has_its_place_and_score(parsing):
     assert (blue.index, blue.name, blue.area, blue.share) == (2, "blue", pixels, pixels / 128)
     left = int(np.flatnonzero(parsing.part_map[0] == 2)[0])
     assert blue.box == (left, 0, 16, 8) and blue.mask.sum() == pixels
-    # Of every row, 4 pixels belong to the sure sample and 4 to the one that says 3/4; others to ones that say no.
+    # In every row, 4 pixels belong to the sample of probability 1 and 4 to that of 3/4; the others do not prefer blue.
     sure = [1.0] * 4 + [0.75] * min(4, 12 - left if left < 12 else 0) + [0.0] * max(0, 8 - left)
     assert blue.score == pytest.approx(np.mean(sure), abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""The part map from logits at stride 4 is that of interpolating everything."""
+"""The part map from logits at stride 4 equals that of interpolating every pixel."""
 
 import numpy as np
 import pytest

@@ -40,14 +40,14 @@ def spiral(side):
 
 
 def comb(side):
-    """Teeth that meet in the last row only."""
+    """A comb: columns that meet in the last row only."""
     mask = np.zeros((side, side), bool)
     mask[:, ::2] = mask[-1] = True
     return mask
 
 
 def serpent(side):
-    """One path to and fro."""
+    """One path that runs right and left in turn."""
     mask = np.zeros((side, side), bool)
     mask[::2] = mask[1::4, -1] = mask[3::4, 0] = True
     return mask
@@ -71,7 +71,7 @@ def test_touching_corners_do_not_join():
     assert len(connected_regions(np.eye(3, dtype=bool))) == 3
 
 
-def test_nothing_gives_nothing_and_all_gives_one():
+def test_an_empty_mask_has_no_region_and_a_full_one_has_one():
     assert connected_regions(np.zeros((4, 4), bool)) == []
     (everything,) = connected_regions(np.ones((4, 4), bool))
     assert everything.mask.all()

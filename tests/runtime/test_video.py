@@ -13,7 +13,7 @@ pytest.importorskip("av", reason="needs the video extra")
 from m2fp_kd.runtime.video import Frame, Video, VideoError, read_frames, read_video, write_video
 
 NTSC = Video(Fraction(30000, 1001), Fraction(1, 30000), None)
-TURNED = {  # clockwise by so many degrees when it is shown, as a telephone notes it
+TURNED = {  # degrees clockwise to rotate a frame for display, as a phone records them
     90: (0, 1, -1, 0),
     180: (-1, 0, 0, -1),
     270: (0, -1, 1, 0),
@@ -59,7 +59,7 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
     assert [1000 * frame.ticks * tick for frame in read_frames(tmp_path / "video.mp4")] == times
 
 
-def test_odd_sides_are_continued(tmp_path: Path) -> None:
+def test_odd_sides_are_padded(tmp_path: Path) -> None:
     write_video(tmp_path / "odd.mp4", frames(2, size=(47, 63)), NTSC)
     image = next(read_frames(tmp_path / "odd.mp4")).image
     assert image.shape == (48, 64, 3)
@@ -67,7 +67,7 @@ def test_odd_sides_are_continued(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", TURNED)
-def test_a_turned_telephones_frames_are_upright(tmp_path: Path, degrees: int) -> None:
+def test_a_rotated_phones_frames_are_upright(tmp_path: Path, degrees: int) -> None:
     write_video(tmp_path / "video.mp4", frames(2), NTSC)
     upright = next(read_frames(tmp_path / "video.mp4")).image
     a, b, c, d = TURNED[degrees]
@@ -80,7 +80,7 @@ def test_a_turned_telephones_frames_are_upright(tmp_path: Path, degrees: int) ->
     np.testing.assert_array_equal(turned, np.rot90(upright, -degrees // 90))
 
 
-def test_what_is_no_video_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_named(tmp_path: Path) -> None:
     write_video(tmp_path / "video.mp4", frames(), NTSC)
     data = (tmp_path / "video.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) // 2])
@@ -92,13 +92,13 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
             list(read_frames(tmp_path / f"{name}.mp4"))
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_a_file_with_sound_only_is_an_error(tmp_path: Path) -> None:
     header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 1036, b"WAVEfmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", 1000)
     (tmp_path / "sound.mp4").write_bytes(header + bytes(1000))
     with pytest.raises(VideoError, match=r"sound\.mp4: has no video stream"):
         read_video(tmp_path / "sound.mp4")
 
 
-def test_a_disk_that_fails_is_no_fault_of_the_video(tmp_path: Path) -> None:
+def test_a_write_error_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"video\.mp4: cannot be written"):
         write_video(tmp_path / "gone" / "video.mp4", frames(1), NTSC)

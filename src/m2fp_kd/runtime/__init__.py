@@ -1,4 +1,4 @@
-"""What is needed to parse photos with an artefact: NumPy, Pillow and one inference engine, no torch."""
+"""Parse photos with an artefact; needs NumPy, Pillow and one inference engine, not torch."""
 
 from m2fp_kd.runtime.parser import Parser
 

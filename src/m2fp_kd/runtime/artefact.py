@@ -1,4 +1,4 @@
-"""The two files beside an exported model: `card.json` says what it is, `checks.json` what was measured of it.
+"""The two files beside an exported model: `card.json` describes it, `checks.json` holds measurements of it.
 
 Both hold the SHA-256 of the model's files. The card is embedded in ONNX files too. A folder holds one model, because it
 holds one card.
@@ -21,7 +21,7 @@ from m2fp_kd.runtime.provenance import DataSource, TeacherCard
 T = TypeVar("T")
 
 CARD_KEY = "m2fp_kd.card"
-"""Where ONNX metadata hold the card."""
+"""Key of the card in ONNX metadata."""
 
 CARD_NAME = "card.json"
 CHECKS_NAME = "checks.json"
@@ -30,21 +30,21 @@ FORMAT = 2
 """Number of the card's layout; the first layout had no number and one file for both."""
 
 OLD_FIELDS = ("engine", "arithmetic", "parity", "latency", "sizes")
-"""Fields of the first layout that are no longer the card's."""
+"""Fields of the first layout that later cards no longer have."""
 
 MODEL_SUFFIXES = (".onnx", ".xml", ".pt2", ".pt")
-"""Endings of model files; in a folder that holds several kinds the first is taken."""
+"""Endings of model files, in order of preference for a folder that holds several kinds."""
 
 CHOICES = {"precision": ("fp32", "int8"), "head": ("fpn", "m2fp"), "people": ("none", "persons")}
 
 
 class ArtefactError(ValueError):
-    """An artefact that cannot be used; the message says why and what to do."""
+    """Raised for an artefact that cannot be used; the message names the cause and the fix."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What an artefact is; written once, at export.
+    """Description of an artefact; written once, at export.
 
     Attributes:
         label_set: `LabelSet.to_dict()`.
@@ -125,7 +125,7 @@ def _without_checks(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_model(path: str | Path) -> Path:
-    """The model file of an artefact, given as that file or as the folder that holds it.
+    """Return the model file of an artefact, which is given as that file or as the folder that holds it.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -149,7 +149,7 @@ def find_model(path: str | Path) -> Path:
 def save_card(model: str | Path, card: Card) -> None:
     """Embed the card in an ONNX model (which needs the onnx package), then write `card.json` beside the model.
 
-    Check results that lie there are removed: they are those of an earlier file.
+    An existing `checks.json` is removed, because it describes an earlier file.
     """
     model = Path(model)
     if model.suffix == ".onnx":
@@ -214,13 +214,13 @@ def _read(model: Path, name: str) -> dict[str, Any]:
     """Read what `_write` wrote.
 
     Raises:
-        ArtefactError: not an object in JSON, or one that describes other files.
+        ArtefactError: the file is not a JSON object, or describes other files.
     """
     path = model.with_name(name)
     values = _parsed(json.loads, path.read_text(encoding="utf-8"), str(path))
     hashes = values.pop("sha256", {}) if isinstance(values, dict) else None
     if not isinstance(hashes, dict):
-        raise ArtefactError(f"{path}: not valid: it is not an object, or its sha256 is none")
+        raise ArtefactError(f"{path}: not valid: it is not a JSON object, or its sha256 is not one")
     _check_hashes(model, hashes, name)
     return values
 

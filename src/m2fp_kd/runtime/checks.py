@@ -1,4 +1,4 @@
-"""What was found out about a model: how well it agrees with the model that it was made from, and how fast it is."""
+"""Check results of a model: how well it agrees with the model that it was made from, and how fast it is."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -42,7 +42,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Latency:
-    """What a photo took in one engine, from pixels to the part map, on the machine that measured it.
+    """Time for one photo in one engine, from pixels to the part map, on the machine that measured it.
 
     Attributes:
         p50_ms: median time.
@@ -63,7 +63,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class CheckResults:
-    """What was measured after an artefact was written; its JSON is `checks.json`.
+    """Measurements made after an artefact was written, saved as `checks.json`.
 
     Attributes:
         engine: engine that parity was measured with; empty before anything was measured.

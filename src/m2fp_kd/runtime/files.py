@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Write files atomically, find photos, and write part maps as palette PNGs."""
 
 import hashlib
 import shutil
@@ -32,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """As `atomic_path`, for a new folder, which takes the place of the one that was there."""
+    """Like `atomic_path`, for a new folder that replaces an existing one."""
     path = Path(path)
     with atomic_path(path) as temporary:
         temporary.mkdir()
@@ -48,35 +48,35 @@ def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) ->
 
 
 def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
-    """A part map, uint8 (H, W), as a palette image whose pixel values are the part indices."""
+    """Return a part map, uint8 (H, W), as a palette image whose pixel values are the part indices."""
     image = Image.fromarray(np.ascontiguousarray(part_map, dtype=np.uint8))
     image.putpalette(labels.palette())
     return image
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_files(model: Path) -> list[Path]:
-    """The files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
+    """Return the files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
     return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]
 
 
 def megabytes(model: Path) -> float:
-    """Size of a model's file(s), 10^6 bytes."""
+    """Return the size of a model's files, 10^6 bytes."""
     return sum(file.stat().st_size for file in model_files(model)) / 1e6
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """The photos in a folder and below it, sorted; hidden files and folders are left out."""
+    """Return the photos in a folder and below it, sorted; hidden files and folders are left out."""
     return find_files(folder, PHOTO_SUFFIXES)
 
 
 def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files with such endings in a folder and below it, sorted; hidden files and folders are left out."""
+    """Return the files with these endings in a folder and below it, sorted; hidden files and folders are left out."""
     return sorted(
         path
         for path in folder.rglob("*")

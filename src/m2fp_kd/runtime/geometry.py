@@ -1,4 +1,4 @@
-"""The one way from a photo to a network's input and back: upright RGB, aspect-keeping resize, padding, inverse."""
+"""Convert photos to a network's input and results back: upright RGB, aspect-keeping resize, padding, inverse."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ PAD_RGB = (124, 116, 104)
 """Padding colour: the ImageNet mean, about zero after normalisation."""
 
 STRIP = 1 << 18
-"""Pixels of a photo that are converted at a time, for each step makes a copy of them."""
+"""Pixels of a photo that are converted at a time; every conversion copies them."""
 
 STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
@@ -33,21 +33,21 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
-"""EXIF orientation -> the view of an upright photo whose rows are those that the file stores."""
+"""EXIF orientation -> function that returns a view of an upright photo in the file's order of rows and columns."""
 
 LYING = (5, 6, 7, 8)
-"""EXIF orientations whose stored rows are an upright photo's columns."""
+"""EXIF orientations that swap rows and columns."""
 
 PhotoSource = str | Path | bytes | Image.Image | np.ndarray
 
 
 class PhotoError(ValueError):
-    """A photo that cannot be read; the message names it."""
+    """Raised for a photo that cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How photos are fitted into a network's input.
+    """How photos are resized and padded to a network's input.
 
     Attributes:
         size: pixels of the photo's longest side after resizing.
@@ -118,7 +118,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
 def _upright_rgb(image: Image.Image) -> np.ndarray:
     image.load()
     orientation = 1
-    with suppress(struct.error):  # broken EXIF says nothing of how the photo lies
+    with suppress(struct.error):  # broken EXIF: the orientation is unknown
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     rows, columns = image.size if orientation in LYING else image.size[::-1]
     photo = np.empty((rows, columns, 3), np.uint8)
@@ -131,7 +131,7 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16-bit grey, in whatever container
+    if image.mode.startswith("I"):  # 16-bit grey in any of Pillow's integer modes
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
     elif image.has_transparency_data:
@@ -170,7 +170,7 @@ def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def _resized(image: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-    """An image (H, W) or (H, W, 3) at another size (height, width)."""
+    """Return an image (H, W) or (H, W, 3) at another size (height, width)."""
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size[::-1], how))
@@ -190,9 +190,9 @@ def restore_dense(values: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def restore_taps(grid: tuple[int, ...], placement: Placement) -> tuple[Taps, Taps]:
-    """Row and column resize from a `grid` (h', w') over the canvas to the photo's own size.
+    """Return the row and column resize from a `grid` (h', w') over the canvas to the photo's own size.
 
-    Two resizes in one, as M2FP does them: the grid to the canvas, then its content to the photo.
+    Each combines M2FP's two resizes: the grid to the canvas, then the content to the photo.
     """
     rows, columns = (
         bilinear(side, canvas)[:content].then(bilinear(content, source))

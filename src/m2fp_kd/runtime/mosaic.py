@@ -1,4 +1,4 @@
-"""A picture to look at: the photo, the parts laid over it, and a legend of the parts present."""
+"""Draw a mosaic: the photo, the parts laid over it, and a legend of the parts present."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from m2fp_kd.labels import LabelSet
 
 LONGEST, SHORTEST = 1024, 512
-"""The photo is shown with its longest side between these."""
+"""Bounds in pixels of the photo's longest side in the mosaic."""
 
 OPACITY = 0.75
 BACKGROUND_BRIGHTNESS = 0.45
@@ -20,7 +20,7 @@ LINE = 24
 
 
 def colour_map(part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """The label set's colours for a part map (H, W), as uint8 (H, W, 3)."""
+    """Return the label set's colours for a part map (H, W), as uint8 (H, W, 3)."""
     return np.array(labels.palette(), np.uint8).reshape(256, 3)[part_map]
 
 
@@ -30,9 +30,9 @@ def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet, every_part
     Args:
         photo: uint8 (H, W, 3) RGB.
         part_map: uint8 (H, W), same size.
-        labels: what the numbers mean.
-        every_part: let the legend name every part, and no shares, so that the frames of a video are alike and of one
-            size; otherwise it names those that are present.
+        labels: label set of the part map.
+        every_part: list every part in the legend, without shares, so that the frames of a video have one size and one
+            legend; False lists the parts present, with their shares.
     """
     if photo.shape[:2] != part_map.shape:
         raise ValueError(f"photo of size {photo.shape[:2]} with a part map of size {part_map.shape}")
@@ -69,7 +69,7 @@ def overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.nda
 
 @cache
 def _blends(labels: LabelSet) -> np.ndarray:
-    """What is drawn for each part over each grey: uint8 (256 * 256, 3), parts first."""
+    """Return the colour of each part over each grey level: uint8 (256 * 256, 3), with index ``256 * part + grey``."""
     grey = np.arange(256, dtype=np.float32)[:, None]
     colours = np.array(labels.palette(), np.uint8).reshape(256, 1, 3)
     blends = OPACITY * colours + (1 - OPACITY) * grey
@@ -78,7 +78,7 @@ def _blends(labels: LabelSet) -> np.ndarray:
 
 
 def _outline(picture: np.ndarray, part_map: np.ndarray) -> np.ndarray:
-    """Draw a light line, into the picture itself, where one part meets another."""
+    """Draw light lines where parts meet, in place."""
     edges = np.zeros(part_map.shape, bool)
     edges[:, 1:] |= part_map[:, 1:] != part_map[:, :-1]
     edges[1:] |= part_map[1:] != part_map[:-1]
@@ -92,7 +92,7 @@ def _whole_legend(labels: LabelSet, width: int) -> Image.Image:
 
 
 def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> Image.Image:
-    """Swatch and text of each of some parts (index and text), in as many lines as `width` pixels need."""
+    """Draw a swatch and a text for each part (index and text), wrapped at `width` pixels."""
     font = ImageFont.load_default(TEXT_SIZE)
     entries = []
     x, y = 0, 0
@@ -116,7 +116,7 @@ def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> I
 
 
 def _present(part_map: np.ndarray, labels: LabelSet) -> list[tuple[int, str]]:
-    """The parts present, largest first, each with its name and share."""
+    """Return the parts present, largest first, each with its name and share."""
     counts = np.bincount(part_map.ravel(), minlength=256)
     names = dict(enumerate(labels.parts)) | {labels.ignore_index: "not labelled"}
     largest_first = sorted((int(index) for index in np.flatnonzero(counts[1:]) + 1), key=lambda index: -counts[index])

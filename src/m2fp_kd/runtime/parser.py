@@ -1,4 +1,4 @@
-"""Photos in, part maps and persons out: the one way that everything here uses an artefact."""
+"""Turn photos into part maps and persons; every use of an artefact goes through `Parser`."""
 
 import time
 import warnings
@@ -19,17 +19,17 @@ from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.runtime.persons import Person, people
 
 MOST = 8
-"""Photos in one call of the network: more take more memory and are hardly faster."""
+"""Most photos in one call of the network; larger batches take more memory and are hardly faster."""
 
 
 class Parser:
     """A loaded artefact.
 
     Attributes:
-        engine: what runs the network; `engine.precision` says what it computes in.
-        card: what the artefact says about itself.
+        engine: engine that runs the network, in `engine.precision`.
+        card: the artefact's card.
         labels: its label set.
-        geometry: how photos are fitted into its input.
+        geometry: how photos are resized and padded to its input.
     """
 
     def __init__(self, engine: Engine, card: Card) -> None:
@@ -50,7 +50,7 @@ class Parser:
     ) -> "Parser":
         """Load an artefact: its model file or the folder that holds it, with its card.
 
-        Where the card says that the engine ran INT8 slower than fp32, it warns, once in a process.
+        Warns, once per process, if the artefact's checks measured this engine to run INT8 slower than fp32.
 
         Args:
             path: model file or folder.
@@ -62,7 +62,7 @@ class Parser:
 
         Raises:
             FileNotFoundError: there is no such artefact.
-            ArtefactError: it has no card, or not its own.
+            ArtefactError: its card is missing, broken, or describes another file.
             EngineError: no engine can run it.
         """
         model = find_model(path)
@@ -70,8 +70,8 @@ class Parser:
         outputs = ["part_logits" if "part_logits" in card.outputs else "part_map"]
         outputs += ["class_logits", "mask_logits"] if card.people == "persons" else []
         loaded = open_engine(model, engine, threads, precision, outputs, keep, streams)
-        if said := load_checks(model).slower_int8(loaded.name):
-            _warn_once(f"{path}: {said}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
+        if slower := load_checks(model).slower_int8(loaded.name):
+            _warn_once(f"{path}: {slower}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
         return cls(loaded, card)
 
     @overload
@@ -79,10 +79,10 @@ class Parser:
     @overload
     def __call__(self, photos: list[PhotoSource] | tuple[PhotoSource, ...]) -> list[Parsing]: ...
     def __call__(self, photos):
-        """Parse a photo, or the photos of a list, of which neighbours that share a canvas' size go together.
+        """Parse a photo or a list of photos; neighbours with the same canvas size share a call of the network.
 
         Args:
-            photos: what `read_photo` takes, or a list of it.
+            photos: a source that `read_photo` takes, or a list of them.
 
         Raises:
             PhotoError: a photo cannot be read.
@@ -105,8 +105,8 @@ class Parser:
             outputs = self.engine(np.stack([one.canvas for one in group]))
             network = (time.perf_counter() - start) / len(group)
             for index, one in enumerate(group):
-                said = {name: values[index] for name, values in outputs.items()}
-                found.append(self._found(one, said, one.seconds | {"network": network}))
+                single = {name: values[index] for name, values in outputs.items()}
+                found.append(self._found(one, single, one.seconds | {"network": network}))
         return found
 
     def _found(self, placed: "_Placed", outputs: dict[str, np.ndarray], seconds: dict[str, float]) -> Parsing:

@@ -57,13 +57,13 @@ class Parsing:
         photo: uint8 (H, W, 3) RGB, upright.
         part_map: uint8 (H, W), the part at each pixel, at the photo's own size.
         labels: label set of the part map.
-        people_kind: "persons" where the artefact tells persons apart; else "regions", the connected regions of parts.
+        people_kind: "persons" where the artefact separates persons; else "regions", the connected regions of parts.
             Two people who touch are one region, and a hidden waist splits one person in two.
         timings: milliseconds by step: read, place, network, restore and, with persons, people.
         placement: place of the photo on the network's canvas.
         outputs: outputs of the network for the canvas: part_logits (P, h, w) at stride 4; with persons also
             class_logits (Q, C + 1) and mask_logits (Q, h, w).
-        persons: persons, best first, of an artefact that tells them apart.
+        persons: persons, best first, of an artefact that separates them.
     """
 
     photo: np.ndarray = field(repr=False)
@@ -93,7 +93,7 @@ class Parsing:
 
     @cached_property
     def people(self) -> Sequence[Person | Region]:
-        """Persons, best first, or regions, largest first, as `people_kind` says; a region has no score."""
+        """Persons, best first, or regions, largest first; see `people_kind`. A region has no score."""
         if self.people_kind == "persons":
             return self.persons
         return connected_regions(self.part_map != 0, round(SMALLEST_REGION * self.part_map.size))
@@ -110,7 +110,7 @@ class Parsing:
     def to_modelscope(self) -> dict[str, list[Any]]:
         """Return what ModelScope's M2FP pipeline returns, so that code written for it keeps working.
 
-        An artefact that tells persons apart gives instances: every part of every person, then every person under the
+        An artefact that separates persons gives instances: every part of every person, then every person under the
         label "Human". Any other gives one mask per part present, background included.
 
         Returns:

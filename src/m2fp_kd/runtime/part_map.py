@@ -1,4 +1,4 @@
-"""From part logits at stride 4 to the part map, without upsampling what needs no upsampling."""
+"""Compute the part map from part logits at stride 4, interpolating only where parts meet."""
 
 from collections.abc import Iterable
 
@@ -10,16 +10,16 @@ _FRACTIONS = (np.arange(OUTPUT_STRIDE, dtype=np.float32) + 0.5) / OUTPUT_STRIDE
 _SIDES = np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1)
 
 WEIGHTS = np.kron(_SIDES, _SIDES)
-"""Of a cell's four corners in each of its 16 pixels, (16, 4), both row by row."""
+"""Bilinear weights of a cell's four corners for each of its 16 pixels, (16, 4), both row by row."""
 
 
 def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
-    """The largest part of every pixel after bilinear upsampling (`align_corners=False`) by 4.
+    """Return the part with the largest logit at every pixel after bilinear upsampling (`align_corners=False`) by 4.
 
-    Upsampled logits are averages of four neighbouring samples. Where the same part is the largest in all four it is the
-    largest everywhere between them, so only the cells at parts' borders, a tenth or so, are interpolated. The result is
-    that of interpolating everything, but for rounding where two parts are as good as equal. For 20 parts at 512x512
-    that is 1 to 2 ms on one core, where the operations in the graph take 14 ms on two (OpenVINO, f32).
+    Upsampled logits are averages of four neighbouring samples. A part that is the largest in all four is the largest
+    everywhere between them, so only the cells at borders between parts, about a tenth, are interpolated. The result is
+    that of interpolating everything, except for rounding where two parts are nearly equal. For 20 parts at 512x512 it
+    takes 1 to 2 ms on one core; the same operations in the graph take 14 ms on two (OpenVINO, f32).
 
     Args:
         logits: float32 (P, h, w).
@@ -36,7 +36,7 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
 
     row, column = np.nonzero(mixed)
     corners = np.array([rows[row + down] * width + columns[column + right] for down in (0, 1) for right in (0, 1)])
-    # Not a matrix product, for the reason that `resize` gives.
+    # Not a matrix product: small ones wait for BLAS threads, see `resize`.
     between = (np.einsum("pc,cn->pn", WEIGHTS, part.ravel()[corners]) for part in logits)
     cells = pixels.reshape(height + 1, OUTPUT_STRIDE, width + 1, OUTPUT_STRIDE).transpose(1, 3, 0, 2)
     cells[:, :, row, column] = _largest(between).reshape(OUTPUT_STRIDE, OUTPUT_STRIDE, -1)
@@ -46,7 +46,7 @@ def upsampled_argmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _largest(planes: Iterable[np.ndarray]) -> np.ndarray:
-    """Index of the plane that is largest, element by element; the first of equal ones."""
+    """Return the index of the largest plane, element by element; the first of equal ones."""
     planes = iter(planes)
     best = next(planes).copy()
     index = np.zeros(best.shape, np.uint8)

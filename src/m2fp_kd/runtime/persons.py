@@ -15,13 +15,13 @@ from m2fp_kd.runtime.geometry import Placement, restore_taps
 from m2fp_kd.runtime.resize import bilinear
 
 MAX_INSTANCES = 100
-"""Of all (query, class) pairs at most this many, the most probable ones, become instances, as in Mask2Former."""
+"""Most (query, class) pairs that become instances, by probability, as in Mask2Former."""
 
 PASTE_THRESHOLD = 0.5
 """A pixel is pasted where its score, instance score x mask probability, is above this."""
 
 ROWS_AT_ONCE = 16
-"""Canvas rows handled together by `semantic_scores`: the masks of all queries over them stay in the cache."""
+"""Canvas rows that `semantic_scores` computes at a time, so that the masks of all queries stay in the CPU's cache."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""
@@ -85,9 +85,9 @@ def instances(
 ) -> Iterator[Instance]:
     """Yield the instances of `categories` that score at least `threshold`, the most probable class first.
 
-    Two savings over a plain reading, both exact. A mask's mean probability is at most 1, so a query whose class
-    probability is below the threshold is left alone. And a bilinear resize is positive only near positive values, so a
-    mask is resized only there.
+    Two shortcuts save time and are exact. A mask's mean probability is at most 1, so a query whose class probability is
+    below the threshold is skipped. A bilinear resize is positive only near positive values, so a mask is resized only
+    there.
     """
     probabilities = softmax(class_logits)[:, :-1]
     queries, classes = np.nonzero(probabilities >= threshold)
@@ -110,7 +110,7 @@ def instances(
 def people(
     class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int, threshold: float = 0.3
 ) -> list[Person]:
-    """The persons in a photo, best first; needs a class head with `Human` at index `num_parts`."""
+    """Return the persons in a photo, best first; needs a class head with `Human` at index `num_parts`."""
     found = sorted(
         instances(class_logits, mask_logits, placement, {num_parts}, threshold), key=lambda person: -person.score
     )
@@ -119,9 +119,9 @@ def people(
 
 
 def paste(parts: Iterable[Instance], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Paste part instances into one part map; the highest score wins, where none is pasted there is background.
+    """Paste part instances into one part map; the highest score wins, and the remaining pixels are background.
 
-    This is what M2FP's mIoU is computed from. It is thresholded: no target for distillation.
+    M2FP's mIoU is computed from this map. It is thresholded, so it is not a target for distillation.
 
     Args:
         parts: instances, background's included.
@@ -145,7 +145,7 @@ def semantic_scores(
 ) -> np.ndarray:
     """Sum over queries of class probability x mask probability, for the first `num_classes` classes.
 
-    Masks become probabilities at the canvas's size, as in M2FP; the sum over queries commutes with what follows, so
+    Masks become probabilities at the canvas's size, as in M2FP. The sum over queries commutes with the last resize, so
     only `num_classes` planes are resized to the photo.
 
     Returns:
@@ -169,19 +169,19 @@ def semantic_scores(
 def part_distribution(
     class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int
 ) -> np.ndarray:
-    """Probability of each part at each pixel, float32 (P, H, W), summing to 1; `Human` is dropped before the sum."""
+    """Return each part's probability at each pixel, float32 (P, H, W), normalised to sum 1 without `Human`."""
     scores = semantic_scores(class_logits, mask_logits, placement, num_parts)
     return scores / np.maximum(scores.sum(axis=0), np.finfo(np.float32).tiny)
 
 
 def bounding_box(mask: np.ndarray) -> Box:
-    """The smallest box around a non-empty mask, bool (H, W)."""
+    """Return the smallest box around a non-empty mask, bool (H, W)."""
     (left, right), (top, bottom) = span(mask.any(axis=0)), span(mask.any(axis=1))
     return left, top, right, bottom
 
 
 def span(flags: np.ndarray | np.bool) -> tuple[int, int]:
-    """First and one past the last true of bool (N,)."""
+    """Return the index of the first true element of bool (N,), and one past that of the last."""
     indices = np.flatnonzero(flags)
     return int(indices[0]), int(indices[-1]) + 1
 

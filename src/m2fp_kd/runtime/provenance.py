@@ -63,7 +63,7 @@ class DataSource(Record):
 
 @dataclass(frozen=True)
 class TeacherCard(Record):
-    """What is known about a teacher; every field is None where it is not known, and all are without a teacher.
+    """Known facts about a teacher; a field is None where it is unknown, and all are None without a teacher.
 
     Attributes:
         name: name of the teacher.

@@ -1,4 +1,4 @@
-"""Runs of equal values along the rows of a map: places, sizes and connected regions without SciPy and without masks."""
+"""Find boxes, sizes and connected regions from runs of equal values along rows, without SciPy and without masks."""
 
 from dataclasses import dataclass, field
 
@@ -12,9 +12,9 @@ class Runs:
     """Runs of equal values along the rows of a map, in reading order; int64 (N,) each.
 
     Attributes:
-        row: of the run.
-        start: its first column.
-        end: the column behind its last.
+        row: row of each run.
+        start: first column.
+        end: one past the last column.
     """
 
     row: np.ndarray
@@ -23,7 +23,7 @@ class Runs:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Runs":
-        """The runs of (H, W)."""
+        """Return the runs of a map (H, W)."""
         begins = np.ones(values.shape, bool)
         np.not_equal(values[:, 1:], values[:, :-1], out=begins[:, 1:])
         first = np.flatnonzero(begins)
@@ -31,7 +31,7 @@ class Runs:
         return cls(row, start, start + np.diff(first, append=values.size))
 
     def __getitem__(self, chosen: np.ndarray) -> "Runs":
-        """Some of the runs."""
+        """Return the chosen runs."""
         return Runs(self.row[chosen], self.start[chosen], self.end[chosen])
 
     @property
@@ -40,7 +40,7 @@ class Runs:
         return self.end - self.start
 
     def places(self, group: np.ndarray) -> list[tuple[int, int, Box]]:
-        """Every group, its pixels and the smallest box around them, by number; runs belong to groups, int (N,)."""
+        """Return number, pixels and smallest box of every group; `group`, int (N,), gives each run's group."""
         order = np.argsort(group, kind="stable")
         numbers, first = np.unique(group[order], return_index=True)
         if not len(numbers):
@@ -63,11 +63,11 @@ class Region:
     """A connected region.
 
     Attributes:
-        area: pixels.
+        area: number of pixels.
         box: the smallest box around it.
-        runs: what it consists of.
+        runs: runs that it consists of.
         size: (H, W) of the map.
-        score: none; people who are told apart have one.
+        score: always None; a `Person` has a score.
     """
 
     area: int
@@ -78,7 +78,7 @@ class Region:
 
     @property
     def mask(self) -> np.ndarray:
-        """The region in its map, bool (H, W)."""
+        """Pixels of the region in its map, bool (H, W)."""
         edges = np.zeros((self.size[0], self.size[1] + 1), np.int8)
         edges[self.runs.row, self.runs.start] = 1
         edges[self.runs.row, self.runs.end] = -1
@@ -86,7 +86,7 @@ class Region:
 
 
 def connected_regions(mask: np.ndarray, smallest: int = 1) -> list[Region]:
-    """The 4-connected regions of a bool (H, W) mask that have at least `smallest` pixels, largest first."""
+    """Return the 4-connected regions of a bool (H, W) mask that have at least `smallest` pixels, largest first."""
     runs = Runs.of(mask)
     runs = runs[mask[runs.row, runs.start]]
     height, width = mask.shape
@@ -98,14 +98,14 @@ def connected_regions(mask: np.ndarray, smallest: int = 1) -> list[Region]:
 
 
 def _join(runs: Runs, width: int) -> np.ndarray:
-    """The region of each run of a mask, named by its first run.
+    """Return the region of each run of a mask, numbered by its first run.
 
-    All pairs of runs that touch are looked at together: the later of two regions is hung under the earlier, then every
-    run under its region's first, until no pair is apart (algorithm S in Liu and Tarjan, "Simple Concurrent Labeling
-    Algorithms for Connected Components", https://arxiv.org/abs/1812.06177).
+    Every pass handles all pairs of touching runs at once: it links the later of two regions to the earlier, then every
+    run to its region's first run, until both runs of every pair have one region (algorithm S in Liu and Tarjan, "Simple
+    Concurrent Labeling Algorithms for Connected Components", https://arxiv.org/abs/1812.06177).
     """
-    # The runs above that touch a run follow one another: from the first that ends behind its start to the last that
-    # starts before its end.
+    # The runs in the row above that touch a run are consecutive: from the first that ends after its start to the last
+    # that starts before its end.
     stride = width + 1
     above = (runs.row - 1) * stride
     first = np.searchsorted(runs.row * stride + runs.end, above + runs.start, side="right")

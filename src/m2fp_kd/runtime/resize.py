@@ -1,6 +1,6 @@
-"""Bilinear resizing of dense values as networks do it (`align_corners=False`, no antialiasing), one axis at a time.
+"""Resize dense values bilinearly as networks do (`align_corners=False`, no antialiasing), one axis at a time.
 
-Written with gathers instead of matrix products: small products wait on BLAS threads, slow beside a busy engine.
+Gathers replace matrix products, because small products wait for BLAS threads, which is slow beside a busy engine.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Taps:
     weight: np.ndarray
 
     def __getitem__(self, part: slice) -> "Taps":
-        """The taps of some of the target elements."""
+        """Return the resize to some of the target elements."""
         return Taps(self.index[part], self.weight[part])
 
     def then(self, second: "Taps") -> "Taps":
-        """This resize followed by `second`, as one."""
+        """Return this resize followed by `second` as one resize."""
         target = len(second.index)
         weight = self.weight[second.index] * second.weight[..., None]
         return Taps(self.index[second.index].reshape(target, -1), weight.reshape(target, -1))
@@ -49,7 +49,7 @@ class Taps:
 
 
 def bilinear(source: int, target: int) -> Taps:
-    """Resize an axis of `source` elements to `target`; the borders' own values go on beyond them."""
+    """Return the resize of an axis from `source` to `target` elements; border values repeat beyond the borders."""
     centres = np.clip((np.arange(target) + 0.5) * (source / target) - 0.5, 0, source - 1)
     below = np.floor(centres).astype(np.int64)
     above = np.minimum(below + 1, source - 1)

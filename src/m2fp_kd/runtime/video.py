@@ -1,6 +1,5 @@
-"""Video files, frame by frame, through PyAV (FFmpeg's libraries), which is imported when there is a video.
-
-Sound is neither read nor written.
+"""Read and write videos frame by frame with PyAV (FFmpeg's libraries), which is imported on first use. Sound is neither
+read nor written.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,17 +21,17 @@ QUALITY = {"crf": "20", "preset": "veryfast"}
 
 
 class VideoError(ValueError):
-    """A video that cannot be read; the message names it and says why."""
+    """Raised for a video that cannot be read; the message names the video and the cause."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a file says of its video.
+    """Properties of a video stream.
 
     Attributes:
-        rate: frames per second, on average.
-        tick: seconds of the unit that times are counted in.
-        length: frames, as far as the file tells; None if it does not.
+        rate: average number of frames per second.
+        tick: unit of times, in seconds.
+        length: number of frames; None where the file does not record it.
     """
 
     rate: Fraction
@@ -46,7 +45,7 @@ class Frame:
 
     Attributes:
         index: its number in the file, from 0.
-        ticks: when it is shown, in the video's ticks after the first frame.
+        ticks: time after the first frame, in the video's ticks.
         image: uint8 (H, W, 3) RGB, upright.
     """
 
@@ -56,10 +55,10 @@ class Frame:
 
 
 def read_video(path: Path) -> Video:
-    """What a file says of its first video stream.
+    """Return the properties of a file's first video stream.
 
     Raises:
-        VideoError: PyAV is not installed, the file is broken or no video, or there is no video stream.
+        VideoError: PyAV is not installed, the file is broken or not a video, or has no video stream.
     """
     with _opened(path) as (container, stream):
         rate = stream.average_rate or Fraction(25)
@@ -68,14 +67,14 @@ def read_video(path: Path) -> Video:
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[Frame]:
-    """The frames of a file's first video stream, in the order in which they are shown.
+    """Yield the frames of a file's first video stream, in the order of their times.
 
     Args:
-        path: of the file.
-        every: only each so-manieth frame, beginning with the first.
+        path: video file.
+        every: yield every Nth frame only, beginning with the first.
 
     Raises:
-        VideoError: as in `read_video`; a frame is broken, the frames change their size, or there is none.
+        VideoError: as in `read_video`, or a frame is broken, frames differ in size, or there are none.
     """
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
@@ -86,10 +85,10 @@ def read_frames(path: Path, every: int = 1) -> Iterator[Frame]:
             before = max(ticks - start, before + 1)
             if index % every:
                 continue
-            # A telephone that is turned notes the angle and stores its sensor's lines as they are.
+            # A rotated phone stores the sensor's rows unrotated and records the angle.
             image = np.rot90(picture.to_ndarray(format="rgb24"), picture.rotation // 90)
             if image.shape != (size or image.shape):
-                raise VideoError(f"{path}: frame {index} is of another size than those before it; cut the video there")
+                raise VideoError(f"{path}: frame {index} differs in size from those before it; cut the video there")
             size = image.shape
             yield Frame(index, before, np.ascontiguousarray(image))
         if size is None:
@@ -97,15 +96,15 @@ def read_frames(path: Path, every: int = 1) -> Iterator[Frame]:
 
 
 def write_video(path: Path, frames: Iterable[Frame], video: Video) -> None:
-    """Write frames, all of one size, as H.264; odd sides are continued by a pixel, which the format asks for.
+    """Write frames of one size as H.264; odd sides are padded by one pixel, because the format requires even ones.
 
     Args:
-        path: of the new file; its ending chooses the container.
-        frames: are shown at their own times.
-        video: gives the rate and the ticks.
+        path: new file; its ending chooses the container.
+        frames: frames with their times.
+        video: rate and ticks of the new file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     import av
 
@@ -129,7 +128,7 @@ def write_video(path: Path, frames: Iterable[Frame], video: Video) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """A file and its first video stream; what PyAV raises meanwhile becomes a VideoError."""
+    """Open a file and yield it with its first video stream; PyAV's errors become VideoError."""
     try:
         import av
     except ModuleNotFoundError as error:

@@ -41,17 +41,17 @@ def open_engine(
 
     Args:
         path: an `.onnx` file, OpenVINO's `.xml`, a TorchScript `.pt` or an exported program `.pt2`.
-        engine: one of `ENGINES`; None for the first that runs such files and is installed.
+        engine: one of `ENGINES`; None for the first one that is installed and runs files of this kind.
         threads: CPU threads; None leaves it to the engine.
         precision: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).
         outputs: names of the outputs to compute; None for all.
         keep: keep what OpenVINO compiles in the user's cache, for models that will be loaded again.
-        streams: calls that run at the same time, made from as many threads, each in `threads` threads. They share one
-            copy of the weights (for each size, where a model is compiled for each). PyTorch runs one call after the
-            other, in as many threads as all of them had.
+        streams: calls that run concurrently, each made from a thread of its own and computed in `threads` threads. They
+            share one copy of the weights, or one per size where a model is compiled per size. PyTorch runs one call
+            after the other, in `streams * threads` threads.
 
     Raises:
-        EngineError: the engine is unknown, not installed, or cannot load the model or give these outputs.
+        EngineError: the engine is unknown, is not installed, cannot load the model or lacks these outputs.
     """
     path = Path(path)
     if precision not in PRECISIONS:
@@ -73,12 +73,12 @@ def open_engine(
 
 
 def engines_for(path: Path) -> list[str]:
-    """The installed engines that run such a file, in order of preference."""
+    """Return the installed engines that run a file, in order of preference."""
     return [name for name, suffixes in ENGINES.items() if path.suffix in suffixes and find_spec(INSTALL[name][0])]
 
 
 def read_metadata(path: Path, key: str) -> str | None:
-    """The text under `key` in an ONNX file's metadata, read by whichever engine is installed; None if there is none."""
+    """Return the text under `key` in an ONNX file's metadata, by any installed engine; None if there is none."""
     try:
         return import_module(f"m2fp_kd.runtime.engines.{_choose(path, None)}").metadata(path, key)
     except EngineError:

@@ -11,10 +11,10 @@ OUTPUTS_FILE = "outputs"
 
 
 def output_names(path: Path) -> list[str]:
-    """Names of the outputs that an archive's network returns.
+    """Return the names of the outputs of an archive's network.
 
     Raises:
-        EngineError: it is no archive, or does not say.
+        EngineError: the file is not an archive, or does not name its outputs.
     """
     try:
         with ZipFile(path) as archive:
@@ -27,7 +27,7 @@ def output_names(path: Path) -> list[str]:
 
 
 def is_quantised(path: Path) -> bool:
-    """Whether an exported program holds operations of PT2E's INT8."""
+    """Return whether an exported program holds PT2E's INT8 operations."""
     with ZipFile(path) as archive:
         graphs = [name for name in archive.namelist() if "/models/" in name and name.endswith(".json")]
         return any(b"quantized_decomposed" in archive.read(graph) for graph in graphs)
@@ -37,7 +37,7 @@ def refuse_pickle(path: Path) -> None:
     """Refuse an exported program with sample inputs: PyTorch would unpickle them, and so run code from the file.
 
     Raises:
-        EngineError: it has some.
+        EngineError: the program has sample inputs.
     """
     with ZipFile(path) as archive:
         if any("/sample_inputs/" in entry.filename and entry.file_size for entry in archive.infolist()):

@@ -1,4 +1,4 @@
-"""What every engine is."""
+"""The interface that every engine has."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 class EngineError(ValueError):
-    """An engine that is missing or cannot run a model; the message says what to do."""
+    """Raised for an engine that is missing or cannot run a model; the message names the fix."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Engine:
 
 
 def wanted_outputs(path: Path, outputs: Sequence[str] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """The outputs asked for, or all.
+    """Return the requested outputs, or all.
 
     Raises:
         EngineError: the model has no such output.

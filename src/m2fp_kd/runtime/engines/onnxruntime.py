@@ -22,7 +22,7 @@ def load(path: Path, threads: int | None, precision: str, outputs: Sequence[str]
 
 
 def metadata(path: Path, key: str) -> str | None:
-    """The text under `key` in an ONNX file's metadata; None if there is none."""
+    """Return the text under `key` in an ONNX file's metadata; None if there is none."""
     return _session(path, None).get_modelmeta().custom_metadata_map.get(key)
 
 

@@ -14,16 +14,16 @@ import openvino
 from m2fp_kd.runtime.engines.compiled import compiled_file, read_compiled, write_compiled
 from m2fp_kd.runtime.engines.engine import Engine, wanted_outputs
 
-# The first call of this sets up NumPy's types in OpenVINO. Were two threads' first inferences to do so at the same
-# time, each would wait for the other for ever: one holds the interpreter's lock, the other the set-up's.
+# The first call sets up NumPy's types in OpenVINO. If two threads' first inferences did so at the same time, they would
+# deadlock: one holds the interpreter's lock, the other the lock of the set-up.
 openvino.Type.u8.to_dtype()
 
 SIZES_KEPT = 32
-"""INT8 models of dynamic size are compiled for each size of canvas and batch anew; this many are kept, those used last.
+"""Compiled INT8 models of dynamic size that are kept, one per size of canvas and batch; the least recently used go.
 
-It is as many as there are canvases of 512 pixels. Compiled once for all sizes such models answer wrongly on CPUs with
-AMX (a ShuffleNetV2's masks by 18 %), or crash the process (openvinotoolkit/openvino#37577). For one size they are also
-a tenth to a fifth faster.
+Photos whose longest side is 512 pixels have 31 canvas sizes. Compiled once for all sizes, such models give wrong
+results on CPUs with AMX (a ShuffleNetV2's masks are 18 % off) or crash the process (openvinotoolkit/openvino#37577).
+Compiled for one size they are also a tenth to a fifth faster.
 """
 
 
@@ -31,7 +31,7 @@ def load(
     path: Path, threads: int | None, precision: str, outputs: Sequence[str] | None, keep: bool, streams: int
 ) -> Engine:
     """Load a model; see `open_engine`."""
-    # Pinned threads take the first cores, whoever else is there: two processes of one thread would share one core.
+    # Pinned threads take the first cores even if they are busy: two processes of one thread would share one core.
     settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
     if precision == "f32":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
@@ -73,12 +73,12 @@ def load(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What of a model is to be computed.
+    """The outputs of a model that are computed.
 
     Attributes:
-        model: computes it.
-        names: of its outputs, in order.
-        logarithms: those of them of which the logarithm is still to be taken.
+        model: model that computes them.
+        names: names of its outputs, in order.
+        logarithms: names of the outputs whose logarithm NumPy takes afterwards.
     """
 
     model: openvino.Model
@@ -87,17 +87,17 @@ class _Wanted:
 
     @classmethod
     def all_of(cls, path: Path) -> "_Wanted":
-        """The whole file as it is."""
+        """Return all outputs of an unchanged model."""
         model = _core().read_model(path)
         return cls(model, tuple(output.any_name for output in model.outputs))
 
     @classmethod
     def some_of(cls, path: Path, outputs: Sequence[str]) -> "_Wanted":
-        """Some outputs, as fast as they can be had.
+        """Return some outputs, of a model that is reshaped and cut for speed.
 
-        Where all sizes but the batch are fixed, and in INT8 (see `SIZES_KEPT`), the batch becomes one photo: that is a
-        tenth to a fifth faster, and more photos in a call are not. A logarithm at the end is left to NumPy, which takes
-        a fifth of the time.
+        Where all sizes but the batch are fixed, and in INT8 (see `SIZES_KEPT`), the batch is fixed to one photo: that
+        is a tenth to a fifth faster, and larger batches gain nothing. NumPy computes a final logarithm in a fifth of
+        the time.
         """
         model = _core().read_model(path)
         names = wanted_outputs(path, outputs, [output.any_name for output in model.outputs])
@@ -112,10 +112,10 @@ class _Wanted:
 
 
 def _compile(model: openvino.Model, settings: dict[str, object], keep: Path | None) -> openvino.CompiledModel:
-    """Compile a model, or take what is kept of the file that it comes from."""
+    """Compile a model, or load the compiled one from the cache; ``keep`` is the file that the model comes from."""
     file = compiled_file(keep, settings | _made_with(model)) if keep else None
     if file and (kept := read_compiled(file)) is not None:
-        with suppress(RuntimeError):  # OpenVINO does not take it: it is made anew
+        with suppress(RuntimeError):  # OpenVINO rejects it: compile again
             return _core().import_model(kept, "CPU", settings)
     compiled = _core().compile_model(model, "CPU", settings)
     if file:
@@ -124,7 +124,7 @@ def _compile(model: openvino.Model, settings: dict[str, object], keep: Path | No
 
 
 def _made_with(model: openvino.Model) -> dict[str, object]:
-    """What a compiled model depends on, besides its file and the settings."""
+    """Return everything that a compiled model depends on besides its file and the settings."""
     return {
         "version": openvino.__version__,
         "cpu": _core().get_property("CPU", "FULL_DEVICE_NAME"),
@@ -135,9 +135,9 @@ def _made_with(model: openvino.Model) -> dict[str, object]:
 
 
 def _infer(request: openvino.InferRequest, images: np.ndarray) -> list[np.ndarray]:
-    """The model's outputs, in arrays of their own.
+    """Return the model's outputs in arrays that no later inference overwrites.
 
-    Where sizes are fixed OpenVINO writes into them: copying takes 6 to 10 % of an m2fp student's time, for its masks.
+    Where sizes are fixed, OpenVINO writes into these arrays: copying masks takes 6 to 10 % of an m2fp student's time.
     """
     outputs = request.model_outputs
     if any(output.partial_shape.is_dynamic for output in outputs):
@@ -155,7 +155,7 @@ def _is_int8(model: openvino.Model) -> bool:
 
 
 def metadata(path: Path, key: str) -> str | None:
-    """The text under `key` in an ONNX file's metadata; None if there is none."""
+    """Return the text under `key` in an ONNX file's metadata; None if there is none."""
     model = _core().read_model(path)
     where = ["framework", key]
     return str(model.get_rt_info(where).value) if model.has_rt_info(where) else None
@@ -163,9 +163,9 @@ def metadata(path: Path, key: str) -> str | None:
 
 @cache
 def _core() -> openvino.Core:
-    """The process's one core, kept for good.
+    """Return the only core of the process, which is never released.
 
-    CPU plugin gives the calling thread a signal stack. Were the plugin unloaded with the last model, the next signal
-    (a child that ends, say) would be delivered to freed memory and crash the process.
+    The CPU plugin installs a signal stack in the calling thread. If the plugin were unloaded with the last model, the
+    next signal (such as SIGCHLD) would be delivered to freed memory and crash the process.
     """
     return openvino.Core()

@@ -1,4 +1,4 @@
-"""What the two engines that use PyTorch share."""
+"""Code shared by the two engines that use PyTorch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def torch_engine(
     threads: int | None,
     outputs: Sequence[str] | None,
 ) -> Engine:
-    """An engine around a PyTorch module that returns all of its outputs; those not asked for are dropped."""
+    """Return an engine for a PyTorch module that returns all outputs; it drops those that were not requested."""
     names, lock = wanted_outputs(path, outputs, available), Lock()
     kept = [(output, available.index(output)) for output in names]
 
@@ -29,7 +29,7 @@ def torch_engine(
         with lock, torch_threads(threads), torch.inference_mode():
             try:
                 results = module(canvases)
-            except (RuntimeError, AssertionError) as error:  # a program's guards against sizes that it was not made for
+            except (RuntimeError, AssertionError) as error:  # raised for sizes that it was not exported for
                 raise EngineError(f"{path}: cannot run canvases of {tuple(images.shape)} ({error})") from error
         return {output: results[index].numpy() for output, index in kept}
 
@@ -38,7 +38,7 @@ def torch_engine(
 
 @contextmanager
 def torch_threads(threads: int | None) -> Iterator[None]:
-    """Let PyTorch use so many threads for a while: the number belongs to the process, which may be training."""
+    """Let PyTorch use `threads` threads in the context; the number is the process's, which may be training."""
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -16,15 +16,15 @@ from m2fp_kd.runtime.engines.engine import Engine, EngineError
 from m2fp_kd.runtime.engines.pytorch import torch_engine
 
 EXAMPLE_SIDES = (256, 288)
-"""Pixels, for programs of dynamic size: two sides that differ, or a program for square canvases would be compiled."""
+"""Sides of the example canvas of a program of dynamic size; equal ones would compile it for square canvases only."""
 
 
 def load(path: Path, threads: int | None, precision: str, outputs: Sequence[str] | None) -> Engine:
     """Load a model; see `open_engine`.
 
-    An INT8 program quantises and dequantises around float operations, which is slower than fp32. Inductor makes INT8
-    kernels of them, for which it needs a C++ compiler and some tens of seconds: when the program is loaded, for one
-    photo, and again at the first call with several, or with a canvas that is much smaller.
+    An INT8 program quantises and dequantises around float operations, which is slower than fp32. Inductor compiles them
+    to INT8 kernels, which needs a C++ compiler and tens of seconds: on loading, for one photo, and again at the first
+    call with several photos or with a much smaller canvas.
     """
     names = output_names(path)
     refuse_pickle(path)
@@ -40,10 +40,10 @@ def load(path: Path, threads: int | None, precision: str, outputs: Sequence[str]
 
 
 def _register_int8() -> None:
-    """Make PyTorch know the operations that an INT8 program holds, and Inductor the kernels for them.
+    """Register INT8 programs' operations with PyTorch, and the kernels for them with Inductor.
 
     Raises:
-        EngineError: something that this needs is not installed.
+        EngineError: torchao or a C++ compiler is not installed.
     """
     try:
         import torchao.quantization.pt2e.quantizer.x86_inductor_quantizer  # noqa: F401
@@ -57,7 +57,8 @@ def _compiled(program: ExportedProgram) -> Callable[[Tensor], Sequence[Tensor]]:
     compiled = torch.compile(program.module(), dynamic=True)
 
     def run(canvases: Tensor) -> Sequence[Tensor]:
-        # Read when it compiles, which is at a call. As an option of torch.compile it breaks torchao's INT8 kernels.
+        # Inductor reads this when it compiles, in a call. As an option of torch.compile it breaks torchao's INT8
+        # kernels.
         with torch._inductor.config.patch(freezing=True):
             return compiled(canvases)
 
@@ -65,7 +66,7 @@ def _compiled(program: ExportedProgram) -> Callable[[Tensor], Sequence[Tensor]]:
 
 
 def _example_shape(program: ExportedProgram) -> tuple[int, int, int, int]:
-    """Of one photo that the program takes, (1, h, w, 3)."""
+    """Return the shape of one canvas that the program accepts, (1, h, w, 3)."""
     (name,) = program.graph_signature.user_inputs
     (shape,) = (node.meta["val"].shape for node in program.graph.nodes if node.name == name)
     rows, columns = (
