@@ -1,4 +1,4 @@
-"""Options of the last version under the names of this one, for command lines and for the settings of earlier runs."""
+"""Renaming of the last version's options, for command lines and for the settings of earlier runs."""
 
 import re
 import warnings
@@ -16,7 +16,7 @@ OPTIONS = {
     r"data\.module\.(root|val|test|val_root|length|val_length)": r"data.splits.\1",
     r"data\.module\.people": "data.splits.persons",
 }
-"""Pattern of an old option -> its new name; the options below it move along."""
+"""Pattern of an old option -> new name; options nested in it are renamed with it."""
 
 STEP_GROUP, OLD_STEP, NEW_STEP = "compress/step@", "program", "torch_export"
 
@@ -39,11 +39,11 @@ def new_names(arguments: Sequence[str]) -> list[str]:
     Returns:
         The same number of arguments.
     """
-    return [_renamed(argument) for argument in arguments]
+    return list(map(_renamed, arguments))
 
 
 def new_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of an earlier run under their present names, with those that it did not name yet.
+    """Return the settings of an earlier run under their present names, with those that were implicit then.
 
     Args:
         settings: dotted option -> value, all interpolations resolved.
