@@ -137,7 +137,7 @@ def test_the_card_as_text_and_as_json(artefact, capsys):
     for words in (
         "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
         "13.5 ms a photo, fp32 12.0, threads: 2, f32, Some CPU",
-        "passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12 points, largest loss: blue −2.00", "classifier",
+        "✓ passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12, largest loss: blue −2.0", "classifier",
     ):  # fmt: skip
         assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0

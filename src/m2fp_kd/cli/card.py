@@ -11,7 +11,7 @@ from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.artefact import Card
-    from m2fp_kd.runtime.checks import CheckResults, Hop
+    from m2fp_kd.runtime.checks import CheckResults
 
 HELP = """examples:
   m2fp-kd card artefacts/int8          network, labels, teacher and its licence, parity, ms, versions
@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     """Yield the name and text of each line about an artefact; unknown facts are left out."""
+    from m2fp_kd.evaluation.report.numbers import verdict
+
     network = [card.precision, *([card.backbone] if card.backbone else []), f"{card.head} head"]
     network += [f"{card.parameters / 1e6:.2f} M parameters"] if card.parameters else []
     yield "network", ", ".join(network)
@@ -63,7 +65,7 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     if card.data.name:
         yield "data", card.data.name
     for hop in checks.parity:
-        yield "parity", _parity(hop)
+        yield "parity", verdict(hop)
     if card.float_layers:
         yield "left in fp32", ", ".join(card.float_layers)
     for engine, latency in checks.latency.items():
@@ -77,14 +79,3 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
         yield "commit", card.git_commit
     for name, digest in card.parents.items():
         yield f"from {name}", f"SHA-256 {digest[:16]}…"
-
-
-def _parity(hop: "Hop") -> str:
-    from m2fp_kd.evaluation.report.numbers import points
-
-    text = f"{'passed' if hop.passed else 'FAILED'}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
-    if hop.miou_change is not None:
-        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)} points"
-    if hop.worst_part_change is not None:
-        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change, decimals=2)}"
-    return text

@@ -1,5 +1,7 @@
 """Format numbers in the same way in tables, pages, cards and error messages."""
 
+from m2fp_kd.runtime.checks import Hop
+
 MISSING = "–"
 
 
@@ -20,6 +22,17 @@ def setup(engine: str | None, precision: str | None, threads: int | None, batch:
     counted = f"{threads} thread{'s' if threads > 1 else ''}" if threads else None
     batched = f"batch {batch}" if batch > 1 else None
     return " · ".join(fact for fact in (engine, precision, counted, batched) if fact)
+
+
+def verdict(hop: Hop) -> str:
+    """Format the result of a hop's gate with pixel agreement, change of mIoU and largest loss, in one line."""
+    mark = "✓ passed" if hop.passed else "✗ FAILED"
+    text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
+    if hop.miou_change is not None:
+        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)}"
+    if hop.worst_part is not None and hop.worst_part_change is not None:
+        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
+    return text
 
 
 def number(value: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points, setup
+from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points, setup, verdict
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
 from m2fp_kd.runtime.checks import Hop
 
@@ -56,22 +56,12 @@ def summary_table(report: RunReport) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text.insert(1, "─" * len(max(text, key=len)))
-    return "\n".join([*text, "", *map(_verdict, report.parity)]).rstrip()
+    return "\n".join([*text, "", *map(verdict, report.parity)]).rstrip()
 
 
 def change_of(hop: Hop) -> str:
     """Format a hop's change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
     return MISSING if hop.miou_change is None else points(hop.miou_change, hop.miou_error, decimals=2)
-
-
-def _verdict(hop: Hop) -> str:
-    mark = "✓ passed" if hop.passed else "✗ FAILED"
-    text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
-    if hop.miou_change is not None:
-        text += f", mIoU {change_of(hop)}"
-    if hop.worst_part is not None and hop.worst_part_change is not None:
-        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
-    return text
 
 
 def _millions(count: int | None) -> float | None:
