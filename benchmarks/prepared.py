@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.module import Distillation
-from m2fp_kd.pipeline.build.module import build_module
-from m2fp_kd.pipeline.build.student import new_student
-from m2fp_kd.pipeline.build.teacher import load_teacher
+from m2fp_kd.pipeline.assemble.module import build_module
+from m2fp_kd.pipeline.assemble.student import new_student
+from m2fp_kd.pipeline.assemble.teacher import load_teacher
 
 ROOT = Path(__file__).parents[1]
 

@@ -21,7 +21,7 @@ from scipy.special import softmax
 
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache
-from m2fp_kd.pipeline.build.teacher import load_m2fp
+from m2fp_kd.pipeline.assemble.teacher import load_m2fp
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, read_photo
 

@@ -54,9 +54,9 @@ INSIDE = {
     },
     "pipeline": {
         "tracking": set(),
-        "build": set(),
-        "record": {"tracking", "build"},
-        "stages": {"build", "record", "tracking"},
+        "assemble": set(),
+        "record": {"tracking", "assemble"},
+        "stages": {"assemble", "record", "tracking"},
         "sweep": set(),
     },
 }

@@ -57,7 +57,7 @@ def test_the_wheel_holds_the_package_the_configuration_and_the_sample(wheel) -> 
     for name in (
         "py.typed", "demo/model.onnx", "demo/card.json", "labels/tables/cihp-to-lip.yaml", "conf/config.yaml",
         "evaluation/report/templates/report.html.j2", "serve/static/index.html", "serve/static/examples/pair.jpg",
-        "sample/teacher/targets.bin", "pipeline/build/student.py",
+        "sample/teacher/targets.bin", "pipeline/assemble/student.py",
     ):  # fmt: skip
         assert f"m2fp_kd/{name}" in packed
 

@@ -40,7 +40,7 @@ class Step(Protocol):
 
 
 class FineTuning(Protocol):
-    """What a run gives its training steps: see `m2fp_kd.pipeline.build.fine_tune.FineTuner`."""
+    """What a run gives its training steps: see `m2fp_kd.pipeline.assemble.fine_tune.FineTuner`."""
 
     size: int
 

@@ -17,9 +17,9 @@ from m2fp_kd.checkpoints.network import CheckpointError, save_network, without_d
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.labels import load_label_set
-from m2fp_kd.pipeline.build.module import build_module
-from m2fp_kd.pipeline.build.student import new_student, require_network
-from m2fp_kd.pipeline.build.teacher import load_teacher
+from m2fp_kd.pipeline.assemble.module import build_module
+from m2fp_kd.pipeline.assemble.student import new_student, require_network
+from m2fp_kd.pipeline.assemble.teacher import load_teacher
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY, tiny_m2fp

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from m2fp_kd.data.layouts import LayoutError
 from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
-from m2fp_kd.pipeline.build.module import build_module
+from m2fp_kd.pipeline.assemble.module import build_module
 from tests.pipeline.conftest import Composer
 
 pytestmark = pytest.mark.long

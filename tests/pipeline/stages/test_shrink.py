@@ -13,8 +13,8 @@ from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, 
 from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
-from m2fp_kd.pipeline.build.fine_tune import FineTuner
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.stages.shrink import _trained, read_recipe
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage, TeacherCard

@@ -9,7 +9,7 @@ from m2fp_kd.compress.chain import CompressionResult
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.loggers import start_wandb
 from m2fp_kd.evaluation.report.report import RunReport, summary_table, write_report
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.report import build_report
 from m2fp_kd.pipeline.record.run_folder import sources
 from m2fp_kd.pipeline.tracking import log_report

@@ -15,7 +15,7 @@ from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.objective import reads_teacher
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
 

@@ -29,7 +29,7 @@ from m2fp_kd.evaluation.speed.macs import count_macs
 from m2fp_kd.evaluation.speed.measure import Measurement, measure_callable
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.latency import write_latency
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
 from m2fp_kd.runtime.artefact import Card, load_card

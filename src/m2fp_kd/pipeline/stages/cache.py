@@ -3,7 +3,7 @@
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from m2fp_kd.pipeline.build.teacher import load_teacher
+from m2fp_kd.pipeline.assemble.teacher import load_teacher
 
 
 def cache_targets(cfg: DictConfig) -> dict[str, float]:

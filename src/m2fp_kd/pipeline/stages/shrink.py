@@ -22,8 +22,8 @@ from m2fp_kd.compress.steps import ArtefactStep, OrderError, TrainingStep, check
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
-from m2fp_kd.pipeline.build.fine_tune import FineTuner
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.lineage import saved_card
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.checks import Hop

@@ -13,9 +13,9 @@ from m2fp_kd.checkpoints.network import load_network, save_network
 from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.distill.training.pictures import PredictionPictures
-from m2fp_kd.pipeline.build.module import build_module
-from m2fp_kd.pipeline.build.student import new_student
-from m2fp_kd.pipeline.build.teacher import load_teacher
+from m2fp_kd.pipeline.assemble.module import build_module
+from m2fp_kd.pipeline.assemble.student import new_student
+from m2fp_kd.pipeline.assemble.teacher import load_teacher
 from m2fp_kd.pipeline.record.finish import finish
 from m2fp_kd.pipeline.record.lineage import student_lineage
 from m2fp_kd.pipeline.record.run_folder import claim_sources

@@ -19,8 +19,8 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.pipeline.build.module import build_module
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.module import build_module
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 
 
 class FineTuner:

@@ -11,7 +11,7 @@ from m2fp_kd.checkpoints.network import CheckpointError, load_network, original_
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import copy_head, head_of
-from m2fp_kd.pipeline.build.teacher import Teacher
+from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.provenance import Parent
 
 log = logging.getLogger(__name__)
