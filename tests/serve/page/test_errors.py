@@ -16,10 +16,10 @@ def test_refused_photo_offers_no_retry(page):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if "/api/parse" in request.url else None)
     page.set_input_files("#files", [file("broken.png", b"broken")])
-    expect(page.get_by_role("status")).to_contain_text("The photo cannot be read; send a whole JPEG")
+    expect(page.get_by_role("status")).to_contain_text("The photo cannot be read; send a complete JPEG")
     expect(page.locator("#frame")).to_be_hidden()
     page.set_input_files("#files", [file("wide.png", encoded(np.zeros((1000, 4001, 3), np.uint8)))])
-    expect(page.get_by_role("status")).to_have_text("The photo has too many pixels; at most 4 megapixels are taken.")
+    expect(page.get_by_role("status")).to_have_text("The photo has too many pixels; the limit is 4 megapixels.")
     assert len(sent) == 2
     page.set_input_files("#files", [file("huge.png", b"x" * 2_100_000)])
     expect(page.get_by_role("status")).to_contain_text("huge.png has 2.1 MB; this server takes 2 MB at most")
@@ -43,7 +43,7 @@ def test_busy_server_shows_when_to_retry(open_page):
         while worker.waiting == 0:
             time.sleep(0.01)
         page.set_input_files("#files", [file()])
-        message = "All places in the queue are taken; try again soon. Try again in 1 s."
+        message = "The server is busy; try again soon. Try again in 1 s."
         expect(page.get_by_role("status")).to_have_text(message)
         gate.open()
         for other in others:
