@@ -20,7 +20,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def configuration() -> str:
-    """Return a table of choices for every folder of conf/, and conf/config.yaml as it is composed."""
+    """Return a table of choices for every folder of conf/, and the text of conf/config.yaml."""
     main = (ROOT / "conf" / "config.yaml").read_text().split("\nhydra:")[0]
     return "\n\n".join([*_groups(), f"## config.yaml\n\n```yaml\n{main}\n```"])
 
