@@ -124,7 +124,7 @@ def test_options_of_benchmarks_exist(page: Path) -> None:
 
 
 @pages
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     for link in found(r"\]\((?!https?:|#)([^)#]+)", page) + found(r'src="(?!https?:)([^"]+)"', page):
         assert (page.parent / link).exists(), link
 

@@ -28,5 +28,5 @@ def test_the_command_line_has_the_help_of_every_command() -> None:
     assert "--part-maps" in page and "--gains" in page
 
 
-def test_other_pages_stay_as_they_were_written() -> None:
+def test_other_pages_are_unchanged() -> None:
     assert hooks.on_page_markdown("# Start\n") == "# Start\n"

@@ -76,7 +76,7 @@ def test_answers_equal_the_methods_of_a_parsing(client, artefact, people_artefac
             np.testing.assert_array_equal(masks[part["name"]], np.asarray(picture(part["mask"])))
 
 
-def test_full_mode_tells_persons_apart(client):
+def test_full_mode_separates_persons(client):
     photo = encoded(np.zeros((180, 225, 3), np.uint8))
     full = client.post("/api/parse?mode=full", data=photo).json
     assert full["mode"] == "full" and full["people"]["kind"] == "persons"

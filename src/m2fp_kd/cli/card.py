@@ -1,4 +1,4 @@
-"""`m2fp-kd card`: what an artefact is, and what was measured of it."""
+"""`m2fp-kd card`: description and check results of an artefact."""
 
 import argparse
 import json
@@ -56,7 +56,7 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     fixed = "padded to a square" if card.geometry["fixed"] else "any shape"
     yield "photos", f"longest side {card.geometry['size']} pixels, {fixed}"
     yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
-    yield "people", "persons" if card.people == "persons" else "not told apart (connected regions)"
+    yield "people", "persons" if card.people == "persons" else "not separated (connected regions)"
     yield "outputs", ", ".join(card.outputs)
     teacher = {"name": card.teacher.name, "trained on": card.teacher.trained_on.name, "licence": card.teacher.licence}
     for name, value in teacher.items():

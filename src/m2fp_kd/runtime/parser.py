@@ -1,4 +1,4 @@
-"""Turn photos into part maps and persons; every use of an artefact goes through `Parser`."""
+"""Turn photos into part maps and persons; command line, server, reports and gates all use `Parser`."""
 
 import time
 import warnings

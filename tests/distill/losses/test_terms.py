@@ -221,7 +221,7 @@ def test_impossible_settings_are_named(build: Callable[[], Term], message: str) 
         build()
 
 
-def test_a_projection_leads_from_the_students_channels_to_the_teachers() -> None:
+def test_a_projection_maps_the_students_channels_to_the_teachers() -> None:
     torch.manual_seed(0)
     term = Feature(PPP)
     term.connect(student_channels=6, teacher_channels=9)

@@ -1,4 +1,4 @@
-"""One resampler: shares are kept, distributions stay distributions, maps on the grid stay as they are."""
+"""One resampler: shares are kept, distributions stay distributions, maps on the grid are unchanged."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_maps_keep_their_type(kind: torch.dtype) -> None:
     assert resample(torch.rand(1, 2, 8, 8).to(kind), (4, 4)).dtype == kind
 
 
-def test_maps_on_the_grid_stay_as_they_are() -> None:
+def test_maps_on_the_grid_are_unchanged() -> None:
     maps = torch.rand(1, 2, 8, 8)
     assert resample(maps, (8, 8)) is maps and resample_log_parts(maps, (8, 8)) is maps
 
@@ -38,5 +38,5 @@ def test_log_parts_stay_a_distribution(side: int) -> None:
     assert torch.allclose(found.exp(), expected, atol=1e-6)
 
 
-def test_the_logarithm_of_nothing_is_finite() -> None:
+def test_the_logarithm_of_zero_is_finite() -> None:
     assert logarithm(torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)).isfinite().all()

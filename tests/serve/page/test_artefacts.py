@@ -22,7 +22,7 @@ from tests.serve.page.conftest import Open
 
 @pytest.fixture
 def artefacts(people_artefact: Path) -> dict[str, Path]:
-    """The package's demo as light model and an artefact that tells persons apart as full model."""
+    """The package's demo as light model and an artefact that separates persons as full model."""
     return {"lite": DEMO, "full": people_artefact}
 
 

@@ -11,7 +11,7 @@ def resample(maps: Tensor, grid: tuple[int, int]) -> Tensor:
     """Resample maps bilinearly; a smaller grid averages (antialiasing), so that fine structures keep their share.
 
     Args:
-        maps: ``(B, C, h, w)``; they are returned as they are if they lie on the grid already.
+        maps: ``(B, C, h, w)``; returned unchanged if they are on the grid already.
         grid: height and width of the result.
     """
     if maps.shape[-2:] == grid:

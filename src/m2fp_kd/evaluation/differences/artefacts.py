@@ -58,7 +58,7 @@ def compare_artefacts(before: Path, after: Path, data: Path, limit: int | None =
     Raises:
         FileNotFoundError: an artefact or the photos are missing.
         ArtefactError, EngineError: an artefact cannot be used.
-        ValueError: the artefacts have other label sets, or the limit leaves no photos.
+        ValueError: the artefacts have different label sets, or the limit leaves no photos.
     """
     records = held_out_records(data, limit)
     parsers = [Parser.load(path, keep=False) for path in (before, after)]

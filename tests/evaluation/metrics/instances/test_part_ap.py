@@ -84,7 +84,7 @@ def test_an_overlap_that_equals_the_threshold_is_not_above_it() -> None:
     assert curve(claims) == [0.5] * 4 + [0] * 5
 
 
-def test_a_part_that_is_not_there_lowers_the_mean_but_not_pcp() -> None:
+def test_a_predicted_part_that_the_truth_lacks_lowers_the_mean_but_not_pcp() -> None:
     """Head 1, torso 1, part 3 0, background 5/6: a mean of 17/24 = 0.708."""
     claims = claims_of(person(strip(1, 1, 2, 2, 3, 0, 0, 0, 0, 0), 0.9), person(SECOND, 0.8))
     assert curve(claims) == pytest.approx([1] * 7 + [0.25] * 2)
@@ -92,7 +92,7 @@ def test_a_part_that_is_not_there_lowers_the_mean_but_not_pcp() -> None:
     assert pcp(claims, 0.5) == 1
 
 
-def test_pcp_counts_the_true_parts_of_who_was_found() -> None:
+def test_pcp_counts_the_true_parts_of_the_persons_that_were_found() -> None:
     """One of three parts is wrong: head 1, torso 1, legs 0, part 4 0, background 1; the other person is missed."""
     parts, humans = strip(1, 1, 2, 2, 3, 3, 0, 1, 0, 0), strip(1, 1, 1, 1, 1, 1, 0, 2, 0, 0)
     claims = claims_of(person(strip(1, 1, 2, 2, 4, 4, 0, 0, 0, 0), 0.9), parts=parts, humans=humans)
