@@ -57,10 +57,10 @@ def test_openvino_takes_one_photo_where_sizes_are_fixed_and_numpy_takes_a_last_l
     _write_model(tmp_path / "model.onnx", nodes, ["N", *IMAGES.shape[1:]])
     images = IMAGES // 8
     whole = open_engine(tmp_path / "model.onnx", "openvino")
-    assert whole.most is None
+    assert whole.max_batch is None
     np.testing.assert_allclose(whole(images)["part_logits"], images, atol=1e-4)
     chosen = open_engine(tmp_path / "model.onnx", "openvino", outputs=["part_logits"])
-    assert (chosen.most, chosen.outputs) == (1, ("part_logits",))
+    assert (chosen.max_batch, chosen.outputs) == (1, ("part_logits",))
     np.testing.assert_allclose(chosen(images[:1])["part_logits"], images[:1], atol=1e-4)
 
 
@@ -90,7 +90,7 @@ def test_openvino_compiles_int8_of_dynamic_size_once_per_size_for_all_threads(tm
             answers = pool.submit(engine, images), pool.submit(engine, images)
             for answer in answers:
                 np.testing.assert_array_equal(answer.result()["part_logits"], images)
-    assert engine.most == 1 and compiled == ["[1,32,64,3]", "[1,32,32,3]"]
+    assert engine.max_batch == 1 and compiled == ["[1,32,64,3]", "[1,32,32,3]"]
     first = engine(IMAGES[:1])["part_logits"]
     engine(255 - IMAGES[:1])
     np.testing.assert_array_equal(first, IMAGES[:1])

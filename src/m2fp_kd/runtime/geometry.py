@@ -24,7 +24,7 @@ PAD_RGB = (124, 116, 104)
 STRIP = 1 << 18
 """Pixels of a photo that are converted at a time; every conversion copies them."""
 
-STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+STORED_VIEWS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda upright: np.rot90(upright, 2),
     4: np.flipud,
@@ -35,7 +35,7 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """EXIF orientation -> function that returns a view of an upright photo in the file's order of rows and columns."""
 
-LYING = (5, 6, 7, 8)
+TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap rows and columns."""
 
 PhotoSource = str | Path | bytes | Image.Image | np.ndarray
@@ -120,9 +120,9 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
     orientation = 1
     with suppress(struct.error):  # broken EXIF: the orientation is unknown
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    rows, columns = image.size if orientation in LYING else image.size[::-1]
+    rows, columns = image.size if orientation in TRANSPOSED else image.size[::-1]
     photo = np.empty((rows, columns, 3), np.uint8)
-    stored = STORED.get(orientation, lambda upright: upright)(photo)
+    stored = STORED_VIEWS.get(orientation, lambda upright: upright)(photo)
     height = max(1, STRIP // max(1, image.width))
     for top in range(0, image.height, height):
         bottom = min(top + height, image.height)

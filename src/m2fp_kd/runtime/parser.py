@@ -18,7 +18,7 @@ from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.runtime.persons import Person, people
 
-MOST = 8
+MAX_BATCH = 8
 """Most photos in one call of the network; larger batches take more memory and are hardly faster."""
 
 
@@ -89,8 +89,8 @@ class Parser:
         """
         if not isinstance(photos, list | tuple):
             return self._parse([photos])[0]
-        most = min(self.engine.most or MOST, MOST)
-        return [found for first in range(0, len(photos), most) for found in self._parse(photos[first : first + most])]
+        size = min(self.engine.max_batch or MAX_BATCH, MAX_BATCH)
+        return [found for first in range(0, len(photos), size) for found in self._parse(photos[first : first + size])]
 
     def part_map(self, photo: PhotoSource) -> np.ndarray:
         """Return the part map of one photo, uint8 ``(H, W)``, at the photo's own size; errors as in a call."""

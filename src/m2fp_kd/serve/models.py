@@ -50,7 +50,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
     """
     parser = Parser.load(path, engine, threads, streams=streams)
     card = parser.card
-    together = min(TOGETHER, parser.engine.most or TOGETHER)
+    together = min(TOGETHER, parser.engine.max_batch or TOGETHER)
     facts = {
         "mode": mode,
         "title": ", ".join(filter(None, [card.backbone, TITLES[card.head], card.precision.upper()])),

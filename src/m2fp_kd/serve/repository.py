@@ -55,7 +55,7 @@ def export(artefact: Path, server: str, folder: Path) -> None:
 
     Raises:
         FileNotFoundError: there is no such artefact.
-        ArtefactError: the artefact has no card or not its own, or the server does not run its format.
+        ArtefactError: the artefact's card is missing or describes another file, or the server does not run its format.
     """
     model = find_model(artefact)
     card = load_card(model)

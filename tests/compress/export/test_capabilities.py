@@ -77,7 +77,7 @@ def test_int8_of_dynamic_size_is_compiled_for_each_size(tmp_path: Path, monkeypa
     found = check(cell, build("m2fp", "shufflenetv2"), tmp_path, size=64)
     assert found.within("int8"), str(found)
     engine = open_engine(tmp_path / "onnx" / "int8" / "model.onnx", "openvino", outputs=["mask_logits"])
-    assert engine.most == 1
+    assert engine.max_batch == 1
     for height, width in ((64, 64), (96, 64)):
         masks = engine(noise(1, height, width, 0))["mask_logits"]
         assert masks.shape[2:] == (height // 4, width // 4)

@@ -21,16 +21,16 @@ class Engine:
 
     Attributes:
         name: "openvino", "onnxruntime", "torchscript" or "torch_export".
-        precision: what its floating-point part really runs in: "f32", or "bf16" / "f16" where the engine chose so.
+        precision: precision of its floating-point part: "f32", or "bf16" / "f16" where the engine chose it.
         outputs: names of the outputs it computes.
-        most: photos that one call takes; None for any number.
+        max_batch: most photos in one call; None for any number.
     """
 
     name: str
     precision: str
     outputs: tuple[str, ...]
     run: Run
-    most: int | None = None
+    max_batch: int | None = None
 
     def __call__(self, images: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the model on canvases, uint8 (N, h, w, 3), given as such or as `{"images": canvases}`."""

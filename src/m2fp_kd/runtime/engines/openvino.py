@@ -61,10 +61,10 @@ def load(
             idle = requests(images.shape if size_by_size else None)
         request = idle.get()
         try:
-            said = dict(zip(wanted.names, _infer(request, images), strict=True))
+            results = dict(zip(wanted.names, _infer(request, images), strict=True))
         finally:
             idle.put(request)
-        return said | {name: np.log(said[name]) for name in wanted.logarithms}
+        return results | {name: np.log(results[name]) for name in wanted.logarithms}
 
     ran_in = precision if precision == "f32" else _core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
     batch = wanted.model.input(0).partial_shape[0]
