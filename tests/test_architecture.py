@@ -29,7 +29,7 @@ ROOMS = {
     "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
     "pipeline": {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
-        "renamed",
+        "renamed", "shipped",
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "train": {"pipeline", "config", "renamed", "shipped"},

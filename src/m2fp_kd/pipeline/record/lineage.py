@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -18,6 +17,7 @@ from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
+from m2fp_kd.shipped import CHECKOUT
 
 
 def student_lineage(
@@ -102,10 +102,11 @@ def _parameters(network: nn.Module) -> int:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the code; None outside a checkout or without git."""
-    folder = Path(__file__).parent
+    """Return the commit of the code; None without git, and for an installed package, whatever repository it lies in."""
+    if not (CHECKOUT / ".git").exists():
+        return None
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
