@@ -15,7 +15,7 @@ from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key
-from m2fp_kd.distill.teachers.live import LiveTeacher
+from m2fp_kd.distill.teachers.sources import LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import (
     WholePhotoTeacher,
     fill_cache,

@@ -12,7 +12,7 @@ from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
-from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
+from m2fp_kd.distill.teachers.sources import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card

@@ -10,8 +10,8 @@ from torch import nn
 from m2fp_kd.data.bridging import cross
 from m2fp_kd.distill.losses.kl import Kl
 from m2fp_kd.distill.objective import Objective
-from m2fp_kd.distill.teachers.live import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.resample import resample, resample_log_parts
+from m2fp_kd.distill.teachers.sources import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.distill.training.schedule import warmup_polynomial
