@@ -1,4 +1,4 @@
-"""A data set, a teacher and settings so small that a whole run takes seconds."""
+"""A data set, a teacher and settings small enough for a whole run in seconds."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,19 +26,19 @@ Composer = Callable[..., DictConfig]
 
 @pytest.fixture
 def every_engine() -> None:
-    """A run measures every installed engine, not only the preferred one."""
+    """Let a run measure every installed engine, not only the preferred one."""
 
 
 @pytest.fixture(autouse=True)
 def one_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares most runs the start of a process per engine."""
+    """Measure one engine only, to spare most runs the start of a process per engine."""
     if "every_engine" not in request.fixturenames:
         monkeypatch.setattr("m2fp_kd.pipeline.record.latency.engines_for", lambda path: engines_for(path)[:1])
 
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six training and two validation scenes of 64 x 64 pixels."""
+    """Write six training and two validation scenes of 64 x 64 pixels."""
     folder = tmp_path_factory.mktemp("scenes")
     write_dataset(folder, "Training", range(6), 64)
     write_dataset(folder, "Validation", range(100, 102), 64)
@@ -47,7 +47,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained M2FP for CIHP, saved as `stage=teacher` saves one."""
+    """Save an untrained M2FP for CIHP as `stage=teacher` does."""
     labels = load_label_set("cihp")
     backbone = build_backbone("resnet18")
     architecture = {
@@ -79,5 +79,5 @@ def compose_small(scenes: Path, run_dir: Path, *overrides: str) -> DictConfig:
 
 @pytest.fixture
 def composed(scenes: Path, tmp_path: Path) -> Composer:
-    """`compose_small` with a run folder of the test's own."""
+    """Return `compose_small` with a run folder of the test's own."""
     return partial(compose_small, scenes, tmp_path / "run")

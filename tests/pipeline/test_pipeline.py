@@ -1,4 +1,4 @@
-"""A run has one folder from its first line to its last."""
+"""A run keeps one folder from start to end."""
 
 from pathlib import Path
 

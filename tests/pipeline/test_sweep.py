@@ -69,7 +69,7 @@ def test_without_a_report_or_a_sweep_nothing_is_written(tmp_path: Path, name: st
     assert not (tmp_path / "sweep.csv").exists()
 
 
-def test_where_recipes_were_compared_their_gain_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gains_over_a_twin_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = ResultsTable()
     table.on_multirun_start(finished(tmp_path, "any"))
     report = replace(tiny_report(), config={"stage": "train"})
@@ -91,7 +91,7 @@ def test_jobs_of_other_processes_are_in_the_table(tmp_path: Path) -> None:
     assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 3
 
 
-def test_a_failed_job_takes_no_other_from_the_table(tmp_path: Path) -> None:
+def test_a_failed_job_does_not_remove_others_from_the_table(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(APP.format(root=str(ROOT), source=str(ROOT / "src")))
     command = [sys.executable, str(app), "-m", "job=a,fails,b"]

@@ -1,4 +1,4 @@
-"""The chain of stages behind `train.py`: each reuses what is finished and leaves whole files only."""
+"""Run the stage that `stage=` names. Stages reuse finished results and write complete files only."""
 
 from collections.abc import Callable
 
@@ -22,10 +22,10 @@ STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Run the stage that ``cfg.stage`` names; return its metrics.
+    """Run the stage that ``cfg.stage`` names and return its metrics.
 
     Raises:
-        ValueError: an unknown stage, settings that contradict each other, or a run folder that was begun with others.
+        ValueError: the stage is unknown, settings contradict each other, or the run folder belongs to other settings.
     """
     if cfg.stage not in STAGES:
         raise ValueError(f"stage={cfg.stage} is not one of {', '.join(STAGES)}")

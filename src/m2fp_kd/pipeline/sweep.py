@@ -1,4 +1,4 @@
-"""The tables of a Hydra sweep (`python train.py -m …`): its runs, and what its recipes gain over their twin."""
+"""Print and write the tables of a Hydra sweep (`python train.py -m …`): its runs, and the gains over their twin."""
 
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ JOBS = "sweep.txt"
 
 
 class ResultsTable(Callback):
-    """After each job, prints the reports of all jobs so far as a table and writes ``sweep.csv``; where a recipe
-    has a twin, also what they gain, and ``gains.csv``.
+    """After each job, print the reports of all jobs so far as a table and write ``sweep.csv``.
 
-    Not only at the end, which Hydra does not tell of where a job failed. A job that failed before it had a report is
-    left out; Hydra shows its error. Jobs may run in processes of their own: which folders are the sweep's stands in
-    ``sweep.txt``, a line each.
+    If an objective has a labels-only twin, also print the gains over it and write ``gains.csv``.
+
+    The tables are not left to the end of the sweep, because Hydra does not call its end if a job failed. A job that
+    failed before its report is left out; Hydra shows its error. Jobs may run in processes of their own, so
+    ``sweep.txt`` lists the folders of the sweep, one per line.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Begin an empty list of jobs."""
+        """Start an empty list of jobs."""
         jobs = Path(config.hydra.sweep.dir) / JOBS
         jobs.parent.mkdir(parents=True, exist_ok=True)
         jobs.write_text("")

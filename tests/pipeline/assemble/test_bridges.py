@@ -1,4 +1,4 @@
-"""A CIHP teacher and a student of PASCAL-Person-Part's regions, the whole way."""
+"""Whole runs with a CIHP teacher and a student of PASCAL-Person-Part's regions."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="session")
 def regions(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scenes labelled as PASCAL-Person-Part would."""
+    """Label the scenes with the parts of PASCAL-Person-Part."""
     folder = tmp_path_factory.mktemp("regions")
     bridge = find_bridge(LABEL_SETS["cihp"], LABEL_SETS["pascal_person_part"])
     assert bridge is not None
@@ -33,7 +33,7 @@ def regions(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pascal(composed: Composer, regions: Path, teacher_file: Path) -> Composer:
-    """Compose settings of a student of these regions and a CIHP teacher."""
+    """Compose the settings of a student of these regions with a CIHP teacher."""
     return lambda *overrides: composed(
         "data=pascal_person_part", f"data.root={regions}", "data.splits.val=Validation", "data.splits.test=null",
         "distill=classic", "trainer.max_epochs=1", "compress=none", *overrides,
@@ -53,7 +53,7 @@ def test_a_cached_teacher_of_another_label_set_teaches(pascal: Composer, teacher
     (card,) = (load_card(path).teacher for path in Path(cfg.run_dir).rglob("artefacts/*/model.onnx"))
     assert card.bridge == "cihp -> pascal_person_part"
 
-    (folder,) = (tmp_path / "cache").iterdir()  # it is enough without the weights, which only fill it
+    (folder,) = (tmp_path / "cache").iterdir()  # a filled cache is enough without the weights
     stored = pascal("teacher=sample", f"teacher.cache={folder}", "teacher.labels=cihp", f"run_dir={cfg.run_dir}-stored")
     run(stored)
     again = read_report(Path(stored.run_dir) / "report.json")
@@ -69,7 +69,7 @@ def test_a_live_teacher_of_another_label_set_teaches(pascal: Composer, teacher_f
     assert "train/kl" in read_report(Path(cfg.run_dir) / "report.json").curves
 
 
-def test_ones_own_bridge_is_taken(pascal: Composer, teacher_file: Path, tmp_path: Path) -> None:
+def test_a_bridge_of_the_users_own_is_used(pascal: Composer, teacher_file: Path, tmp_path: Path) -> None:
     bridge = tmp_path / "mine.yaml"
     bridge.write_text("background: background\n" + "".join(f"{part}: head\n" for part in LABEL_SETS["cihp"].parts[1:]))
     live = ["teacher=live", f"teacher.checkpoint={teacher_file}", "teacher.labels=cihp"]
@@ -78,16 +78,16 @@ def test_ones_own_bridge_is_taken(pascal: Composer, teacher_file: Path, tmp_path
     iou = read_report(Path(cfg.run_dir) / "report.json").models["teacher"].iou
     assert not any(iou[part] for part in ("torso", "upper-leg", "lower-arm"))
     bridge.write_text(bridge.read_text().replace("hat: head", "hat: torso"))
-    with pytest.raises(ValueError, match=r"begun with another teacher\.bridge than there is now"):
+    with pytest.raises(ValueError, match=r"belongs to another teacher\.bridge"):
         run(cfg)
 
 
-def test_wrong_label_sets_are_answered_with_the_fix(pascal: Composer, composed: Composer, teacher_file: Path) -> None:
+def test_wrong_label_sets_raise_with_the_fix(pascal: Composer, composed: Composer, teacher_file: Path) -> None:
     live = ["teacher=live", f"teacher.checkpoint={teacher_file}"]
-    with pytest.raises(CheckpointError, match=r"knows the 20 parts of 'cihp', not the 7.*say teacher\.labels=cihp"):
+    with pytest.raises(CheckpointError, match=r"has the 20 parts of 'cihp', not the 7.*set teacher\.labels=cihp"):
         run(pascal(*live))
     other = f"run_dir={composed().run_dir}-other"
     with pytest.raises(ValueError, match=r"there is no bridge from the teacher's 'cihp' to the student's 'ccp'"):
         run(composed(*live, "teacher.labels=cihp", "data.labels=ccp", other))
-    with pytest.raises(ValueError, match=r"stage=teacher trains on the labels.*leave out teacher\.labels=lip"):
+    with pytest.raises(ValueError, match=r"stage=teacher trains on the labels.*remove teacher\.labels=lip"):
         run(composed("stage=teacher", "teacher.labels=lip", f"{other}-one"))

@@ -1,4 +1,4 @@
-"""A teacher is scored once for the same photos, and anew for others."""
+"""A teacher is scored once for the same photos, and again for others."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +26,14 @@ def records(scenes: Path) -> list[Record]:
 
 
 class Teacher:
-    """Counts how often it is scored."""
+    """Count how often it is scored."""
 
     def __init__(self, scored: dict[str, Any] = SCORED) -> None:
         self.scored = scored
-        self.asked = 0
+        self.calls = 0
 
     def score(self) -> dict[str, Any]:
-        self.asked += 1
+        self.calls += 1
         return self.scored
 
 
@@ -41,26 +41,26 @@ def test_same_teacher_and_photos_are_scored_once(tmp_path: Path, records: list[R
     teacher = Teacher()
     first = kept_scores(tmp_path, TeacherCard(sha256="a"), records, teacher.score)
     again = kept_scores(tmp_path, TeacherCard(sha256="a"), records, teacher.score)
-    assert teacher.asked == 1
+    assert teacher.calls == 1
     assert first == again == SCORED
 
 
-def test_scores_without_reliability_come_back(tmp_path: Path, records: list[Record]) -> None:
+def test_scores_without_reliability_are_kept(tmp_path: Path, records: list[Record]) -> None:
     scored = SCORED | {"reliability": None}
     for _ in range(2):
         assert kept_scores(tmp_path, TeacherCard(sha256="a"), records, Teacher(scored).score) == scored
 
 
 @pytest.mark.parametrize("changed", ["weights", "views", "photos"])
-def test_what_differs_is_scored_anew(tmp_path: Path, records: list[Record], changed: str) -> None:
+def test_another_teacher_or_other_photos_are_scored_again(tmp_path: Path, records: list[Record], changed: str) -> None:
     teacher, card = Teacher(), TeacherCard(sha256="a", tta={"flip": False})
     kept_scores(tmp_path, card, records, teacher.score)
     other = {"weights": {"sha256": "b"}, "views": {"tta": {"flip": True}}}.get(changed, {})
     kept_scores(tmp_path, replace(card, **other), records[:1] if changed == "photos" else records, teacher.score)
-    assert teacher.asked == 2
+    assert teacher.calls == 2
 
 
-def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path, records: list[Record]) -> None:
+def test_scores_are_returned_if_the_folder_cannot_be_written(tmp_path: Path, records: list[Record]) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     assert kept_scores(in_the_way, TeacherCard(sha256="a"), records, Teacher().score) == SCORED

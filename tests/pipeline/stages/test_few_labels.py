@@ -1,4 +1,4 @@
-"""Runs on photos of which some have no labels."""
+"""Runs on photos with and without labels."""
 
 import shutil
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_unlabelled_photos_are_cached_and_distilled_on(
     assert (data.training_photos, data.unlabelled_photos) == (3, 5)
 
 
-def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
+def test_a_live_teacher_teaches_queries_on_unlabelled_photos(
     composed: Composer, teacher_file: Path, bare: Path
 ) -> None:
     cfg = composed(
@@ -55,30 +55,30 @@ def test_a_live_teacher_speaks_of_them_and_a_student_with_queries_hears(
     "overrides",
     [["distill=labels"], ["stage=teacher"], ["distill=classic", "distill.alpha=0"]],
 )
-def test_unlabelled_photos_want_a_teacher(composed: Composer, overrides: list[str]) -> None:
+def test_unlabelled_photos_need_a_teacher(composed: Composer, overrides: list[str]) -> None:
     with pytest.raises(ValueError, match=r"no term of the objective listens.*teacher=cached.*unlabelled_ratio=0"):
         run(composed("data.label_fraction=0.5", *overrides))
 
 
 @pytest.mark.parametrize(("anneal", "warned"), [("0.6", True), ("null", False)])
-def test_a_teacher_that_leaves_unlabelled_photos_alone_is_told_of(
+def test_teacher_terms_that_end_early_give_a_warning_for_unlabelled_photos(
     composed: Composer, caplog: pytest.LogCaptureFixture, anneal: str, warned: bool
 ) -> None:
     cfg = composed("data.label_fraction=0.5", "teacher=live", "distill=best", f"distill.anneal={anneal}")
     datamodule = instantiate(cfg.data.module)
-    with pytest.raises(ValueError, match="needs"):  # the teacher's answers, as none is given here
+    with pytest.raises(ValueError, match="needs"):  # the configuration sets no teacher
         build_module(cfg, instantiate(cfg.student.network), instantiate(cfg.distill.terms), datamodule, None)
     assert ("unlabelled photos teach nothing after that" in caplog.text) == warned
 
 
-def test_the_twin_that_sees_the_labelled_photos_only(composed: Composer) -> None:
+def test_a_twin_can_train_on_the_labelled_photos_only(composed: Composer) -> None:
     cfg = composed("data.label_fraction=0.5", "data.unlabelled_ratio=0", "trainer.max_epochs=1", "compress=none")
     run(cfg)
     data = read_report(Path(cfg.run_dir) / "report.json").data
     assert (data.training_photos, data.unlabelled_photos) == (3, 0)
 
 
-def test_an_empty_folder_is_named(composed: Composer, tmp_path: Path) -> None:
+def test_an_empty_folder_of_unlabelled_photos_is_an_error(composed: Composer, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InstantiationException, match=r"has no .*check data\.unlabelled") as caught:
         run(composed(f"data.unlabelled={tmp_path / 'empty'}"))

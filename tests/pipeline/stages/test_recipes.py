@@ -1,4 +1,4 @@
-"""Recipes of compression in a whole run: what each step leaves, in which order, and what later stages make of it."""
+"""Compression recipes in whole runs: results of each step, their order, and what later runs do with them."""
 
 from pathlib import Path
 from unittest.mock import ANY
@@ -15,7 +15,7 @@ from m2fp_kd.runtime.provenance import TeacherCard
 from tests.pipeline.conftest import Composer
 
 
-def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, teacher_file: Path) -> None:
+def test_an_m2fp_is_exported_and_quantised_like_a_student(composed: Composer, teacher_file: Path) -> None:
     cfg = composed("stage=compress", f"student.checkpoint={teacher_file}")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
@@ -24,7 +24,7 @@ def test_an_m2fp_is_exported_and_quantised_as_students_are(composed: Composer, t
     assert card.head == "m2fp" and card.teacher == TeacherCard("tiny", "Apache-2.0", ANY)
 
 
-def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> None:
+def test_a_pruned_student_is_fine_tuned_checked_and_reloaded(composed: Composer) -> None:
     cfg = composed(
         "compress=prune40_int8", "compress.gates.prune.min_pixel_agreement=0", "compress.gates.prune.max_miou_drop=100",
         "compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100",
@@ -63,7 +63,7 @@ def test_a_pruned_run_is_fine_tuned_checked_and_rebuilt(composed: Composer) -> N
         run(composed(start, "backbone=resnet18", f"run_dir={folder}-3"))
 
 
-def test_steps_in_a_wrong_order_are_refused_before_anything_is_done(composed: Composer) -> None:
+def test_steps_in_a_wrong_order_are_refused_before_training(composed: Composer) -> None:
     cfg = composed("compress/step@compress.steps=[export,int8_static,prune]")
     with pytest.raises(OrderError, match="prune,export,int8_static"):
         run(cfg)
@@ -91,7 +91,7 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
     assert models["student_int8"].note == (f"left in fp32: {', '.join(layers)}" if layers else None)
 
 
-def test_other_formats_are_steps_like_any(composed: Composer) -> None:
+def test_every_export_format_is_a_step(composed: Composer) -> None:
     steps = ["export", "torchscript", "int8_static", "int8_fx", "openvino_int8"]
     any_quantise = ["compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100"]
     cfg = composed(f"compress/step@compress.steps=[{','.join(steps)}]", *any_quantise, "trainer.max_epochs=1")

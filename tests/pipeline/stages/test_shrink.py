@@ -1,4 +1,4 @@
-"""Training steps of compression: what is reused, what is refused."""
+"""Training steps of compression: reuse of finished steps, and refused settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ M2FP_STUDENT = {
 
 @dataclass(frozen=True)
 class _Fill:
-    """Stands in for pruning: fills every weight with a number, and leaves a state as a fine-tuning does."""
+    """Stand-in for pruning: fill every weight with a number, and save a state as fine-tuning does."""
 
     value: float
     folder: Path
@@ -52,20 +52,20 @@ def saved_student(path: Path) -> Network:
     return load_network(save_network(path, network, LABELS, Geometry(64), M2FP_STUDENT, Lineage(val_miou=0.25)))
 
 
-def test_a_finished_step_is_reused_and_begun_anew_when_asked(composed: Composer, tmp_path: Path) -> None:
+def test_a_finished_step_is_reused_or_repeated_with_ckpt_path_null(composed: Composer, tmp_path: Path) -> None:
     network = saved_student(tmp_path / "student")
     cfg = composed(f"run_dir={tmp_path}")
     first = _trained(cfg, _Fill(0.5, tmp_path), network, None)
     assert first.lineage.val_miou == 0.5 and first.lineage.training_steps == ("pruned",)
     assert first.lineage.parameters == sum(weight.numel() for weight in network.module.parameters())
     assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
-    (tmp_path / "pruned.json").unlink()  # interrupted: its fine-tuning goes on
+    (tmp_path / "pruned.json").unlink()  # interrupted: its fine-tuning is resumed
     assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
-    anew = composed(f"run_dir={tmp_path}", "ckpt_path=null")
-    assert _trained(anew, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
+    fresh = composed(f"run_dir={tmp_path}", "ckpt_path=null")
+    assert _trained(fresh, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
 
 
-def test_a_mask_classifier_is_not_fine_tuned_with_another_students_losses(composed: Composer, tmp_path: Path) -> None:
+def test_fine_tuning_a_student_with_another_students_losses_is_an_error(composed: Composer, tmp_path: Path) -> None:
     saved_student(tmp_path / "student")
     cfg = composed("stage=compress", "compress=prune", f"student.checkpoint={tmp_path / 'student.json'}")
     with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn; choose"):
@@ -74,7 +74,7 @@ def test_a_mask_classifier_is_not_fine_tuned_with_another_students_losses(compos
 
 def test_fine_tuning_updates_the_statistics_of_batch_norms(composed: Composer, scenes: Path, tmp_path: Path) -> None:
     cfg = composed("trainer.max_epochs=1", "student=m2fp", "student.network.width=16")
-    student = instantiate(cfg.student.network).eval()  # as it is when it was saved and loaded
+    student = instantiate(cfg.student.network).eval()  # as after saving and loading
     before = {name: value.clone() for name, value in student.named_buffers() if "running_mean" in name}
     tuner = FineTuner(cfg, instantiate(cfg.data.module), Teacher(None, TeacherCard()))
     tuner(student, "pruned/1", epochs=1, lr_scale=1.0)

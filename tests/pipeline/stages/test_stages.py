@@ -1,4 +1,4 @@
-"""The whole way on tiny scenes: what a run leaves, what it reuses, and how it fails."""
+"""Whole runs on tiny scenes: results, reuse, and failures."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.distill.tiny import TINY
 from tests.pipeline.conftest import Composer
 
 
-def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
+def test_a_distilled_run_writes_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
     cache = teacher_file.parent / "cache"
     cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic")
     metrics = run(cfg)
@@ -48,8 +48,8 @@ def test_a_distilled_run_leaves_checked_artefacts_and_a_report(composed: Compose
     assert all(name.startswith(("student.", "objective.", "confusion.")) for name in state)
 
 
-def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
-    """Lightning's validation and the exported file's own evaluation are two ways to one number."""
+def test_the_reported_miou_equals_that_of_training(composed: Composer) -> None:
+    """Compare Lightning's validation with the evaluation of the exported file."""
     cfg = composed()
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
@@ -57,7 +57,7 @@ def test_the_reported_miou_is_the_one_of_training(composed: Composer) -> None:
     assert report.models["student_fp32"].miou == pytest.approx(best, abs=0.001)
 
 
-def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file: Path, scenes: Path) -> None:
+def test_a_run_needs_only_unlabelled_photos_and_a_teacher(composed: Composer, teacher_file: Path, scenes: Path) -> None:
     photos = scenes / "Training" / "Images"
     cfg = composed(
         "data=photos", f"data.root={photos}", "teacher=cached", f"teacher.checkpoint={teacher_file}",
@@ -65,7 +65,7 @@ def test_ones_own_unlabelled_photos_are_enough(composed: Composer, teacher_file:
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
-    assert report.data.scored_on.startswith("what the teacher says")
+    assert report.data.scored_on.startswith("the teacher's part maps")
     assert report.models["teacher"].miou == 1
 
 
@@ -86,7 +86,7 @@ def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Compose
     assert (folder / "artefacts" / "int8" / "model.onnx").is_file() and load_network(folder / "student.json")
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_resumes_to_the_same_weights(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = composed("run_dir=" + str(Path(composed().run_dir).with_name("whole")))
     run(whole)
 
@@ -109,7 +109,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(composed: Composer, monkeypatc
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
-def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> None:
+def test_an_m2fp_student_separates_persons_after_export(composed: Composer, scenes: Path) -> None:
     cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1")
     run(cfg)
     parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
@@ -120,7 +120,7 @@ def test_an_m2fp_student_keeps_its_persons(composed: Composer, scenes: Path) -> 
     assert models["student_int8"].note is None
 
 
-def test_persons_that_no_truth_tells_apart_are_not_scored_and_the_report_says_so(
+def test_without_person_ids_the_report_explains_that_persons_are_not_scored(
     composed: Composer, scenes: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(scenes, tmp_path / "without_ids")
@@ -143,7 +143,7 @@ def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
-    """What is compiled: traced like any, but run by PyTorch, which needs no compiler and no minute."""
+    """Record compiled networks; compile with the eager backend, which needs no compiler and little time."""
     seen: list[nn.Module] = []
     original = nn.Module.compile
 
@@ -155,8 +155,10 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     return seen
 
 
-def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer, compiled: list[nn.Module]) -> None:
-    """Both networks train as one program each; what is saved is what is saved without."""
+def test_a_teacher_trains_from_scratch_and_then_teaches_a_student(
+    composed: Composer, compiled: list[nn.Module]
+) -> None:
+    """Train both networks compiled; the saved files are the same as without."""
     small = [f"teacher.network.{name}={value}" for name, value in TINY.items() if name != "heads"]
     cfg = composed(
         "stage=teacher", "backbone@teacher.backbone=resnet18", "trainer.max_epochs=1", "compile=true", *small
@@ -186,7 +188,7 @@ def test_a_teacher_trains_from_scratch_and_teaches(composed: Composer, compiled:
         (["student.checkpoint=gone.json"], FileNotFoundError, "gone.json is missing"),
     ],
 )
-def test_wrong_settings_are_answered_early(
+def test_wrong_settings_raise_early(
     composed: Composer, overrides: list[str], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -194,11 +196,11 @@ def test_wrong_settings_are_answered_early(
 
 
 def test_a_teacher_of_another_label_set_is_refused(composed: Composer, teacher_file: Path) -> None:
-    with pytest.raises(CheckpointError, match="knows the 20 parts of 'cihp'"):
+    with pytest.raises(CheckpointError, match="has the 20 parts of 'cihp'"):
         run(composed("teacher=live", f"teacher.checkpoint={teacher_file}", "data.labels=lip"))
 
 
-def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) -> None:
+def test_resuming_without_a_saved_state_starts_from_scratch(tmp_path: Path) -> None:
     assert resume_from("last", tmp_path) is None
     (tmp_path / "last.ckpt").touch()
     assert resume_from("last", tmp_path) == str(tmp_path / "last.ckpt")
@@ -208,24 +210,24 @@ def test_resuming_starts_from_scratch_where_nothing_was_saved(tmp_path: Path) ->
     assert resume_from(None, tmp_path) is None
 
 
-def test_a_run_folder_is_only_taken_up_with_its_own_settings(composed: Composer) -> None:
+def test_a_run_folder_is_resumed_only_with_its_own_settings(composed: Composer) -> None:
     run(composed("trainer.max_epochs=1"))
-    with pytest.raises(ValueError, match=r"begun with other settings \(lr: 0\.002 -> 0\.01\); choose another name"):
+    with pytest.raises(ValueError, match=r"belongs to other settings \(lr: 0\.002 -> 0\.01\); choose another name"):
         run(composed("trainer.max_epochs=1", "lr=0.01"))
-    anew = composed("trainer.max_epochs=1", "lr=0.01", "ckpt_path=null")
-    before = load_network(Path(anew.run_dir) / "student.json").sha256
-    run(anew)
-    assert load_network(Path(anew.run_dir) / "student.json").sha256 != before
+    fresh = composed("trainer.max_epochs=1", "lr=0.01", "ckpt_path=null")
+    before = load_network(Path(fresh.run_dir) / "student.json").sha256
+    run(fresh)
+    assert load_network(Path(fresh.run_dir) / "student.json").sha256 != before
 
 
-def test_a_finished_student_of_other_photos_is_not_taken_for_this_one(composed: Composer, scenes: Path) -> None:
+def test_a_finished_student_of_other_photos_is_not_reused(composed: Composer, scenes: Path) -> None:
     cfg = composed("trainer.max_epochs=1")
     run(cfg)
     photo = next((scenes / "Training" / "Images").iterdir())
     content = photo.read_bytes()
     try:
         Image.open(photo).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(photo)
-        with pytest.raises(ValueError, match=r"begun with another data than there is now; start it anew"):
+        with pytest.raises(ValueError, match=r"belongs to another data; start over"):
             run(cfg)
     finally:
         photo.write_bytes(content)
@@ -250,7 +252,7 @@ def test_a_student_that_starts_from_another_inherits_its_licence(composed: Compo
         assert latency.fp32_p50_ms == exported.latency[engine].p50_ms > 0
 
 
-def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
+def test_compressing_a_student_at_another_size_is_an_error(composed: Composer) -> None:
     cfg = composed("trainer.max_epochs=1")
     run(cfg)
     start = Path(cfg.run_dir) / "student.json"
@@ -260,6 +262,6 @@ def test_a_student_is_compressed_at_its_own_size(composed: Composer) -> None:
         run(composed("teacher=live", f"teacher.checkpoint={start}", f"run_dir={cfg.run_dir}-3"))
 
 
-def test_a_teacher_is_no_student(composed: Composer, teacher_file: Path) -> None:
+def test_a_teacher_as_student_checkpoint_is_an_error(composed: Composer, teacher_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint takes the student\.json"):
         run(composed(f"student.checkpoint={teacher_file}"))

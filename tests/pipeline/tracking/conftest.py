@@ -1,4 +1,4 @@
-"""One distilled run with W&B offline, and its record."""
+"""A distilled run with W&B offline, and its record."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class OfflineRun:
 
 @pytest.fixture(scope="session", autouse=True)
 def wandb_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep W&B's copies out of the user's folders, and what its logger sets out of the environment."""
+    """Keep W&B's copies out of the user's folders, and its logger's settings out of the environment."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("wandb-data")
         patch.setenv("WANDB_DATA_DIR", str(folder))
@@ -48,7 +48,7 @@ def wandb_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def offline(scenes: Path, teacher_file: Path, tmp_path_factory: pytest.TempPathFactory, wandb_data: Path) -> OfflineRun:
-    """Three epochs, distilled from the tiny teacher."""
+    """Distil three epochs from the tiny teacher."""
     folder = tmp_path_factory.mktemp("offline") / "run"
     cache = folder.parent / "cache"
     teacher = ["teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic"]

@@ -1,4 +1,4 @@
-"""A run's own record in W&B, read back with W&B's own reader."""
+"""Read the record of a W&B run with W&B's own reader."""
 
 import json
 import subprocess
@@ -10,29 +10,29 @@ from typing import Any
 
 @dataclass
 class Artefact:
-    """An artefact as it is recorded: type, metadata, and path within it -> file on this machine."""
+    """A recorded artefact: type, metadata, and path within it -> local file."""
 
     type: str
     metadata: dict[str, Any]
     files: dict[str, Path]
 
     def table(self) -> dict[str, Any]:
-        """Of a logged table: its columns and rows."""
+        """Return the columns and rows of a logged table."""
         (path,) = (path for name, path in self.files.items() if name.endswith(".table.json"))
         return json.loads(path.read_text())
 
 
 @dataclass
 class Record:
-    """Everything that a run logged. Nested keys are joined by dots, as the reader does.
+    """Everything that a run logged; the reader joins nested keys by dots.
 
     Attributes:
         run: id, name, group, job type, tags.
-        config: by top-level key, as it was at the end.
+        config: by top-level key, at the end of the run.
         history: one dictionary per step.
-        summary: as it was at the end.
+        summary: at the end of the run.
         artefacts: by name.
-        exit_code: None where the run has not ended.
+        exit_code: None if the run has not ended.
     """
 
     run: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Record:
     exit_code: int | None = None
 
     def curve(self, key: str) -> list[Any]:
-        """The values of a metric, in order."""
+        """Return the values of a metric in order."""
         return [step[key] for step in self.history if key in step]
 
 

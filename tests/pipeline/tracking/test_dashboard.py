@@ -1,4 +1,4 @@
-"""The dashboard as it is sent to W&B: it shows what runs log, and says what is missing."""
+"""The dashboard as sent to W&B: it shows what runs log; errors name what is missing."""
 
 import json
 import re
@@ -16,17 +16,17 @@ PARTS = load_label_set("cihp").parts
 
 
 def panels() -> list[dict[str, Any]]:
-    """All panels of the dashboard, as W&B gets them."""
+    """Return all panels of the dashboard as sent to W&B."""
     spec = build("we", "m2fp-kd", PARTS)._to_model().model_dump(by_alias=True, exclude_none=True)["spec"]
     return [panel for section in spec["section"]["panelBankConfig"]["sections"] for panel in section["panels"]]
 
 
 def of_type(kind: str) -> list[dict[str, Any]]:
-    """The settings of the panels of a type."""
+    """Return the settings of the panels of a type."""
     return [panel["config"] for panel in panels() if panel["viewType"] == kind]
 
 
-def test_it_shows_curves_bars_the_pareto_front_and_what_matters() -> None:
+def test_it_shows_curves_bars_pareto_fronts_and_the_importance_of_settings() -> None:
     kinds = [panel["viewType"] for panel in panels()]
     assert {"Run Comparer", "Parallel Coordinates Plot", "Media Browser"} <= set(kinds)
     assert of_type("Run History Line Plot")[0]["metrics"] == ["val/mIoU"]
@@ -66,7 +66,7 @@ def test_every_panel_shows_what_runs_log(offline: OfflineRun) -> None:
         assert f"{table}._type" in logged
 
 
-def test_without_a_login_it_says_so(
+def test_a_missing_login_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -77,7 +77,7 @@ def test_without_a_login_it_says_so(
     assert "No API key configured. Use `wandb login` to log in." in capsys.readouterr().err
 
 
-def test_without_its_library_it_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(SystemExit, match="2"):
         main(["--labels", "cihp"])

@@ -1,4 +1,4 @@
-"""What W&B groups and filters runs by."""
+"""Groups and tags of W&B runs."""
 
 import pytest
 from hydra import compose, initialize_config_dir

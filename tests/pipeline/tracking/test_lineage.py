@@ -1,4 +1,4 @@
-"""The inputs of an online run; W&B's server is not here, so a stub writes down what it is asked."""
+"""Inputs of an online run; a stub without a server records the calls."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ SHA256 = "0123456789abcdef" * 4
 
 
 class OnlineRun:
-    """Keeps what is logged and used."""
+    """Record logged and used artefacts."""
 
     id, entity, project, offline = "abc", "we", "m2fp-kd", False
 
@@ -33,11 +33,11 @@ class OnlineRun:
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Let W&B know these artefacts."""
+    """Make W&B find these artefacts."""
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(artifact_exists=lambda name: name in names))
 
 
-def test_a_teacher_of_the_project_is_used_as_its_run_logged_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teacher_of_the_project_is_used_by_its_logged_name(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "we/m2fp-kd/teacher-0123456789ab:latest"
     know(monkeypatch, name)
     run = OnlineRun()
@@ -45,7 +45,7 @@ def test_a_teacher_of_the_project_is_used_as_its_run_logged_it(monkeypatch: pyte
     assert run.used == [name]
 
 
-def test_a_published_teacher_is_used_by_what_is_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_published_teacher_is_used_by_its_known_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch)
     run = OnlineRun()
     known = TeacherCard("m2fp", "CC BY-NC 4.0", SHA256)
@@ -55,8 +55,8 @@ def test_a_published_teacher_is_used_by_what_is_known_of_it(monkeypatch: pytest.
     assert set(card.manifest.entries) == {"card.json"}
 
 
-def test_offline_nothing_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wandb, "Api", None)  # not to be called
+def test_an_offline_run_uses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wandb, "Api", None)  # a call would fail
     run = OnlineRun()
     run.offline = True
     use_network(run, "teacher", TeacherCard(sha256=SHA256))
@@ -73,7 +73,7 @@ def test_a_students_run_uses_its_teacher(offline: OfflineRun, monkeypatch: pytes
     assert [made.name for made in run.logged] == [f"student-{student[:12]}", "fp32-abc", "int8-abc", "report-abc"]
 
 
-def test_a_run_that_starts_from_a_student_uses_that_too(offline: OfflineRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_starts_from_a_student_uses_it_too(offline: OfflineRun, monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch, f"we/m2fp-kd/student-{SHA256[:12]}:latest")
     report: Any = SimpleNamespace(lineage=offline.report.lineage, models={})
     run = OnlineRun()
@@ -81,7 +81,7 @@ def test_a_run_that_starts_from_a_student_uses_that_too(offline: OfflineRun, mon
     assert run.used[1] == f"we/m2fp-kd/student-{SHA256[:12]}:latest"
 
 
-def test_a_trained_teacher_is_logged_under_the_name_that_its_students_use(
+def test_a_trained_teacher_is_logged_under_the_name_that_students_use(
     offline: OfflineRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know(monkeypatch)

@@ -1,4 +1,4 @@
-"""What a run logs to W&B, from the record that it leaves."""
+"""The W&B record of an offline run."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ LABELS = load_label_set("cihp")
 MODELS = ["teacher", "student_fp32", "student_int8"]
 
 
-def test_the_record_is_found_by_group_stage_and_tags(offline: OfflineRun) -> None:
+def test_the_record_has_group_stage_and_tags(offline: OfflineRun) -> None:
     found = offline.record.run
     assert found["run_group"] == "sample" and found["job_type"] == "train" and found["project"] == "m2fp-kd"
     assert found["tags"] == ["fpn", "mobilenetv3_small", "kl", "ce"]
@@ -36,7 +36,7 @@ def test_the_whole_resolved_configuration_is_recorded(offline: OfflineRun) -> No
     assert recorded == json.loads(json.dumps(OmegaConf.to_container(offline.cfg, resolve=True)))
 
 
-def test_curves_are_those_of_the_report_with_the_parts_under_one_prefix(offline: OfflineRun) -> None:
+def test_curves_equal_those_of_the_report(offline: OfflineRun) -> None:
     curves = offline.report.curves
     assert offline.record.curve("val/mIoU") == pytest.approx([value for _, value in curves["val/mIoU"]])
     assert len(offline.record.curve("val/mIoU")) == 3
@@ -46,7 +46,7 @@ def test_curves_are_those_of_the_report_with_the_parts_under_one_prefix(offline:
     assert {key for key in validation if key.startswith("val/IoU/")} == {f"val/IoU/{part}" for part in LABELS.parts}
 
 
-def test_runs_compare_by_their_summary(offline: OfflineRun) -> None:
+def test_the_summary_holds_the_figures_of_the_report(offline: OfflineRun) -> None:
     summary, models = offline.record.summary, offline.report.models
     assert summary["val/mIoU"] == pytest.approx(max(offline.record.curve("val/mIoU")))
     for name in MODELS:
@@ -59,7 +59,7 @@ def test_runs_compare_by_their_summary(offline: OfflineRun) -> None:
 
 
 def table(offline: OfflineRun, key: str) -> list[dict]:
-    """A logged table's rows, by column."""
+    """Return the rows of a logged table by column."""
     logged = offline.record.artefacts[f"run-{offline.record.run['run_id']}-{key}"].table()
     return [dict(zip(logged["columns"], row, strict=True)) for row in logged["data"]]
 
@@ -105,7 +105,7 @@ def test_predictions_are_photos_with_the_parts_as_masks(offline: OfflineRun, sce
     assert names == dict(enumerate(LABELS.parts)) | {255: "ignored"}
 
 
-def test_training_leaves_few_pictures(offline: OfflineRun) -> None:
+def test_training_logs_few_pictures(offline: OfflineRun) -> None:
     masks = offline.record.curve("val/predictions.all_masks")
     assert len(masks) == 2, "after the first and the second validation, not after the third"
     assert all(set(mask) == {"truth", "student"} for mask in masks[0])
@@ -114,7 +114,7 @@ def test_training_leaves_few_pictures(offline: OfflineRun) -> None:
 
 
 def test_lineage_leads_from_the_teacher_to_the_int8_file(offline: OfflineRun, teacher_file: Path) -> None:
-    """In the run's own files and in the metadata of W&B's artefacts alike."""
+    """Check the run's own files and the metadata of W&B's artefacts."""
     teacher, student = load_network(teacher_file).sha256, load_network(offline.folder / "student.json").sha256
     card = load_card(offline.folder / "artefacts" / "int8" / "model.onnx")
     assert card.teacher.sha256 == teacher == offline.report.lineage.teacher.sha256
@@ -134,7 +134,7 @@ def test_lineage_leads_from_the_teacher_to_the_int8_file(offline: OfflineRun, te
     assert known["objective"]["terms"] == {"kl": 0.7, "ce": pytest.approx(0.3)}
 
 
-def test_artefacts_hold_the_runs_files(offline: OfflineRun) -> None:
+def test_artefacts_hold_the_files_of_the_run(offline: OfflineRun) -> None:
     run_id = offline.record.run["run_id"]
     assert set(offline.record.artefacts[f"int8-{run_id}"].files) == {
         "int8/model.onnx", "int8/card.json", "int8/checks.json"
@@ -147,7 +147,7 @@ def test_artefacts_hold_the_runs_files(offline: OfflineRun) -> None:
     assert sum(path.stat().st_size for path in copies) < 500_000 < student.files["student.safetensors"].stat().st_size
 
 
-def test_a_student_that_is_compressed_has_a_record_of_its_own(composed: Composer, offline: OfflineRun) -> None:
+def test_compressing_a_student_makes_a_record_of_its_own(composed: Composer, offline: OfflineRun) -> None:
     cfg = composed("logger=wandb", "stage=compress", f"student.checkpoint={offline.folder / 'student.json'}")
     run(cfg)
     (folder,) = Path(cfg.run_dir).glob("wandb/offline-run-*")
@@ -158,8 +158,8 @@ def test_a_student_that_is_compressed_has_a_record_of_its_own(composed: Composer
     assert record.summary["shipped/mIoU"] == pytest.approx(offline.record.summary["shipped/mIoU"])
 
 
-def test_recorded_digests_are_the_files(offline: OfflineRun) -> None:
-    """W&B checks them when it uploads: a file that changed after it was logged would be refused."""
+def test_recorded_digests_match_the_files(offline: OfflineRun) -> None:
+    """W&B compares digests at upload and refuses a file that changed after it was logged."""
     (recorded,) = offline.wandb_folder.glob("run-*.wandb")
     model = offline.folder / "artefacts" / "int8" / "model.onnx"
     assert base64.b64encode(hashlib.md5(model.read_bytes()).digest()) in recorded.read_bytes()

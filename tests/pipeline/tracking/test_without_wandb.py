@@ -1,4 +1,4 @@
-"""A run does not depend on W&B: not wanted, not installed, not started, or dead in the middle of a training."""
+"""A run completes without W&B: not selected, not installed, failing to start, or killed during training."""
 
 import logging
 import sys
@@ -17,21 +17,21 @@ SHORT = ["trainer.max_epochs=1", "compress=none"]
 
 @pytest.fixture(autouse=True)
 def every_warning_is_caught(caplog: pytest.LogCaptureFixture) -> None:
-    """NNCF raises the level of the handlers that it finds when something was quantised before, pytest's too."""
+    """Reset the handlers' level: NNCF raises it, pytest's included, if something was quantised before."""
     caplog.set_level(logging.WARNING)
 
 
 def complete(folder: Path) -> bool:
-    """Whether a run has got to its end."""
+    """Return whether a run reached its end."""
     report = read_report(folder / "report.json")
     return report.models["student_fp32"].miou is not None and "val/mIoU" in report.curves
 
 
 @pytest.mark.parametrize(("logger", "warned"), [("csv", False), ("wandb", True)])
-def test_where_wandb_is_not_installed_runs_are_complete(
+def test_runs_complete_without_wandb_installed(
     composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, logger: str, warned: bool
 ) -> None:
-    """With logger=csv nothing of it is missed: whoever imports it fails here."""
+    """With logger=csv nothing imports it: an import fails here."""
     monkeypatch.setitem(sys.modules, "wandb", None)
     cfg = composed(f"logger={logger}", *SHORT)
     run(cfg)
@@ -39,10 +39,10 @@ def test_where_wandb_is_not_installed_runs_are_complete(
     assert ("Weights & Biases is not installed (pip install wandb)" in caplog.text) is warned
 
 
-def test_a_training_outlives_wandb(
+def test_a_training_survives_the_death_of_wandb(
     composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its process may be killed, for want of memory for instance: then every call raises."""
+    """Its process may be killed, for instance when memory runs out; then every call raises."""
     calls = []
 
     def dead(self: object, *args: object, **kwargs: object) -> None:
@@ -70,7 +70,7 @@ def test_a_training_outlives_wandb(
         ("logger.wandb.project='a/b'", "UsageError: Invalid project name 'a/b'"),
     ],
 )
-def test_a_record_that_cannot_be_begun_is_a_warning_with_the_cause(
+def test_a_record_that_cannot_start_gives_a_warning_with_the_cause(
     composed: Composer,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -78,7 +78,7 @@ def test_a_record_that_cannot_be_begun_is_a_warning_with_the_cause(
     override: str,
     cause: str,
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))  # without whoever's login
+    monkeypatch.setenv("HOME", str(tmp_path))  # without a login
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "online")
@@ -86,7 +86,7 @@ def test_a_record_that_cannot_be_begun_is_a_warning_with_the_cause(
     assert cause in caplog.text and "logger=csv" in caplog.text
 
 
-def test_a_run_that_goes_on_does_so_in_its_record(composed: Composer) -> None:
+def test_a_resumed_run_continues_its_record(composed: Composer) -> None:
     ids = []
     for ckpt_path in ("last", "last", "null"):
         cfg = composed("logger=wandb", f"ckpt_path={ckpt_path}")
@@ -95,10 +95,10 @@ def test_a_run_that_goes_on_does_so_in_its_record(composed: Composer) -> None:
             ids.append(logger.version)
         assert wandb.run is None
         assert (Path(cfg.run_dir) / RUN_ID).read_text() == ids[-1]
-    assert ids[0] == ids[1] != ids[2], "begun anew, it is another one"
+    assert ids[0] == ids[1] != ids[2], "a run that starts over has another record"
 
 
-def test_a_run_that_fails_has_failed_in_its_record_too(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_is_recorded_as_failed(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
     monkeypatch.setattr(wandb, "run", object())
     monkeypatch.setattr(wandb, "finish", lambda exit_code: ended.append(exit_code))

@@ -1,1 +1,1 @@
-"""What the stages put together from the configuration: teacher, student, module, fine-tuning."""
+"""Build teacher, student, LightningModule and fine-tuning from the configuration."""

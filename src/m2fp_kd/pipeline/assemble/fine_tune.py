@@ -1,4 +1,4 @@
-"""Short trainings between the steps of compression, with the run's own data, teacher and objective."""
+"""Fine-tune between the steps of compression, with the run's own data, teacher and objective."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,12 +24,12 @@ from m2fp_kd.pipeline.assemble.teacher import Teacher
 
 
 class FineTuner:
-    """Trains a network on with the loss that it was distilled with.
+    """Fine-tune a network with the loss that it was distilled with.
 
     Args:
-        cfg: of the run.
-        datamodule: its photos, with the teacher's cache where there is one.
-        teacher: what to learn from.
+        cfg: configuration of the run.
+        datamodule: photos of the run, with the teacher's cache if it has one.
+        teacher: teacher to learn from.
     """
 
     def __init__(self, cfg: DictConfig, datamodule: ParsingDataModule, teacher: Teacher) -> None:
@@ -41,16 +41,16 @@ class FineTuner:
     def __call__(
         self, student: nn.Module, name: str, epochs: int, lr_scale: float, callbacks: Sequence[Callback] = ()
     ) -> float:
-        """Train ``student`` in place and leave it with its best epoch's weights; return their validation mIoU (0..1).
+        """Train ``student`` in place, load its best epoch's weights, and return their validation mIoU (0..1).
 
-        A training that was interrupted goes on, a finished one is not repeated: its state lies in ``RUN/NAME/``.
+        The state is saved in ``RUN/NAME/``: an interrupted training is resumed, a finished one is not repeated.
 
         Args:
-            student: the network.
-            name: of the training's folder in the run's.
-            epochs: how many.
+            student: network to train.
+            name: name of the training's folder in the run's folder.
+            epochs: number of epochs.
             lr_scale: factor on the run's learning rate.
-            callbacks: to be called besides the usual ones.
+            callbacks: callbacks in addition to the usual ones.
         """
         cfg = self.cfg.copy()
         with open_dict(cfg):
@@ -66,8 +66,10 @@ class FineTuner:
         return score
 
     def gradients(self, student: nn.Module, batches: int) -> None:
-        """Leave the gradients of the loss over so many training batches in ``student``'s parameters (its statistics
-        stay as they are)."""
+        """Accumulate the gradients of the loss over this many training batches in ``student``'s parameters.
+
+        The statistics of its BatchNorms do not change.
+        """
         module, data = self._module(student, self.cfg), self._data()
         data.setup()
         student.eval()
@@ -77,7 +79,7 @@ class FineTuner:
             module.loss(batch)[0].backward()
 
     def canvases(self, count: int) -> Iterator[NDArray[np.uint8]]:
-        """So many training photos as validation places them, uint8 (1, h, w, 3) each."""
+        """Yield ``count`` training photos, placed as in validation: uint8 (1, h, w, 3) each."""
         return training_canvases(self.datamodule)(count)
 
     def _module(self, student: nn.Module, cfg: DictConfig) -> Distillation:
@@ -86,7 +88,7 @@ class FineTuner:
         return build_module(cfg, student, terms, self.datamodule, self.teacher.source)
 
     def _data(self) -> ParsingDataModule:
-        """The photos anew: a data module remembers where its last training stopped."""
+        """Return a new data module, because a used one remembers where its last training stopped."""
         data = instantiate(self.cfg.data.module)
         data.cache = self.datamodule.cache
         return data

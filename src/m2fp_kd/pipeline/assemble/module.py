@@ -1,4 +1,4 @@
-"""The LightningModule around a network, its objective checked against what teacher and network give."""
+"""Build the LightningModule of a network, and check its objective against the outputs of teacher and network."""
 
 import logging
 from collections.abc import Mapping
@@ -26,19 +26,19 @@ def build_module(
     """Build the LightningModule that trains a network; ``terms`` as for `build_objective`.
 
     Raises:
-        ValueError: a term reads what this teacher or this network does not give, or there are photos that no term
-            learns anything from.
+        ValueError: a term needs an output that this teacher or this network does not have, or no term can learn from
+            the unlabelled photos.
     """
     objective = build_objective(terms, datamodule.labels)
     if datamodule.needs_teacher and not objective.reads_teacher():
         raise ValueError(
-            "of unlabelled photos only a teacher says anything, and no term of the objective listens to one: add "
-            "teacher=cached teacher.checkpoint=FILE distill=classic, or leave them out by data.unlabelled_ratio=0"
+            "unlabelled photos need a teacher, and no term of the objective reads one: add teacher=cached "
+            "teacher.checkpoint=FILE distill=classic, or leave the photos out with data.unlabelled_ratio=0"
         )
-    if datamodule.needs_teacher and not objective.reads_teacher(0.99):  # a teacher that fades by the very end stays
+    if datamodule.needs_teacher and not objective.reads_teacher(0.99):  # annealing to zero at the very end is fine
         log.warning(
-            "the teacher's terms end before the training does, and unlabelled photos teach nothing after that; "
-            "distill.anneal=null keeps them"
+            "the teacher's terms end before the training does; unlabelled photos contribute nothing after that. "
+            "distill.anneal=null keeps these terms"
         )
     example = example_output(network, datamodule.labels.num_parts)
     gives = frozenset(name for name in ("queries", "features") if getattr(example, name) is not None)

@@ -69,9 +69,9 @@ def _with_the_teachers_head(architecture: dict[str, Any], teacher: Teacher) -> t
         )
     head = head_of(teacher.whole.network)
     if other := [name for name in head if architecture.get(name) not in (None, head[name])]:
-        taken, asked = (", ".join(f"{name}={values[name]}" for name in other) for values in (head, architecture))
+        theirs, ours = (", ".join(f"{name}={values[name]}" for name in other) for values in (head, architecture))
         raise ValueError(
-            f"student.head_from_teacher=true takes the teacher's {taken}, but student.network sets {asked}; "
+            f"student.head_from_teacher=true takes the teacher's {theirs}, but student.network sets {ours}; "
             "remove these settings"
         )
     architecture |= head

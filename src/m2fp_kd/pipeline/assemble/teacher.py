@@ -1,4 +1,4 @@
-"""The teacher: trained here, or loaded from a file, then asked live or through its cache."""
+"""Load the teacher: a live network, its cached targets, or a class of the user's own."""
 
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -30,12 +30,12 @@ M2FP_LICENCE = "CC BY-NC 4.0 (M2FP's published weights: no commercial use)"
 
 @dataclass
 class Teacher:
-    """A teacher as the student's stages use it.
+    """A teacher as the stages use it.
 
     Attributes:
-        source: gives the targets of a batch; None trains on labels alone.
-        card: what is known about it, for cards and reports.
-        whole: asks the network about whole photos, where its weights are at hand.
+        source: returns the targets of a batch; None trains on labels alone.
+        card: facts about the teacher, for cards and reports.
+        whole: network for whole photos; None if only its cache is available.
     """
 
     source: TargetSource | None
@@ -44,29 +44,29 @@ class Teacher:
 
 
 def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP, TeacherCard]:
-    """The M2FP in a checkpoint and its card: one of our own .json files, or a published checkpoint.
+    """Load an M2FP and its card from a network file of this project or from a published checkpoint.
 
     Args:
-        path: the checkpoint.
+        path: checkpoint.
         cfg: a published checkpoint is loaded into ``cfg.teacher.network``.
-        labels: those that the teacher is said to know.
+        labels: label set that the teacher should have.
 
     Raises:
-        CheckpointError: not an M2FP, the tensors do not fit, or the teacher knows other parts.
-        FileNotFoundError: no such file.
+        CheckpointError: the network is not an M2FP, its tensors do not fit, or its label set has other parts.
+        FileNotFoundError: the file does not exist.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"the checkpoint {path} does not exist")
+        raise FileNotFoundError(f"the checkpoint {path} does not exist; correct its path")
     if path.suffix in (".json", ".safetensors"):
         saved = load_network(path)
         if not isinstance(saved.module, M2FP):
             raise CheckpointError(f"{path} holds a {type(saved.module).__name__}; a teacher is an M2FP")
         if saved.labels.parts != labels.parts:
             raise CheckpointError(
-                f"{path} knows the {saved.labels.num_parts} parts of '{saved.labels.name}', not the "
-                f"{labels.num_parts} of '{labels.name}'; say teacher.labels={saved.labels.name}, and its students "
-                "learn through a bridge between the label sets, or use a teacher of the data's own"
+                f"{path} has the {saved.labels.num_parts} parts of '{saved.labels.name}', not the "
+                f"{labels.num_parts} of '{labels.name}'; set teacher.labels={saved.labels.name}, so that its students "
+                "learn through a bridge between the label sets, or use a teacher of the data's label set"
             )
         network, lineage, sha256 = saved.module, saved.lineage, saved.sha256
     else:
@@ -87,12 +87,12 @@ def load_m2fp(path: str | Path, cfg: DictConfig, labels: LabelSet) -> tuple[M2FP
 
 
 def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
-    """What ``cfg.teacher`` asks for; a cache is completed first, where the teacher's weights are at hand.
+    """Load the teacher that ``cfg.teacher`` names; complete its cache if its weights are available.
 
     Raises:
-        ValueError: an unknown mode, an ensemble of a teacher that is not asked once and for all, or no bridge from the
-            teacher's label set to the data's.
-        CacheError: a cache without weights lacks targets or its card, or is of another label set.
+        ValueError: the mode is unknown, test-time augmentation is set without a cache to fill, or no bridge leads from
+            the teacher's label set to the data's.
+        CacheError: a cache without weights lacks targets or its card, or belongs to another label set.
     """
     labels, mode = load_label_set(cfg.teacher.labels), cfg.teacher.mode
     if mode == "none":
@@ -105,7 +105,7 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     tta = Tta(**cfg.teacher.tta)
     if tta != SINGLE_VIEW and (mode == "live" or cfg.teacher.checkpoint is None):
         raise ValueError(
-            "teacher.tta views of whole photos several times, once and for all; "
+            "teacher.tta averages several views of whole photos, which only a cache can hold; "
             "use teacher=cached teacher.checkpoint=FILE"
         )
     if mode == "cached" and cfg.teacher.checkpoint is None:
@@ -126,8 +126,8 @@ def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     write_teacher_card(folder, card)
     network.to(_device(cfg))
     made = fill_cache(datamodule.cache, whole, datamodule.records)
-    network.cpu()  # where reports ask it
-    log.info("teacher cache %s: %d targets made, %d in all", folder, made, len(datamodule.cache.names))
+    network.cpu()  # reports run it on the CPU
+    log.info("teacher cache %s: computed %d targets, %d in total", folder, made, len(datamodule.cache.names))
     return Teacher(CachedTeacher(), _bridged(card, bridge), whole)
 
 
@@ -136,7 +136,7 @@ def _bridged(card: TeacherCard, bridge: Bridge | None) -> TeacherCard:
 
 
 def _device(cfg: DictConfig) -> torch.device:
-    """Where training runs."""
+    """Return the device that training runs on."""
     if cfg.trainer.accelerator == "cpu":
         return torch.device("cpu")
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")

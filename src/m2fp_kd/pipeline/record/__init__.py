@@ -1,1 +1,1 @@
-"""What a run writes down: its folder, lineage, times, scores and report."""
+"""Record a run: its folder, lineage, latency, scores and report."""

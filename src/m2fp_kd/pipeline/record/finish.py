@@ -1,4 +1,4 @@
-"""The end of every run: its report is written and its table printed before a failed gate may fail it."""
+"""End a run: write its report and print its table before a failed gate fails the run."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def finish(
     compression: CompressionResult,
     loggers: list[Any] | None = None,
 ) -> dict[str, float]:
-    """Write the report, print its table, and only then let a failed gate fail the run; return the scores.
+    """Write the report, print its table, then raise if a gate failed; return the scores.
 
     Raises:
         ParityError: a gate failed.
@@ -45,7 +45,7 @@ def finish(
 
 
 def _metrics(report: RunReport) -> dict[str, float]:
-    """The scored mIoU of every model, and ``val/mIoU``, which recipes are to be chosen by: never a test score."""
+    """Return the scored mIoU of every model, and ``val/mIoU``, which is no test score, for choosing between runs."""
     scores = {f"{name}/mIoU": model.miou for name, model in report.models.items() if model.miou is not None}
-    validation = report.lineage.val_miou  # unknown of a published checkpoint
+    validation = report.lineage.val_miou  # unknown for a published checkpoint
     return scores if validation is None else scores | {"val/mIoU": validation}

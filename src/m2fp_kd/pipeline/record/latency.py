@@ -11,7 +11,7 @@ from m2fp_kd.runtime.engines import engines_for
 from m2fp_kd.runtime.files import file_sha256
 
 SECONDS = 2.0
-"""Of timed calls in an engine that is not the preferred one, so that the end of a run stays quick."""
+"""Duration of the timed calls in each engine but the preferred one; it keeps the end of a run short."""
 
 
 def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterable[Path]) -> Measurement:
@@ -20,13 +20,13 @@ def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterab
     An INT8 artefact also gets the times of the fp32 export that it was made from.
 
     Args:
-        path: its model file.
-        photos: what is parsed.
+        path: model file of the artefact.
+        photos: photos to parse.
         threads: CPU threads.
-        made: the run's artefacts; those before this one have their times.
+        made: artefacts of the run; those before this one have been measured.
 
     Returns:
-        What was measured in the engine that the runtime prefers.
+        The measurement in the engine that the runtime prefers.
 
     Raises:
         ProcessError: an engine failed.

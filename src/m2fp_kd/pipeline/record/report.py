@@ -1,4 +1,4 @@
-"""Scores, times and pictures of a finished run, gathered into its report."""
+"""Collect scores, times and pictures of a finished run into its report."""
 
 import datetime
 from collections.abc import Callable, Iterable
@@ -54,15 +54,18 @@ def build_report(
     parity: list[Hop],
     lineage: Lineage,
 ) -> tuple[RunReport, list[Picture]]:
-    """Score every model on the test photos (the validation photos where there are none) through its own inference path.
+    """Score every model on the test photos (without them, the validation photos), through its own inference path.
 
     Args:
-        cfg: of the run.
-        datamodule: its validation and test records.
-        teacher: what it learnt from.
+        cfg: configuration of the run.
+        datamodule: validation and test records.
+        teacher: teacher of the run.
         artefacts: "student_NAME" -> exported model.
-        parity: of every hop.
-        lineage: of the student.
+        parity: hops of the run, in order.
+        lineage: lineage of the student.
+
+    Returns:
+        The report, and the photos to show in it with every model's part map.
     """
     records, cpu = _scored_records(datamodule), describe_cpu()
     parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
@@ -71,7 +74,7 @@ def build_report(
     teacher_parse = _teacher_parse(teacher, datamodule, records)
 
     def read(record: Record) -> Photo:
-        """A photo; where it is unlabelled, what the teacher says is the truth."""
+        """Read a photo; an unlabelled one gets the teacher's part map as its truth."""
         photo = read_record(record, datamodule.labels)
         if photo.parts is None and teacher_parse is not None:
             photo.parts = teacher_parse(photo).part_map
@@ -117,7 +120,7 @@ def build_report(
 
 
 def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
-    """Test photos, else validation photos."""
+    """Return the test photos, or without them the validation photos."""
     validation = [] if isinstance(datamodule.val, DrawnPhotos) else list(datamodule.val)
     return list(datamodule.test) or validation
 
@@ -125,7 +128,7 @@ def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
 def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
     photos = "test photos" if datamodule.test else "validation photos"
     labelled = all(record.categories for record in records)
-    return photos if labelled else f"what the teacher says of the {photos}"
+    return photos if labelled else f"the teacher's part maps of the {photos}"
 
 
 def _artefact_parse(parser: Parser) -> ParsePhoto:
@@ -133,7 +136,7 @@ def _artefact_parse(parser: Parser) -> ParsePhoto:
 
 
 def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
-    """The live network where its weights are at hand, else the cache where it knows all these photos."""
+    """Return the live network as a parser, else the cache if it holds all these photos, else None."""
     if teacher.whole is not None:
         whole = teacher.whole
         return lambda photo: _parsing(photo, *whole.on_own_grid(photo.image), datamodule.labels)
@@ -150,13 +153,13 @@ def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: lis
 
 
 def _parsing(photo: Photo, log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
-    """What a teacher's log parts (P, h, w) say of a photo."""
+    """Convert a teacher's log parts (P, h, w) of a photo."""
     found = part_map(log_parts, placement)
     return Parsing(photo.image, found, labels, "regions", {}, placement, outputs={"part_logits": log_parts})
 
 
 def _score(parse_photo: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Scores:
-    """Scores with the reliability of the probabilities, where the model gives them, and of persons likewise."""
+    """Score a model; add the reliability of its probabilities if it returns part logits."""
     tallies = []
 
     def parse(photo: Photo) -> Parsing:
@@ -184,7 +187,7 @@ def _scored(scores: Scores) -> dict[str, Any]:
 def _teacher_scores(
     teacher: Teacher, score: Callable[[], dict[str, Any]], records: list[Record], datamodule: ParsingDataModule
 ) -> dict[str, Any]:
-    """A live network's scores are kept beside its cache; what it says of photos without labels, it says anew."""
+    """Score a teacher; reuse earlier scores of a network with a cache, unless photos lack labels."""
     if teacher.whole is None or datamodule.cache is None or not all(record.categories for record in records):
         return score()
     return kept_scores(datamodule.cache.path.parent, teacher.card, records, score)
@@ -199,7 +202,7 @@ def _teacher_result(
     if whole is not None and whole.tta.views > 1:
         note += f", {whole.tta.views} views of a photo"
     if teacher.card.bridge:
-        note += f"; its parts are led over the bridge {teacher.card.bridge}"
+        note += f"; its parts pass through the bridge {teacher.card.bridge}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
     return ModelResult(
         **scored,
@@ -213,7 +216,7 @@ def _teacher_result(
 
 
 def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
-    """The network behind a cache whose weights are not here, to be timed; None where it is not the configured one."""
+    """Build the network of a cache without weights, to time it; None if the configured network has another size."""
     network = instantiate(cfg.teacher.network)
     if sum(weight.numel() for weight in network.parameters()) != teacher.card.parameters:
         return None
@@ -224,7 +227,7 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
 
 
 def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
-    """What one photo costs the teacher in PyTorch on this CPU, with the students' number of threads."""
+    """Time the teacher per photo in PyTorch on this CPU, with the students' number of threads."""
     photos = [read_photo(record.image) for record in _spread(records, 4)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -239,7 +242,7 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
 def _artefact_result(
     path: Path, scores: Scores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
 ) -> ModelResult:
-    """The artefact's figures; its times go into its card as well."""
+    """Measure an artefact; its latency is also written into its check results."""
     timed = write_latency(path, [record.image for record in _spread(records, 16)], cfg.compress.threads, made)
     card = load_card(path)
     return ModelResult(
@@ -265,7 +268,7 @@ def _note(card: Card, scores: Scores) -> str | None:
 
 
 def _gmacs(path: Path, timed: Measurement) -> float | None:
-    """10^9 multiply-accumulates for the photo that was timed first; None where the file is no ONNX graph."""
+    """Return 10^9 multiply-accumulates for the first timed photo; None if the file is not an ONNX graph."""
     if path.suffix != ".onnx" or timed.network is None:
         return None
     height, width = timed.network
@@ -278,7 +281,7 @@ def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:
 
 
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Learning curves of all of the run's logs: a resumed run has several, in order."""
+    """Read the learning curves from all logs of the run; a resumed run has several, in order."""
     curves: dict[str, list[tuple[int, float]]] = {}
     for path in sorted(folder.glob("metrics/version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
         for name, points in read_curves(path).items():
@@ -288,7 +291,7 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def _spread(records: list[Record], count: int) -> list[Record]:
-    """``count`` records evenly spread over the list; all of them where there are fewer."""
+    """Return ``count`` records evenly spread over the list; all of them if there are fewer."""
     if len(records) <= count:
         return records
     return [records[index * len(records) // count] for index in range(count)]

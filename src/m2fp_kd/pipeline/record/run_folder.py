@@ -1,4 +1,4 @@
-"""What a run folder belongs to: settings, photos and teacher. It is only taken up again where all are the same."""
+"""Tie a run folder to its settings, photos and teacher: it is resumed only if all of them are the same."""
 
 import json
 import shutil
@@ -14,11 +14,11 @@ SETTINGS, SOURCES = "config.yaml", "sources.json"
 
 
 def claim(cfg: DictConfig) -> None:
-    """Begin or take up ``cfg.run_dir``; with ``ckpt_path=null`` what lies there is removed first.
+    """Start or resume ``cfg.run_dir``; with ``ckpt_path=null`` remove earlier results first.
 
     Raises:
-        FileNotFoundError: ``ckpt_path`` names a file that is not there.
-        ValueError: the folder was begun with other settings, which are named.
+        FileNotFoundError: ``ckpt_path`` names a file that does not exist.
+        ValueError: the folder belongs to other settings; the message lists the differences.
     """
     folder = Path(cfg.run_dir)
     if cfg.ckpt_path == "last":
@@ -30,18 +30,18 @@ def claim(cfg: DictConfig) -> None:
 
 
 def claim_sources(cfg: DictConfig, claimed: dict[str, str | None]) -> None:
-    """Say which photos, teacher and starting weights (SHA-256 each) a run folder belongs to.
+    """Record the SHA-256 of the photos, teacher and starting weights of a run folder.
 
     Raises:
-        ValueError: the folder was begun with others.
+        ValueError: the folder belongs to others.
     """
     path = Path(cfg.run_dir) / SOURCES
     if cfg.ckpt_path == "last" and path.is_file():
         before = json.loads(path.read_text())
         if changed := [name for name in claimed if before.get(name) != claimed[name]]:
             raise ValueError(
-                f"{cfg.run_dir} was begun with another {' and another '.join(changed)} than there is now; "
-                "start it anew with ckpt_path=null, or choose another name=NAME"
+                f"{cfg.run_dir} belongs to another {' and another '.join(changed)}; "
+                "start over with ckpt_path=null, or choose another name=NAME"
             )
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(claimed, indent=1))
@@ -59,21 +59,21 @@ def _require_same_settings(folder: Path, cfg: DictConfig) -> None:
     if changed := differences(cast(DictConfig, OmegaConf.load(folder / SETTINGS)), cfg):
         shown = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
         raise ValueError(
-            f"{folder} was begun with other settings ({shown}); choose another name=NAME, start it anew with "
-            "ckpt_path=null, or go on from a checkpoint, its optimiser and learning rate with ckpt_path=FILE"
+            f"{folder} belongs to other settings ({shown}); choose another name=NAME, start over with "
+            "ckpt_path=null, or resume a checkpoint with its optimiser and learning rate by ckpt_path=FILE"
         )
 
 
 def _clear(folder: Path, stage: str, ckpt_path: Any) -> None:
-    """What an earlier run finished must not be taken for this one's."""
+    """Remove what an earlier run finished, so that it is not mistaken for a result of this run."""
     (folder / SOURCES).unlink(missing_ok=True)
-    if stage == "compress":  # it trains nothing from a checkpoint, and its student.json may be another run's
+    if stage == "compress":  # it trains nothing, and the student.json there may belong to another run
         return
     if ckpt_path is None:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     elif not Path(ckpt_path).is_file():
         raise FileNotFoundError(
-            f"ckpt_path={ckpt_path} does not exist; ckpt_path=last goes on from this run's own state"
+            f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes from this run's own state"
         )
     for name in ("student.json", "teacher.json"):
         (folder / name).unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""What ``stage=`` names, one file a stage, each read from top to bottom."""
+"""The stages that ``stage=`` names, one file each."""

@@ -1,4 +1,4 @@
-"""Compression of a network that was trained before."""
+"""``stage=compress``: compress a network that was trained before."""
 
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,22 @@ from m2fp_kd.runtime.provenance import Lineage
 
 
 def compress_saved(cfg: DictConfig) -> dict[str, float]:
-    """Take ``student.checkpoint`` through the recipe of ``cfg.compress``, and report.
+    """Apply the compression recipe of ``cfg.compress`` to ``student.checkpoint``, and write the report.
 
-    It is the student.json or the teacher.json of a run, or a published M2FP checkpoint: an M2FP is exported, pruned and
-    quantised as students are.
+    The checkpoint is the student.json or teacher.json of a run, or a published M2FP checkpoint. An M2FP is exported,
+    pruned and quantised like a student.
 
     Raises:
-        ParityError: a gate failed; everything is saved by then.
-        OrderError: the steps are in an order that cannot work; nothing was done.
-        CheckpointError: the network knows other parts than the data, or pruning and quantisation-aware training are
-            asked for and it is not the configured student.
-        Unsupported: a step that this kind of network cannot take.
+        ParityError: a gate failed; everything was saved before.
+        OrderError: the steps are in an impossible order; nothing was done.
+        CheckpointError: the network's label set has other parts than the data's, or the recipe trains and the network
+            is not the configured student.
+        Unsupported: a step does not support this kind of network.
     """
     if cfg.student.checkpoint is None:
         raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
     if not Path(cfg.student.checkpoint).is_file():
-        raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint}: no such file")
+        raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint} does not exist; correct its path")
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
     network = _load(cfg, datamodule)
@@ -53,7 +53,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed)
     if recipe.training and not isinstance(network.module, M2FP):
-        require_network(cfg, network.architecture)  # fine-tuning takes its losses from the configuration
+        require_network(cfg, network.architecture)  # the losses of fine-tuning come from the configuration
     result, last = compress(cfg, recipe, datamodule, teacher, network)
     return finish(cfg, datamodule, teacher, last.lineage, result)
 
@@ -64,7 +64,7 @@ def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
         network = load_network(path)
         if network.labels.parts != datamodule.labels.parts:
             raise CheckpointError(
-                f"{path} knows the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
+                f"{path} has the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
                 "choose data of the network's label set"
             )
         if isinstance(network.module, M2FP):

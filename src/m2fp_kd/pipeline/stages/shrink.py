@@ -1,4 +1,4 @@
-"""Compression as the configuration asks for it: training steps with their fine-tuning, then artefacts."""
+"""Compress a student as the configuration says: first training steps with fine-tuning, then artefacts."""
 
 import copy
 import logging
@@ -31,16 +31,16 @@ from m2fp_kd.runtime.checks import Hop
 log = logging.getLogger(__name__)
 
 ORIGINAL = Export(name="original")
-"""Where training steps follow, the student as it was before them, to compare with."""
+"""Export of the student before training steps, to compare with."""
 
 
 @dataclass(frozen=True)
 class CompressionRecipe:
-    """The steps of ``cfg.compress``, checked.
+    """The checked steps of ``cfg.compress``.
 
     Attributes:
-        training: prune, qat.
-        artefacts: export, quantise.
+        training: steps that train the network: prune, qat.
+        artefacts: steps that write files: export, quantise, convert.
         checks: how every hop is checked.
     """
 
@@ -50,15 +50,15 @@ class CompressionRecipe:
 
     @property
     def first_artefacts(self) -> list[ArtefactStep]:
-        """What is made of the student as training left it."""
+        """Steps that run on the student before any training step."""
         return [ORIGINAL] if self.training else self.artefacts
 
 
 def read_recipe(cfg: DictConfig) -> CompressionRecipe:
-    """Build and check the steps of ``cfg.compress``; say what is to be expected of INT8 on this CPU.
+    """Build and check the steps of ``cfg.compress``; log the speed to expect from INT8 on this CPU.
 
     Raises:
-        OrderError: the steps are in an order that cannot work, or unverified.
+        OrderError: the steps are in an impossible order, or a step has no gate.
     """
     gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
     steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
@@ -82,19 +82,19 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
 def compress(
     cfg: DictConfig, recipe: CompressionRecipe, datamodule: ParsingDataModule, teacher: Teacher, network: Network
 ) -> tuple[CompressionResult, Network]:
-    """Take a saved student through the whole recipe, every hop checked.
+    """Apply a compression recipe to a saved student and check every hop.
 
     A training step that an earlier call of the same run has finished is loaded from ``RUN/NAME.json``.
 
     Args:
-        cfg: the run's configuration.
-        recipe: its steps.
-        datamodule: its photos.
-        teacher: the teacher that fine-tuning learns from.
-        network: the student.
+        cfg: configuration of the run.
+        recipe: steps to apply.
+        datamodule: photos of the run.
+        teacher: teacher that fine-tuning learns from.
+        network: student.
 
     Returns:
-        All artefacts and parities, and the network that is shipped: the one after the last training step.
+        All artefacts and hops, and the network after the last training step, which is the one to ship.
     """
 
     def made(network: Network, card: Card, steps: list[ArtefactStep], hops: Sequence[Hop] = ()) -> CompressionResult:
@@ -122,7 +122,7 @@ def compress(
 
 
 def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:
-    """The network after a training step, saved."""
+    """Run a training step, or load its saved result, and return the network."""
     saved = Path(cfg.run_dir) / f"{step.name}.json"
     if not (saved.is_file() and cfg.ckpt_path == "last"):
         if cfg.ckpt_path != "last":

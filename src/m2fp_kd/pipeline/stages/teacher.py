@@ -1,4 +1,4 @@
-"""``stage=teacher``: train an M2FP, which students then learn from."""
+"""``stage=teacher``: train an M2FP as a teacher."""
 
 import logging
 from pathlib import Path
@@ -31,7 +31,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     if load_label_set(cfg.teacher.labels).parts != labels.parts:
         raise ValueError(
             f"stage=teacher trains on the labels of the data, '{labels.name}'; "
-            f"leave out teacher.labels={cfg.teacher.labels}"
+            f"remove teacher.labels={cfg.teacher.labels}"
         )
     datamodule = instantiate(cfg.data.module)
     parent: TeacherCard | None = None
@@ -59,5 +59,5 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     )
     path = save_network(Path(cfg.run_dir) / "teacher", network, labels, module.geometry, architecture, lineage)
     log_teacher(trainer.loggers, path, lineage)
-    log.info("best val/mIoU %.4f; teacher saved as %s", score, path)
+    log.info("best val/mIoU %.4f; saved the teacher as %s", score, path)
     return {name: float(value) for name, value in trainer.callback_metrics.items()} | {"val/mIoU": score}

@@ -1,4 +1,4 @@
-"""``stage=train``: a student is distilled, saved, compressed, scored and reported, from top to bottom."""
+"""``stage=train``: distil a student, save it, compress it, score it and write the report."""
 
 import logging
 from dataclasses import replace
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def train_student(cfg: DictConfig) -> dict[str, float]:
-    """Distil a student, compress it, check every hop and report; a student that this run has finished is reused.
+    """Distil a student, compress it, check every hop and write the report; reuse a student that this run has finished.
 
     Returns:
-        The run's scores; empty on every process but the first.
+        Scores of the run; empty on every process but the first.
 
     Raises:
-        ParityError: a gate failed; everything is saved by then.
-        OrderError: compression's steps are in an order that cannot work; nothing was done.
+        ParityError: a gate failed; everything was saved before.
+        OrderError: the steps of compression are in an impossible order; nothing was done.
     """
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
@@ -54,10 +54,10 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     saved = Path(cfg.run_dir) / "student.json"
     loggers: list[Any] | None = None
     if saved.is_file() and cfg.ckpt_path == "last":
-        log.info("%s is finished and reused; ckpt_path=null trains it again", saved)
+        log.info("reusing the finished student %s; ckpt_path=null trains it again", saved)
     else:
         module = build_module(cfg, network, terms, datamodule, teacher.source)
-        if cfg.compile:  # in place: the weights that are saved stay the same
+        if cfg.compile:  # in place, so that the names of the saved weights do not change
             network.compile()
         stopping = [instantiate(cfg.median_stopping)] if cfg.median_stopping else []
         trainer = fit(cfg, module, datamodule, [PredictionPictures(), *stopping])

@@ -1,8 +1,8 @@
-"""A dashboard in Weights & Biases over a project's runs: `python -m m2fp_kd.pipeline.tracking.dashboard --labels cihp`.
+"""Build a dashboard in Weights & Biases: `python -m m2fp_kd.pipeline.tracking.dashboard --labels cihp`.
 
-It shows validation mIoU by run and by group, the Pareto front of time and of size, every part's IoU, what settings
-matter, and what runs logged at their ends: tables and predictions. Needs a login (`wandb login`) and runs that were
-online or synced. Called again it makes another one; W&B's own pages change and delete them.
+It shows validation mIoU by run and by group, the Pareto fronts of time and size, the IoU of every part, the importance
+of settings, and the tables and predictions that runs logged at their end. It needs a login (`wandb login`) and runs
+that were online or synced. Every call makes a new dashboard; edit and delete dashboards on W&B's own pages.
 """
 
 import argparse
@@ -13,16 +13,16 @@ from m2fp_kd.labels import load_label_set
 
 PROJECT = "m2fp-kd"
 SETTINGS = ("backbone.name", "distill.alpha", "distill.temperature", "lr")
-"""Of the configuration, to be seen side by side."""
+"""Settings of the configuration to compare."""
 
 
 def build(entity: str, project: str, parts: Sequence[str]) -> Any:
-    """A ``wandb_workspaces.workspaces.Workspace``, not saved yet.
+    """Build a ``wandb_workspaces.workspaces.Workspace`` without saving it.
 
     Args:
         entity: user or team in W&B.
-        project: of the runs.
-        parts: names of the label set's parts, background included.
+        project: project of the runs.
+        parts: part names of the label set, background included.
     """
     import wandb_workspaces.reports.v2 as panels
     import wandb_workspaces.workspaces as workspaces
@@ -34,7 +34,7 @@ def build(entity: str, project: str, parts: Sequence[str]) -> Any:
         return panels.LinePlot(title=metric, x="trainer/global_step", y=[metric], **more)
 
     def front(cost: str, title: str) -> Any:
-        """Where the highest mIoU so far, from the cheapest on, makes the front."""
+        """Plot mIoU against a cost; the running maximum from the cheapest run on draws the front."""
         return panels.ScatterPlot(
             title=title,
             x=panels.SummaryMetric(f"shipped/{cost}"),
@@ -95,7 +95,7 @@ def build(entity: str, project: str, parts: Sequence[str]) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the dashboard and print where it is."""
+    """Build and save the dashboard, and print its address."""
     parser = argparse.ArgumentParser(prog="python -m m2fp_kd.pipeline.tracking.dashboard", description=__doc__)
     parser.add_argument("--labels", required=True, help="label set of the runs, or its YAML file")
     parser.add_argument("--project", default=PROJECT, help="default: %(default)s")
@@ -108,7 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         parser.error(f"{error.name} is not installed: pip install 'm2fp-kd[train]'")
     try:
-        entity = options.entity or wandb.Api().default_entity or parser.error("the login names no entity: add --entity")
+        entity = (
+            options.entity
+            or wandb.Api().default_entity
+            or parser.error("the login has no default entity; add --entity NAME")
+        )
         workspace = build(entity, options.project, labels.parts)
         workspace.save()
     except wandb.Error as error:

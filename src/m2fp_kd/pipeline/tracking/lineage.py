@@ -1,8 +1,9 @@
-"""Networks and exported files as W&B artefacts, and which of them a run was made from.
+"""Log networks and exported files as W&B artefacts, and record which of them a run was made from.
 
-A teacher is ``teacher-HASH``, a student ``student-HASH`` (of their weights), so that a run which uses one finds the run
-that made it. Exported files, ``int8-RUN`` and so on, name their parents' hashes in their metadata, as their cards do.
-Online a run also names its teacher, and the student that it began with, as its inputs; offline W&B cannot record that.
+A teacher is named ``teacher-HASH``, a student ``student-HASH``, by the hash of their weights, so that a run that uses
+one finds the run that made it. The metadata of exported files (``int8-RUN`` and so on) hold the hashes of their
+parents, like their cards. Online, a run also records its teacher and its starting student as inputs, which W&B cannot
+do offline.
 """
 
 import json
@@ -16,13 +17,13 @@ from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 
 
 def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) -> None:
-    """Log what a run was made from and what it made: networks, exported files, its report.
+    """Log the inputs and outputs of a run: networks, exported files, its report.
 
     Args:
-        run: of W&B.
-        report: of the run.
-        folder: the run's folder; W&B refers to its files and copies them only when it uploads them.
-        start: hash of the student that the run began with, if any.
+        run: W&B run.
+        report: report of the run.
+        folder: folder of the run; W&B refers to its files and copies them only to upload them.
+        start: hash of the student that the run started from, if any.
     """
     teacher = report.lineage.teacher
     if teacher.sha256:
@@ -41,12 +42,12 @@ def log_lineage(run: Any, report: RunReport, folder: Path, start: str | None) ->
 
 
 def use_network(run: Any, kind: str, known: TeacherCard) -> None:
-    """Make a network one of a run's inputs: as another run of the project logged it, else by what is known of it.
+    """Record a network as an input of a run: as another run of the project logged it, else by its known facts.
 
     Args:
-        run: of W&B.
+        run: W&B run.
         kind: "teacher" or "student".
-        known: what is known about it; ``sha256`` at least.
+        known: facts about the network; ``sha256`` at least.
     """
     import wandb
 
@@ -64,7 +65,7 @@ def use_network(run: Any, kind: str, known: TeacherCard) -> None:
 
 
 def log_network(run: Any, kind: str, path: Path, lineage: Lineage) -> None:
-    """Log a saved network; ``path`` is its JSON, ``kind`` "teacher" or "student"."""
+    """Log a saved network; ``path`` is its network file, ``kind`` is "teacher" or "student"."""
     weights = json.loads(path.read_text())["weights"]
     own = replace(lineage, teacher=_in_short(lineage.teacher), parent=None).to_dict()
     metadata = own | {"sha256": weights["sha256"], "started from": lineage.parent and lineage.parent.sha256}
@@ -88,7 +89,7 @@ def _name(kind: str, sha256: str) -> str:
 
 
 def _log(run: Any, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
-    """Log files and folders as they lie: a copy of each until an upload, which may never be, would double the run."""
+    """Log files and folders by reference: copies that wait for an upload would double the size of the run."""
     import wandb
 
     artefact = wandb.Artifact(name, kind, metadata=metadata)

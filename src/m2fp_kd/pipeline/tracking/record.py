@@ -1,4 +1,4 @@
-"""What is logged to Weights & Biases when a run has its results."""
+"""Log the results of a run to Weights & Biases."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ def log_report(
 
     Args:
         loggers: any Lightning loggers.
-        report: the run's report.
+        report: report of the run.
         pictures: photos with the models' part maps.
-        folder: the run's folder.
-        start: hash of the student that the run began with, if any.
+        folder: folder of the run.
+        start: hash of the student that the run started from, if any.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -34,12 +34,12 @@ def log_report(
 
 
 def log_teacher(loggers: Sequence[Any], path: Path, lineage: Lineage) -> None:
-    """Log a trained teacher as an artefact, for its students' runs to use.
+    """Log a trained teacher as an artefact that the runs of its students can use.
 
     Args:
-        loggers: of its training.
-        path: the teacher's JSON.
-        lineage: the teacher's lineage.
+        loggers: loggers of its training.
+        path: network file of the teacher.
+        lineage: lineage of the teacher.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):

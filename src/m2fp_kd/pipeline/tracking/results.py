@@ -1,4 +1,4 @@
-"""Tables, charts, pictures and the summary of a finished run."""
+"""Log tables, charts, pictures and the summary of a finished run."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,17 +11,17 @@ from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
 
 FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
 LONGEST = 512
-"""Of a picture's sides, in pixels."""
+"""Longest side of a logged picture, in pixels."""
 
 SHIPPED = "shipped"
-"""What a run's last model is called besides its own name, so that runs of different recipes have one to compare."""
+"""Second name of a run's last model, so that runs of different compression recipes can be compared."""
 
 
 def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> None:
     """Log a report to a W&B run.
 
-    Keys: "results" (models x figures), "parity" (hops), "IoU" (parts x models) and the same as bars under
-    "parts/MODEL", "predictions" (photos with the truth's and every model's parts as masks); and the `summary`.
+    Keys: "results" (models x figures), "parity" (hops), "IoU" (parts x models), the same as bars under "parts/MODEL",
+    "predictions" (photos with masks of the truth and of every model), and those of `summary`.
     """
     import wandb
 
@@ -48,8 +48,11 @@ def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> Non
 
 
 def summary(report: RunReport) -> dict[str, float]:
-    """What runs are compared by: ``MODEL/FIGURE``, the same of the model to ship as ``shipped/FIGURE``, with its
-    ``shipped/IoU/PART``, and the best epoch's ``val/mIoU``. What was not measured is left out."""
+    """Return the figures that runs are compared by, without those that were not measured.
+
+    Keys: ``MODEL/FIGURE``, ``shipped/FIGURE`` and ``shipped/IoU/PART`` for the model to ship, and the best epoch's
+    ``val/mIoU``.
+    """
     shipped = list(report.models.values())[-1]
     values = {
         f"{name}/{'mIoU' if figure == 'miou' else figure}": value
@@ -73,7 +76,7 @@ def _bars(name: str, model: ModelResult) -> Any:
 
 
 def _predictions(report: RunReport, pictures: Sequence[Picture]) -> Any:
-    """A photo per row, its parts as masks that can be switched on and off, and every model's mIoU of it."""
+    """Return a table with a row per photo: parts as masks that W&B can switch on and off, and each model's mIoU."""
     import wandb
 
     table = wandb.Table(columns=["photo", "parts", *(f"{name}/mIoU" for name in report.models)])
