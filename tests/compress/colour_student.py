@@ -1,4 +1,4 @@
-"""A student small enough to train within seconds, and photos for it: it tells the colours of rectangles apart."""
+"""A student that learns the colours of rectangles within seconds, and photos for it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class ColourStudent(nn.Module):
 
 
 def rectangles(seed: int, height: int = 60, width: int = 64) -> Photo:
-    """Noisy coloured rectangles on grey, with their labels."""
+    """Draw noisy coloured rectangles on grey, with their labels."""
     rng = np.random.default_rng(seed)
     parts = np.zeros((height, width), np.uint8)
     for part in (1, 2, 3, 1, 2, 3):
@@ -52,12 +52,12 @@ def rectangles(seed: int, height: int = 60, width: int = 64) -> Photo:
 
 
 def canvases(seeds: range) -> list[NDArray[np.uint8]]:
-    """Placed photos, uint8 (1, SIZE, SIZE, 3) each."""
+    """Yield placed photos, uint8 (1, SIZE, SIZE, 3) each."""
     return [place(rectangles(seed).image, Geometry(SIZE))[0][None] for seed in seeds]
 
 
 class TinyBody(nn.Module):
-    """Five strided convolutions; the levels at strides 4 to 32 come out."""
+    """Five strided convolutions; returns the levels at strides 4 to 32."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,6 +72,6 @@ class TinyBody(nn.Module):
 
 
 def tiny_m2fp_student(labels: LabelSet) -> M2FPStudent:
-    """A mask-classification student with random weights, in eval mode."""
+    """Return a mask-classification student with random weights, in eval mode."""
     backbone = Backbone(TinyBody(), (8, 8, 8, 8))
     return M2FPStudent(backbone, labels.num_parts, labels.has_human, width=32, queries=12, layers=2, heads=4).eval()

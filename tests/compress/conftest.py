@@ -1,4 +1,4 @@
-"""The colour student, trained, exported and quantised once."""
+"""The colour student, trained, exported and quantised once per session."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def student() -> nn.Module:
-    """The trained student, in eval mode."""
+    """Return the trained student in eval mode."""
     torch.manual_seed(0)
     net = ColourStudent()
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
@@ -52,7 +52,7 @@ def card() -> Card:
 
 @pytest.fixture(scope="session")
 def fp32(student: nn.Module, card: Card, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported student."""
+    """Export the student."""
     path = tmp_path_factory.mktemp("fp32") / "model.onnx"
     export_onnx(student, path, card)
     return path
@@ -60,7 +60,7 @@ def fp32(student: nn.Module, card: Card, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def int8(fp32: Path, card: Card, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quantised student."""
+    """Quantise the student."""
     path = tmp_path_factory.mktemp("int8") / "model.onnx"
     quantise_static(fp32, canvases(range(200, 216)), path, replace(card, precision="int8"))
     return path

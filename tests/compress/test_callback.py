@@ -27,7 +27,7 @@ ANY = Gate(0.0, 100.0)
 
 
 class _Training(pl.LightningModule):
-    """Shifts the classifier's bias at every step; the validation figure gets worse from epoch to epoch."""
+    """Shift the classifier's bias at every step; the validation score falls with every epoch."""
 
     def __init__(self) -> None:
         super().__init__()

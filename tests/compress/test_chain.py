@@ -77,7 +77,7 @@ def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: 
 
 
 class _WrongEnd(Export):
-    """What our runtime does not use, and others do."""
+    """Break the part map, which our runtime does not use but other users do."""
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = super().__call__(source, folder)
@@ -87,13 +87,13 @@ class _WrongEnd(Export):
         return path
 
 
-def test_a_part_map_that_is_not_that_of_the_part_logits_is_caught(source: Source, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"its part_map and part_logits agree on \d"):
+def test_a_part_map_that_differs_from_the_part_logits_is_an_error(source: Source, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"part_map and part_logits agree on \d"):
         make_artefacts(source, tmp_path, [_WrongEnd()], Checks(GATES, 1))
 
 
 def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
-    """On any CPU: an engine that is left to itself says bf16 here, and rounds as coarsely as that."""
+    """Simulate bf16 on any CPU: an engine that reports bf16 and rounds as coarsely."""
     load = Parser.load
 
     def load_bf16(path, engine=None, threads=None, precision="f32", keep=True):
@@ -111,7 +111,7 @@ def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, m
     assert checks.parity[1].passed is False
 
 
-def test_where_the_engine_chooses_f32_there_is_nothing_more_to_check(source: Source, tmp_path: Path) -> None:
+def test_an_engine_that_chooses_f32_adds_no_hop(source: Source, tmp_path: Path) -> None:
     if Parser.load(Export()(source, tmp_path / "probe"), precision="auto").engine.precision != "f32":
         pytest.skip("this CPU computes in another precision")
     result = make_artefacts(source, tmp_path, [Export()], Checks(GATES, 1, "auto"))

@@ -12,7 +12,7 @@ STRICT = Gate(min_pixel_agreement=0.999, max_miou_drop=0.1)
 
 
 def _photo(parts: np.ndarray | None, name: str = "photo") -> Photo:
-    """A photo whose first channel is what the models below read."""
+    """Return a photo whose first channel holds the parts that the models below read."""
     seen = np.array([[0, 0, 1, 1], [2, 2, 3, 3]], np.uint8)
     return Photo(name, np.stack([seen] * 3, axis=2), parts)
 
@@ -75,8 +75,8 @@ def test_every_limit_counts(gate: Gate, passed: bool) -> None:
     assert compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, gate).passed is passed
 
 
-def test_a_loss_that_few_photos_leave_unsure_does_not_pass() -> None:
-    """One photo in four is hurt: 5.9 points in all, but of 8 photos nobody knows how many of the next ones will be."""
+def test_a_loss_with_a_wide_confidence_bound_does_not_pass() -> None:
+    """One photo in four loses: 5.9 points in total, but 8 photos are too few to bound that share."""
 
     def parity(photos: int) -> Hop:
         hurt = iter(np.random.default_rng(0).permutation(photos) < photos // 4)
@@ -91,7 +91,7 @@ def test_a_loss_that_few_photos_leave_unsure_does_not_pass() -> None:
     assert many.passed
 
 
-def test_a_gain_is_no_loss() -> None:
+def test_a_gain_passes() -> None:
     assert compare("hop", _blue_becomes_green, _right, [_photo(TRUTH)], COLOURS, Gate(0.5, 0.0)).passed
 
 

@@ -23,8 +23,8 @@ def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:
     assert [photo.name for photo in photos] == [photo.name for photo in photos]
 
 
-def test_canvases_are_training_photos_as_validation_places_them(data: ParsingDataModule) -> None:
+def test_canvases_are_training_photos_placed_as_in_validation(data: ParsingDataModule) -> None:
     canvases = list(training_canvases(data)(3))
     assert [canvas.shape for canvas in canvases] == [(1, 64, 64, 3)] * 3
     first = next(iter(SpreadPhotos(data.train, CIHP, 3)))
-    np.testing.assert_array_equal(canvases[0][0], first.image)  # scenes of the canvas's own size stay as they are
+    np.testing.assert_array_equal(canvases[0][0], first.image)  # scenes of the canvas's size do not change

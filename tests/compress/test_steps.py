@@ -48,14 +48,14 @@ def test_the_right_order_is_accepted(names: tuple[str, ...]) -> None:
         (("int8_static", "export"), "export cannot come after int8_static", "[export,int8_static]"),
     ],
 )
-def test_a_wrong_order_is_answered_with_the_right_one(names: tuple[str, ...], wrong: str, right: str) -> None:
+def test_a_wrong_order_raises_with_the_right_one(names: tuple[str, ...], wrong: str, right: str) -> None:
     with pytest.raises(OrderError) as error:
         check_order(_steps(*names), ORDER)
     assert wrong in str(error.value) and right in str(error.value)
 
 
 def test_something_must_be_exported() -> None:
-    with pytest.raises(OrderError, match="nothing is exported"):
+    with pytest.raises(OrderError, match="export nothing"):
         check_order(_steps("prune"), ORDER)
 
 
@@ -65,12 +65,12 @@ def test_every_hop_needs_its_gate() -> None:
 
 
 def test_two_artefacts_of_one_name_are_refused() -> None:
-    with pytest.raises(OrderError, match="named 'int8'"):
+    with pytest.raises(OrderError, match="have the name 'int8'"):
         check_order(_steps("export", "int8_static") | {"again": StaticInt8()}, ORDER)
 
 
-def test_a_conversion_needs_what_it_converts() -> None:
-    with pytest.raises(OrderError, match="converts 'int8', which no step before it makes"):
+def test_a_conversion_needs_its_source() -> None:
+    with pytest.raises(OrderError, match="converts 'int8', but no step before it makes that"):
         check_order(_steps("export") | {"openvino_int8": OpenVINO()}, ORDER)
     check_order(_steps("export", "int8_static") | {"openvino_int8": OpenVINO()}, ORDER)
 
@@ -82,7 +82,7 @@ def test_int8_is_made_from_the_onnx_export_and_no_other(int8) -> None:
 
 
 def test_only_onnx_is_converted() -> None:
-    with pytest.raises(OrderError, match="openvino converts ONNX files, and 'torch_export' is none"):
+    with pytest.raises(OrderError, match="openvino converts ONNX files, and 'torch_export' is another format"):
         steps = {
             "export": Export(),
             "torch_export": TorchExport(),
@@ -98,7 +98,7 @@ def test_only_onnx_is_converted() -> None:
         (FxInt8(), "m2fp", "FX graph mode does not trace a transformer decoder"),
     ],
 )
-def test_what_a_network_cannot_take_is_refused_before_it_is_trained(step, network: str, message: str) -> None:
+def test_a_step_that_does_not_support_the_network_is_refused(step, network: str, message: str) -> None:
     with pytest.raises(Unsupported, match=message):
         check_possible([Export(), step], network, fixed=True)
     check_possible([Export(), StaticInt8()], network, fixed=True)

@@ -1,4 +1,4 @@
-"""Students that say the same in float and that INT8 hurts."""
+"""Students that compute the same in float and lose accuracy in INT8."""
 
 import copy
 
@@ -10,10 +10,10 @@ from tests.compress.colour_student import SIZE, rectangles
 
 
 def unbalanced(student: nn.Module, factor: float, channels: int = 4) -> nn.Module:
-    """A colour student some of whose first channels are `factor` times larger, which its next layer takes back.
+    """Return a colour student with some first channels `factor` times larger, which the next layer compensates.
 
-    Between them is a ReLU, so nothing changes in real arithmetic; with one scale for all channels little is left of the
-    others.
+    Only a ReLU lies between, so nothing changes in real arithmetic; a single scale for all channels leaves little of
+    the others.
     """
     student = copy.deepcopy(student)
     _, norm, _, following, *_ = student.layers
@@ -25,7 +25,7 @@ def unbalanced(student: nn.Module, factor: float, channels: int = 4) -> nn.Modul
 
 
 def train(student: nn.Module, steps: int, lr: float) -> float:
-    """Train on the labels of 16 scenes with Adam; returns the last loss and leaves the student in eval mode."""
+    """Train on the labels of 16 scenes with Adam; return the last loss; leave the student in eval mode."""
     scenes = [rectangles(seed, SIZE, SIZE) for seed in range(100, 116)]
     images = torch.stack([torch.from_numpy(scene.image) for scene in scenes]).permute(0, 3, 1, 2)
     parts = torch.stack([torch.from_numpy(scene.parts) for scene in scenes]).long()

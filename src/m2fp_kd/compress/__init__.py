@@ -1,1 +1,1 @@
-"""Compression: from a trained student to artefacts that were checked against it."""
+"""Compress a trained student into artefacts, and check each against it."""

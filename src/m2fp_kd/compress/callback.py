@@ -1,4 +1,4 @@
-"""Compression as a Lightning callback, for trainings outside this project's own pipeline."""
+"""A Lightning callback that compresses, for trainings outside this project's own pipeline."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -16,18 +16,18 @@ from m2fp_kd.runtime.artefact import Card
 
 
 class CompressAfterFit(pl.Callback):
-    """When training ends, the best checkpoint's ``student`` becomes checked artefacts, on the first process only.
+    """Compress the best checkpoint's ``student`` when training ends, on the first process only.
 
-    A failed gate does not raise here, so that a report can be written first; call `raise_failed` after it.
+    A failed gate does not raise here, so that a report can be written first; call `raise_failed` after that.
 
     Args:
-        folder: every step writes into a folder of its own in it.
+        folder: folder in which every step writes into a folder of its own.
         card: returns the card of the fp32 artefact; called when training has ended.
-        steps: the artefacts to make, in order.
+        steps: steps that write artefacts, in order.
         checks: how every hop is checked.
 
     Attributes:
-        results: the artefacts; None before training has ended and on other processes.
+        results: artefacts; None before training has ended and on other processes.
     """
 
     def __init__(

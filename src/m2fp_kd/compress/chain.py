@@ -1,4 +1,4 @@
-"""The whole way from a trained student to its artefacts, each checked against the model before it."""
+"""Make the artefacts of a trained student, and check each against the model that it was made from."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ from m2fp_kd.versions import installed_versions
 log = logging.getLogger(__name__)
 
 GRAPH_CANVASES = 4
+"""Canvases on which the end of an exported graph is checked."""
 
 MAKERS = ("m2fp-kd", "torch", "onnx", "openvino")
 """Packages whose versions every card names."""
@@ -37,10 +38,10 @@ class Checks:
     """How hops are checked.
 
     Attributes:
-        gates: limits by kind of step, and of "precision".
+        gates: limits by kind of step, and those of the hop "precision".
         threads: CPU threads of the engine; None leaves it to the engine.
-        precision: "auto" also checks the last artefact in what the engine computes in when it is left to itself (bf16
-            on CPUs that have it); "f32" does not.
+        precision: "auto" also checks the last artefact in the precision that the engine chooses (bf16 on CPUs that have
+            it); "f32" does not.
     """
 
     gates: Mapping[str, Gate]
@@ -50,10 +51,10 @@ class Checks:
 
 @dataclass(frozen=True)
 class CompressionResult:
-    """What compression made and how well it agrees.
+    """Artefacts of a compression and their parity.
 
     Attributes:
-        paths: name of an artefact -> model file, in the order in which they were made.
+        paths: name of an artefact -> model file, in the order of the steps.
         parities: one per hop, in order.
     """
 
@@ -61,11 +62,11 @@ class CompressionResult:
     parities: list[Hop]
 
     def __add__(self, later: "CompressionResult") -> "CompressionResult":
-        """Both, the later artefacts last."""
+        """Return both results, the later artefacts last."""
         return CompressionResult(self.paths | later.paths, self.parities + later.parities)
 
     def raise_failed(self) -> None:
-        """Raise ParityError if a gate failed; call it when everything is saved."""
+        """Raise ParityError if a gate failed; call this when everything is saved."""
         raise_failed(self.parities)
 
 
@@ -74,12 +75,12 @@ def make_artefacts(
 ) -> CompressionResult:
     """Export a student, quantise the export, and measure the parity of every hop in f32.
 
-    A failed gate raises nothing here: the files stay, and `CompressionResult.raise_failed` comes last.
+    A failed gate does not raise here, so that all files are written; call `CompressionResult.raise_failed` at the end.
 
     Args:
-        source: the network, its card and photos. Parameters, versions and parents are filled into the cards.
-        folder: every step writes into `folder/NAME/`.
-        steps: in an order that `check_order` accepts.
+        source: network with its card and photos; parameters, versions and parents are added to the cards.
+        folder: folder in which every step writes into `NAME/`.
+        steps: steps in an order that `check_order` accepts.
         checks: gates, threads and precision.
     """
     installed = installed_versions()
@@ -110,10 +111,12 @@ def make_artefacts(
 
 
 def check_graph(path: Path, source: Source, threads: int | None) -> None:
-    """Check the end of an ONNX or OpenVINO file, which our runtime leaves out: its part map is that of its part logits.
+    """Check that the part map of an ONNX or OpenVINO file is the one of its part logits.
+
+    Our runtime does not compute this output of the graph, but other users of the file do.
 
     Raises:
-        RuntimeError: it is not, so the exporter or the quantiser broke the file for everybody else.
+        RuntimeError: the two differ, so the exporter or the quantiser broke the graph.
     """
     if path.suffix not in (".onnx", ".xml"):
         return
@@ -122,11 +125,13 @@ def check_graph(path: Path, source: Source, threads: int | None) -> None:
         found = engine(canvas)
         agreement = float((found["part_map"][0] == upsampled_argmax(found["part_logits"][0])).mean())
         if agreement < 0.999:
-            raise RuntimeError(f"{path}: its part_map and part_logits agree on {100 * agreement:.1f} % of pixels only")
+            raise RuntimeError(
+                f"{path}: part_map and part_logits agree on {100 * agreement:.1f} % of pixels only: a broken export"
+            )
 
 
 def torch_parse(student: nn.Module, card: Card) -> Parse:
-    """A copy of the student in PyTorch, on the CPU and in eval mode, from photo to part map at the photo's own size."""
+    """Copy the student to the CPU; return a function from photo to part map at the photo's size."""
     network = deployable(student, card)
     geometry = Geometry(**card.geometry)
 
@@ -139,7 +144,7 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
 
 
 def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
-    """Measure what an artefact loses where the engine chooses the precision; nothing where it chooses f32."""
+    """Check an artefact in the precision that the engine chooses; check nothing if it chooses f32."""
     served = Parser.load(path, threads=checks.threads, precision="auto", keep=False)
     chosen = served.engine.precision
     if chosen == "f32":

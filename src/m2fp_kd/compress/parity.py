@@ -1,4 +1,4 @@
-"""Parity: does a model still say what the model before it said, and does it still say it as rightly?"""
+"""Measure parity: how far a model agrees with the model before it, and what it loses in mIoU."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from m2fp_kd.runtime.checks import Hop
 
 
 class ParityError(RuntimeError):
-    """A hop changed the model by more than its gate allows."""
+    """Raised when a hop changed the model by more than its gate allows."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What a hop may cost.
+    """Limits of what a hop may cost.
 
     Attributes:
-        min_pixel_agreement: least share (0..1) of pixels on which both sides name the same part.
-        max_miou_drop: most mIoU points (hundredths) that may be lost, with 95 % confidence: a loss of 0.4 on so few
-            photos that it may be 0.6 on others does not pass 0.5.
-        max_part_drop: most IoU points that a single part may lose; None for any.
+        min_pixel_agreement: least share (0..1) of pixels on which both models name the same part.
+        max_miou_drop: largest loss of mIoU in points (hundredths), tested at 95 % confidence: with so few photos that a
+            measured loss of 0.4 may be 0.6 on others, it does not pass a limit of 0.5.
+        max_part_drop: largest loss of a single part's IoU in points; None for no limit.
     """
 
     min_pixel_agreement: float
@@ -35,25 +35,25 @@ class Gate:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The limits that are set, by name."""
+        """Return the limits that are set, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def compare(
     hop: str, before: Parse, after: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet, gate: Gate
 ) -> Hop:
-    """Run both models over the photos and hold the difference against the gate.
+    """Run both models over the photos and compare the difference with the gate.
 
     Args:
         hop: name of the step between the two models.
-        before: the model before the hop, photo to part map at the photo's own size.
-        after: the model after it.
-        photos: with labels where there are any; mIoU is over the labelled ones.
+        before: model before the hop, from photo to part map at the photo's own size.
+        after: model after it.
+        photos: photos with or without labels; mIoU is over the labelled ones.
         labels: label set of photos and models.
         gate: limits.
 
     Raises:
-        ValueError: no photos; a part map of another size than its photo or its label.
+        ValueError: there are no photos, or a part map differs in size from its photo or its label.
     """
     size = (labels.num_parts, labels.num_parts)
     between = np.zeros(size, np.int64)
@@ -64,22 +64,22 @@ def compare(
             truth_before[index % GROUPS] += found.confusion(0)
             truth_after[index % GROUPS] += found.confusion(1)
     if not between.any():
-        raise ValueError(f"{hop}: no photos to compare on; check the validation photos")
+        raise ValueError(f"{hop}: there are no photos to compare on; check the validation photos")
     return _judge(hop, between, truth_before, truth_after, labels, gate)
 
 
 def raise_failed(parities: Iterable[Hop]) -> None:
-    """Raise ParityError if a hop failed; call it when everything is saved.
+    """Raise ParityError if a hop failed; call this when everything is saved.
 
     Raises:
-        ParityError: names every failed hop, its figures and the part that lost most.
+        ParityError: a hop failed; the message lists every failed hop, its figures and the part that lost most.
     """
     failed = [describe(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; limits are compress.gates; more validation photos make it surer; "
-            "where static INT8 costs too much, stage=compress with compress=int8_accurate or int8_qat costs less):\n"
-            + "\n".join(f"  {line}" for line in failed)
+            "parity gate failed (all files are saved; compress.gates sets the limits; more validation photos narrow "
+            "the confidence bound; if static INT8 loses too much, try stage=compress with compress=int8_accurate or "
+            "int8_qat):\n" + "\n".join(f"  {line}" for line in failed)
         )
 
 
@@ -107,7 +107,7 @@ def _judge(
     labels: LabelSet,
     gate: Gate,
 ) -> Hop:
-    """The verdict on confusion matrices: of both models with each other, and (G, P, P) of each with the truth."""
+    """Judge the confusion matrices: (P, P) between the models, and (G, P, P) of each with the truth."""
     labelled = bool(truth_before.any())
     before = truth_before.sum(axis=0) if labelled else np.diag(between.sum(axis=1))
     after = truth_after.sum(axis=0) if labelled else between

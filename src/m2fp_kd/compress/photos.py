@@ -1,4 +1,4 @@
-"""The photos that compression calibrates and checks on."""
+"""Provide the photos for calibration and for checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,12 +14,12 @@ from m2fp_kd.runtime.geometry import place
 
 
 class SpreadPhotos:
-    """One side of a datamodule, read anew whenever it is gone through; of synthetic scenes, those of epoch 0.
+    """Photos of one split of a data module, read again at every iteration; synthetic scenes are those of epoch 0.
 
     Args:
-        source: a datamodule's `train` or `val`.
-        labels: their label set.
-        limit: take at most this many, evenly spaced; None for all.
+        source: `train` or `val` of a data module.
+        labels: label set of the photos.
+        limit: largest number of photos, evenly spaced; None for all.
     """
 
     def __init__(self, source: Sequence[Record] | DrawnPhotos, labels: LabelSet, limit: int | None = None) -> None:
@@ -35,7 +35,10 @@ class SpreadPhotos:
 
 
 def training_canvases(data: ParsingDataModule) -> Callable[[int], Iterator[NDArray[np.uint8]]]:
-    """Gives so many training photos, evenly spread, as validation places them: uint8 (1, h, w, 3) each."""
+    """Return a function that yields ``count`` training photos, evenly spaced and placed as in validation.
+
+    Each is uint8 (1, h, w, 3).
+    """
 
     def canvases(count: int) -> Iterator[NDArray[np.uint8]]:
         photos = SpreadPhotos(data.train, data.labels, count)

@@ -1,4 +1,4 @@
-"""What artefacts are made from."""
+"""The source that artefacts are made from."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from m2fp_kd.runtime.files import file_sha256
 
 @dataclass(frozen=True)
 class Source:
-    """What artefacts are made from.
+    """A network with its card and photos.
 
     Attributes:
         student: trained float network in eval mode, on the CPU.
-        card: of its fp32 artefact.
-        canvases: gives so many training photos as validation places them, uint8 (1, h, w, 3) each.
+        card: card of its fp32 artefact.
+        canvases: yields a number of training photos, placed as in validation, uint8 (1, h, w, 3) each.
         photos: validation photos.
-        fp32: its ONNX export; None before there is one.
+        fp32: ONNX export of the network; None before it was exported.
         parity: hops that led to this network.
     """
 
@@ -36,8 +36,8 @@ class Source:
     parity: tuple[Hop, ...] = ()
 
     def int8_card(self, *packages: str) -> Card:
-        """The card of an INT8 artefact made from the export by these packages."""
-        assert self.fp32 is not None, "check_order lets nothing be quantised before it is exported"
+        """Return the card of an INT8 artefact that these packages make from the export."""
+        assert self.fp32 is not None, "check_order puts the export before INT8"
         return replace(
             self.card,
             precision="int8",

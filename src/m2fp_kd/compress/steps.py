@@ -1,7 +1,7 @@
-"""The steps that shrink a student, as ``conf/compress/step/`` lists them, and the only order that they may be taken in.
+"""Protocols of the compression steps in ``conf/compress/step/``, and checks of their order.
 
-Training steps (prune, qat) turn a network into another network and are followed by fine-tuning; artefact steps (export,
-quantise, convert) turn a network, or its export, into a file.
+Training steps (prune, qat) change a network and fine-tune it; artefact steps (export, quantise, convert) write a file
+from a network or from its export.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 ORDER = {
     "prune": "channels are removed while the network is still float and can be fine-tuned",
-    "qat": "what INT8 will do is trained against once the channels are final",
-    "export": "an exported graph is neither pruned nor trained any more",
-    "quantise": "INT8 is made from what was exported",
-    "convert": "another format of a finished file is made when that file is there",
+    "qat": "quantisation-aware training needs the final channels",
+    "export": "an exported graph can be neither pruned nor trained",
+    "quantise": "INT8 is made from the exported file",
+    "convert": "a conversion needs the finished file",
 }
-"""Kinds of steps in their order, and why each stands where it does."""
+"""Kinds of steps in their order -> reason for the place of each."""
 
 
 class OrderError(ValueError):
-    """Steps in an order that cannot work; the message gives the right one."""
+    """Raised for steps in an impossible order; the message gives the right one."""
 
 
 class Step(Protocol):
-    """Anything with a place in the order."""
+    """A step with a place in the order."""
 
     @property
     def kind(self) -> str: ...
 
 
 class FineTuning(Protocol):
-    """What a run gives its training steps: see `m2fp_kd.pipeline.assemble.fine_tune.FineTuner`."""
+    """Fine-tuning for training steps, see `m2fp_kd.pipeline.assemble.fine_tune.FineTuner`."""
 
     size: int
 
@@ -54,7 +54,7 @@ class FineTuning(Protocol):
 
 
 class TrainingStep(Protocol):
-    """A step that changes a network and trains it on; `name` is the file that it is saved as.
+    """A step that changes a network and fine-tunes it; `name` is the name of the saved file.
 
     It returns the network, the architecture that rebuilds it, and its validation mIoU (0..1).
     """
@@ -70,11 +70,11 @@ class TrainingStep(Protocol):
 
 
 class ArtefactStep(Step, Protocol):
-    """A step that writes a file into a folder and returns it.
+    """A step that writes a file into a folder and returns its path.
 
-    `name` is the artefact's, `format` what it is (see `export.capabilities.FORMATS`), `networks` the kinds that it can
-    be made of. `of` names the artefact that it is made from and checked against; None for the fp32 ONNX export, and for
-    the network itself before there is one.
+    `name` is the name of the artefact, `format` its format (see `export.capabilities.FORMATS`), and `networks` lists
+    the supported kinds of networks. `of` names the artefact that it is made from and checked against; None means the
+    fp32 ONNX export, or the network itself before the export.
     """
 
     @property
@@ -93,10 +93,10 @@ class ArtefactStep(Step, Protocol):
 
 
 def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
-    """Check that steps are in the order of `ORDER`, that something is exported and that every hop has its gate.
+    """Check that steps follow `ORDER`, that one of them exports, and that every hop has a gate.
 
     Raises:
-        OrderError: naming the steps that stand wrongly, why, and the right order.
+        OrderError: they do not; the message names the misplaced steps, the reason and the right order.
     """
     names, kinds = list(steps), list(ORDER)
     ranks = [kinds.index(step.kind) for step in steps.values()]
@@ -109,11 +109,11 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
             )
     if kinds.index("export") not in ranks:
         raise OrderError(
-            f"nothing is exported by the steps [{', '.join(names)}]: add `export` after prune and qat and before INT8"
+            f"the steps [{', '.join(names)}] export nothing: add `export` after prune and qat and before INT8"
         )
     if ungated := sorted({step.kind for step in steps.values()} - set(gates)):
         raise OrderError(
-            f"no gate for {', '.join(ungated)}: nothing unverified is shipped; set compress.gates.{ungated[0]}"
+            f"no gate for {', '.join(ungated)}, but every step must be checked; set compress.gates.{ungated[0]}"
         )
     taken: set[str] = set()
     exports = _onnx_exports(steps)
@@ -122,24 +122,24 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
         if step.kind in ("quantise", "convert") and not taken & exports:
             raise OrderError(f"{key} is made from the fp32 ONNX file: add `export` before it")
         if name in taken:
-            raise OrderError(f"two steps are named '{name}': give one another name with compress.steps.{key}.name=NAME")
+            raise OrderError(f"two steps have the name '{name}': rename one with compress.steps.{key}.name=NAME")
         if (of := getattr(step, "of", None)) and of not in taken:
-            raise OrderError(f"{key} converts '{of}', which no step before it makes; add that step")
+            raise OrderError(f"{key} converts '{of}', but no step before it makes that; add such a step")
         if of and any(getattr(other, "name", "") == of and _format(other) != "onnx" for other in steps.values()):
-            raise OrderError(f"{key} converts ONNX files, and '{of}' is none")
+            raise OrderError(f"{key} converts ONNX files, and '{of}' is another format; convert an ONNX artefact")
         taken.add(name)
 
 
 def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool) -> None:
-    """Check that a kind of network can take all steps, before any time is spent on it.
+    """Check that all steps support a kind of network, before any of them runs.
 
     Args:
-        steps: those that write files.
+        steps: steps that write files.
         network: one of `NETWORKS`.
         fixed: whether its canvas has a fixed size.
 
     Raises:
-        Unsupported: with the reason, and what works instead.
+        Unsupported: a step does not; the message gives the reason and an alternative.
     """
     for step in steps:
         if network not in step.networks:

@@ -5,7 +5,7 @@ from m2fp_kd.compress.export.attention import GridSampledAttention, SoftmaxAtten
 from m2fp_kd.models.attention import Attention, DeformableAttention
 
 
-def test_grid_sampled_attention_is_deformable_attention_off_the_map_too() -> None:
+def test_grid_sampled_attention_equals_deformable_attention_even_outside_the_map() -> None:
     torch.manual_seed(0)
     attention = DeformableAttention(16, 4, 2)
     for parameter in attention.parameters():
@@ -19,7 +19,7 @@ def test_grid_sampled_attention_is_deformable_attention_off_the_map_too() -> Non
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_attention_without_guards_is_attention() -> None:
+def test_attention_without_guards_equals_attention() -> None:
     torch.manual_seed(0)
     attention = Attention(16, 4).eval()
     queries, keys, values = torch.randn(2, 5, 16), torch.randn(2, 9, 16), torch.randn(2, 9, 16)
@@ -32,6 +32,6 @@ def test_attention_without_guards_is_attention() -> None:
 
 
 def test_weights_are_contiguous() -> None:
-    """PyTorch's INT8 kernels read a bias as if it were: every second offset of x would be one of y."""
+    """PyTorch's INT8 kernels assume a contiguous bias; otherwise every second x offset would be a y offset."""
     for module in (GridSampledAttention(DeformableAttention(16, 4, 2)), SoftmaxAttention(Attention(16, 4))):
         assert all(parameter.is_contiguous() for parameter in module.parameters())

@@ -58,13 +58,13 @@ def _card(cell: Cell) -> Card:
 
 
 @pytest.mark.parametrize("cell", WORKING, ids=str)
-def test_what_works_agrees_with_pytorch(cell: Cell, networks: dict[str, nn.Module], tmp_path: Path) -> None:
+def test_supported_cells_agree_with_pytorch(cell: Cell, networks: dict[str, nn.Module], tmp_path: Path) -> None:
     assert refusal(cell) is None
     assert check(cell, networks[cell.network], tmp_path, 64).within(cell.precision)
 
 
 def test_int8_of_dynamic_size_is_compiled_for_each_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled once for all sizes, this network's masks were 18 % off in OpenVINO on CPUs with AMX."""
+    """Compiled once for all sizes, 18 % of this network's masks were wrong in OpenVINO on CPUs with AMX."""
     dynamic: list[bool] = []
     compile_model = openvino._compile
 
@@ -85,7 +85,7 @@ def test_int8_of_dynamic_size_is_compiled_for_each_size(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("cell", [cell for cell in cells() if refusal(cell)], ids=str)
-def test_what_does_not_work_is_refused_with_the_reason(
+def test_unsupported_cells_are_refused_with_the_reason(
     cell: Cell, networks: dict[str, nn.Module], tmp_path: Path
 ) -> None:
     with pytest.raises(Unsupported) as refused:
@@ -94,7 +94,7 @@ def test_what_does_not_work_is_refused_with_the_reason(
     assert not list(tmp_path.rglob("model.*"))
 
 
-def test_every_combination_has_a_cell_and_every_network_a_way_in_both_precisions() -> None:
+def test_every_network_has_a_supported_cell_in_both_precisions() -> None:
     table = list(cells())
     assert len(table) == len(set(table)) == len(FORMATS) * len(PRECISIONS) * len(NETWORKS) * 2
     for precision in PRECISIONS:
@@ -106,7 +106,7 @@ def test_every_combination_has_a_cell_and_every_network_a_way_in_both_precisions
 
 
 @pytest.mark.parametrize("kind", ["m2fp", "teacher"])
-def test_fx_really_cannot_trace_a_transformer_decoder(
+def test_fx_cannot_trace_a_transformer_decoder(
     kind: str, networks: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fx, "require", lambda cell: None)
@@ -115,11 +115,11 @@ def test_fx_really_cannot_trace_a_transformer_decoder(
         make(cell, networks[kind], tmp_path, _card(cell), [noise(1, 64, 64, 0)])
 
 
-def test_the_onnx_exporter_really_takes_sizes_of_m2fp_for_constants(
+def test_the_onnx_exporter_makes_sizes_of_m2fp_constants(
     networks: dict[str, nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "require", lambda cell: None)
-    monkeypatch.setattr(export, "M2FPAsStudent", type(None))  # export it as students are
+    monkeypatch.setattr(export, "M2FPAsStudent", type(None))  # export it like a student
     cell = Cell("onnx", "fp32", "teacher", False)
     engine = open_engine(make(cell, networks["teacher"], tmp_path, _card(cell), []), "onnxruntime", threads=1)
     traced = example_canvases(Geometry(64, fixed=False)).numpy()

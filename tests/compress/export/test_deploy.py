@@ -27,7 +27,7 @@ def test_part_map_is_the_argmax_of_upsampled_logits() -> None:
     assert part_map[1, 5].tolist() == [0] * 8 + [1] * 8
 
 
-def test_canvases_are_normalised_as_images_are() -> None:
+def test_canvases_are_normalised_like_images() -> None:
     canvases = torch.randint(0, 256, (2, 8, 12, 3), dtype=torch.uint8)
     normalise = Normalise()
     normalised = NormaliseCanvases(normalise)(canvases).permute(0, 3, 1, 2)
@@ -35,16 +35,16 @@ def test_canvases_are_normalised_as_images_are() -> None:
     assert normalised.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_unknown_head_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="fpn, m2fp"):
         Deployable(nn.Identity(), _Slope(), "unet")
 
 
 @torch.inference_mode()
-def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
+def test_a_deployed_m2fp_computes_the_same_outputs() -> None:
     labels = LABEL_SETS["pascal_person_part"]
     network = tiny_m2fp(labels.num_parts + 1).eval()
-    for name, parameter in network.named_parameters():  # fresh, these are the same for every token
+    for name, parameter in network.named_parameters():  # without this, all tokens would be equal
         if "sampling_offsets" in name or "attention_weights" in name:
             nn.init.normal_(parameter, std=0.05)
     deployed = deployable(network, Card(labels.to_dict(), {"size": 64}, "fp32", "m2fp"))
@@ -58,13 +58,13 @@ def test_an_m2fp_is_deployed_with_its_own_answers() -> None:
     assert (part_map == parts).float().mean() > 0.999
 
 
-def test_part_scores_of_hopeless_masks_are_finite() -> None:
+def test_part_scores_of_vanishing_masks_are_finite() -> None:
     masks = torch.full((1, 2, 3, 3), -200.0)
     queries = M2FPOutput(torch.zeros(1, 2, 4), masks, mask_features=masks)
     assert part_scores(queries, 3).isfinite().all()
 
 
-def test_deploying_copies() -> None:
+def test_deploying_does_not_change_the_network() -> None:
     network = tiny_m2fp().train()
     deployable(network, Card(LABEL_SETS["cihp"].to_dict(), {"size": 64}, "fp32", "m2fp"))
     assert network.training

@@ -10,7 +10,7 @@ from m2fp_kd.models.fpn import FPNStudent
 
 
 def _student(backbone: str) -> FPNStudent:
-    """Random weights and, unlike a fresh network's, BatchNorms that do something."""
+    """Return a network with random weights and BatchNorms that are not identities."""
     torch.manual_seed(0)
     student = FPNStudent(build_backbone(backbone), 7, width=32)
     for module in student.modules():
@@ -24,7 +24,7 @@ def _student(backbone: str) -> FPNStudent:
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_small", "resnet18", "efficientnet_lite0", "shufflenetv2"])
 @torch.inference_mode()
-def test_the_fused_network_is_the_same_without_batch_norms(backbone: str) -> None:
+def test_the_fused_network_computes_the_same_without_batch_norms(backbone: str) -> None:
     student = _student(backbone)
     fused = fuse(copy.deepcopy(student))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
@@ -33,12 +33,12 @@ def test_the_fused_network_is_the_same_without_batch_norms(backbone: str) -> Non
     assert (after - before).abs().max() <= 1e-5 * before.abs().max()
 
 
-def test_weights_lie_channels_last() -> None:
+def test_weights_are_channels_last() -> None:
     fused = fuse(_student("mobilenetv3_small"))
     convolutions = [module for module in fused.modules() if isinstance(module, nn.Conv2d)]
     assert all(conv.weight.is_contiguous(memory_format=torch.channels_last) for conv in convolutions)
 
 
 def test_a_network_in_training_is_refused() -> None:
-    with pytest.raises(ValueError, match="only a network in eval mode"):
+    with pytest.raises(ValueError, match="cannot fuse a network in training mode"):
         fuse(_student("mobilenetv3_small").train())

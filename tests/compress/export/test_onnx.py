@@ -33,7 +33,7 @@ def _network_outputs(student: nn.Module, head: str, canvases: np.ndarray) -> lis
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_artefact_parses_as_the_student_does(engine, student, card, fp32, photos) -> None:
+def test_the_artefact_agrees_with_the_student(engine, student, card, fp32, photos) -> None:
     parser, parse = Parser.load(fp32, engine, threads=1), torch_parse(student, card)
     for photo in photos:
         assert (parser(photo.image).part_map == parse(photo.image)).mean() > 0.999
@@ -55,7 +55,7 @@ def test_fpn_student_exports_with_a_dynamic_batch_and_dynamic_sides(engine: str,
         assert (found["part_map"] == [upsampled_argmax(one) for one in found["part_logits"]]).mean() > 0.9999
 
 
-def test_m2fp_student_exports_its_queries_too(tmp_path: Path) -> None:
+def test_an_m2fp_student_exports_its_queries(tmp_path: Path) -> None:
     torch.manual_seed(0)
     student = tiny_m2fp_student(CIHP)
     model = tmp_path / "model.onnx"
@@ -69,7 +69,7 @@ def test_m2fp_student_exports_its_queries_too(tmp_path: Path) -> None:
         np.testing.assert_allclose(found["mask_logits"], mask_logits, rtol=1e-4, atol=1e-4)
 
 
-def test_graph_holds_normalisation_and_no_batchnorm_and_stands_alone(fp32: Path) -> None:
+def test_the_graph_holds_normalisation_and_all_weights_but_no_batchnorm(fp32: Path) -> None:
     model = onnx.load(fp32, load_external_data=False)
     operations = {node.op_type for node in model.graph.node}
     assert {"Sub", "Div", "Conv", "Resize", "ArgMax"} <= operations
@@ -78,7 +78,7 @@ def test_graph_holds_normalisation_and_no_batchnorm_and_stands_alone(fp32: Path)
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
 
-def test_card_is_embedded_and_lies_beside_the_model(fp32: Path, card: Card, tmp_path: Path) -> None:
+def test_the_card_is_embedded_and_written_beside_the_model(fp32: Path, card: Card, tmp_path: Path) -> None:
     assert json.loads((fp32.parent / "card.json").read_text())["head"] == "fpn"
     lonely = tmp_path / "copied.onnx"
     lonely.write_bytes(fp32.read_bytes())
@@ -86,7 +86,7 @@ def test_card_is_embedded_and_lies_beside_the_model(fp32: Path, card: Card, tmp_
     assert load_card(lonely) == load_card(fp32) == replace(card, outputs=outputs)
 
 
-def test_export_leaves_the_student_as_it_was(card: Card, student: nn.Module, tmp_path: Path) -> None:
+def test_exporting_does_not_change_the_student(card: Card, student: nn.Module, tmp_path: Path) -> None:
     student.train()
     try:
         before = {name: value.clone() for name, value in student.state_dict().items()}
@@ -108,7 +108,7 @@ def test_interrupted_export_leaves_no_file(student, card, tmp_path: Path, monkey
     assert list((tmp_path / "fp32").iterdir()) == []
 
 
-def test_idle_casts_go_and_names_of_outputs_stay() -> None:
+def test_idle_casts_are_removed_and_outputs_keep_their_names() -> None:
     helper, types = onnx.helper, onnx.TensorProto
     nodes = [
         helper.make_node("Cast", ["x"], ["same"], to=types.FLOAT),

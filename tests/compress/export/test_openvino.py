@@ -13,7 +13,7 @@ from m2fp_kd.runtime.parser import Parser
 
 
 def _weights(model: Path) -> dict[str, int]:
-    """Values per type among the constants of 100 values and more."""
+    """Count values by type among constants of at least 100 values."""
     counts: dict[str, int] = {}
     for node in openvino.Core().read_model(model).get_ordered_ops():
         if node.get_type_name() == "Constant" and (size := int(np.prod(node.get_output_shape(0)))) >= 100:
@@ -22,7 +22,7 @@ def _weights(model: Path) -> dict[str, int]:
     return counts
 
 
-def test_fp32_weights_stay_fp32_and_parsing_the_same(fp32: Path, card, photos, tmp_path: Path) -> None:
+def test_fp32_weights_and_results_do_not_change(fp32: Path, card, photos, tmp_path: Path) -> None:
     model = tmp_path / "openvino" / "model.xml"
     export_openvino(fp32, model, card)
     assert set(_weights(model)) == {"f32"}
@@ -43,14 +43,14 @@ def test_int8_weights_stay_int8(int8: Path, card, photos, tmp_path: Path) -> Non
         assert (before(photo.image).part_map == after(photo.image).part_map).mean() > 0.999
 
 
-def test_what_can_be_computed_beforehand_is(int8: Path, card, tmp_path: Path) -> None:
-    """Scales and zero points of INT8 are half of an ONNX file's operations, and cost every start."""
+def test_constant_operations_are_folded(int8: Path, card, tmp_path: Path) -> None:
+    """Scales and zero points are half of an INT8 ONNX file's operations and slow down every start."""
     export_openvino(int8, tmp_path / "model.xml", replace(card, precision="int8"))
     before, after = (len(openvino.Core().read_model(model).get_ops()) for model in (int8, tmp_path / "model.xml"))
     assert after < 0.5 * before
 
 
-def test_the_card_is_the_new_one_and_the_old_one_is_nowhere(fp32: Path, card, tmp_path: Path) -> None:
+def test_the_new_card_replaces_the_source_card(fp32: Path, card, tmp_path: Path) -> None:
     model = tmp_path / "model.xml"
     export_openvino(fp32, model, replace(card, git_commit="new"))
     assert load_card(model).git_commit == "new"

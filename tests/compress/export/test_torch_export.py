@@ -48,7 +48,7 @@ def test_dynamic_size(student, card, dynamic: Path, shape: tuple[int, ...]) -> N
     assert _agreement(dynamic, student, card, shape) > 0.999
 
 
-def test_a_canvas_that_it_was_not_exported_for_is_an_error(fixed: Path, dynamic: Path) -> None:
+def test_a_canvas_outside_the_exported_sizes_is_an_error(fixed: Path, dynamic: Path) -> None:
     with pytest.raises(EngineError, match=r"model\.pt2: cannot run canvases of \(1, 96, 64, 3\) "):
         open_engine(fixed)(np.zeros((1, 96, 64, 3), np.uint8))
     with pytest.raises(EngineError, match=r"cannot run canvases of \(1, 32, 64, 3\) "):

@@ -32,7 +32,7 @@ def test_batch_norms_are_folded_and_weights_are_constants(model: Path, card: Car
     assert load_card(model) == replace(card, outputs=["part_map", "part_logits"])
 
 
-def test_what_is_encoded_as_pickle_names_nothing_but_tensors_and_the_network(model: Path) -> None:
+def test_pickled_parts_name_only_tensors_and_the_network(model: Path) -> None:
     with zipfile.ZipFile(model) as archive:
         pickles = [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
     operations = [operation for data in pickles for operation in pickletools.genops(data)]
@@ -43,7 +43,7 @@ def test_what_is_encoded_as_pickle_names_nothing_but_tensors_and_the_network(mod
     assert all(name.startswith(allowed) for name in named)
 
 
-def test_any_size_and_batch_though_the_geometry_is_fixed(student, card, model: Path) -> None:
+def test_size_and_batch_are_dynamic_even_with_a_fixed_geometry(student, card, model: Path) -> None:
     engine, network = open_engine(model, threads=1), deployable(student, card)
     assert (engine.name, engine.precision, engine.outputs) == ("torchscript", "f32", ("part_map", "part_logits"))
     for shape in ((1, 64, 64, 3), (3, 64, 64, 3), (2, 96, 32, 3)):
@@ -53,7 +53,7 @@ def test_any_size_and_batch_though_the_geometry_is_fixed(student, card, model: P
         assert (engine(canvases)["part_map"] == expected.numpy()).mean() > 0.999
 
 
-def test_queries_come_out_by_name(tmp_path: Path) -> None:
+def test_queries_are_named_outputs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     student = tiny_m2fp_student(CIHP)
     card = Card(CIHP.to_dict(), {"size": 64}, "fp32", "m2fp")
@@ -67,7 +67,7 @@ def test_queries_come_out_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["mask_logits"], mask_logits, atol=1e-5)
 
 
-def test_the_student_stays_as_it_was(student, card, tmp_path: Path) -> None:
+def test_exporting_does_not_change_the_student(student, card, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in student.state_dict().items()}
     export_torchscript(student, tmp_path / "model.pt", replace(card))
     assert before.keys() == student.state_dict().keys()

@@ -18,12 +18,12 @@ from tests.compress.colour_student import COLOURS, canvases, rectangles
 from tests.compress.unbalanced import unbalanced
 
 SPOILT = "/student/layers/layers.3/Conv"
-"""Reads the activations that are spoilt by some channels' size."""
+"""Layer that reads the activations of channels with unequal sizes."""
 
 
 @pytest.fixture(scope="module")
 def hurt(student: nn.Module, card: Card, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student that loses a lot in INT8, through one layer, in fp32."""
+    """Export in fp32 a student that loses accuracy in INT8 because of one layer."""
     path = tmp_path_factory.mktemp("hurt") / "model.onnx"
     export_onnx(unbalanced(student, 300), path, card)
     return path
@@ -37,13 +37,13 @@ def _control(hurt: Path, card: Card, file: Path, bounds: Bounds, photos: Iterabl
 
 
 def _drops(fp32: Path, int8: Path, photos: list[Photo]) -> Drops:
-    """Measured anew from the files."""
+    """Measure the losses again from the files."""
     before, after = (evaluate(Parser.load(path, threads=1).part_map, photos, COLOURS) for path in (fp32, int8))
     parts = {part: 100 * (before.iou[part] - after.iou[part]) for part in COLOURS.parts}
     return Drops(100 * (before.miou - after.miou), parts)
 
 
-def test_only_the_layer_that_hurts_is_left_in_fp32(hurt: Path, card: Card, photos: list[Photo], tmp_path: Path) -> None:
+def test_only_the_harmful_layer_is_left_in_fp32(hurt: Path, card: Card, photos: list[Photo], tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     bounds = Bounds(max_miou_drop=2.0, max_part_drop=4.0)
     control = _control(hurt, card, file, bounds, photos)
@@ -60,7 +60,7 @@ def test_only_the_layer_that_hurts_is_left_in_fp32(hurt: Path, card: Card, photo
     assert SPOILT in str(control) and "bounds hold" in str(control)
 
 
-def test_a_student_within_bounds_is_quantised_as_a_whole(
+def test_a_student_within_bounds_is_quantised_completely(
     fp32: Path, card: Card, int8: Path, photos: list[Photo], tmp_path: Path
 ) -> None:
     control = quantise_with_accuracy_control(
@@ -80,7 +80,7 @@ def test_without_labels_the_fp32_network_is_the_truth(hurt: Path, card: Card, tm
     assert control.before.miou > 3.0
 
 
-def test_bounds_that_cannot_hold_give_the_best_that_was_found(
+def test_bounds_that_cannot_hold_give_the_best_file_found(
     hurt: Path, card: Card, photos: list[Photo], tmp_path: Path
 ) -> None:
     file = tmp_path / "model.onnx"
@@ -111,7 +111,7 @@ def test_unknown_parts_and_missing_photos_are_errors(hurt: Path, card: Card, tmp
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_bounds_look_at_named_parts_only() -> None:
+def test_bounds_apply_to_named_parts_only() -> None:
     drops = Drops(0.4, {"arm": 3.0, "leg": 1.0})
     assert Bounds(0.5).broken(drops) == {}
     assert Bounds(0.1).broken(drops) == {"mIoU": pytest.approx(0.3)}

@@ -21,7 +21,7 @@ LABELS = LABEL_SETS["pascal_person_part"]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A mask-classification student in fp32 and in dynamic INT8."""
+    """Export a mask-classification student in fp32 and in dynamic INT8."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("dynamic")
     fp32, int8 = folder / "fp32" / "model.onnx", folder / "int8" / "model.onnx"
@@ -50,7 +50,7 @@ def test_products_with_weights_are_integer_and_convolutions_float(files: tuple[P
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_both_engines_answer_nearly_as_fp32_does(files: tuple[Path, Path], engine: str) -> None:
+def test_both_engines_nearly_agree_with_fp32(files: tuple[Path, Path], engine: str) -> None:
     images = np.concatenate(canvases(range(3)))
     fp32, int8 = (open_engine(path, engine, threads=1)(images) for path in files)
     for name in ("class_logits", "mask_logits"):
@@ -68,14 +68,14 @@ def _is_int8(layer: nn.Module) -> bool:
     return isinstance(layer, torch.ao.nn.quantized.dynamic.Linear) and layer.weight().dtype == torch.qint8
 
 
-def test_attention_becomes_int8_and_still_attends() -> None:
+def test_attention_in_int8_nearly_agrees_with_float() -> None:
     torch.manual_seed(0)
     attention = Attention(32, 4).eval()
     quantised = quantise_linears(attention)
     layers = [getattr(quantised, name) for name in ("query", "key", "value", "out")]
     assert all(_is_int8(layer) for layer in layers)
     assert all(layer.weight().qscheme() == torch.per_channel_affine for layer in layers)
-    assert isinstance(attention.query, nn.Linear)  # the original is left alone
+    assert isinstance(attention.query, nn.Linear)  # the original does not change
     queries, keys, attend = torch.randn(2, 6, 32), torch.randn(2, 9, 32), torch.rand(2, 6, 9) > 0.2
     with torch.inference_mode():
         expected, found = (net(queries, keys, keys, attend) for net in (attention, quantised))

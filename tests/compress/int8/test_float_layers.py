@@ -12,13 +12,13 @@ LAYERS = [*(f"/student/layers/layers.{index}/Conv" for index in (0, 3, 6)), "/st
 
 @pytest.fixture(scope="module")
 def graphs(fp32) -> tuple[ModelProto, ModelProto]:
-    """The colour student's float graph and its quantised one."""
+    """Return the colour student's float graph and its quantised graph."""
     network = load_for_int8(fp32)
     return network, post_training_int8(network, single_images(canvases(range(200, 208))))
 
 
 def _run(model: ModelProto, output: str) -> np.ndarray:
-    """A tensor inside a network, on one canvas."""
+    """Compute a tensor inside a network for one canvas."""
     model = ModelProto.FromString(model.SerializeToString())
     model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -39,7 +39,7 @@ def test_layers_are_named_as_in_the_float_graph_and_listed_in_order(graphs) -> N
     assert layers[LAYERS[1]] == [LAYERS[1]]
 
 
-def test_all_layers_float_is_the_float_network(graphs) -> None:
+def test_with_all_layers_float_the_network_equals_the_float_one(graphs) -> None:
     network, quantised = graphs
     names = {node for members in quantised_layers(quantised).values() for node in members}
     reverted = with_float_layers(quantised, network, names)
@@ -49,7 +49,7 @@ def test_all_layers_float_is_the_float_network(graphs) -> None:
     assert np.abs(_run(quantised, logits) - _run(network, logits)).max() > 0
 
 
-def test_one_float_layer_has_its_own_weights_and_bias_and_leaves_the_others(graphs) -> None:
+def test_a_float_layer_gets_its_weights_and_bias_without_changing_others(graphs) -> None:
     network, quantised = graphs
     before = quantised.SerializeToString()
     reverted = with_float_layers(quantised, network, [LAYERS[1]])
@@ -62,7 +62,7 @@ def test_one_float_layer_has_its_own_weights_and_bias_and_leaves_the_others(grap
     assert set(quantised_layers(reverted)) == set(quantised_layers(quantised)) - {LAYERS[1]}
 
 
-def test_operations_that_pass_values_on_belong_to_the_layer_behind_them() -> None:
+def test_carriers_belong_to_the_layer_after_them() -> None:
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["dq"]),

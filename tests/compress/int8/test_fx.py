@@ -31,14 +31,14 @@ def _operations(model: Path) -> list[str]:
     return [node.kind() for node in torch.jit.load(model).inlined_graph.nodes()]
 
 
-def test_it_says_what_the_fp32_artefact_says(model: Path, fp32: Path, photos) -> None:
+def test_the_artefact_agrees_with_fp32(model: Path, fp32: Path, photos) -> None:
     before, after = Parser.load(fp32, threads=1), Parser.load(model, threads=1)
     assert (after.engine.name, after.card.precision) == ("torchscript", "int8")
     maps = [np.stack([parser(photo.image).part_map for photo in photos]) for parser in (before, after)]
     assert (maps[0] == maps[1]).mean() > 0.98
 
 
-def test_convolutions_compute_in_int8_with_their_relu_and_only_the_classifier_does_not(model: Path) -> None:
+def test_convolutions_are_int8_with_fused_relu_except_the_classifier(model: Path) -> None:
     operations = _operations(model)
     assert operations.count("quantized::conv2d_relu") == 2
     assert operations.count("quantized::conv2d") == 1  # before the hard swish
@@ -54,7 +54,7 @@ def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path
         nodes = torch.jit.load(path).inlined_graph.nodes()
         return next(node for node in nodes if node.kind() == "aten::quantize_per_tensor").inputsAt(1).toIValue()
 
-    # HistogramObserver searches for the best range, which is not quite the same at either number of steps.
+    # HistogramObserver searches for the best range, which differs slightly between the numbers of steps.
     assert first_scale(model) / first_scale(full) == pytest.approx(255 / 127, rel=0.1)
 
 
@@ -77,6 +77,6 @@ def test_an_m2fp_head_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_calibrate_on_is_an_error(student, card, tmp_path: Path) -> None:
+def test_calibrating_without_photos_is_an_error(student, card, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="training photos"):
         quantise_fx(student, [], tmp_path / "model.pt", replace(card, precision="int8"))

@@ -37,7 +37,7 @@ def _constants(model: ModelProto) -> dict[str, np.ndarray]:
 
 
 def _two_layers() -> tuple[ModelProto, np.ndarray]:
-    """A convolution and a matrix product with distinct weights per channel, and their input."""
+    """Build a convolution and a matrix product with distinct weights per channel, and their input."""
     rng = np.random.default_rng(0)
     constants = {
         "conv.weight": rng.normal(0, 1, (40, 8, 2, 2)).astype(np.float32) * np.logspace(-2, 2, 40)[:, None, None, None],
@@ -82,7 +82,7 @@ def test_weights_behind_identities_are_shared_and_vectors_are_copied() -> None:
     first, second = model.graph.node
     assert (first.op_type, second.op_type) == ("Gemm", "Gemm")
     assert first.input[1] == second.input[1] == "weight"
-    assert first.input[2] != second.input[2]  # what corrects one layer's bias leaves the other's alone
+    assert first.input[2] != second.input[2]  # correcting one layer's bias must not change the other's
     np.testing.assert_array_equal(_run(model, x), before)
 
 
@@ -121,7 +121,7 @@ def test_a_weight_of_zeros_stays_zero() -> None:
     np.testing.assert_allclose(_run(model, x), x @ weight, rtol=1e-6)
 
 
-def test_what_no_output_depends_on_is_removed() -> None:
+def test_unused_nodes_and_constants_are_removed() -> None:
     nodes = [
         helper.make_node("Add", ["x", "unread"], ["a"]),
         helper.make_node("Add", ["a", "unread"], ["b"]),
@@ -133,7 +133,7 @@ def test_what_no_output_depends_on_is_removed() -> None:
     assert list(_constants(model)) == ["read"]
 
 
-def test_short_names_change_neither_answers_nor_the_names_of_layers() -> None:
+def test_short_names_change_neither_results_nor_the_names_of_layers() -> None:
     model, x = _two_layers()
     weights_to_int8(model)
     before, size = _run(model, x), model.ByteSize()

@@ -37,7 +37,7 @@ def _activation_ranges(program: ExportedProgram) -> set[tuple[int, int]]:
     return {node.args[3:5] for node in program.graph.nodes if node.target is quantise}
 
 
-def test_it_says_what_the_student_says(student, card, model: Path, photos) -> None:
+def test_the_program_agrees_with_the_student(student, card, model: Path, photos) -> None:
     network, quantised = deployable(student, card), _load(model).module()
     images = torch.from_numpy(np.concatenate(canvases(range(300, 308))))
     with torch.inference_mode():
@@ -45,14 +45,14 @@ def test_it_says_what_the_student_says(student, card, model: Path, photos) -> No
     assert load_card(model).precision == "int8"
 
 
-def test_weights_are_int8_and_the_float_ones_are_gone(student, model: Path) -> None:
+def test_weights_are_int8_without_float_copies(student, model: Path) -> None:
     program = _load(model)
     tensors = {name: tensor for name, tensor in program.state_dict.items() if tensor.ndim == 4}
     assert len(tensors) == 4
     assert all(tensor.dtype == torch.int8 for tensor in tensors.values())
 
 
-def test_the_compiled_program_says_the_same_again_and_again(student, card, model: Path) -> None:
+def test_the_compiled_program_repeats_its_results(student, card, model: Path) -> None:
     engine = open_engine(model, threads=1)
     assert (engine.name, engine.precision, engine.outputs) == ("torch_export", "f32", ("part_map", "part_logits"))
     batches = canvases(range(300, 304))

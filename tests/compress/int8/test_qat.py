@@ -40,7 +40,7 @@ def images() -> Tensor:
 
 
 def _files(student: nn.Module, card: Card, folder: Path) -> Path:
-    """The student's static INT8 file."""
+    """Quantise the student to a static INT8 file."""
     export_onnx(student, folder / "fp32" / "model.onnx", card)
     int8 = folder / "int8" / "model.onnx"
     batches = canvases(CALIBRATION)
@@ -49,7 +49,7 @@ def _files(student: nn.Module, card: Card, folder: Path) -> Path:
 
 
 def _weights(model: ModelProto) -> dict[str, np.ndarray]:
-    """Convolution -> its weight as the INT8 file computes with it."""
+    """Return convolution -> its weight in the INT8 file."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     dequantisers = {node.output[0]: node for node in model.graph.node if node.op_type == "DequantizeLinear"}
     weights = {}
@@ -122,7 +122,7 @@ def test_observed_ranges_are_means_of_each_photos_extremes(student: nn.Module) -
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small", "shufflenetv2"])
-def test_finishing_at_once_gives_the_folded_network(name: str, images: Tensor) -> None:
+def test_finishing_without_training_gives_the_folded_network(name: str, images: Tensor) -> None:
     torch.manual_seed(0)
     student = FPNStudent(build_backbone(name), COLOURS.num_parts, width=32).eval()
     before = {key: value.clone() for key, value in student.state_dict().items()}
@@ -194,12 +194,12 @@ def test_training_rounds_the_layers_that_the_file_quantises(tmp_path: Path) -> N
 
 
 def _module(node: str) -> str:
-    """The module that a node comes from: "/student/a/a.0_1/Conv" -> "a.0"."""
+    """Return the module of a node: "/student/a/a.0_1/Conv" -> "a.0"."""
     path: list[str] = []
     for part in node.split("/")[2:-1]:
         if path and part.startswith(f"{path[-1]}."):
             path.pop()
-        path.append(re.sub(r"_\d+$", "", part))  # counts the calls of a module
+        path.append(re.sub(r"_\d+$", "", part))  # the suffix counts the calls of a module
     return ".".join(path)
 
 
@@ -223,9 +223,7 @@ def test_the_file_holds_the_weights_that_training_rounded_and_no_float_copy(
     assert np.mean([(parse(photo.image) == parser(photo.image).part_map).mean() for photo in photos]) > 0.99
 
 
-def test_training_with_rounding_beats_training_without_where_int8_hurts(
-    student: nn.Module, card: Card, photos, tmp_path: Path
-) -> None:
+def test_training_with_rounding_improves_int8(student: nn.Module, card: Card, photos, tmp_path: Path) -> None:
     hurt = unbalanced(student, 300)
     plain, rounded = folded(hurt), prepare(hurt, canvases(CALIBRATION))
     for network in (plain, rounded):

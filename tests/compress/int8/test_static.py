@@ -54,7 +54,7 @@ def test_activations_are_uint8_with_one_scale(int8: Path) -> None:
         assert constants[node.input[2]].dtype == np.uint8
 
 
-def test_what_only_some_photos_say_is_not_clipped(fp32: Path, card: Card, tmp_path: Path) -> None:
+def test_activations_of_few_photos_are_not_clipped(fp32: Path, card: Card, tmp_path: Path) -> None:
     bright = canvases(range(8))
     grey = [np.full_like(canvas, 110) for canvas in bright]
     quantise_static(fp32, [*bright, *grey], tmp_path / "model.onnx", card)
@@ -74,7 +74,7 @@ def test_normalisation_resize_and_argmax_stay_float(int8: Path) -> None:
     assert not any(dequantised.intersection(node.input) for node in floats)
 
 
-def test_both_engines_say_what_the_fp32_model_says(fp32: Path, int8: Path, photos) -> None:
+def test_both_engines_agree_with_the_fp32_model(fp32: Path, int8: Path, photos) -> None:
     parsers = [
         Parser.load(fp32, threads=1),
         Parser.load(int8, "openvino", threads=1),
@@ -82,7 +82,7 @@ def test_both_engines_say_what_the_fp32_model_says(fp32: Path, int8: Path, photo
     ]
     maps = [np.stack([parser(photo.image).part_map for photo in photos]) for parser in parsers]
     truth = np.stack([photo.parts for photo in photos])
-    assert (maps[0] == truth).mean() > 0.9  # the student has learnt something to lose
+    assert (maps[0] == truth).mean() > 0.9  # the trained student is accurate enough to lose accuracy
     assert (maps[1] == maps[0]).mean() > 0.98
     assert (maps[2] == maps[1]).mean() > 0.99
 
@@ -95,7 +95,7 @@ def test_same_canvases_give_the_same_file(fp32: Path, card: Card, tmp_path: Path
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_batches_count_as_their_canvases(fp32: Path, card: Card, int8: Path, tmp_path: Path) -> None:
+def test_batches_equal_their_single_canvases(fp32: Path, card: Card, int8: Path, tmp_path: Path) -> None:
     batched = [np.concatenate(canvases(range(200, 216)))]
     quantise_static(fp32, batched, tmp_path / "model.onnx", replace(card, precision="int8"))
     assert (tmp_path / "model.onnx").read_bytes() == int8.read_bytes()
@@ -112,7 +112,7 @@ def test_interrupted_quantisation_leaves_no_file(fp32, card, tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_calibrate_on_is_an_error(fp32: Path, card: Card, tmp_path: Path) -> None:
+def test_calibrating_without_photos_is_an_error(fp32: Path, card: Card, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="training photos"):
         quantise_static(fp32, [], tmp_path / "model.onnx", card)
 
@@ -126,7 +126,7 @@ def _assert_no_float_weight(model: onnx.ModelProto) -> None:
         assert node.op_type != "QuantizeLinear" or node.input[0] not in constants
 
 
-def test_squeeze_excite_weights_are_int8_too(tmp_path: Path) -> None:
+def test_squeeze_excite_weights_are_int8(tmp_path: Path) -> None:
     torch.manual_seed(0)
     labels = LABEL_SETS["cihp"]
     student = FPNStudent(build_backbone("mobilenetv3_small"), labels.num_parts).eval()
@@ -147,7 +147,7 @@ def test_squeeze_excite_weights_are_int8_too(tmp_path: Path) -> None:
     assert (maps[0] == maps[1]).mean() > 0.95
 
 
-def test_attention_masks_and_what_follows_the_queries_stay_float(tmp_path: Path) -> None:
+def test_attention_masks_and_everything_after_the_queries_stay_float(tmp_path: Path) -> None:
     torch.manual_seed(0)
     labels = LABEL_SETS["pascal_person_part"]
     student = tiny_m2fp_student(labels)

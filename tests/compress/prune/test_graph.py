@@ -1,4 +1,4 @@
-"""Groups of channels: who is coupled with whom, and what is never touched."""
+"""Groups of channels: coupled layers, and layers that are never pruned."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def axes(network: nn.Module, group: ChannelGroup) -> dict[str, str]:
 
 
 def group_of(network: Prunable, layer: Weighted) -> dict[str, str]:
-    """The group that a layer's outputs belong to."""
+    """Return the group that a layer's outputs belong to."""
     (found,) = [
         group
         for group in channel_groups(network)
@@ -31,7 +31,7 @@ def group_of(network: Prunable, layer: Weighted) -> dict[str, str]:
     return axes(network, found)
 
 
-def test_residual_partners_share_a_group_and_the_decoder_reads_it() -> None:
+def test_residual_partners_share_a_group_with_the_decoders_inputs() -> None:
     student = fpn("resnet18")
     group = group_of(student, student.backbone.body.layer1[0].conv2)
     body = "backbone.body"
@@ -88,7 +88,7 @@ def test_behind_the_backbone_only_hidden_layers_lose_channels(network) -> None:
     assert kinds == {"linear2"} | (laterals if isinstance(network, M2FPStudent) else projections)
 
 
-def test_looking_changes_nothing() -> None:
+def test_finding_groups_does_not_change_the_network() -> None:
     student = fpn("mobilenetv3_small").train()
     before = {name: value.clone() for name, value in student.state_dict().items()}
     with torch.no_grad():

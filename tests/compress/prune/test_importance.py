@@ -48,7 +48,7 @@ def test_a_scale_that_the_loss_does_not_need_vanishes() -> None:
     assert norm.weight[0] > 0.5 and norm.weight[1].abs() < 0.02
 
 
-def test_the_callback_leaves_decoders_alone() -> None:
+def test_the_callback_does_not_change_decoders() -> None:
     student = nn.ModuleDict({"backbone": nn.BatchNorm2d(2), "decoder": nn.BatchNorm2d(2)})
     for norm in student.values():
         norm.weight.grad = torch.zeros(2)

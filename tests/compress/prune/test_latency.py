@@ -1,4 +1,4 @@
-"""The latency table: what it measures, what it interpolates, and when it does neither. Nothing is timed but once."""
+"""The latency table: measuring, interpolating, and reading the file. Only one test times an engine."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from m2fp_kd.models.fpn import FPNStudent
 
 
 class Stopwatch:
-    """Says that a convolution takes its multiply-accumulates in nanoseconds, and remembers what it was asked."""
+    """Return a convolution's multiply-accumulates as nanoseconds, and record the calls."""
 
     def __init__(self) -> None:
         self.asked: list[Layer] = []
@@ -35,7 +35,7 @@ def depthwise(channels: int) -> Layer:
     return Layer(channels, channels, channels, (5, 5), 1, (8, 8))
 
 
-def test_what_was_measured_is_in_the_file_and_is_not_measured_again(tmp_path: Path) -> None:
+def test_measurements_are_kept_in_the_file(tmp_path: Path) -> None:
     watch, path = Stopwatch(), tmp_path / "folder" / "table.json"
     first = LatencyTable(path, "this machine", watch).milliseconds(dense(64, 32))
     assert first == dense(64, 32).macs / 1e6 and watch.asked == [dense(64, 32)]
@@ -44,7 +44,7 @@ def test_what_was_measured_is_in_the_file_and_is_not_measured_again(tmp_path: Pa
     assert json.loads(path.read_text())["milliseconds"] == {"3x3 stride 2 groups 1: 64 -> 32 at 16x16": first}
 
 
-def test_between_nodes_milliseconds_are_bilinear(tmp_path: Path) -> None:
+def test_milliseconds_between_nodes_are_bilinear(tmp_path: Path) -> None:
     watch = Stopwatch()
     table = LatencyTable(tmp_path / "table.json", "this machine", watch)
     # Multiply-accumulates are bilinear in the channels: interpolating them is exact.
@@ -59,13 +59,13 @@ def test_depthwise_convolutions_have_one_axis(tmp_path: Path) -> None:
     assert watch.asked == [depthwise(64), depthwise(96)]
 
 
-def test_channels_outside_the_nodes_are_measured_as_they_are(tmp_path: Path) -> None:
+def test_channels_outside_the_nodes_are_measured_directly(tmp_path: Path) -> None:
     watch = Stopwatch()
     LatencyTable(tmp_path / "table.json", "this machine", watch).milliseconds(dense(3, 3000))
     assert watch.asked == [dense(3, 3000)]
 
 
-def test_a_table_of_another_machine_or_of_no_kind_is_refused(tmp_path: Path) -> None:
+def test_a_table_of_another_machine_or_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     LatencyTable(path, "this machine", Stopwatch()).milliseconds(dense(8, 8))
     with pytest.raises(ValueError, match=r"measured with this machine, not that machine; name another file"):
@@ -78,7 +78,7 @@ def test_a_table_of_another_machine_or_of_no_kind_is_refused(tmp_path: Path) -> 
         LatencyTable(path, "this machine", Stopwatch())
 
 
-def test_a_network_takes_what_its_layers_take(tmp_path: Path) -> None:
+def test_an_estimate_is_the_sum_over_layers(tmp_path: Path) -> None:
     student = FPNStudent(build_backbone("mobilenetv3_small"), 7, width=16)
     table = LatencyTable(tmp_path / "table.json", "this machine", lambda layer: 1.0)
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in student.modules())
@@ -89,7 +89,7 @@ def test_a_network_takes_what_its_layers_take(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "layer", [dense(8, 16), Layer(16, 16, 16, (3, 3), 2, (5, 7)), Layer(3, 8, 1, (1, 1), 1, (4, 4)), None]
 )
-def test_the_network_that_is_timed_is_that_convolution(layer: Layer | None) -> None:
+def test_the_timed_network_computes_the_convolution(layer: Layer | None) -> None:
     channels, size = (8, (6, 6)) if layer is None else (layer.inputs, tuple(layer.stride * s for s in layer.size))
     features = np.random.default_rng(1).random((1, channels, *size), np.float32)
     model = timed_network(channels, size, layer)
@@ -111,6 +111,6 @@ def test_a_real_engine_times_a_convolution(engine: str) -> None:
     assert convolution_timer(engine, threads=1)(Layer(64, 64, 1, (3, 3), 1, (32, 32))) > 0
 
 
-def test_a_table_knows_its_engine_and_machine(tmp_path: Path) -> None:
+def test_a_table_records_its_engine_and_machine(tmp_path: Path) -> None:
     setting = open_table(tmp_path / "table.json", "onnxruntime", threads=1).setting
     assert setting.startswith(f"onnxruntime {onnxruntime.__version__}, f32, 1 threads, ")

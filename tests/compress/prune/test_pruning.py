@@ -1,4 +1,4 @@
-"""Channel pruning: which channels go, how many, and that what is left is the same network but narrower."""
+"""Channel pruning: which and how many channels are removed, and that the rest of the network is unchanged."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ SIZE = 64
 
 
 class Body(nn.Module):
-    """A stem of 32 channels, which may be pruned, and four levels of 16, which may not."""
+    """A prunable stem of 32 channels and four levels of 16 channels, which may not be pruned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ def shapes(network: nn.Module) -> list[torch.Size]:
 
 
 def silence(network: nn.Module, share: float) -> None:
-    """Make so many channels of every group zero in all that writes or reads them."""
+    """Set a share of the channels of every group to zero in all layers that write or read them."""
     for group in channel_groups(network):
         kept = max(LEAST, MULTIPLE * round((1 - share) * group.channels / MULTIPLE))
         silent = torch.randperm(group.channels)[kept:]
@@ -129,7 +129,7 @@ def test_forty_percent_fewer_parameters_in_small_steps(head: str, backbone: str,
 @pytest.mark.parametrize(
     ("head", "backbone"), [("fpn", "resnet18"), ("m2fp", "mobilenetv3_small"), ("fpn", "shufflenetv2")]
 )
-def test_channels_that_do_nothing_go_first_and_nothing_changes(head: str, backbone: str, importance: str) -> None:
+def test_zero_channels_are_removed_first_without_any_change(head: str, backbone: str, importance: str) -> None:
     network = build(architecture(head, backbone))
     silence(network, 0.25)
     expected, whole = answer(network), measure(network, SIZE, "parameters")
@@ -172,7 +172,7 @@ def test_taylor_keeps_the_channels_that_the_loss_depends_on() -> None:
     assert torch.equal(student.backbone.body.stem.weight, stem[needed])
 
 
-def test_taylor_without_gradients_says_so() -> None:
+def test_taylor_without_gradients_is_an_error() -> None:
     student = small()
     with pytest.raises(ValueError, match="taylor importance needs gradients"):
         prune_towards(student, SIZE, Goal("parameters", 0.01, measure(student, SIZE, "parameters")), "taylor")
@@ -181,13 +181,13 @@ def test_taylor_without_gradients_says_so() -> None:
 def test_no_layer_gets_fewer_than_sixteen_channels() -> None:
     student = small()
     goal = Goal("parameters", 0.9, measure(student, SIZE, "parameters"))
-    with pytest.raises(PruneError, match=r"down to 16 channels.*% fewer; the goal is 90 %"):
+    with pytest.raises(PruneError, match=r"down to 16 channels.*% fewer, but the goal is 90 %"):
         while True:
             assert not prune_towards(student, SIZE, goal, "l1").done
     assert student.backbone.body.stem.out_channels == 16
 
 
-def test_a_goal_that_is_reached_changes_nothing() -> None:
+def test_a_reached_goal_changes_nothing() -> None:
     student = small()
     weights = {name: weight.clone() for name, weight in student.state_dict().items()}
     result = prune_towards(student, SIZE, Goal("parameters", 0.5, 1e9), "l1")
@@ -218,21 +218,21 @@ def test_channels_that_save_nothing_stay(tmp_path: Path) -> None:
     assert [m.out_channels for name, m in network.named_modules() if name.endswith("conv_reduce")] == squeezed
     table = LatencyTable(tmp_path / "other.json", "all the same", lambda layer: 1.0)
     whole = measure(network, SIZE, "milliseconds", table)
-    with pytest.raises(PruneError, match="all save nothing"):
+    with pytest.raises(PruneError, match="all blocks save nothing"):
         prune_towards(network, SIZE, Goal("milliseconds", 0.1, whole), "l1", table=table)
 
 
-def test_of_equally_important_channels_those_go_that_save_more() -> None:
+def test_of_equally_important_channels_those_that_save_more_are_removed() -> None:
     network = build(architecture("fpn", "resnet18"))
     first, second = network.backbone.body.layer4
-    for block in (first, second):  # of all scales these are the smallest, and in both blocks the same
+    for block in (first, second):  # the smallest scales of the network, equal in both blocks
         block.bn1.weight.data = torch.linspace(1e-3, 1, 512)
     prune_towards(network, SIZE, Goal("parameters", 0.005, measure(network, SIZE, "parameters")), "bn_scale")
     # The second block's hidden channels are made from 512 channels, the first one's from 256.
     assert (first.conv1.out_channels, second.conv1.out_channels) == (512, 504)
 
 
-def test_mode_and_memory_layout_stay() -> None:
+def test_mode_and_memory_layout_do_not_change() -> None:
     student = small().train().to(memory_format=torch.channels_last)
     student.backbone.body.norm.eval()
     prune_towards(student, SIZE, Goal("parameters", 0.01, measure(student, SIZE, "parameters")), "l1")
@@ -258,7 +258,9 @@ def test_a_pruned_network_trains() -> None:
         (("parameters", 1.0), {}, ValueError, "between 0 and 1"),
     ],
 )
-def test_what_cannot_be_is_refused(goal: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_impossible_settings_are_refused(
+    goal: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
     student = small()
     whole = measure(student, SIZE, "parameters")
     with pytest.raises(error, match=message):

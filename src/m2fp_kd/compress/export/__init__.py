@@ -1,1 +1,1 @@
-"""From a trained network to a file: ONNX, OpenVINO IR, TorchScript, torch.export, and what is refused."""
+"""Export a trained network to ONNX, OpenVINO IR, TorchScript or torch.export; refuse impossible combinations."""

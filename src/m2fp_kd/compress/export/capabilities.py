@@ -1,4 +1,4 @@
-"""What can be exported how: every combination either works, with parity, or is refused with a reason."""
+"""The capability table: every combination of format, precision and network works, or is refused with a reason."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -15,29 +15,31 @@ FORMATS = {
     "torchscript": "traced TorchScript; INT8 by FX graph mode",
     "torch_export": "torch.export; INT8 by torchao PT2E, compiled when loaded",
 }
-"""Formats, and how each comes by INT8."""
+"""Format -> its description, and how its INT8 is made."""
 
 PRECISIONS = ("fp32", "int8")
 
 NETWORKS = ("fpn", "m2fp", "teacher")
+"""Kinds of networks: students by their head, and "teacher" for an M2FP."""
+
 MASK_CLASSIFIERS = ("m2fp", "teacher")
-"""The networks with matrix products, which dynamic quantisation needs."""
-"""A student by its head, or an M2FP."""
+"""Networks with matrix products, which dynamic quantisation needs."""
 
 
 class Unsupported(ValueError):
-    """A network that cannot be exported as asked; the message says why and what works instead."""
+    """Raised for a network that cannot be exported this way; the message gives the reason and an alternative."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination; every backbone can do what this says.
+    """One combination; it holds for every backbone.
 
     Attributes:
         format: one of `FORMATS`.
         precision: one of `PRECISIONS`.
         network: one of `NETWORKS`.
-        fixed: fixed canvas size, else any multiples of 32. The batch is dynamic (a teacher's in ONNX and OpenVINO: 1).
+        fixed: whether the canvas has a fixed size; else its sides are multiples of 32. The batch is dynamic, except for
+            a teacher in ONNX and OpenVINO, where it is 1.
     """
 
     format: str
@@ -51,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Cells that do not work, and why. A field that is None stands for any value."""
+    """Cells that do not work, with the reason; a field that is None matches any value."""
 
     reason: str
     format: str | None = None
@@ -60,15 +62,15 @@ class Refusal:
     fixed: bool | None = None
 
     def covers(self, cell: Cell) -> bool:
-        """Whether the cell is one of them."""
+        """Return whether the cell is one of them."""
         wanted = {field.name: getattr(self, field.name) for field in fields(cell)}
         return all(value is None or value == getattr(cell, name) for name, value in wanted.items())
 
 
 _FX = "FX graph mode does not trace {}: {}; use INT8 in ONNX or OpenVINO"
 _ONNX_SIZES = (
-    "the ONNX exporter takes the sizes of M2FP's levels for constants, so another canvas would be parsed wrongly; use "
-    "a fixed size, or TorchScript or torch.export"
+    "the ONNX exporter makes the sizes of M2FP's levels constants, so the graph would be wrong for other canvases; use "
+    "a fixed size, TorchScript or torch.export"
 )
 
 REFUSALS = (
@@ -86,26 +88,26 @@ REFUSALS = (
 
 
 def cells() -> Iterator[Cell]:
-    """Every combination."""
+    """Yield every combination."""
     for values in product(FORMATS, PRECISIONS, NETWORKS, (True, False)):
         yield Cell(*values)
 
 
 def refusal(cell: Cell) -> str | None:
-    """Why a cell does not work; None if it does."""
+    """Return why a cell does not work; None if it works."""
     return next((entry.reason for entry in REFUSALS if entry.covers(cell)), None)
 
 
 def require(cell: Cell) -> None:
-    """Check that a cell works; every exporter does so before anything else.
+    """Check that a cell works; every exporter calls this first.
 
     Raises:
-        Unsupported: it does not; with the reason.
+        Unsupported: it does not work; the message gives the reason.
     """
     if reason := refusal(cell):
         raise Unsupported(f"{cell}: {reason}")
 
 
 def kind_of(network: nn.Module, card: Card) -> str:
-    """Which of `NETWORKS` a network is."""
+    """Return which of `NETWORKS` a network is."""
     return "teacher" if isinstance(network, M2FP) else card.head

@@ -1,4 +1,4 @@
-"""The network as it is shipped: a uint8 canvas in, a part map out, everything between in one graph."""
+"""Wrap a network for export: one graph from a uint8 canvas to a part map."""
 
 import copy
 from typing import Any
@@ -20,22 +20,22 @@ OUTPUTS = {
     "fpn": ("part_map", "part_logits"),
     "m2fp": ("part_map", "part_logits", "class_logits", "mask_logits"),
 }
-"""Names of the outputs, in order, by the network's head."""
+"""Head of the network -> names of the outputs, in order."""
 
 EXPORTABLE = {
     DeformableAttention: GridSampledAttention,
     Attention: SoftmaxAttention,
     PaddedConvolution: PaddingThenConvolution,
 }
-"""What layers are replaced by: operations that every format has, and engines and quantisers know."""
+"""Layer -> its replacement from operations that every format has and that engines and quantisers know."""
 
 
 class NormaliseCanvases(nn.Module):
-    """`Normalise`, with the same statistics, for canvases, whose colours lie innermost.
+    """`Normalise` with the same statistics, for canvases, whose colours are the innermost axis.
 
-    Before images are turned to planes OpenVINO need not turn them at all, for its convolutions want colours innermost
-    too; and by whole rows it is not done three values at a time. A MobileNetV3 student gains 2 to 7 % of its time in
-    OpenVINO.
+    OpenVINO's convolutions want colours innermost too, so it need not transpose images that were normalised in this
+    layout; and normalising whole rows avoids vectors of three values. A MobileNetV3 student gains 2 to 7 % of its time
+    in OpenVINO.
     """
 
     mean: Tensor
@@ -47,22 +47,21 @@ class NormaliseCanvases(nn.Module):
         self.register_buffer("std", normalise.std.flatten())
 
     def forward(self, canvases: Tensor) -> Tensor:
-        """Uint8 (N, H, W, 3) -> float32 of the same shape."""
+        """Normalise canvases, uint8 (N, H, W, 3), to float32 of the same shape."""
         columns = canvases.shape[2]
         return (canvases.float() - self.mean.repeat(columns, 1)) / self.std.repeat(columns, 1)
 
 
 class Deployable(nn.Module):
-    """A student with all that surrounds it at run time.
+    """A student with its pre- and post-processing.
 
-    Part logits are upsampled to the canvas before the argmax. That is the accurate order, and it costs: with 20 parts
-    at 512x512 and a MobileNetV3, 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16
-    precision. Our runtime takes the logits at stride 4 instead (`runtime.part_map`), and engines then leave these
-    operations out. The normalisation stays a layer: folded into a zero-padded first convolution it would change the
-    borders.
+    Part logits are upsampled to the canvas before the argmax. This order is accurate but slow: with 20 parts at 512x512
+    and a MobileNetV3 it takes 7 of 30 ms in ONNX Runtime, 14 of 37 ms in OpenVINO's f32 and 4 of 16 ms in its bf16.
+    Our runtime takes the logits at stride 4 instead (`runtime.part_map`), and engines then skip these operations. The
+    normalisation stays a layer of its own: folded into a zero-padded first convolution it would change the borders.
 
     Args:
-        normalise: maps canvases to what the student takes.
+        normalise: maps canvases to the input of the student.
         student: maps normalised images (N, 3, H, W) to a `StudentOutput`.
         head: a key of `OUTPUTS`.
     """
@@ -97,11 +96,11 @@ class Deployable(nn.Module):
 
 
 class M2FPAsStudent(nn.Module):
-    """An M2FP that answers as a mask-classification student does, so that it can be exported as one.
+    """An M2FP with the output of a mask-classification student, so that it can be exported like one.
 
     Args:
-        network: the M2FP.
-        num_parts: P; the first P of its classes are the parts.
+        network: M2FP.
+        num_parts: P; its first P classes are the parts.
     """
 
     def __init__(self, network: M2FP, num_parts: int) -> None:
@@ -110,14 +109,14 @@ class M2FPAsStudent(nn.Module):
         self.num_parts = num_parts
 
     def forward(self, images: Tensor) -> StudentOutput:
-        """Normalised images (N, 3, H, W), H and W multiples of 32, to log parts and the queries behind them."""
+        """Map normalised images (N, 3, H, W), H and W multiples of 32, to log parts and their queries."""
         return as_student_output(self.network(images, auxiliary=False), self.num_parts)
 
 
 def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:
-    """`log_parts` but for a constant at each pixel, which changes neither the largest part nor their softmax.
+    """Compute `log_parts` up to a constant at each pixel, which changes neither the argmax nor the softmax.
 
-    Without the shifts that keep gradients finite, and without the normalisation: five passes over all masks less.
+    It omits the normalisation and the shifts that keep gradients finite, which saves five passes over all masks.
 
     Returns:
         (B, P, H/4, W/4).
@@ -125,17 +124,17 @@ def part_scores(queries: M2FPOutput, num_parts: int) -> Tensor:
     assert queries.mask_features is not None, "a network's own output has its mask features"
     classes = queries.class_logits.float().softmax(-1)[..., :num_parts]
     masks = queries.mask_logits.float().flatten(2).sigmoid()
-    # The exporter follows sizes back to the mask features, but not to the mask logits, which were flat before.
+    # The exporter can trace sizes to the mask features, but not to the mask logits, which were flattened.
     sums = (classes.transpose(1, 2) @ masks).unflatten(2, queries.mask_features.shape[-2:])
     return sums.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def deployable(network: nn.Module, card: Card) -> Deployable:
-    """A copy of a student or an M2FP as it is shipped: on the CPU, in eval mode, made of operations that export.
+    """Return a copy of a student or an M2FP for export: on the CPU, in eval mode, made of exportable operations.
 
     Args:
-        network: a student, or an M2FP whose classes begin with the card's parts.
-        card: says the head and, for an M2FP, the parts.
+        network: student, or M2FP whose classes begin with the card's parts.
+        card: gives the head and, for an M2FP, the parts.
     """
     copied: Any = copy.deepcopy(network).cpu().eval()
     normalise = NormaliseCanvases(copied.normalise)
@@ -150,6 +149,6 @@ def deployable(network: nn.Module, card: Card) -> Deployable:
 
 
 def example_canvases(geometry: Geometry) -> Tensor:
-    """Canvases to trace with, uint8 (2, h, w, 3): the fixed size, or two different sides where sizes are dynamic."""
+    """Return canvases for tracing, uint8 (2, h, w, 3): of the fixed size, or with unequal sides for dynamic sizes."""
     height, width = (geometry.size, geometry.size) if geometry.fixed else (2 * CANVAS_MULTIPLE, 3 * CANVAS_MULTIPLE)
     return torch.zeros(2, height, width, 3, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""A network made ready for PyTorch's own artefacts: BatchNorm folded into convolutions, memory channels last."""
+"""Prepare a network for PyTorch's own formats: fold BatchNorm into convolutions, use channels-last memory."""
 
 from typing import TypeVar
 
@@ -11,19 +11,21 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def fuse(network: Network) -> Network:
-    """Fold every BatchNorm into the convolution before it and lay weights out channels last, in place.
+    """Fold every BatchNorm into the convolution before it and store weights channels-last, in place.
 
     The results are the same to 1e-5 of the largest one. An activation after the BatchNorm stays an operation of its
-    own: in f32, `torch.jit.optimize_for_inference`, which would fuse it, gained nothing once memory is channels last,
-    and what it makes cannot be saved. (ONNX and OpenVINO engines fuse for themselves; INT8 fuses ReLU, see `fx`.)
+    own: in f32, `torch.jit.optimize_for_inference`, which fuses it, gained nothing with channels-last memory, and its
+    result cannot be saved. (ONNX and OpenVINO engines fuse by themselves; INT8 fuses ReLU, see `fx`.)
 
     Args:
-        network: in eval mode.
+        network: network in eval mode.
 
     Raises:
         ValueError: the network is in training mode, where BatchNorm depends on the batch.
     """
     if network.training:
-        raise ValueError("only a network in eval mode can be fused: in training BatchNorm depends on the batch")
+        raise ValueError(
+            "cannot fuse a network in training mode, where BatchNorm depends on the batch; call eval() first"
+        )
     fold_batch_norm(network)
     return network.to(memory_format=torch.channels_last)

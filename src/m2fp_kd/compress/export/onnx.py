@@ -1,4 +1,4 @@
-"""A trained network -> one ONNX file that holds everything from the uint8 canvas to the part map."""
+"""Export a trained network to one ONNX file, from the uint8 canvas to the part map."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,16 +25,15 @@ OPSET = 17
 def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
     """Export a network in fp32, with its card embedded and as `card.json` beside it.
 
-    The batch is dynamic (but for an M2FP, where it is one photo); height and width are as well unless the card's
-    geometry is fixed.
+    The batch is dynamic (one photo for an M2FP), and so are height and width unless the card's geometry is fixed.
 
     Args:
-        network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
-        path: the `.onnx` file to write.
-        card: its label set, geometry and head describe the network.
+        network: student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or M2FP.
+        path: `.onnx` file to write.
+        card: card with the network's label set, geometry and head.
 
     Raises:
-        Unsupported: this network cannot be exported so.
+        Unsupported: this network cannot be exported to ONNX.
         onnx.checker.ValidationError: the exporter made a broken graph; nothing is written.
     """
     geometry = Geometry(**card.geometry)
@@ -43,28 +42,28 @@ def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
 
 
 def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
-    """Check a model, write it under a temporary name, rename it and add its card."""
+    """Check a model, write it in one step and add its card."""
     onnx.checker.check_model(model, full_check=True)
-    del model.metadata_props[:]  # else an INT8 model would hold its parent's card until it gets its own
+    del model.metadata_props[:]  # else an INT8 model would hold its parent's card until its own is written
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)
     save_card(path, replace(card, outputs=[output.name for output in model.graph.output]))
 
 
 def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
-    """Trace a network on the CPU; being in eval mode, its BatchNorms are folded into the convolutions.
+    """Trace a network on the CPU; in eval mode, the exporter folds its BatchNorms into the convolutions.
 
-    The tracing exporter is deprecated but gives the better graph: on these networks `dynamo=True` takes 20 times as
+    The tracing exporter is deprecated but makes the better graph: on these networks `dynamo=True` takes 20 times as
     long, wraps the global pooling in a loop and hides the biases from NNCF's bias correction.
     """
     example = example_canvases(geometry)
     axes = _dynamic_axes(deployable.outputs, geometry.fixed)
     if isinstance(deployable.student, M2FPAsStudent):
-        example, axes = example[:1], {}  # with a dynamic batch, an M2FP in INT8 gives empty masks in OpenVINO
+        example, axes = example[:1], {}  # with a dynamic batch, OpenVINO computes empty masks for an M2FP in INT8
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # see above
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # parity shows whether a traced constant is wrong
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the parity check finds wrong constants
         torch.onnx.export(
             deployable,
             (example,),
@@ -91,7 +90,7 @@ def _dynamic_axes(outputs: tuple[str, ...], fixed: bool) -> dict[str, dict[int, 
 
 
 def remove_idle_casts(model: ModelProto) -> None:
-    """Remove casts to the type that a tensor has already (`.float()` on float32): NNCF trips over some."""
+    """Remove casts to the type that a tensor already has (`.float()` on float32), because NNCF fails on some."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     types = {value.name: value.type.tensor_type.elem_type for value in [*inferred.value_info, *inferred.input]}
     outputs = {value.name for value in model.graph.output}
@@ -110,7 +109,7 @@ def remove_idle_casts(model: ModelProto) -> None:
 
 @dataclass(frozen=True)
 class Export:
-    """fp32 ONNX, which INT8 is made from."""
+    """Export to fp32 ONNX, the source of INT8."""
 
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "onnx"

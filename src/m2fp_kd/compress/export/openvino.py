@@ -1,6 +1,6 @@
-"""An ONNX artefact, fp32 or INT8 -> OpenVINO IR: `.xml` and `.bin`, which OpenVINO loads without converting.
+"""Convert an ONNX artefact, fp32 or INT8, to OpenVINO IR: `.xml` and `.bin`, which OpenVINO loads without conversion.
 
-An INT8 network has a third of the ONNX file's operations then, and compiles in two thirds of the time.
+An INT8 network then has a third of the ONNX file's operations, and compiles in two thirds of the time.
 """
 
 from collections.abc import Sequence
@@ -21,33 +21,33 @@ from m2fp_kd.runtime.files import atomic_path
 def export_openvino(source: str | Path, path: str | Path, card: Card) -> None:
     """Convert an ONNX artefact, with `card.json` beside the result.
 
-    Weights stay what they are: fp32 is not halved to fp16, int8 stays int8. Sizes are dynamic where the source's are.
+    Weights keep their type: fp32 is not halved to fp16, int8 stays int8. Sizes are dynamic if the source's are.
 
     Args:
-        source: an `.onnx` file that `export_onnx` or `quantise_static` wrote.
-        path: the `.xml` file to write; the weights come to lie in a `.bin` beside it.
-        card: of the new artefact.
+        source: `.onnx` file that `export_onnx` or `quantise_static` wrote.
+        path: `.xml` file to write; the weights are written to a `.bin` beside it.
+        card: card of the new artefact.
     """
     path = Path(path)
     model = onnx.load(source)
     del model.metadata_props[:]  # the source's card
     converted = openvino.Core().read_model(model.SerializeToString())
-    # What every compilation would begin with. `openvino.convert_model` does it too, but tells its makers of each call.
+    # Do what every compilation would do first. `openvino.convert_model` does it too, but sends telemetry at each call.
     apply_moc_transformations(converted, cf=False)
     with atomic_path(path) as temporary:
         openvino.save_model(converted, temporary, compress_to_fp16=False)
-        # First the weights, then the .xml that needs them: a break between the two is found out by the card's hashes.
+        # Weights first, then the .xml that needs them: the hashes in the card reveal an interruption between the two.
         temporary.with_suffix(".bin").replace(path.with_suffix(".bin"))
     save_card(path, card)
 
 
 @dataclass(frozen=True)
 class OpenVINO:
-    """OpenVINO's own format of an ONNX artefact of the same run.
+    """Convert an ONNX artefact of the same run to OpenVINO's own format.
 
     Attributes:
         of: name of that artefact.
-        name: of this one.
+        name: name of the converted artefact.
     """
 
     kind: ClassVar[str] = "convert"

@@ -1,4 +1,4 @@
-"""A trained network -> torch.export: one `.pt2` file, the format that succeeds TorchScript."""
+"""Export a trained network with torch.export to one `.pt2` file, the successor of TorchScript."""
 
 import json
 import warnings
@@ -21,7 +21,7 @@ from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry
 
 SMALLEST_SIDE = 2 * CANVAS_MULTIPLE
-"""Pixels; torch.export makes a special case of feature maps with a single row or column."""
+"""Smallest side in pixels; torch.export specialises on feature maps with a single row or column."""
 
 LARGEST_SIDE = 4096
 
@@ -29,16 +29,16 @@ LARGEST_SIDE = 4096
 def export_torch_export(network: nn.Module, path: str | Path, card: Card) -> None:
     """Export a network in fp32, BatchNorm folded, with `card.json` beside it.
 
-    The batch is dynamic; height and width are as well unless the card's geometry is fixed, from `SMALLEST_SIDE` to
+    The batch is dynamic, and so are height and width unless the card's geometry is fixed, from `SMALLEST_SIDE` to
     `LARGEST_SIDE` pixels.
 
     Args:
-        network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
-        path: the `.pt2` file to write.
-        card: its label set, geometry and head describe the network.
+        network: student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or M2FP.
+        path: `.pt2` file to write.
+        card: card with the network's label set, geometry and head.
 
     Raises:
-        Unsupported: this network cannot be exported so.
+        Unsupported: this network cannot be exported with torch.export.
     """
     geometry = Geometry(**card.geometry)
     require(Cell("torch_export", "fp32", kind_of(network, card), geometry.fixed))
@@ -58,13 +58,13 @@ def to_program(module: nn.Module, geometry: Geometry) -> ExportedProgram:
 
 
 def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str | Path, card: Card) -> None:
-    """Write a program under a temporary name, rename it and add its card.
+    """Write a program in one step and add its card.
 
-    The file is a zip archive of JSON (the graph) and raw tensors (the weights); no pickle is in it.
+    The file is a zip archive of JSON (the graph) and raw tensors (the weights), without pickle.
     """
-    program.example_inputs = None  # they would be pickled, and the runtime refuses pickle
+    program.example_inputs = None  # they would be pickled, which the runtime refuses
     with atomic_path(path) as temporary, warnings.catch_warnings():
-        # Said of every weight that lies channels last; that it is on the CPU is all that it asks for.
+        # Raised for every channels-last weight; its only request, weights on the CPU, is met.
         warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
         torch.export.save(program, temporary, extra_files={OUTPUTS_FILE: json.dumps(outputs)})
     save_card(path, replace(card, outputs=list(outputs)))
@@ -72,7 +72,7 @@ def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str 
 
 @dataclass(frozen=True)
 class TorchExport:
-    """An fp32 program of ``torch.export``."""
+    """Export an fp32 program with ``torch.export``."""
 
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "torch_export"

@@ -1,6 +1,6 @@
-"""A trained network -> TorchScript: one `.pt` file that LibTorch and old PyTorch services run.
+"""Export a trained network to TorchScript: one `.pt` file that LibTorch and old PyTorch services run.
 
-TorchScript is deprecated upstream in favour of torch.export (`export_torch_export`), and works.
+TorchScript works, but is deprecated upstream in favour of torch.export (`export_torch_export`).
 """
 
 import json
@@ -26,15 +26,15 @@ from m2fp_kd.runtime.geometry import Geometry
 def export_torchscript(network: nn.Module, path: str | Path, card: Card) -> None:
     """Trace a network in fp32, BatchNorm folded and weights frozen into the graph, with `card.json` beside it.
 
-    Batch, height and width are dynamic whatever the card's geometry says: a trace reads them from its input.
+    Batch, height and width are always dynamic, even if the card's geometry is fixed: a trace reads them from its input.
 
     Args:
-        network: a student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or an M2FP.
-        path: the `.pt` file to write.
-        card: its label set, geometry and head describe the network.
+        network: student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`) or M2FP.
+        path: `.pt` file to write.
+        card: card with the network's label set, geometry and head.
 
     Raises:
-        Unsupported: this network cannot be exported so.
+        Unsupported: this network cannot be exported to TorchScript.
     """
     geometry = Geometry(**card.geometry)
     require(Cell("torchscript", "fp32", kind_of(network, card), geometry.fixed))
@@ -43,16 +43,16 @@ def export_torchscript(network: nn.Module, path: str | Path, card: Card) -> None
 
 @torch.no_grad()
 def write_torchscript(module: Deployable, example: Tensor, path: str | Path, card: Card) -> None:
-    """Trace and freeze a deployable network, write it under a temporary name, rename it and add its card.
+    """Trace and freeze a deployable network, write it in one step and add its card.
 
     The file is a zip archive: the graph as TorchScript source, the weights as raw tensors, and `data.pkl` with
-    `constants.pkl`, which list them. Those two are written in pickle's encoding, but PyTorch reads them with a reader
-    of its own that knows tensors and plain values and calls nothing.
+    `constants.pkl`, which list them. These two use pickle's encoding, but PyTorch reads them with a reader of its own,
+    which knows tensors and plain values and calls nothing.
     """
     with warnings.catch_warnings():
-        # Deprecated, and asked for all the same; see the top of this file.
+        # Deprecated, but wanted here; see the top of this file.
         warnings.filterwarnings("ignore", r"`torch\.jit\.", FutureWarning)
-        # Sizes that the tracer takes for constants would be wrong for other canvases: parity at other sizes shows it.
+        # Sizes that the tracer made constant would be wrong for other canvases: parity at other sizes shows them.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.freeze(torch.jit.trace(module, (example,), check_trace=False))
         with atomic_path(path) as temporary:
@@ -62,7 +62,7 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
 
 @dataclass(frozen=True)
 class TorchScript:
-    """fp32 TorchScript, traced and frozen."""
+    """Export fp32 TorchScript, traced and frozen."""
 
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "torchscript"

@@ -1,1 +1,1 @@
-"""INT8 by every way: static, accuracy-controlled, dynamic, quantisation-aware, and PyTorch's own two."""
+"""Quantise to INT8: static, accuracy-controlled, dynamic, quantisation-aware, and by PyTorch's FX mode and PT2E."""

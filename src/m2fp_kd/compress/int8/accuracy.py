@@ -1,4 +1,4 @@
-"""INT8 that keeps parts within bounds: the layers that hurt them most stay in fp32."""
+"""Quantise to INT8 within bounds: leave the layers in fp32 that harm the parts most."""
 
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -25,7 +25,7 @@ MEAN = "mIoU"
 
 @dataclass(frozen=True)
 class Answer:
-    """A photo (see `LabelledPhoto`) whose label is the fp32 network's part map."""
+    """A `LabelledPhoto` whose label is the fp32 network's part map."""
 
     name: str
     image: NDArray[np.uint8]
@@ -34,11 +34,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Drops:
-    """Points of IoU lost against the fp32 network; negative where something was won.
+    """Points of IoU lost against the fp32 network; gains are negative.
 
     Attributes:
-        miou: of the mean.
-        parts: by part; without parts that occur neither in truth nor in prediction.
+        miou: loss of the mean.
+        parts: loss by part, without parts that are in neither truth nor prediction.
     """
 
     miou: float
@@ -47,12 +47,12 @@ class Drops:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many points (hundredths) of IoU INT8 may lose against the fp32 network.
+    """Points (hundredths) of IoU that INT8 may lose against the fp32 network.
 
     Attributes:
-        max_miou_drop: of the mean over all parts.
-        max_part_drop: of each of `parts`; None for any.
-        parts: names; None for all.
+        max_miou_drop: largest loss of the mean over all parts.
+        max_part_drop: largest loss of each of `parts`; None for no limit.
+        parts: names of parts; None for all.
     """
 
     max_miou_drop: float
@@ -60,7 +60,7 @@ class Bounds:
     parts: tuple[str, ...] | None = None
 
     def broken(self, drops: Drops) -> dict[str, float]:
-        """What is lost beyond the bounds: "mIoU" or a part -> points."""
+        """Return "mIoU" or a part -> points lost beyond its bound."""
         limits = {MEAN: self.max_miou_drop}
         if self.max_part_drop is not None:
             limits |= dict.fromkeys(self.parts or drops.parts, self.max_part_drop)
@@ -68,22 +68,22 @@ class Bounds:
         return {name: lost[name] - limit for name, limit in limits.items() if lost.get(name, -math.inf) > limit}
 
     def excess(self, drops: Drops) -> float:
-        """The most that is lost beyond a bound; 0 if all hold."""
+        """Return the largest loss beyond a bound; 0 if all hold."""
         return max(self.broken(drops).values(), default=0.0)
 
 
 @dataclass(frozen=True)
 class AccuracyControl:
-    """What accuracy control did.
+    """Result of accuracy control.
 
     Attributes:
-        float_layers: layer left in fp32 -> its harm, worst first: points of IoU (mean over the parts that were out of
-            bounds, on the photos that INT8 changed most, against the fp32 network's answers) that INT8 wins when that
-            layer alone is fp32. Layers that were ranked together have one figure.
+        float_layers: layer left in fp32 -> its harm, worst first: points of IoU that INT8 gains when that layer alone
+            is fp32 (mean over the parts that were out of bounds, on the photos that INT8 changed most, against the fp32
+            network's part maps). Layers that were ranked together share a figure.
         before: drops with every layer in INT8.
         after: drops of the file that was written.
         held: whether the bounds hold.
-        evaluations: networks that were run.
+        evaluations: number of networks that were evaluated.
     """
 
     float_layers: dict[str, float]
@@ -94,7 +94,7 @@ class AccuracyControl:
 
     def __str__(self) -> str:
         layers = ", ".join(f"{name} ({harm:+.2f})" for name, harm in self.float_layers.items()) or "none"
-        verdict = "bounds hold" if self.held else "bounds do not hold, this is the best that was found"
+        verdict = "bounds hold" if self.held else "bounds do not hold, this is the best file found"
         worst = max(self.before.parts, key=lambda name: self.before.parts[name])
         return (
             f"{verdict} ({self.evaluations} evaluations): mIoU lost {self.before.miou:.2f} -> {self.after.miou:.2f} "
@@ -114,29 +114,29 @@ def quantise_with_accuracy_control(
     ranking_photos: int = 24,
     threads: int | None = None,
 ) -> AccuracyControl:
-    """Static INT8 with as few layers left in fp32 as keep the bounds.
+    """Quantise to static INT8 with the fewest layers in fp32 that keep the bounds.
 
-    A layer's harm is how much nearer INT8 comes to fp32, in the IoU of the parts that are out of bounds, when that
+    A layer's harm is how much closer INT8 comes to fp32, in the IoU of the parts that are out of bounds, when that
     layer alone is float. The worst layers are then reverted together, 1, 2, 4 and so on until the bounds hold, and
-    their number is bisected. NNCF's `quantize_with_accuracy_control` does not serve: it bounds one number, it ranks by
-    figures per photo, of which the IoU of a rare part, one ratio over all photos, is not made up, and nothing caps
-    what its ranking costs.
+    their number is bisected. NNCF's `quantize_with_accuracy_control` does not suffice: it bounds a single number; it
+    ranks by figures per photo, but the IoU of a rare part is one ratio over all photos; and nothing caps the cost of
+    its ranking.
 
     Args:
         fp32: file written by `export_onnx`.
-        canvases: to calibrate on, see `quantise_static`.
-        int8: file to write; if the bounds cannot be held within the cap, the best that was found.
+        canvases: calibration canvases, see `quantise_static`.
+        int8: file to write; if the bounds cannot be held within the cap, the best file found.
         card: card of the INT8 artefact; `float_layers` are filled in.
-        photos: validation photos, gone through several times, so not a generator. Where a photo has no label, the fp32
-            network's part map is the truth.
-        bounds: what INT8 may cost.
-        max_evaluations: networks that may be run, most of them in ranking, over few photos. Where there are more layers
-            than that allows, neighbours are ranked together.
-        ranking_photos: how many photos layers are ranked on, those that INT8 changed most.
+        photos: validation photos; they are iterated several times, so not a generator. The truth of a photo without
+            label is the fp32 network's part map.
+        bounds: loss that INT8 may cause.
+        max_evaluations: largest number of evaluated networks, most of them for ranking, over few photos. If there are
+            more layers, neighbours are ranked together.
+        ranking_photos: number of photos to rank layers on, those that INT8 changed most.
         threads: CPU threads of the engine; None leaves it to the engine.
 
     Raises:
-        ValueError: no canvases, no photos, an unknown part or a cap that allows no search.
+        ValueError: there are no canvases or no photos, a part is unknown, or the cap allows no search.
     """
     if unknown := sorted(set(bounds.parts or ()) - set(card.labels.parts)):
         raise ValueError(f"bounds name {unknown}, but the parts are {', '.join(card.labels.parts)}")
@@ -179,16 +179,18 @@ def quantise_with_accuracy_control(
 
 
 class _Validation:
-    """Validation photos and what the fp32 network makes of them."""
+    """Validation photos and the fp32 network's scores on them."""
 
     def __init__(self, fp32: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) -> None:
         self.fp32, self.photos, self.labels = fp32, photos, labels
         self.reference = self._against_truth(fp32)
         if not self.reference.any():
-            raise ValueError("accuracy control needs labelled pixels; all labels of the validation photos are ignored")
+            raise ValueError(
+                "accuracy control needs labelled pixels, but the labels of all photos are ignored; check them"
+            )
 
     def drops(self, parse: Parse) -> Drops:
-        """What a network loses on all photos."""
+        """Return the losses of a network on all photos."""
         matrix = self._against_truth(parse)
         lost = 100 * (iou(self.reference) - iou(matrix))
         parts = {part: float(value) for part, value in zip(self.labels.parts, lost, strict=True) if value == value}
@@ -220,11 +222,11 @@ class _Validation:
 
 
 def _neighbours(layers: list[str], max_evaluations: int) -> list[tuple[str, ...]]:
-    """Layers in groups of neighbours, as many as can be ranked when the search gets its share of the evaluations."""
+    """Group neighbouring layers so that ranking leaves the search its share of the evaluations."""
     most = max_evaluations - 2 - 2 * math.ceil(math.log2(len(layers) + 1))
     if most < 1:
         raise ValueError(
-            f"max_evaluations={max_evaluations} leaves none to rank layers; give at least {max_evaluations + 1 - most}"
+            f"max_evaluations={max_evaluations} leaves none to rank layers; set at least {max_evaluations + 1 - most}"
         )
     return [tuple(group.tolist()) for group in np.array_split(layers, min(most, len(layers)))]
 
@@ -236,7 +238,7 @@ def _rank(
     parts: Collection[str],
     count: int,
 ) -> dict[str, float]:
-    """Layer -> its harm to some parts, worst first."""
+    """Return layer -> its harm to some parts, worst first."""
     quantised = parse(())
     answers = validation.most_changed(quantised, parts, count)
     start = validation.nearness(quantised, parts, answers)
@@ -248,7 +250,7 @@ def _rank(
 
 
 def _search(evaluate: Callable[[int], Drops], layers: int, bounds: Bounds, budget: int) -> dict[int, Drops]:
-    """Look for the least number of worst layers that must be float: number -> drops, for every number tried."""
+    """Search for the least number of float layers that keep the bounds; return number -> drops for all tried."""
     tried: dict[int, Drops] = {}
     failed, holding = 0, None
     while len(tried) < budget and failed < layers and (holding is None or holding - failed > 1):

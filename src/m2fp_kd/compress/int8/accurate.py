@@ -1,4 +1,4 @@
-"""Static INT8 under accuracy control, as a step of a recipe."""
+"""The step that quantises under accuracy control."""
 
 import logging
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AccurateInt8:
-    """Static INT8 of the export that leaves the layers that hurt in fp32, until the bounds hold.
+    """Quantise the export to static INT8, with the most harmful layers left in fp32 until the bounds hold.
 
     Attributes:
-        name: of the artefact.
+        name: name of the artefact.
         max_miou_drop: points of mIoU that INT8 may lose.
-        max_part_drop: points that each of `parts` may lose; null for any.
+        max_part_drop: points of IoU that each of `parts` may lose; null for no limit.
         parts: names of parts; null for all.
-        calibration_photos: how many training photos activations are observed on.
-        max_evaluations: networks that may be run to find these layers.
-        threads: CPU threads of the engine that runs them.
+        calibration_photos: number of training photos to calibrate on.
+        max_evaluations: largest number of networks to evaluate in the search.
+        threads: CPU threads of the engine that evaluates them.
     """
 
     kind: ClassVar[str] = "quantise"

@@ -1,4 +1,4 @@
-"""Dynamic INT8: weights are int8 in the file, activations are quantised at run time, photo by photo; no calibration."""
+"""Dynamic INT8: int8 weights in the file, activations quantised at run time for each photo, without calibration."""
 
 import copy
 from collections.abc import Sequence
@@ -26,14 +26,13 @@ def quantise_dynamic(fp32: str | Path, int8: str | Path, card: Card) -> None:
 
     Products with constant weights become `MatMulInteger`: int8 weights with one scale per output channel, in 7 bits so
     that sums overflow on no CPU, and uint8 activations. Convolutions stay fp32: ONNX Runtime's `ConvInteger` makes a
-    ResNet-18 student 4.5 times slower than fp32 and a MobileNetV3 one 5.5 times (256x256, AVX2), so a per-pixel student
-    has nothing to gain here.
+    ResNet-18 student 4.5 times and a MobileNetV3 one 5.5 times slower than fp32 (256x256, AVX2), so per-pixel students
+    gain nothing.
 
     Args:
         fp32: file written by `export_onnx`.
-        int8: file to write. ONNX Runtime runs it up to a tenth faster than fp32; OpenVINO runs it too, 1.2 to 1.5 times
-            slower than fp32.
-        card: of the INT8 artefact.
+        int8: file to write. ONNX Runtime runs it up to a tenth faster than fp32, OpenVINO 1.2 to 1.5 times slower.
+        card: card of the INT8 artefact.
 
     Raises:
         ValueError: the network has no matrix products.
@@ -44,7 +43,7 @@ def quantise_dynamic(fp32: str | Path, int8: str | Path, card: Card) -> None:
     model = load_for_int8(fp32)
     if not any(node.op_type == "MatMul" for node in model.graph.node):
         raise ValueError(
-            f"{fp32}: dynamic INT8 is for matrix products, and a per-pixel student is all convolutions; use static INT8"
+            f"{fp32}: dynamic INT8 is for matrix products, which a per-pixel student does not have; use static INT8"
         )
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
@@ -56,16 +55,16 @@ def quantise_dynamic(fp32: str | Path, int8: str | Path, card: Card) -> None:
 
 
 def quantise_linears(module: nn.Module) -> nn.Module:
-    """A copy of a module, in eval mode on the CPU, whose `nn.Linear`s are PyTorch's dynamic INT8 ones.
+    """Return a copy of a module, in eval mode on the CPU, with PyTorch's dynamic INT8 linear layers.
 
-    Weights are int8 with one scale per output channel, activations are quantised at run time. Everything else, the
-    convolutions and the attention's own two products included, stays float.
+    Weights are int8 with one scale per output channel, activations are quantised at run time. Everything else stays
+    float, including convolutions and the two products inside attention.
 
     Raises:
-        ValueError: it has no linear layers.
+        ValueError: the module has no linear layers.
     """
     if not any(isinstance(layer, nn.Linear) for layer in module.modules()):
-        raise ValueError("torch's dynamic INT8 is for linear layers, and a per-pixel student has none; use static INT8")
+        raise ValueError("torch's dynamic INT8 is for linear layers, but a per-pixel student has none; use static INT8")
     return quantize_dynamic(
         copy.deepcopy(module).cpu().eval(), {nn.Linear: per_channel_dynamic_qconfig}, dtype=torch.qint8
     )
@@ -73,7 +72,7 @@ def quantise_linears(module: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True)
 class DynamicInt8:
-    """Dynamic INT8 of the export's matrix products: for mask-classification students in ONNX Runtime."""
+    """Quantise the export's matrix products dynamically, for mask-classification students in ONNX Runtime."""
 
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "onnx"
@@ -90,7 +89,7 @@ class DynamicInt8:
 
 @dataclass(frozen=True)
 class TorchDynamicInt8:
-    """PyTorch's dynamic INT8 of the attention's linear layers, as TorchScript: for mask-classification students."""
+    """Quantise attention's linear layers by PyTorch's dynamic INT8 to TorchScript, for mask-classification students."""
 
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torchscript"

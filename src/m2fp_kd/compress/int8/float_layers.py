@@ -1,4 +1,4 @@
-"""Which layers of a quantised graph compute in INT8, and giving them back their float weights and inputs."""
+"""Find the INT8 layers of a quantised graph, and restore the float weights and inputs of some of them."""
 
 from collections.abc import Collection
 
@@ -7,14 +7,14 @@ from onnx import ModelProto, NodeProto
 from m2fp_kd.compress.int8.onnx_passes import remove_unread
 
 CARRIERS = ("Concat", "Flatten", "MaxPool", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze")
-"""Operations that only pass quantised values on."""
+"""Operations that only pass quantised values through."""
 
 Layers = dict[str, list[str]]
-"""Name of a layer's node -> names of the nodes that are float when the layer is: itself and carriers before it."""
+"""Name of a layer's node -> nodes that are float when the layer is: the node itself and the carriers before it."""
 
 
 def quantised_layers(model: ModelProto) -> Layers:
-    """The layers that read quantised activations or weights, in the order in which they run."""
+    """Return the layers that read quantised activations or weights, in execution order."""
     producers = {output: node for node in model.graph.node for output in node.output}
     layers = {}
     for node in model.graph.node:
@@ -27,12 +27,13 @@ def quantised_layers(model: ModelProto) -> Layers:
 
 
 def with_float_layers(quantised: ModelProto, network: ModelProto, names: Collection[str]) -> ModelProto:
-    """A copy of a quantised graph in which some nodes are as they were in the float one, uncorrected biases included.
+    """Return a copy of a quantised graph with some nodes of the float graph, including their uncorrected biases.
 
     Args:
         quantised: graph that still has the names of `network`.
-        network: the float graph.
-        names: of nodes; shapes are asked of float tensors as well, so that no quantiser stays for their sake.
+        network: float graph.
+        names: names of the nodes to restore. Shape operations read float tensors as well, so that no quantiser remains
+            only for them.
     """
     model = ModelProto()
     model.CopyFrom(quantised)

@@ -1,8 +1,8 @@
-"""Classic PyTorch INT8: FX graph mode quantisation of an fpn student -> TorchScript `.pt`.
+"""Quantise an fpn student by PyTorch's FX graph mode to an INT8 TorchScript `.pt` file.
 
-`torch.ao.quantization` is deprecated upstream in favour of torchao's PT2E (`pt2e`); everything that needs it is here.
-It loads at once and needs no compiler. Against fp32 TorchScript, ResNet-18 took 96 instead of 146 ms and MobileNetV3 42
-instead of 47 (512x512, 2 threads, AVX2 without VNNI); an EfficientNet-Lite, whose ReLU6 is not fused, gains nothing.
+`torch.ao.quantization` is deprecated upstream in favour of torchao's PT2E (`pt2e`); only this module uses it. The file
+loads fast and needs no compiler. Compared with fp32 TorchScript, ResNet-18 took 96 instead of 146 ms and MobileNetV3 42
+instead of 47 (512x512, 2 threads, AVX2 without VNNI); EfficientNet-Lite, whose ReLU6 is not fused, gains nothing.
 """
 
 import warnings
@@ -39,20 +39,20 @@ def quantise_fx(
 ) -> None:
     """Quantise a student to static INT8 and write it as TorchScript, with `card.json` beside it.
 
-    Weights are symmetric int8 with one scale per channel, activations asymmetric uint8 with one scale per tensor. On
-    CPUs without VNNI activations use half their range, so that sums do not overflow; such a file gives the same answers
+    Weights are symmetric int8 with one scale per channel, activations asymmetric uint8 with one scale per tensor. For
+    CPUs without VNNI, activations use half their range so that sums do not overflow; such a file gives the same results
     on any CPU. Normalisation, classifier, final resize and argmax stay float.
 
     Args:
-        student: an fpn student.
-        canvases: uint8 (N, h, w, 3) batches of placed training photos, 300 or so in all.
-        path: the `.pt` file to write.
-        card: of the INT8 artefact.
-        cpu: the CPU that will run it; None for this one.
+        student: fpn student.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos, about 300 in total.
+        path: `.pt` file to write.
+        card: card of the INT8 artefact.
+        cpu: CPU that will run it; None for this one.
 
     Raises:
-        Unsupported: an m2fp head.
-        ValueError: no canvases.
+        Unsupported: the head is m2fp.
+        ValueError: there are no canvases.
     """
     geometry = Geometry(**card.geometry)
     require(Cell("torchscript", "int8", kind_of(student, card), geometry.fixed))
@@ -64,12 +64,12 @@ def quantise_fx(
 
 @torch.no_grad()
 def quantised_logits(network: Deployable, canvases: list[Tensor], reduce_range: bool) -> GraphModule:
-    """An INT8 module from normalised images (N, 3, H, W) to part logits.
+    """Return an INT8 module from normalised images (N, 3, H, W) to part logits.
 
     Args:
-        network: its student is fused.
-        canvases: to calibrate on, of one photo each, uint8 (1, h, w, 3).
-        reduce_range: spread activations over 0..127 instead of 0..255.
+        network: network with a fused student.
+        canvases: calibration canvases of one photo each, uint8 (1, h, w, 3).
+        reduce_range: quantise activations to 0..127 instead of 0..255.
     """
     with _deprecated():
         from torch.ao.quantization import HistogramObserver, QConfig, default_per_channel_weight_observer
@@ -79,7 +79,7 @@ def quantised_logits(network: Deployable, canvases: list[Tensor], reduce_range: 
         activations = HistogramObserver.with_args(reduce_range=reduce_range)
         mapping = get_default_qconfig_mapping(BACKEND)
         mapping.set_global(QConfig(activations, default_per_channel_weight_observer))
-        mapping.set_module_name("student.classifier", None)  # eight bits of a logit are ties at a part's border
+        mapping.set_module_name("student.classifier", None)  # 8-bit logits would tie at the borders of parts
         example = network.normalise(canvases[0]).permute(0, 3, 1, 2)
         observed = prepare_fx(_traced(_Logits(network.student)), mapping, (example,))
         for canvas in canvases:
@@ -106,7 +106,7 @@ class _Quantised(nn.Module):
 
 
 def _traced(module: nn.Module) -> GraphModule:
-    """Trace a module, leaving out the identities that hide a ReLU from the convolution before it."""
+    """Trace a module without the identities that hide a ReLU from the convolution before it."""
     graph = Tracer().trace(module)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(node.target), nn.Identity):
@@ -117,7 +117,7 @@ def _traced(module: nn.Module) -> GraphModule:
 
 @contextmanager
 def _deprecated() -> Iterator[None]:
-    """Silence what is known: this is the old way, and it is asked for."""
+    """Silence the deprecation warnings of this interface."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"torch\.ao\.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
@@ -129,7 +129,7 @@ def _deprecated() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FxInt8:
-    """Static INT8 by PyTorch's FX graph mode, as TorchScript: the classic way, deprecated upstream."""
+    """Quantise statically by PyTorch's FX graph mode to TorchScript, which is deprecated upstream."""
 
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torchscript"

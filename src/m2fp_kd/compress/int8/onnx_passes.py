@@ -1,4 +1,4 @@
-"""Small passes over an ONNX graph, around its quantisation; all work in place and change no meaning."""
+"""Passes over an ONNX graph before and after quantisation; they work in place and keep its function."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 SMALLEST_WEIGHT = 1024
-"""Values; below it, a DequantizeLinear and its scales take as much room as int8 saves."""
+"""Fewest values of a weight; for smaller ones a DequantizeLinear and its scales take the space that int8 saves."""
 
 
 def inline_identities(model: ModelProto) -> None:
-    """Let nodes read a repeated constant itself instead of through an Identity.
+    """Make nodes read a repeated constant directly instead of through an Identity.
 
     The exporter writes equal constants once. Behind an Identity a weight would count as an activation: it would be
-    stored as float and quantised anew, with one scale, at every run. Vectors become copies instead, since NNCF corrects
-    biases in place, which must not touch another layer's.
+    stored as float and quantised at every run, with one scale. Vectors are copied instead, because NNCF corrects biases
+    in place, which must not change another layer's bias.
     """
     constants = _constants(model)
     ends = {value.name for value in model.graph.output}
@@ -35,10 +35,10 @@ def inline_identities(model: ModelProto) -> None:
 
 
 def activations_to_uint8(model: ModelProto) -> None:
-    """Shift int8 activation quantisers by 128, to the uint8 that engines are fastest with; the values stay the same.
+    """Shift int8 activation quantisers by 128 to uint8, which engines run fastest; the values do not change.
 
-    NNCF writes an activation that has negative values as int8 whatever it is asked for. Inferred shapes and types of
-    intermediate tensors are dropped, as they would now be wrong.
+    NNCF always writes activations with negative values as int8. Inferred shapes and types of intermediate tensors are
+    dropped, because they would now be wrong.
     """
     constants = _constants(model)
     quantisers = [
@@ -53,10 +53,11 @@ def activations_to_uint8(model: ModelProto) -> None:
 
 
 def weights_to_int8(model: ModelProto) -> None:
-    """Store the float weights that are left as int8 with one scale per output channel; the arithmetic stays float.
+    """Store the remaining float weights as int8 with one scale per output channel; the arithmetic stays float.
 
-    They are those of squeeze-excite blocks, which NNCF leaves alone (1.5 of MobileNetV3's 3.2 million weights), and of
-    nodes kept out of quantisation. Symmetric in the full range -127..127: nothing is summed in 8 bits here.
+    These are the weights of squeeze-excite blocks, which NNCF does not quantise (1.5 of MobileNetV3's 3.2 million
+    weights), and of nodes excluded from quantisation. They are symmetric in the full range -127..127, because nothing
+    is summed in 8 bits.
     """
     constants = _constants(model)
     weights = {
@@ -84,7 +85,7 @@ def weights_to_int8(model: ModelProto) -> None:
 
 
 def symmetric_scale(weight: np.ndarray, axis: int, levels: float) -> np.ndarray:
-    """The scale with which a channel's largest weight becomes `levels`: float32, 1 along all axes but `axis`."""
+    """Return the scales that map each channel's largest weight to `levels`: float32, 1 along all axes but `axis`."""
     largest = np.abs(weight).max(axis=tuple(other for other in range(weight.ndim) if other != axis), keepdims=True)
     return np.where(largest > 0, largest / np.float32(levels), 1).astype(np.float32)
 
@@ -103,9 +104,9 @@ def remove_unread(model: ModelProto) -> None:
 
 
 def shorten_names(model: ModelProto) -> None:
-    """Give inner tensors short names and quantisers none: of a small INT8 file, their names are a sixth.
+    """Shorten the names of inner tensors and remove those of quantisers, a sixth of a small INT8 file.
 
-    Layers keep theirs, by which reports name them.
+    Layers keep their names, which reports use.
     """
     ends = {value.name for value in [*model.graph.input, *model.graph.output]}
     short = {"": ""} | {name: name for name in ends}
@@ -121,14 +122,14 @@ def shorten_names(model: ModelProto) -> None:
 
 
 def rename_inputs(model: ModelProto, names: dict[str, str]) -> None:
-    """Let every node that reads a key of `names` read its value."""
+    """Make every node that reads a key of `names` read its value instead."""
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = names.get(name, name)
 
 
 def reached(nodes: Iterable[NodeProto], tensors: set[str], until: tuple[str, ...] = ()) -> list[NodeProto]:
-    """Nodes that depend on `tensors`, not looking past the operations in `until`; `nodes` are in topological order."""
+    """Return the nodes that depend on `tensors`, up to the operations in `until`; `nodes` are topologically sorted."""
     known, found = set(tensors), []
     for node in nodes:
         if node.op_type not in until and known.intersection(node.input):
@@ -146,7 +147,7 @@ def _is_weight(tensor: TensorProto | None) -> bool:
 
 
 def _output_axis(node: NodeProto, weight: TensorProto) -> int:
-    """The axis of a weight that holds the output channels."""
+    """Return the axis of a weight that holds the output channels."""
     if node.op_type == "Conv":
         return 0
     transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)

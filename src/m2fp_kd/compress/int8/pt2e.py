@@ -1,10 +1,10 @@
-"""INT8 by torchao's PT2E (PyTorch 2 export quantisation) -> torch.export `.pt2`.
+"""Quantise by torchao's PT2E (PyTorch 2 export quantisation) to an INT8 torch.export `.pt2` file.
 
-What the file holds are float convolutions between quantise and dequantise operations, with int8 weights. Run as it is,
-that was 1.8 (ResNet-18) to 3.6 times (MobileNetV3-Small) as slow as fp32. The runtime's `torch_export` engine therefore
-compiles the program with Inductor when it loads it, which needs a C++ compiler and took 16 and 40 s; then ResNet-18
-took 77 ms instead of fp32's 133, MobileNetV3 43 instead of 53 (512x512, 2 threads, AVX2 without VNNI). For services
-that start often, INT8 ONNX is the better file.
+The file holds float convolutions between quantise and dequantise operations, with int8 weights. Uncompiled, it ran 1.8
+(ResNet-18) to 3.6 times (MobileNetV3-Small) slower than fp32. The runtime's `torch_export` engine therefore compiles
+the program with Inductor at loading, which needs a C++ compiler and took 16 and 40 s; then ResNet-18 took 77 ms instead
+of fp32's 133, and MobileNetV3 43 instead of 53 (512x512, 2 threads, AVX2 without VNNI). For services that start often,
+INT8 ONNX is the better choice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,21 +35,21 @@ def quantise_pt2e(
 ) -> None:
     """Quantise a network to static INT8 and write it as an exported program, with `card.json` beside it.
 
-    Convolutions take int8 weights, symmetric with one scale per channel, and uint8 activations with one scale per
-    tensor. On CPUs without VNNI activations use half their range, so that sums do not overflow. Linear layers stay
-    float: Inductor lets an INT8 one add to its residual in place, and where that is a constant (the queries that
-    M2FP's decoder starts from) every call would change the next one's answer.
+    Convolutions have int8 weights, symmetric with one scale per channel, and uint8 activations with one scale per
+    tensor. For CPUs without VNNI, activations use half their range so that sums do not overflow. Linear layers stay
+    float: Inductor makes an INT8 one add to its residual in place, and if that is a constant (the initial queries of
+    M2FP's decoder), every call would change the result of the next.
 
     Args:
-        network: a student or an M2FP.
-        canvases: uint8 (N, h, w, 3) batches of placed training photos of the card's geometry, 300 or so in all.
-        path: the `.pt2` file to write.
-        card: of the INT8 artefact.
-        cpu: the CPU that will run it; None for this one.
+        network: student or M2FP.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos of the card's geometry, about 300 in total.
+        path: `.pt2` file to write.
+        card: card of the INT8 artefact.
+        cpu: CPU that will run it; None for this one.
 
     Raises:
-        Unsupported: this network cannot be quantised so.
-        ValueError: no canvases.
+        Unsupported: this network cannot be quantised by PT2E.
+        ValueError: there are no canvases.
     """
     geometry = Geometry(**card.geometry)
     require(Cell("torch_export", "int8", kind_of(network, card), geometry.fixed))
@@ -61,12 +61,12 @@ def quantise_pt2e(
 
 @torch.no_grad()
 def quantised_program(module: nn.Module, images: Iterable[torch.Tensor], reduce_range: bool) -> GraphModule:
-    """An exported module with quantise and dequantise operations around its convolutions.
+    """Return an exported module with quantise and dequantise operations around its convolutions.
 
     Args:
-        module: from `torch.export`.
-        images: canvases of one photo each, uint8 (1, h, w, 3).
-        reduce_range: spread activations over 0..127 instead of 0..255.
+        module: module from `torch.export`.
+        images: calibration canvases of one photo each, uint8 (1, h, w, 3).
+        reduce_range: quantise activations to 0..127 instead of 0..255.
     """
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
@@ -86,7 +86,7 @@ def quantised_program(module: nn.Module, images: Iterable[torch.Tensor], reduce_
 
 
 def _remove_unused_weights(module: GraphModule) -> None:
-    """Remove the float weights that int8 ones took the place of: they would be written all the same."""
+    """Remove the float weights that int8 weights replaced; they would be written too."""
     used = {node.target for node in module.graph.nodes if node.op == "get_attr"}
     for name, _ in [*module.named_parameters(), *module.named_buffers()]:
         if name not in used:
@@ -96,7 +96,7 @@ def _remove_unused_weights(module: GraphModule) -> None:
 
 @dataclass(frozen=True)
 class Pt2eInt8:
-    """Static INT8 by torchao's PT2E, as a program of torch.export."""
+    """Quantise statically by torchao's PT2E to a torch.export program."""
 
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torch_export"

@@ -1,8 +1,8 @@
-"""Quantisation-aware training: a student is trained with the rounding that its static INT8 file will do.
+"""Quantisation-aware training: train a student with the rounding of its static INT8 file.
 
-After Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Precision-Only Inference":
-the forward pass rounds, the gradient passes straight through. `finish` gives back a plain float network, of which
-`quantise_static` makes the same int8 weights that training rounded.
+After Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference":
+the forward pass rounds, the gradient passes straight through. `finish` returns a plain float network, from which
+`quantise_static` makes the int8 weights that training rounded to.
 """
 
 import copy
@@ -25,20 +25,20 @@ from m2fp_kd.models.fold import build_folded
 log = logging.getLogger(__name__)
 
 HALF_RANGE, FULL_RANGE = 63.5, 127.0
-"""Steps from 0 to a channel's largest weight: see `quantise_static`."""
+"""Steps from 0 to a channel's largest weight, see `quantise_static`."""
 
 MOMENTUM = 0.01
-"""Weight of a training step's range in the running one."""
+"""Weight of a training step's range in the running mean."""
 
 
 class RoundedWeight(nn.Module):
-    """Weights rounded to int8 steps, symmetric, one scale per output channel.
+    """Round weights to int8 steps, symmetric, with one scale per output channel.
 
-    The scale follows the channel's largest weight, so nothing is ever clipped. A channel below a hundredth of the
-    tensor's largest weight has that hundredth as its range, as NNCF has it.
+    The scale follows the channel's largest weight, so nothing is clipped. As in NNCF, the range of a channel is at
+    least a hundredth of the tensor's largest weight.
 
     Args:
-        steps: from 0 to a channel's largest weight.
+        steps: number of steps from 0 to a channel's largest weight.
     """
 
     def __init__(self, steps: float) -> None:
@@ -46,7 +46,7 @@ class RoundedWeight(nn.Module):
         self.steps = steps
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Weight (out, ...) of any shape, rounded; the gradient is that of the identity."""
+        """Round a weight (out, ...) of any shape; the gradient is that of the identity."""
         with torch.no_grad():
             largest = weight.abs().flatten(1).amax(dim=1)
             scale = largest.maximum((0.01 * largest.max()).clamp_min(8e-5)) / self.steps
@@ -56,16 +56,16 @@ class RoundedWeight(nn.Module):
 
 
 class RoundedInput(nn.Module):
-    """Activations rounded to uint8 steps, asymmetric, one scale for the whole tensor.
+    """Round activations to uint8 steps, asymmetric, with one scale per tensor.
 
     The range is the mean over photos of each photo's smallest and largest value, zero included, and in training it
-    follows the network slowly. It is narrower than that of the file, which is calibrated anew and clips less: trained
-    with it, MobileNetV3s ended 0.4 points of mIoU higher than with the extremes of whole batches (three seeds of three,
-    PASCAL-Person-Part at 160 pixels).
+    follows the network slowly. It is narrower than the range in the file, which is calibrated again and clips less:
+    trained with it, MobileNetV3s ended 0.4 points of mIoU higher than with the extremes of whole batches (in each of
+    three seeds, PASCAL-Person-Part at 160 pixels).
 
     Args:
-        low: smallest value, mean over photos.
-        high: largest value.
+        low: mean over photos of the smallest value.
+        high: mean over photos of the largest value.
     """
 
     low: Tensor
@@ -77,7 +77,7 @@ class RoundedInput(nn.Module):
         self.register_buffer("high", high.clone())
 
     def forward(self, values: Tensor) -> Tensor:
-        """Values (B, ...) rounded; the gradient is that of the identity inside the range and 0 outside."""
+        """Round values (B, ...); the gradient is that of the identity inside the range and 0 outside."""
         values = values.float()
         if self.training:
             low, high = _extent(values).mean(dim=0)
@@ -89,15 +89,15 @@ class RoundedInput(nn.Module):
 
 
 class Rounded(nn.Module):
-    """A layer that computes with rounded weights and, unless its arithmetic stays float in the file, a rounded input.
+    """A layer with rounded weights and, unless its arithmetic stays float in the file, a rounded input.
 
-    It wraps the layer, which is itself left alone: `torch.nn.utils.parametrize` gives all copies of a module one class,
-    and undoing it in one of them breaks the others.
+    It wraps the layer without changing it: `torch.nn.utils.parametrize` gives all copies of a module one class, and
+    removing it from one copy breaks the others.
 
     Args:
-        layer: a convolution or linear layer.
-        rounded_weight: rounds its weight.
-        rounded_input: rounds its input; None leaves it float.
+        layer: convolution or linear layer.
+        rounded_weight: module that rounds its weight.
+        rounded_input: module that rounds its input; None leaves the input float.
     """
 
     def __init__(self, layer: nn.Module, rounded_weight: RoundedWeight, rounded_input: RoundedInput | None) -> None:
@@ -108,34 +108,34 @@ class Rounded(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """What the layer computes with."""
+        """Rounded weight of the layer."""
         return self.rounded_weight(self.layer.weight)
 
     def forward(self, values: Tensor) -> Tensor:
-        """As the layer."""
+        """Compute the layer with rounding."""
         if self.rounded_input is not None:
             values = self.rounded_input(values)
         return functional_call(self.layer, {"weight": self.weight}, (values,))
 
 
 def folded(student: nn.Module) -> nn.Module:
-    """A copy of a student in eval mode with its BatchNorms folded into the convolutions, all of it trainable."""
+    """Return a trainable copy of a student in eval mode with its BatchNorms folded into the convolutions."""
     return build_folded(copy.deepcopy(student)).requires_grad_()
 
 
 def prepare(student: nn.Module, canvases: Iterable[NDArray[np.uint8]]) -> nn.Module:
-    """A student that computes as its static INT8 file will, and that can be trained as before.
+    """Return a trainable copy of a student that computes like its static INT8 file.
 
-    Convolutions and linear layers round their weights and inputs; those of squeeze-excite blocks, which compute in
-    float in the file, only their weights. The file also quantises the inputs of additions and of the products inside
-    attention; these stay float here.
+    Convolutions and linear layers round their weights and inputs; layers of squeeze-excite blocks, which compute in
+    float in the file, round only their weights. The file also quantises the inputs of additions and of the products
+    inside attention, which stay float here.
 
     Args:
         student: float network on the CPU, images (B, 3, H, W) -> `StudentOutput`; it is not changed.
-        canvases: uint8 (N, h, w, 3) batches of placed training photos, on which input ranges are observed.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos to observe input ranges on.
 
     Raises:
-        ValueError: no canvases.
+        ValueError: there are no canvases.
     """
     student = folded(student)
     blocks = [module for module in student.modules() if isinstance(module, SqueezeExcite)]
@@ -151,7 +151,7 @@ def prepare(student: nn.Module, canvases: Iterable[NDArray[np.uint8]]) -> nn.Mod
 
 
 def finish(student: nn.Module) -> nn.Module:
-    """A plain float copy, in eval mode on the CPU, of a student that `prepare` made: folded, and nothing rounded."""
+    """Return a plain float copy, in eval mode on the CPU, of a student from `prepare`: folded, without rounding."""
     student = copy.deepcopy(student).cpu().eval()
     _replace(student, {module: module.layer for module in student.modules() if isinstance(module, Rounded)})
     return student
@@ -168,7 +168,7 @@ def _replace(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) ->
 def _observed_ranges(
     student: nn.Module, canvases: Iterable[NDArray[np.uint8]]
 ) -> dict[nn.Module, tuple[Tensor, Tensor]]:
-    """Layer -> mean over photos of the smallest and of the largest value of its input."""
+    """Return layer -> means over photos of the smallest and of the largest value of its input."""
     seen: dict[nn.Module, list[Tensor]] = defaultdict(list)
 
     def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -181,26 +181,28 @@ def _observed_ranges(
     for handle in handles:
         handle.remove()
     if not seen:
-        raise ValueError("quantisation-aware training needs training photos to observe ranges on; there are none")
+        raise ValueError(
+            "quantisation-aware training observes ranges on training photos, but there are none; check the data"
+        )
     means = {layer: torch.cat(extents).mean(dim=0) for layer, extents in seen.items()}
     return {layer: (mean[0], mean[1]) for layer, mean in means.items()}
 
 
 def _extent(values: Tensor) -> Tensor:
-    """(B, 2): the smallest and the largest value of every photo."""
+    """Return the smallest and the largest value of every photo, (B, 2)."""
     flat = values.detach().flatten(1)
     return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
 
 
 @dataclass(frozen=True)
 class QuantisationAware:
-    """Training with the rounding that static INT8 will do; INT8 is made after it from the same kind of calibration.
+    """Train with the rounding of static INT8; the INT8 file is made afterwards, with its own calibration.
 
     Attributes:
-        calibration_photos: how many training photos activations are observed on.
-        epochs: of training.
+        calibration_photos: number of training photos to observe activations on.
+        epochs: epochs of training.
         lr_scale: factor on the run's learning rate.
-        name: of the trained network's file.
+        name: name of the trained network's file.
     """
 
     kind: ClassVar[str] = "qat"
@@ -212,8 +214,8 @@ class QuantisationAware:
     def __call__(
         self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning
     ) -> tuple[nn.Module, dict[str, Any], float]:
-        """Train a copy of ``student``; return it in plain float, its BatchNorms folded; the mIoU is with rounding."""
+        """Train a copy of ``student``; return it in plain float with folded BatchNorms, and its mIoU with rounding."""
         rounded = prepare(student, tuner.canvases(self.calibration_photos))
         score = tuner(rounded, self.name, self.epochs, self.lr_scale)
-        log.info("quantisation-aware training: val/mIoU %.4f as INT8 will compute", score)
+        log.info("quantisation-aware training: val/mIoU %.4f with the rounding of INT8", score)
         return finish(rounded), {"_target_": "m2fp_kd.models.fold.build_folded", "network": architecture}, score

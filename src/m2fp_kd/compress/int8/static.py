@@ -1,4 +1,4 @@
-"""fp32 ONNX -> static INT8: one QDQ ONNX file that OpenVINO and ONNX Runtime both run."""
+"""Quantise fp32 ONNX to static INT8: one QDQ ONNX file that both OpenVINO and ONNX Runtime run."""
 
 import logging
 import os
@@ -30,22 +30,22 @@ QUERY_OUTPUTS = ("class_logits", "mask_logits")
 def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int8: str | Path, card: Card) -> None:
     """Quantise an exported network with NNCF's post-training quantisation.
 
-    Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), kept within half the range
-    (but for depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8, one scale per tensor:
-    ONNX Runtime is 2 to 3 times slower with int8 activations and cannot run its fused convolutions with one activation
-    scale per channel. A range is the one with the least squared error over a histogram of all photos' values. NNCF's
-    default, the mean of each photo's extremes, clips what deep layers say, and cost MobileNetV3s up to 0.7 points of
-    mIoU where this costs 0.1. Layers that NNCF leaves float compute in float, from int8 weights. The same canvases give
-    the same graph.
+    Weights are symmetric int8 with one scale per channel (one per tensor ruins MobileNetV3), within half the range
+    (except depthwise ones) so that sums overflow on no CPU. Activations are asymmetric uint8 with one scale per tensor:
+    ONNX Runtime is 2 to 3 times slower with int8 activations, and cannot run its fused convolutions with one activation
+    scale per channel. Ranges minimise the squared error over a histogram of all photos' values. NNCF's default, the
+    mean of each photo's extremes, clips the activations of deep layers and cost MobileNetV3s up to 0.7 points of mIoU;
+    histograms cost 0.1. Layers that NNCF leaves float compute in float with int8 weights. The same canvases give the
+    same graph.
 
     Args:
         fp32: file written by `export_onnx`.
-        canvases: uint8 (N, h, w, 3) batches of placed training photos, 300 or so in all.
+        canvases: uint8 (N, h, w, 3) batches of placed training photos, about 300 in total.
         int8: file to write.
-        card: of the INT8 artefact.
+        card: card of the INT8 artefact.
 
     Raises:
-        ValueError: no canvases.
+        ValueError: there are no canvases.
     """
     model = post_training_int8(load_for_int8(fp32), single_images(canvases))
     shorten_names(model)
@@ -53,29 +53,29 @@ def quantise_static(fp32: str | Path, canvases: Iterable[NDArray[np.uint8]], int
 
 
 def load_for_int8(fp32: str | Path) -> ModelProto:
-    """An exported network in which every node reads its weights directly."""
+    """Load an exported network and make every node read its weights directly."""
     model = onnx.load(fp32)
     inline_identities(model)
     return model
 
 
 def single_images(canvases: Iterable[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-    """Batches of canvases, uint8 (N, h, w, 3), as canvases of one photo each.
+    """Split batches of canvases, uint8 (N, h, w, 3), into canvases of one photo each.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no canvases.
     """
     images = [canvas[None] for batch in canvases for canvas in batch]
     if not images:
-        raise ValueError("INT8 needs training photos to calibrate on; there are none")
+        raise ValueError("INT8 is calibrated on training photos, but there are none; check the data")
     return images
 
 
 def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
-    """The quantised network as a graph whose nodes and tensors still have the float one's names.
+    """Quantise a network; nodes and tensors keep the names of the float graph.
 
     Args:
-        model: from `load_for_int8`; it is not changed.
+        model: graph from `load_for_int8`; it is not changed.
         images: canvases of one photo each.
     """
     quantised = _nncf_quantise(model, images)
@@ -85,12 +85,12 @@ def post_training_int8(model: ModelProto, images: list[NDArray[np.uint8]]) -> Mo
 
 
 def float_nodes(model: ModelProto) -> list[str]:
-    """Names of the nodes that stay float.
+    """Return the names of the nodes that stay float.
 
-    They are the normalisation and the final resize and argmax (eight bits of a logit are ties at a part's border). In
-    networks with queries they are all that follows the queries; every resize, since OpenVINO resizes in INT8 wrongly
-    where sizes are dynamic; and all between the linear layers of tokens: attention masks have minus infinity, which no
-    scale holds, and sampling, sums and turning round are slower in INT8 than in float.
+    These are the normalisation, and the final resize and argmax, because 8-bit logits would tie at the borders of
+    parts. In networks with queries these are also: everything after the queries; every resize, because OpenVINO's INT8
+    resize is wrong for dynamic sizes; and everything between the linear layers of tokens, because attention masks hold
+    minus infinity, which no scale represents, and sampling, sums and transposes are slower in INT8 than in float.
     """
     nodes = model.graph.node
     normalisation = reached(nodes, {value.name for value in model.graph.input}, until=("Conv",))
@@ -106,7 +106,7 @@ def _names(nodes: Iterable[NodeProto]) -> list[str]:
 
 
 def _between_layers(model: ModelProto) -> list[NodeProto]:
-    """Nodes after the feature maps have become tokens, up to the next convolution, that have no weights."""
+    """Return the nodes without weights between the conversion of feature maps to tokens and the next convolution."""
     weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
     tokens = {value.name for value in inferred if len(value.type.tensor_type.shape.dim) == 3}
@@ -115,7 +115,7 @@ def _between_layers(model: ModelProto) -> list[NodeProto]:
 
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
-    os.environ.setdefault("NNCF_CI", "1")  # NNCF reports its use to its maker unless this is set before the import
+    os.environ.setdefault("NNCF_CI", "1")  # turns off NNCF's telemetry; must be set before the import
     import nncf
     from nncf.quantization.advanced_parameters import (
         AdvancedQuantizationParameters,
@@ -132,8 +132,8 @@ def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelP
         subset_size=len(images),
         ignored_scope=nncf.IgnoredScope(names=float_nodes(model)),
         advanced_parameters=AdvancedQuantizationParameters(
-            # CPUs without VNNI add pairs of products in 16 bits, where full 8-bit weights overflow: the same file then
-            # answers differently there.
+            # CPUs without VNNI add pairs of products in 16 bits, which overflow with full 8-bit weights: the same file
+            # would give other results there.
             overflow_fix=OverflowFix.ENABLE,
             activations_quantization_params=QuantizationParameters(per_channel=False),
             activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM,
@@ -142,7 +142,7 @@ def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelP
 
 
 def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ...]) -> list[NodeProto]:
-    """The last nodes before `tensor`, back along first inputs for as long as they are one of `operations`."""
+    """Return the last nodes before `tensor`, followed back along first inputs while they are in `operations`."""
     producers = {output: node for node in nodes for output in node.output}
     chain: list[NodeProto] = []
     while (node := producers.get(tensor)) is not None and node.op_type in operations:
@@ -153,11 +153,11 @@ def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ..
 
 @dataclass(frozen=True)
 class StaticInt8:
-    """Static INT8 of the export.
+    """Quantise the export to static INT8.
 
     Attributes:
-        name: of the artefact.
-        calibration_photos: how many training photos activations are observed on.
+        name: name of the artefact.
+        calibration_photos: number of training photos to calibrate on.
     """
 
     kind: ClassVar[str] = "quantise"

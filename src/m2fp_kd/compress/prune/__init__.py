@@ -1,1 +1,1 @@
-"""Channel pruning: what hangs together, what it costs, what matters least, and what goes."""
+"""Prune channels: coupled groups, their cost, their importance, and the plan of a step."""

@@ -1,4 +1,4 @@
-"""What a network's convolutions and linear layers cost, layer by layer and as a function of their widths."""
+"""Cost of a network's convolutions and linear layers, by layer and as a function of their widths."""
 
 import math
 from collections import defaultdict
@@ -24,11 +24,11 @@ class Layer:
     """One call of a convolution. A linear layer over n tokens counts as a 1x1 convolution of n x 1 pixels.
 
     Attributes:
-        inputs: channels.
-        outputs: channels.
-        groups: as in `nn.Conv2d`.
-        kernel: height and width.
-        stride: of both axes.
+        inputs: input channels.
+        outputs: output channels.
+        groups: groups, as in `nn.Conv2d`.
+        kernel: height and width of the kernel.
+        stride: stride of both axes.
         size: height and width of the output.
     """
 
@@ -49,11 +49,11 @@ Weighted = nn.Conv2d | nn.Linear | nn.BatchNorm2d
 """Layers that have widths."""
 
 Cost = Callable[[Weighted, Widths], float]
-"""What a layer of a network would cost at other widths."""
+"""Cost of a layer at given widths."""
 
 
 def widths_of(layer: Weighted) -> Widths:
-    """A layer's widths as it is."""
+    """Return the present widths of a layer."""
     match layer:
         case nn.Conv2d():
             return Widths(layer.in_channels, layer.out_channels, layer.groups)
@@ -64,7 +64,7 @@ def widths_of(layer: Weighted) -> Widths:
 
 
 def parameters(layer: Weighted, widths: Widths) -> int:
-    """Trained parameters."""
+    """Return the number of trained parameters of a layer at given widths."""
     biases = 0 if layer.bias is None else widths.outputs
     if isinstance(layer, nn.BatchNorm2d):
         return 2 * biases
@@ -73,11 +73,11 @@ def parameters(layer: Weighted, widths: Widths) -> int:
 
 
 def cost_of_layers(network: nn.Module, size: int, of_layer: Callable[[Layer], float]) -> Cost:
-    """A layer's cost as the sum over its calls; BatchNorm, which is folded into convolutions, costs nothing.
+    """Return a cost that sums over the calls of a layer; BatchNorm, which is folded into convolutions, costs nothing.
 
     Args:
-        network: run once to see how large each layer's features are.
-        size: side of the square photo, pixels; a multiple of 32.
+        network: network; it is run once to measure the size of each layer's features.
+        size: side of the square photo in pixels; a multiple of 32.
         of_layer: cost of one call.
     """
     calls = _output_sizes(network, size)
@@ -92,13 +92,13 @@ def cost_of_layers(network: nn.Module, size: int, of_layer: Callable[[Layer], fl
 
 
 def total(network: nn.Module, cost: Cost) -> float:
-    """The sum of a cost over a network's layers as they are."""
+    """Sum a cost over a network's layers at their present widths."""
     return sum(cost(layer, widths_of(layer)) for layer in network.modules() if isinstance(layer, Weighted))
 
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards every module is in the mode that it was in."""
+    """Put a network in evaluation mode; restore the mode of every module afterwards."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -109,7 +109,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def _output_sizes(network: nn.Module, size: int) -> dict[nn.Module, list[tuple[int, int]]]:
-    """Height and width of what convolutions and linear layers (tokens, 1) give, call by call."""
+    """Return height and width of the outputs of convolutions, or (tokens, 1) of linear layers, call by call."""
     sizes: dict[nn.Module, list[tuple[int, int]]] = defaultdict(list)
 
     def record(module: nn.Module, _: object, output: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""Which channels of a network hang together, and may go.
+"""Find the groups of coupled channels that may be pruned.
 
-Torch-Pruning's dependency graph couples layers (Fang et al. 2023, "DepGraph"): what is added, gated or normalised
-together loses the same channels. Only what may be pruned is traced: the backbone, up to the first layers behind it, and
-the feed-forward networks of transformers. So widths of decoders, queries, masks and classes stay as they are.
+Torch-Pruning's dependency graph couples layers (Fang et al. 2023, "DepGraph"): layers that are added, gated or
+normalised together lose the same channels. Only prunable parts are traced: the backbone, up to the first layers behind
+it, and the feed-forward networks of transformers. The widths of decoders, queries, masks and classes do not change.
 """
 
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ Axis = Literal["inputs", "outputs", "both"]
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that only go together.
+    """Coupled channels, which can only be removed together.
 
     Attributes:
-        coupled: Torch-Pruning's group of all of them.
-        channels: their number.
-        members: layers that have them, and whether as inputs, outputs or both (BatchNorm, depthwise convolutions).
+        coupled: Torch-Pruning's group.
+        channels: number of channels.
+        members: layers that have these channels as inputs, outputs or both (BatchNorm, depthwise convolutions).
     """
 
     coupled: tp.dependency.Group
@@ -42,12 +42,12 @@ class ChannelGroup:
     members: tuple[tuple[Weighted, Axis], ...]
 
     def remove(self, channels: list[int]) -> None:
-        """Remove these channels from every member, in place."""
+        """Remove channels from every member, in place."""
         self.coupled.prune(sorted(channels))
 
 
 def narrowed(widths: Widths, axis: Axis, channels: int) -> Widths:
-    """Widths of a member without so many of a group's channels."""
+    """Return the widths of a member after removing ``channels`` channels of its group."""
     inputs, outputs, groups = widths
     match axis:
         case "inputs":
@@ -59,13 +59,13 @@ def narrowed(widths: Widths, axis: Axis, channels: int) -> Widths:
 
 
 def channel_groups(network: Prunable) -> list[ChannelGroup]:
-    """All groups of channels that may be pruned.
+    """Return all groups of channels that may be pruned.
 
     Args:
-        network: in any mode; autograd traces it, so its parameters must require gradients.
+        network: network in any mode; autograd traces it, so its parameters must require gradients.
 
     Raises:
-        TypeError: not a network of ours.
+        TypeError: the network is neither a student of this project nor an M2FP.
     """
     traced = _Traced(network)
     device = next(network.parameters()).device
@@ -76,10 +76,10 @@ def channel_groups(network: Prunable) -> list[ChannelGroup]:
 
 
 def first_layers(network: Prunable) -> list[nn.Conv2d]:
-    """The convolutions that the backbone's levels go into, finest first.
+    """Return the convolutions that read the backbone's levels, finest first.
 
     Raises:
-        TypeError: not a network of ours.
+        TypeError: the network is neither a student of this project nor an M2FP.
     """
     match network:
         case FPNStudent():
@@ -94,7 +94,7 @@ def first_layers(network: Prunable) -> list[nn.Conv2d]:
 
 
 class _Traced(nn.Module):
-    """The part of a network that may be pruned.
+    """The prunable part of a network.
 
     Attributes:
         kept: layers whose outputs keep their channels.
@@ -124,11 +124,11 @@ class _Traced(nn.Module):
 
 
 def _shuffle_net(body: ShuffleNetBody, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Levels of a ShuffleNetV2 and the ends of its branches, cut apart where channels are shuffled.
+    """Return the levels of a ShuffleNetV2 and the ends of its branches, detached wherever channels are shuffled.
 
-    A shuffle ties channels to their places: half of what comes out goes straight through the next block, and so on, so
-    that a channel could only go with a whole pattern of others. Therefore what is concatenated and shuffled stays as it
-    is, and what may be pruned lies between: the channels inside a block's second branch, and the stem's.
+    A shuffle ties channels to their positions: half of the output passes straight through the next block, and so on, so
+    that a channel could only be removed with a whole pattern of others. Therefore concatenated and shuffled channels
+    stay, and only those inside a block's second branch and those of the stem may be pruned.
     """
     level = body.maxpool(body.conv1(images))
     levels, ends = [level], []
@@ -147,7 +147,7 @@ def _shuffle_net(body: ShuffleNetBody, images: Tensor) -> tuple[list[Tensor], li
 
 
 def _shuffled(body: ShuffleNetBody) -> list[nn.Module]:
-    """Layers of a ShuffleNetV2 whose channels stay: those that write or pass on what is shuffled."""
+    """Return the layers of a ShuffleNetV2 whose channels stay: those that write or pass on shuffled channels."""
     blocks = [block for stage in (body.stage2, body.stage3, body.stage4) for block in stage]
     branches = [branch for block in blocks for branch in (block.branch1, block.branch2) if len(branch)]
     writing = [[layer for layer in branch if isinstance(layer, nn.Conv2d)][-1] for branch in branches]

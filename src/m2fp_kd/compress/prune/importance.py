@@ -1,4 +1,4 @@
-"""How much channels matter, and training that makes the unimportant ones vanish."""
+"""Score the importance of channels, and train so that unimportant ones vanish."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -14,22 +14,23 @@ Importance = Literal["l1", "bn_scale", "taylor"]
 
 
 def channel_scores(groups: Sequence[ChannelGroup], importance: Importance) -> list[Tensor]:
-    """Importance of every channel of every group, as its share of what its group would have left without the less
-    important ones (the layer-adaptive score of Lee et al. 2021, "LAMP").
+    """Return the importance of every channel of every group.
 
-    Such shares compare across layers, and the last channel of a layer has all of it. With a mean of 1 in each group
-    instead, a channel of 24 counts as little as one of 960 and narrow layers go first: on a trained EfficientNet-Lite0
-    student, 15 % fewer parameters chosen by "taylor" then changed 20 % of the pixels, with shares 3 %.
+    It is the channel's share of what its group would have left without the less important ones (the layer-adaptive
+    score of Lee et al. 2021, "LAMP"). Such shares are comparable across layers, and the last channel of a layer has a
+    share of 1. With scores of mean 1 in each group instead, a channel of 24 counts as little as one of 960, and narrow
+    layers are pruned first: on a trained EfficientNet-Lite0 student, removing 15 % of the parameters by "taylor" then
+    changed 20 % of the pixels, with shares 3 %.
 
     Args:
-        groups: of one network.
+        groups: groups of one network.
         importance: "l1", the mean absolute sum of the weights that make and use a channel (Li et al. 2017, grouped as
             in Fang et al. 2023); "bn_scale", the BatchNorm scales (Liu et al. 2017, "Network Slimming"), and l1 in
-            groups without BatchNorm; "taylor", what the loss would change by to first order (Molchanov et al. 2019),
-            which needs the gradients of a loss, summed over as many batches as one likes.
+            groups without BatchNorm; "taylor", the first-order change of the loss (Molchanov et al. 2019), which needs
+            the gradients of a loss, summed over any number of batches.
 
     Raises:
-        ValueError: an unknown importance, no gradients for "taylor", or weights or gradients that are not finite.
+        ValueError: the importance is unknown, "taylor" has no gradients, or weights or gradients are not finite.
     """
     l1 = tp.importance.GroupMagnitudeImportance(p=1, normalizer=None)
     match importance:
@@ -54,7 +55,7 @@ class ScaleSparsity(pl.Callback):
     """Sparsity training of Network Slimming (Liu et al. 2017): an L1 penalty on the backbone's BatchNorm scales.
 
     Args:
-        strength: factor of the penalty, lambda in the paper (there 1e-5 to 1e-4).
+        strength: factor of the penalty, lambda in the paper (1e-5 to 1e-4 there).
     """
 
     def __init__(self, strength: float = 1e-4) -> None:
@@ -66,7 +67,7 @@ class ScaleSparsity(pl.Callback):
 
 @torch.no_grad()
 def add_scale_sparsity(network: nn.Module, strength: float) -> None:
-    """Add the gradient of `strength` times the sum of all absolute BatchNorm scales; call it after backward."""
+    """Add the gradient of `strength` times the sum of all absolute BatchNorm scales; call this after backward."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d) and layer.weight.grad is not None:
             layer.weight.grad += strength * layer.weight.sign()
@@ -82,6 +83,6 @@ def _check_gradients(groups: Sequence[ChannelGroup]) -> None:
     members = (member for group in groups for member, _ in group.members)
     if any(member.weight.grad is None for member in members):
         raise ValueError(
-            "taylor importance needs gradients, and some layers have none: call backward on the loss of some batches "
+            "taylor importance needs gradients, but some layers have none: call backward on the loss of some batches "
             "before pruning, without zeroing the gradients in between"
         )

@@ -1,4 +1,4 @@
-"""How long a network's convolutions take on an engine: a table from channels to milliseconds, measured as needed."""
+"""Latency of a network's convolutions in an engine: a table from channels to milliseconds, measured on demand."""
 
 import json
 import time
@@ -25,27 +25,27 @@ from m2fp_kd.runtime.files import atomic_path
 FORMAT = "m2fp-kd latency table, version 1"
 
 NODES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-"""Channels that are measured; the milliseconds between two of them are interpolated."""
+"""Numbers of channels to measure; milliseconds in between are interpolated."""
 
 WARM_UP = 3
-SECONDS = 0.05
-"""A layer is timed for so long, and at least `RUNS` times."""
 RUNS = 10
+SECONDS = 0.05
+"""Shortest time to measure a layer for; it is timed at least `RUNS` times."""
 
 Measure = Callable[[Layer], float]
-"""Milliseconds of one convolution."""
+"""Function that times one convolution, in milliseconds."""
 
 
 class LatencyTable:
-    """Milliseconds of single convolutions, measured when first asked for and kept in a JSON file.
+    """Milliseconds of single convolutions, measured on first use and kept in a JSON file.
 
     Args:
-        path: the file; it need not exist yet.
-        setting: what it is measured on and with, in words. A table of another setting is of no use.
-        measure: times a convolution.
+        path: JSON file; it need not exist.
+        setting: description of the machine and engine. A table of another setting is refused.
+        measure: function that times a convolution.
 
     Raises:
-        ValueError: the file is no latency table, or one of another setting.
+        ValueError: the file is not a latency table, or belongs to another setting.
     """
 
     def __init__(self, path: str | Path, setting: str, measure: Measure) -> None:
@@ -53,10 +53,10 @@ class LatencyTable:
         self._entries: dict[str, float] = _read(self.path, setting) if self.path.exists() else {}
 
     def milliseconds(self, layer: Layer) -> float:
-        """Time of a layer, bilinear between the nearest `NODES` of its input and output channels.
+        """Return the time of a layer, interpolated bilinearly between the nearest `NODES` of its channels.
 
         A depthwise convolution has one axis only. Fewer channels than the first node (a photo's three) or more than the
-        last are measured as they are, and so are other grouped convolutions.
+        last are measured directly, and so are other grouped convolutions.
         """
         if layer.groups == 1:
             return sum(
@@ -82,16 +82,16 @@ class LatencyTable:
 
 
 def open_table(path: str | Path, engine: str = "openvino", threads: int | None = None) -> LatencyTable:
-    """The table of this CPU and an engine, in f32.
+    """Open the table of an engine on this CPU, in f32.
 
     Args:
-        path: the JSON file that holds it.
+        path: JSON file of the table.
         engine: one of `runtime.engines.ENGINES`.
         threads: CPU threads; None leaves it to the engine.
 
     Raises:
         EngineError: the engine is not installed.
-        ValueError: the file is no latency table, or was measured on another CPU, engine or number of threads.
+        ValueError: the file is not a latency table, or was measured on another CPU, engine or number of threads.
     """
     measure = convolution_timer(engine, threads)
     used = f"{threads} threads" if threads else "the engine's own choice of threads"
@@ -101,23 +101,25 @@ def open_table(path: str | Path, engine: str = "openvino", threads: int | None =
 
 
 def estimate(network: nn.Module, size: int, table: LatencyTable) -> float:
-    """Milliseconds that a network's convolutions and linear layers take for one photo.
+    """Estimate the milliseconds of a network's convolutions and linear layers for one photo.
 
-    It is the sum over single layers: without activations (engines fuse most of them), resizing, attention's products
-    and argmax, and without what layers lose or gain by running after one another. It is there to compare widths of the
-    same network; only a measurement of the exported network is its latency.
+    The estimate sums over single layers. It leaves out activations (engines fuse most of them), resizing, attention's
+    products and argmax, and the interaction of consecutive layers. Use it to compare widths of the same network; only a
+    measurement of the exported network gives its latency.
 
     Args:
-        size: side of the square photo, pixels; a multiple of 32.
+        network: network to estimate.
+        size: side of the square photo in pixels; a multiple of 32.
+        table: table of the engine.
     """
     return total(network, cost_of_layers(network, size, table.milliseconds))
 
 
 def convolution_timer(engine: str, threads: int | None) -> Measure:
-    """Times convolutions: the fastest call of a small network with the layer, less that of the same without it.
+    """Return a timer of convolutions: the fastest call of a small network with the layer, minus the one without it.
 
-    Around the layer stand others, so that the layer itself reads and writes the engine's own memory layout, as it does
-    inside a network; getting there and back costs more than many a layer.
+    Other layers surround the timed one, so that it reads and writes the engine's own memory layout, as inside a
+    network; converting to that layout and back can cost more than the layer.
     """
 
     def milliseconds(model: ModelProto) -> float:
@@ -140,12 +142,12 @@ def convolution_timer(engine: str, threads: int | None) -> Measure:
 
 
 def timed_network(inputs: int, size: tuple[int, int], layer: Layer | None) -> ModelProto:
-    """An ONNX network of a scaling of every channel, a convolution to be timed, and the average over all pixels.
+    """Build an ONNX network: a scaling of every channel, the convolution to time, and the average over all pixels.
 
     Args:
         inputs: channels of its input, float (1, inputs, height, width).
         size: height and width of its input.
-        layer: the convolution, padded to `layer.size`; None leaves it out.
+        layer: convolution, padded to `layer.size`; None leaves it out.
     """
     random = np.random.default_rng(0)
     nodes = [helper.make_node("Conv", [INPUT, "scale"], ["scaled"], group=inputs)]
@@ -180,7 +182,7 @@ def _fastest_ms(engine: Engine, features: np.ndarray) -> float:
 
 
 def _between(channels: int) -> list[tuple[int, float]]:
-    """The nodes around a number of channels, with their shares."""
+    """Return the nodes around a number of channels, with their shares."""
     for lower, upper in pairwise(NODES):
         if lower <= channels <= upper:
             share = (channels - lower) / (upper - lower)
@@ -200,7 +202,7 @@ def _read(path: Path, setting: str) -> dict[str, float]:
     try:
         content = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); delete it, and the table is measured anew") from error
+        raise ValueError(f"{path} is not valid JSON ({error}); delete it to measure the table again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not a latency table; name another file")
     if content["setting"] != setting:

@@ -1,4 +1,4 @@
-"""Which channels a step of pruning takes, from their importance and what they cost."""
+"""Choose the channels that a pruning step removes, by their importance and cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,23 +10,23 @@ from m2fp_kd.compress.prune.cost import Cost, Weighted, Widths, widths_of
 from m2fp_kd.compress.prune.graph import ChannelGroup, narrowed
 
 MULTIPLE = 8
-"""Channels that go or stay together, so that engines' vectors are full."""
+"""Channels are removed in blocks of this size, so that engines' vectors stay full."""
 LEAST = 16
-"""No layer is left with fewer channels than this."""
+"""Fewest channels that a layer keeps."""
 
 
 def plan(
     groups: Sequence[ChannelGroup], scores: Sequence[Tensor], cost: Cost, left: float, target: float, floor: float
 ) -> list[list[int]]:
-    """Channels to remove from each group: blocks in their order until no more than `target` of `left` is left.
-
-    The plan ends before a block that would leave less than `floor`.
+    """Choose channels to remove from each group: blocks by rank, until the cost is at most `target`.
 
     Args:
-        groups: of one network.
+        groups: groups of one network.
         scores: importance of their channels.
-        cost: of a layer.
-        left: what the whole network costs.
+        cost: cost of a layer.
+        left: cost of the whole network.
+        target: cost to reach.
+        floor: least cost; the plan ends before a block that would fall below it.
 
     Returns:
         Channels by group.
@@ -49,7 +49,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _Block:
-    """Channels of one group, the next to go after those of the group's blocks before it."""
+    """Channels of one group, to be removed after those of the group's earlier blocks."""
 
     score: float
     group: int
@@ -57,12 +57,12 @@ class _Block:
 
 
 def _ranked(scores: Sequence[Tensor], savings: Sequence[float]) -> list[_Block]:
-    """Blocks of all groups in the order in which they go; groups that would save nothing have none.
+    """Return the blocks of all groups in the order of removal; groups that save nothing have none.
 
-    A channel's score is divided by the square root of what it saves. By scores alone, a goal for which the widest
-    layers hardly count (macs, milliseconds) would empty those first; by scores per saving, the early layers, which
-    hurts more. On a trained EfficientNet-Lite0 student, two steps by "taylor" towards fewer macs, without fine-tuning,
-    left 71 % of the pixels the same by scores alone, 74 % per saving and 76 % per root.
+    A channel's score is divided by the square root of its saving. Scores alone would empty the widest layers first even
+    for a goal to which they hardly contribute (macs, milliseconds); scores per saving would empty the early layers,
+    which hurts more. On a trained EfficientNet-Lite0 student, two steps by "taylor" towards fewer macs, without
+    fine-tuning, kept 71 % of the pixels by scores alone, 74 % per saving and 76 % per root.
     """
     blocks = []
     for index, (score, saving) in enumerate(zip(scores, savings, strict=True)):
@@ -76,7 +76,7 @@ def _ranked(scores: Sequence[Tensor], savings: Sequence[float]) -> list[_Block]:
 
 
 def _narrow(group: ChannelGroup, widths: Mapping[Weighted, Widths], channels: int) -> dict[Weighted, Widths]:
-    """Widths of a group's members without so many of its channels."""
+    """Return the widths of a group's members after removing ``channels`` of its channels."""
     narrow: dict[Weighted, Widths] = {}
     for member, axis in group.members:
         narrow[member] = narrowed(narrow.get(member, widths[member]), axis, channels)

@@ -1,4 +1,4 @@
-"""Channel pruning, one step at a time: the least important channels go until a part of the way to the goal is done."""
+"""Prune channels by steps: each removes the least important channels, on the way to a goal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ Quantity = Literal["parameters", "macs", "milliseconds"]
 
 
 class PruneError(ValueError):
-    """A goal that cannot be reached; the message says how far one gets."""
+    """Raised for a goal that cannot be reached; the message says how far pruning gets."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """How small a network is to become.
+    """Size that a network should reach.
 
     Attributes:
-        quantity: what is counted: parameters; multiply-accumulates of convolutions and linear layers; or milliseconds
-            of the same as a `LatencyTable` estimates them.
-        reduction: how much less of it than the unpruned network has, between 0 and 1.
-        baseline: of the unpruned network, as `measure` gives it.
+        quantity: quantity to reduce: parameters, multiply-accumulates of convolutions and linear layers, or their
+            milliseconds as estimated by a `LatencyTable`.
+        reduction: share to remove from the unpruned network, between 0 and 1.
+        baseline: quantity of the unpruned network, see `measure`.
     """
 
     quantity: Quantity
@@ -37,22 +37,24 @@ class Goal:
 
     def __post_init__(self) -> None:
         if not 0 < self.reduction < 1:
-            raise ValueError(f"a goal's reduction lies between 0 and 1 (0.4: 40 % fewer), not {self.reduction}")
+            raise ValueError(
+                f"the reduction of a goal must be between 0 and 1 (0.4 removes 40 %), not {self.reduction}"
+            )
 
     @property
     def target(self) -> float:
-        """What is to be left."""
+        """Quantity to reach."""
         return self.baseline * (1 - self.reduction)
 
 
 @dataclass(frozen=True)
 class PruneResult:
-    """What a step did.
+    """Result of a step.
 
     Attributes:
-        before: the quantity before the step.
-        after: and after it.
-        goal: the step's goal.
+        before: quantity before the step.
+        after: quantity after it.
+        goal: goal of the step.
         done: whether the goal is reached.
     """
 
@@ -63,11 +65,13 @@ class PruneResult:
 
 
 def measure(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable | None = None) -> float:
-    """How much of a quantity a network has.
+    """Measure a quantity of a network.
 
     Args:
-        size: side of the square photo, pixels; a multiple of 32.
-        table: for milliseconds.
+        network: network to measure.
+        size: side of the square photo in pixels; a multiple of 32.
+        quantity: quantity to measure.
+        table: latency table, for milliseconds.
     """
     if quantity == "parameters":
         return sum(parameter.numel() for parameter in network.parameters())
@@ -84,22 +88,22 @@ def prune_towards(
 ) -> PruneResult:
     """Prune a network, in place, by one step towards a goal; fine-tune it before the next.
 
-    Channels are ranked over the whole network and go in blocks, so that a layer keeps a multiple of 8 channels and at
-    least 16. Layers that are coupled (residual partners, squeeze-excite, depthwise) lose the same ones; what a network
-    gives out keeps its channels. Parameters are new objects afterwards, without state in an optimiser.
+    Channels are ranked over the whole network and removed in blocks, so that a layer keeps a multiple of 8 channels and
+    at least 16. Coupled layers (residual partners, squeeze-excite, depthwise) lose the same channels; the outputs of
+    the network keep theirs. Parameters are new objects afterwards, without state in an optimiser.
 
     Args:
-        network: on any device, in any mode.
-        size: side of the square photo that macs and milliseconds are counted for, pixels; a multiple of 32.
-        goal: where the last of all steps is to end; it ends at most one block below.
+        network: network on any device, in any mode.
+        size: side in pixels of the square photo that macs and milliseconds are for; a multiple of 32.
+        goal: goal of all steps together; the last step ends at most one block below it.
         importance: see `channel_scores`.
-        most: largest part of the quantity that one step may take away, between 0 and 1.
-        table: for a goal in milliseconds.
+        most: largest share of the quantity that one step may remove, between 0 and 1.
+        table: latency table, for a goal in milliseconds.
 
     Raises:
         PruneError: the goal is out of reach, or no block of channels is small enough for such a step.
-        ValueError: what `channel_scores` refuses, or a goal in milliseconds without a table.
-        TypeError: not a network of ours.
+        ValueError: `channel_scores` refuses, or a goal in milliseconds has no table.
+        TypeError: the network is neither a student of this project nor an M2FP.
     """
     before = measure(network, size, goal.quantity, table)
     if before <= goal.target:
@@ -117,7 +121,7 @@ def prune_towards(
 def prune_untrained(
     network: Prunable, size: int, goal: Goal, most: float = 0.15, table: LatencyTable | None = None
 ) -> None:
-    """Prune a network, in place, all the way to a goal by L1, without the fine-tuning that keeps its quality.
+    """Prune a network by L1, in place, to a goal, without the fine-tuning that keeps its quality.
 
     Args:
         network, size, goal, most, table: as in `prune_towards`.
@@ -137,14 +141,16 @@ def _cost(network: nn.Module, size: int, quantity: Quantity, table: LatencyTable
             return cost_of_layers(network, size, lambda layer: layer.macs)
         case "milliseconds":
             if table is None:
-                raise ValueError("a goal in milliseconds needs a latency table; see compress.latency.open_table")
+                raise ValueError(
+                    "a goal in milliseconds needs a latency table; open one with compress.prune.latency.open_table"
+                )
             return cost_of_layers(network, size, table.milliseconds)
         case _:
             raise ValueError(f"unknown quantity {quantity!r}; choose one of parameters, macs, milliseconds")
 
 
 def _remove(network: Prunable, groups: Sequence[ChannelGroup], removed: Sequence[list[int]]) -> None:
-    # Torch-Pruning's new weights lie in memory in PyTorch's default order.
+    # Torch-Pruning's new weights have PyTorch's default memory format.
     channels_last = [
         name
         for name, weight in network.named_parameters()
@@ -162,11 +168,11 @@ def _remove(network: Prunable, groups: Sequence[ChannelGroup], removed: Sequence
 def _why_nothing(goal: Goal, before: float, most: float, exhausted: bool) -> str:
     if exhausted:
         return (
-            f"every layer that may be pruned is down to {LEAST} channels: {before:g} of {goal.baseline:g} "
-            f"{goal.quantity} are left, {100 * (1 - before / goal.baseline):.1f} % fewer; the goal is "
-            f"{100 * goal.reduction:g} %"
+            f"every prunable layer is down to {LEAST} channels: {before:g} of {goal.baseline:g} {goal.quantity} are "
+            f"left, {100 * (1 - before / goal.baseline):.1f} % fewer, but the goal is {100 * goal.reduction:g} %; "
+            "choose a smaller reduction"
         )
     return (
-        f"no {MULTIPLE} channels can go: all save nothing, or the least important ones more than {100 * most:g} % of "
-        f"the {goal.quantity}; allow larger steps"
+        f"no block of {MULTIPLE} channels can be removed: all blocks save nothing, or the least important one saves "
+        f"more than {100 * most:g} % of the {goal.quantity}; allow larger steps"
     )

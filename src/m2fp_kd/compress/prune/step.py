@@ -1,4 +1,4 @@
-"""Channel pruning, as a step of a compression recipe."""
+"""The step that prunes channels."""
 
 import copy
 import logging
@@ -20,21 +20,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prune:
-    """Channel pruning: some channels go, the network is fine-tuned, and so on until the goal is reached.
+    """Prune channels and fine-tune the network, in turn, until the goal is reached.
 
     Attributes:
-        quantity: what the goal is in: parameters, macs or milliseconds.
-        reduction: how much less of it than before, 0.4 for 40 %.
+        quantity: quantity to reduce: parameters, macs or milliseconds.
+        reduction: share to remove, 0.4 for 40 %.
         importance: l1, bn_scale (with sparsity training before and between the steps) or taylor.
-        most: largest part of the quantity that one step takes away.
-        epochs: of fine-tuning after each step.
-        last_epochs: and after the last one.
+        most: largest share of the quantity that one step removes.
+        epochs: epochs of fine-tuning after each step.
+        last_epochs: epochs of fine-tuning after the last step.
         lr_scale: factor on the run's learning rate.
-        gradient_batches: training batches that taylor takes its gradients from.
-        engine: that milliseconds are measured on: openvino or onnxruntime.
-        threads: CPU threads of it.
-        latency_table: file of what was measured for milliseconds; null for one in `cache/` by engine and threads.
-        name: of the pruned network's file.
+        gradient_batches: number of training batches for the gradients of taylor.
+        engine: engine to measure milliseconds in: openvino or onnxruntime.
+        threads: CPU threads of the engine.
+        latency_table: file of measured milliseconds; null for one in `cache/`, named by engine and threads.
+        name: name of the pruned network's file.
     """
 
     kind: ClassVar[str] = "prune"
@@ -65,7 +65,7 @@ class Prune:
             path = self.latency_table or f"cache/latency-{self.engine}-{threads}-threads.json"
             table = open_table(path, self.engine, self.threads)
         goal = Goal(self.quantity, self.reduction, measure(student, tuner.size, self.quantity, table))
-        # Whether the goal can be reached, before any time is spent on it.
+        # Check that the goal can be reached before training.
         prune_untrained(cast(Prunable, copy.deepcopy(student)), tuner.size, goal, self.most, table)
         callbacks = [ScaleSparsity()] if self.importance == "bn_scale" else []
         if callbacks:
