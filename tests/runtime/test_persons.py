@@ -45,7 +45,7 @@ def test_instances_equal_the_reference(golden, logits, kind, categories):
 
 
 def test_people_are_the_human_instances_with_their_boxes(golden, logits):
-    found = persons.people(*logits, PLACEMENT, num_parts=20)
+    found = persons.find_persons(*logits, PLACEMENT, num_parts=20)
     scores = np.sort(golden["human_outputs_score"])[::-1]
     np.testing.assert_allclose([person.score for person in found], scores, rtol=1e-5)
     for person in found:

@@ -16,7 +16,7 @@ from m2fp_kd.runtime.engines import Engine, open_engine
 from m2fp_kd.runtime.geometry import Geometry, PhotoSource, Placement, place, read_photo, restore_map
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import upsampled_argmax
-from m2fp_kd.runtime.persons import Person, people
+from m2fp_kd.runtime.persons import Person, find_persons
 
 MAX_BATCH = 8
 """Most photos in one call of the network; larger batches take more memory and are hardly faster."""
@@ -119,7 +119,7 @@ class Parser:
         seconds["restore"] = time.perf_counter() - start
         persons: list[Person] = []
         if self.card.people == "persons":
-            persons = people(outputs["class_logits"], outputs["mask_logits"], placement, self.labels.num_parts)
+            persons = find_persons(outputs["class_logits"], outputs["mask_logits"], placement, self.labels.num_parts)
             seconds["people"] = time.perf_counter() - start - seconds["restore"]
         return Parsing(
             photo=placed.photo,

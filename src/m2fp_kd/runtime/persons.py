@@ -107,7 +107,7 @@ def instances(
             yield Instance(int(category), score, (left, top, right, bottom), probability)
 
 
-def people(
+def find_persons(
     class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int, threshold: float = 0.3
 ) -> list[Person]:
     """Return the persons in a photo, best first; needs a class head with `Human` at index `num_parts`."""
