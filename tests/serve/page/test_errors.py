@@ -36,16 +36,18 @@ def test_busy_server_shows_when_to_retry(open_page):
     with serving(models, SMALL) as address:
         page = open_page(address)
         gate.shut()
-        others = [Thread(target=worker.parse, args=([np.zeros((8, 8, 3), np.uint8)], 20)) for _ in range(2)]
-        others[0].start()
-        gate.reached.wait()
-        others[1].start()
-        while worker.waiting == 0:
-            time.sleep(0.01)
-        page.set_input_files("#files", [file()])
-        message = "The server is busy; try again soon. Try again in 1 s."
-        expect(page.get_by_role("status")).to_have_text(message)
-        gate.open()
+        try:
+            others = [Thread(target=worker.parse, args=([np.zeros((8, 8, 3), np.uint8)], 20)) for _ in range(2)]
+            others[0].start()
+            gate.reached.wait()
+            others[1].start()
+            while worker.waiting == 0:
+                time.sleep(0.01)
+            page.set_input_files("#files", [file()])
+            message = "The server is busy; try again soon. Try again in 1 s."
+            expect(page.get_by_role("status")).to_have_text(message)
+        finally:
+            gate.open()  # a shut gate would keep the worker from closing
         for other in others:
             other.join()
         page.get_by_role("button", name="Try again").click()
