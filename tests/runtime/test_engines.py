@@ -6,12 +6,15 @@ import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import m2fp_kd
 from m2fp_kd.runtime import engines
 from m2fp_kd.runtime.engines import EngineError, open_engine
+from m2fp_kd.runtime.parser import Parser
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
 
@@ -94,6 +97,50 @@ def test_openvino_compiles_int8_of_dynamic_size_once_per_size_for_all_threads(tm
     first = engine(IMAGES[:1])["part_logits"]
     engine(255 - IMAGES[:1])
     np.testing.assert_array_equal(first, IMAGES[:1])
+
+
+def test_openvino_gives_every_stream_of_an_int8_file_a_model_of_its_own(tmp_path, monkeypatch):
+    """Models compiled for several streams answer wrongly in INT8 on CPUs with VNNI."""
+    openvino = pytest.importorskip("m2fp_kd.runtime.engines.openvino")
+    onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
+    helper, types = onnx.helper, onnx.TensorProto
+    cast = helper.make_node("Cast", ["images"], ["values"], to=types.FLOAT)
+    rounded = [
+        helper.make_node("QuantizeLinear", ["values", "one", "zero"], ["bytes"]),
+        helper.make_node("DequantizeLinear", ["bytes", "one", "zero"], ["part_logits"]),
+    ]
+    plain = [helper.make_node("Mul", ["values", "one"], ["part_logits"])]
+    one, zero = np.array(1, np.float32), np.array(0, np.uint8)
+    _write_model(tmp_path / "int8.onnx", [cast, *rounded], [1, 32, 64, 3], {"one": one, "zero": zero})
+    _write_model(tmp_path / "fp32.onnx", [cast, *plain], [1, 32, 64, 3], {"one": one})
+    streams = []
+    compile_model = openvino._compile
+
+    def watched(model, settings, keep):
+        streams.append((settings["NUM_STREAMS"], settings["INFERENCE_NUM_THREADS"]))
+        return compile_model(model, settings, keep)
+
+    monkeypatch.setattr(openvino, "_compile", watched)
+    for name, expected in (("int8", [(1, 2)] * 3), ("fp32", [(3, 6)])):
+        engine = open_engine(tmp_path / f"{name}.onnx", "openvino", threads=2, streams=3, outputs=["part_logits"])
+        with ThreadPoolExecutor(3) as pool:
+            for answer in pool.map(engine, [IMAGES[:1]] * 6):
+                np.testing.assert_array_equal(answer["part_logits"], IMAGES[:1])
+        assert streams == expected
+        streams.clear()
+
+
+@pytest.mark.parametrize("streams", [2, 3])
+def test_the_demo_answers_alike_in_every_stream(streams):
+    pytest.importorskip("openvino")
+    demo = Path(m2fp_kd.__file__).parent / "demo"
+    canvas = np.random.default_rng(1).integers(0, 256, (1, 160, 160, 3), np.uint8)
+    expected = Parser.load(demo, "openvino", threads=1, keep=False).engine(canvas)["part_logits"]
+    for _ in range(3):  # every compilation went wrong in another way, or not at all
+        engine = Parser.load(demo, "openvino", threads=1, streams=streams, keep=False).engine
+        with ThreadPoolExecutor(streams) as pool:
+            for answer in pool.map(engine, [canvas] * 2 * streams):
+                np.testing.assert_allclose(answer["part_logits"], expected, atol=1e-4)
 
 
 def _write_model(path, nodes, shape, constants=None):

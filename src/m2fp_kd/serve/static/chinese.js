@@ -92,7 +92,7 @@ export const CHINESE = {
   "camera.refused": "无法使用摄像头：它正被占用，或浏览器未获授权。",
   "camera.shoot": "拍照",
   cancel: "取消",
-  footer: "m2fp-kd，Apache-2.0。权重另有许可，见上文。",
+  footer: "m2fp-kd，Apache-2.0。权重另有许可，见模型卡。",
   api: "API",
   "api.lead": "每个接口都可以在此试用。错误同样以 JSON 返回：code 供程序使用，message 供人阅读；状态为 429 和 503 时，响应头 "
     + "Retry-After 说明何时可以重试。",

@@ -97,7 +97,7 @@ export const ENGLISH = {
   "camera.refused": "The camera cannot be used: it is in use elsewhere, or the browser was not allowed to.",
   "camera.shoot": "Take the photo",
   cancel: "Cancel",
-  footer: "m2fp-kd, Apache-2.0. The weights have their own licence, see above.",
+  footer: "m2fp-kd, Apache-2.0. The weights have their own licence; the model's card names it.",
   api: "API",
   "api.lead": "Every operation can be tried here. An error is JSON too: a code for programs, a message for people; with "
     + "429 and 503 the header Retry-After says when to come back.",
