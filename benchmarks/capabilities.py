@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.export.openvino import export_openvino
 from m2fp_kd.compress.export.torch_export import export_torch_export

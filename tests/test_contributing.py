@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from m2fp_kd.compress.chain import Checks, make_artefacts
+from m2fp_kd.compress.chain import CheckSettings, make_artefacts
 from m2fp_kd.compress.export.capabilities import FORMATS
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.compress.source import Source
@@ -119,7 +119,7 @@ def test_the_step_passes_its_gate(
     check_order(steps, gates)
     assert steps["folded"].format in FORMATS
     source = Source(student, card, lambda count: iter(canvases(range(count))), photos)
-    result = make_artefacts(source, tmp_path / "artefacts", steps.values(), Checks(gates, 1))
+    result = make_artefacts(source, tmp_path / "artefacts", steps.values(), CheckSettings(gates, 1))
     result.raise_failed()
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> folded"]
     assert result.parities[-1].pixel_agreement > 0.999

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from m2fp_kd.compress.callback import CompressAfterFit
-from m2fp_kd.compress.chain import Checks
+from m2fp_kd.compress.chain import CheckSettings
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate
@@ -55,7 +55,7 @@ def test_the_best_checkpoint_is_compressed_when_training_ends(data: ParsingDataM
         tmp_path / "artefacts",
         lambda: Card(CIHP.to_dict(), asdict(Geometry(64)), "fp32", "fpn"),
         [Export(), StaticInt8(calibration_photos=2)],
-        Checks({"export": ANY, "quantise": ANY}, threads=1),
+        CheckSettings({"export": ANY, "quantise": ANY}, threads=1),
     )
     best = ModelCheckpoint(tmp_path, monitor="figure", mode="min")
     module = _Training()

@@ -6,7 +6,7 @@ import onnx
 import pytest
 import torch
 
-from m2fp_kd.compress.chain import Checks, make_artefacts
+from m2fp_kd.compress.chain import CheckSettings, make_artefacts
 from m2fp_kd.compress.export.onnx import Export, export_onnx, write_artefact
 from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.parity import Gate, ParityError
@@ -25,7 +25,7 @@ def source(student, card, photos) -> Source:
 
 
 def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp_path: Path) -> None:
-    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=20)], Checks(GATES, 1))
+    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=20)], CheckSettings(GATES, 1))
     result.raise_failed()
     assert result.paths == {name: tmp_path / name / "model.onnx" for name in ("fp32", "int8")}
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 -> int8"]
@@ -42,7 +42,9 @@ def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp
 
 def test_a_failed_gate_raises_only_after_everything_is_saved(source: Source, tmp_path: Path) -> None:
     unreachable = GATES | {"quantise": Gate(0.97, -100.0)}
-    result = make_artefacts(source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], Checks(unreachable, 1))
+    result = make_artefacts(
+        source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], CheckSettings(unreachable, 1)
+    )
     assert all(path.is_file() for path in result.paths.values())
     assert load_checks(result.paths["int8"]).parity[0].passed is False
     with pytest.raises(ParityError, match="fp32 -> int8"):
@@ -70,7 +72,7 @@ def _exported(student: torch.nn.Module, source: Source, folder: Path) -> Path:
 
 @pytest.mark.parametrize("broken", [_WrongNormalisation, _SwappedChannels])
 def test_a_broken_hop_is_caught(broken: type[Export], source: Source, tmp_path: Path) -> None:
-    result = make_artefacts(source, tmp_path, [broken()], Checks(GATES, 1))
+    result = make_artefacts(source, tmp_path, [broken()], CheckSettings(GATES, 1))
     assert load_checks(result.paths["fp32"]).parity[0].passed is False
     with pytest.raises(ParityError, match="PyTorch -> fp32"):
         result.raise_failed()
@@ -89,7 +91,7 @@ class _WrongEnd(Export):
 
 def test_a_part_map_that_differs_from_the_part_logits_is_an_error(source: Source, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"part_map and part_logits agree on \d"):
-        make_artefacts(source, tmp_path, [_WrongEnd()], Checks(GATES, 1))
+        make_artefacts(source, tmp_path, [_WrongEnd()], CheckSettings(GATES, 1))
 
 
 def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
@@ -104,7 +106,9 @@ def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, m
         return parser
 
     monkeypatch.setattr(Parser, "load", load_bf16)
-    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto"))
+    result = make_artefacts(
+        source, tmp_path, [Export()], CheckSettings(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto")
+    )
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 f32 -> fp32 bf16"]
     checks = load_checks(result.paths["fp32"])
     assert checks.precision == "f32" and checks.parity == tuple(result.parities)
@@ -114,5 +118,5 @@ def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, m
 def test_an_engine_that_chooses_f32_adds_no_hop(source: Source, tmp_path: Path) -> None:
     if Parser.load(Export()(source, tmp_path / "probe"), precision="auto").engine.precision != "f32":
         pytest.skip("this CPU computes in another precision")
-    result = make_artefacts(source, tmp_path, [Export()], Checks(GATES, 1, "auto"))
+    result = make_artefacts(source, tmp_path, [Export()], CheckSettings(GATES, 1, "auto"))
     assert len(result.parities) == 1

@@ -82,12 +82,6 @@ def test_an_empty_photo_has_no_instances(logits):
     assert not part_map.any() and not score.any()
 
 
-def test_extreme_logits_stay_finite():
-    with np.errstate(all="raise", under="ignore"):
-        np.testing.assert_allclose(persons.sigmoid(np.array([-1e4, 0, 1e4])), [0, 0.5, 1], atol=1e-30)
-        np.testing.assert_allclose(persons.softmax(np.array([[1e4, -1e4]])), [[1, 0]], atol=1e-30)
-
-
 def test_one_query_may_give_two_instances():
     class_logits = np.log(np.array([[0.45, 0.45, 0.1]]))
     masks = np.full((1, 8, 8), 10.0)

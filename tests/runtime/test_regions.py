@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from m2fp_kd.runtime.persons import bounding_box
+from m2fp_kd.runtime.arrays import bounding_box
 from m2fp_kd.runtime.regions import Runs, connected_regions
 
 

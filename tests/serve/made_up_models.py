@@ -11,9 +11,10 @@ from waitress.server import create_server
 from waitress.wasyncore import close_all
 
 from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.runtime.arrays import Box
 from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.parsing import Parsing
-from m2fp_kd.runtime.persons import Box, Person
+from m2fp_kd.runtime.persons import Person
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.settings import Settings

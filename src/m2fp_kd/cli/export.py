@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the repository."""
-    from m2fp_kd.serve.repository import export
+    from m2fp_kd.serve.triton import export
 
     export(options.artefact, options.server, options.output)
     print(options.output)

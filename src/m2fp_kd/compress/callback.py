@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from m2fp_kd.checkpoints.best import load_student
-from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts
+from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefacts
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
@@ -31,7 +31,7 @@ class CompressAfterFit(pl.Callback):
     """
 
     def __init__(
-        self, folder: str | Path, card: Callable[[], Card], steps: Sequence[ArtefactStep], checks: Checks
+        self, folder: str | Path, card: Callable[[], Card], steps: Sequence[ArtefactStep], checks: CheckSettings
     ) -> None:
         self.folder = Path(folder)
         self.card = card

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import nn
 
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.parity import Gate, compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
@@ -34,7 +34,7 @@ MAKERS = ("m2fp-kd", "torch", "onnx", "openvino")
 
 
 @dataclass(frozen=True)
-class Checks:
+class CheckSettings:
     """How hops are checked.
 
     Attributes:
@@ -71,7 +71,7 @@ class CompressionResult:
 
 
 def make_artefacts(
-    source: Source, folder: str | Path, steps: Iterable[ArtefactStep], checks: Checks
+    source: Source, folder: str | Path, steps: Iterable[ArtefactStep], checks: CheckSettings
 ) -> CompressionResult:
     """Export a student, quantise the export, and measure the parity of every hop in f32.
 
@@ -143,7 +143,9 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     return parse
 
 
-def _check_precision(parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: Checks) -> CompressionResult:
+def _check_precision(
+    parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: CheckSettings
+) -> CompressionResult:
     """Check an artefact in the precision that the engine chooses; check nothing if it chooses f32."""
     served = Parser.load(path, threads=checks.threads, precision="auto", keep=False)
     chosen = served.engine.precision

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.arrays import Box
 from m2fp_kd.runtime.geometry import Placement
-from m2fp_kd.runtime.persons import Box, instances
+from m2fp_kd.runtime.persons import instances
 
 LEAST_SCORE = 0.1
 """Instances that score less are left out, as in ModelScope's M2FP."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from m2fp_kd.runtime.arrays import Box, bounding_box, sigmoid, softmax, span
 from m2fp_kd.runtime.geometry import Placement, restore_taps
 from m2fp_kd.runtime.resize import bilinear
 
@@ -22,9 +23,6 @@ PASTE_THRESHOLD = 0.5
 
 ROWS_AT_ONCE = 16
 """Canvas rows that `semantic_scores` computes at a time, so that the masks of all queries stay in the CPU's cache."""
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom in pixels, the last two exclusive."""
 
 
 @dataclass(frozen=True)
@@ -172,29 +170,3 @@ def part_distribution(
     """Return each part's probability at each pixel, float32 (P, H, W), normalised to sum 1 without `Human`."""
     scores = semantic_scores(class_logits, mask_logits, placement, num_parts)
     return scores / np.maximum(scores.sum(axis=0), np.finfo(np.float32).tiny)
-
-
-def bounding_box(mask: np.ndarray) -> Box:
-    """Return the smallest box around a non-empty mask, bool (H, W)."""
-    (left, right), (top, bottom) = span(mask.any(axis=0)), span(mask.any(axis=1))
-    return left, top, right, bottom
-
-
-def span(flags: np.ndarray | np.bool) -> tuple[int, int]:
-    """Return the index of the first true element of bool (N,), and one past that of the last."""
-    indices = np.flatnonzero(flags)
-    return int(indices[0]), int(indices[-1]) + 1
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float32."""
-    shifted = np.exp(logits.astype(np.float32) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Logistic function, float32, without overflow."""
-    values = np.negative(logits, dtype=np.float32)
-    np.exp(np.minimum(values, 80, out=values), out=values)
-    values += 1
-    return np.reciprocal(values, out=values)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from m2fp_kd.runtime.persons import Box
+from m2fp_kd.runtime.arrays import Box
 
 
 @dataclass(frozen=True)

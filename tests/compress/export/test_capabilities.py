@@ -21,7 +21,7 @@ from m2fp_kd.compress.export.capabilities import (
     refusal,
     require,
 )
-from m2fp_kd.compress.export.deploy import example_canvases
+from m2fp_kd.compress.export.deployable import example_canvases
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.engines import open_engine, openvino
 from m2fp_kd.runtime.geometry import Geometry

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from m2fp_kd.compress.chain import torch_parse
-from m2fp_kd.compress.export.deploy import Deployable
+from m2fp_kd.compress.export.deployable import Deployable
 from m2fp_kd.compress.export.onnx import export_onnx, remove_idle_casts
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import build_backbone

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.export import Dim
 
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.torch_export import export_torch_export
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.engines import EngineError, open_engine

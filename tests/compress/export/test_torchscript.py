@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card, load_card
@@ -39,7 +39,7 @@ def test_pickled_parts_name_only_tensors_and_the_network(model: Path) -> None:
     named = {argument for operation, argument, _ in operations if operation.name == "GLOBAL"}
     assert named
     allowed = ("torch._utils _rebuild_tensor", "torch FloatStorage", "torch LongStorage", "torch DoubleStorage")
-    allowed += ("collections OrderedDict", "__torch__.m2fp_kd.compress.export.deploy.")
+    allowed += ("collections OrderedDict", "__torch__.m2fp_kd.compress.export.deployable.")
     assert all(name.startswith(allowed) for name in named)
 
 

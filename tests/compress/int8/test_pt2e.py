@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.export import ExportedProgram
 
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.int8.pt2e import quantise_pt2e
 from m2fp_kd.evaluation.speed.cpu import Cpu
 from m2fp_kd.labels import LABEL_SETS

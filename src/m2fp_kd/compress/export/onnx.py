@@ -13,7 +13,7 @@ from onnx import ModelProto
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import Deployable, M2FPAsStudent, deployable, example_canvases
+from m2fp_kd.compress.export.deployable import Deployable, M2FPAsStudent, deployable, example_canvases
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path

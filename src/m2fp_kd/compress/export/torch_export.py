@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import deployable, example_canvases
+from m2fp_kd.compress.export.deployable import deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card

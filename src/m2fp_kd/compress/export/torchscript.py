@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import Deployable, deployable, example_canvases
+from m2fp_kd.compress.export.deployable import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Tracer
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import Deployable, deployable, example_canvases
+from m2fp_kd.compress.export.deployable import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torchscript import write_torchscript
 from m2fp_kd.compress.int8.static import single_images

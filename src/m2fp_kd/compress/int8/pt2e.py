@@ -19,7 +19,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
-from m2fp_kd.compress.export.deploy import deployable
+from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torch_export import to_program, write_program
 from m2fp_kd.compress.int8.static import single_images

@@ -29,7 +29,7 @@ from m2fp_kd.evaluation.benchmark.comparison import (
     scored,
     with_problem,
 )
-from m2fp_kd.evaluation.benchmark.limit import peak_tasks, with_limits
+from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns

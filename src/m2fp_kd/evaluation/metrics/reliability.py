@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from m2fp_kd.runtime.arrays import softmax
 from m2fp_kd.runtime.geometry import Placement
-from m2fp_kd.runtime.persons import softmax
 
 BINS = 15
 

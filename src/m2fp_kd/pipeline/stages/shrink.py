@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
-from m2fp_kd.compress.chain import Checks, CompressionResult, make_artefacts, torch_parse
+from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefacts, torch_parse
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.parity import Gate, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
@@ -46,7 +46,7 @@ class CompressionRecipe:
 
     training: list[TrainingStep]
     artefacts: list[ArtefactStep]
-    checks: Checks
+    checks: CheckSettings
 
     @property
     def first_artefacts(self) -> list[ArtefactStep]:
@@ -75,7 +75,7 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
     return CompressionRecipe(
         [step for name, step in steps.items() if is_training[name]],
         [step for name, step in steps.items() if not is_training[name]],
-        Checks(gates, cfg.compress.threads, cfg.compress.precision),
+        CheckSettings(gates, cfg.compress.threads, cfg.compress.precision),
     )
 
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from m2fp_kd.compress.export.deploy import Deployable, NormaliseCanvases, deployable, part_scores
+from m2fp_kd.compress.export.deployable import Deployable, NormaliseCanvases, deployable, part_scores
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.attention import DeformableAttention
 from m2fp_kd.models.normalise import Normalise

@@ -10,7 +10,7 @@ import pytest
 from m2fp_kd import cli
 from m2fp_kd.cli.export import SERVERS
 from m2fp_kd.runtime.artefact import load_card, save_card
-from m2fp_kd.serve import repository
+from m2fp_kd.serve import triton
 
 onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
 
@@ -18,7 +18,7 @@ TYPES = {"TYPE_UINT8": onnx.TensorProto.UINT8, "TYPE_FP32": onnx.TensorProto.FLO
 
 
 def test_the_command_offers_every_server():
-    assert set(SERVERS) == set(repository.SERVERS)
+    assert set(SERVERS) == set(triton.SERVERS)
 
 
 @pytest.mark.parametrize("which", ["artefact", "people_artefact"])
