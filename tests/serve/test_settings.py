@@ -29,4 +29,4 @@ def test_unit_and_documentation_state_the_default_memory_budget():
     gigabytes = re.search(r"^MemoryMax=(\d+)G$", unit, re.M)
     assert gigabytes and int(gigabytes[1]) * 2**30 >= 1e6 * (Settings().waiting_megabytes + 500)
     assert f"{Settings().waiting_megabytes} MB that --waiting-megabytes allows" in unit
-    assert f"`--waiting-megabytes {Settings().waiting_megabytes}`" in page
+    assert f"{Settings().waiting_megabytes} MB for each model (`--waiting-megabytes`)" in page
