@@ -21,7 +21,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.compress.export.capabilities import FORMATS, NETWORKS, PRECISIONS, Cell, Unsupported, cells, refusal
+from m2fp_kd.compress.export.capabilities import (
+    ARTEFACT_FORMATS,
+    NETWORKS,
+    PRECISIONS,
+    Cell,
+    Unsupported,
+    cells,
+    refusal,
+)
 from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.export.openvino import export_openvino
@@ -250,7 +258,7 @@ def main() -> int:
     """Print the table and return the exit code."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--backbones", nargs="+", choices=BACKBONES, default=list(BACKBONES))
-    command.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    command.add_argument("--formats", nargs="+", choices=ARTEFACT_FORMATS, default=list(ARTEFACT_FORMATS))
     command.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     command.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     command.add_argument("--size", type=int, default=64)

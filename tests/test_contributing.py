@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from m2fp_kd.compress.chain import CheckSettings, make_artefacts
-from m2fp_kd.compress.export.capabilities import FORMATS
+from m2fp_kd.compress.export.capabilities import ARTEFACT_FORMATS
 from m2fp_kd.compress.parity import Gate
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import check_order
@@ -117,7 +117,7 @@ def test_the_step_passes_its_gate(
     gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
     steps = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
     check_order(steps, gates)
-    assert steps["folded"].format in FORMATS
+    assert steps["folded"].format in ARTEFACT_FORMATS
     source = Source(student, card, lambda count: iter(canvases(range(count))), photos)
     result = make_artefacts(source, tmp_path / "artefacts", steps.values(), CheckSettings(gates, 1))
     result.raise_failed()

@@ -24,6 +24,7 @@ from m2fp_kd.renamed import new_names
         ("data.module.test=null", "data.splits.test=null"),
         ("data.module.people=[1,2]", "data.splits.persons=[1,2]"),
         ("++compress.steps.program.name=x", "++compress.steps.torch_export.name=x"),
+        ("compress.steps.openvino_int8.of=int8", "compress.steps.openvino_int8.made_from=int8"),
     ],
 )
 def test_an_old_name_is_rewritten_with_one_warning(old: str, new: str) -> None:

@@ -13,6 +13,7 @@ OPTIONS = {
     r"compress\.arithmetic": "compress.precision",
     r"compress\.gates\.arithmetic": "compress.gates.precision",
     r"compress\.steps\.program": "compress.steps.torch_export",
+    r"compress\.steps\.(\w+)\.of": r"compress.steps.\1.made_from",
     r"data\.module\.(root|val|test|val_root|length|val_length)": r"data.splits.\1",
     r"data\.module\.people": "data.splits.persons",
 }

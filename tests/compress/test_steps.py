@@ -86,7 +86,7 @@ def test_only_onnx_is_converted() -> None:
         steps = {
             "export": Export(),
             "torch_export": TorchExport(),
-            "openvino": OpenVINO(of="torch_export", name="openvino"),
+            "openvino": OpenVINO(made_from="torch_export", name="openvino"),
         }
         check_order(steps, ORDER)
 

@@ -93,7 +93,7 @@ def make_artefacts(
     source = replace(source, card=card)
     result, parses = CompressionResult({}, []), {"PyTorch": torch_parse(source.student, card)}
     for step in steps:
-        before = step.of or (source.fp32.parent.name if source.fp32 else "PyTorch")
+        before = step.made_from or (source.fp32.parent.name if source.fp32 else "PyTorch")
         path = step(source, Path(folder) / step.name)
         parser = Parser.load(path, threads=checks.threads, keep=False)
         hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]

@@ -72,9 +72,9 @@ class TrainingStep(Protocol):
 class ArtefactStep(Step, Protocol):
     """A step that writes a file into a folder and returns its path.
 
-    `name` is the name of the artefact, `format` its format (see `export.capabilities.FORMATS`), and `networks` lists
-    the supported kinds of networks. `of` names the artefact that it is made from and checked against; None means the
-    fp32 ONNX export, or the network itself before the export.
+    `name` is the artefact's name, `format` its format (see `export.capabilities.ARTEFACT_FORMATS`), and `networks` lists
+    the supported kinds of networks. `made_from` names the artefact that it is made from and checked against; None means
+    the fp32 ONNX export, or the network itself before the export.
     """
 
     @property
@@ -87,7 +87,7 @@ class ArtefactStep(Step, Protocol):
     def name(self) -> str: ...
 
     @property
-    def of(self) -> str | None: ...
+    def made_from(self) -> str | None: ...
 
     def __call__(self, source: Source, folder: Path) -> Path: ...
 
@@ -123,10 +123,12 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
             raise OrderError(f"{key} is made from the fp32 ONNX file: add `export` before it")
         if name in taken:
             raise OrderError(f"two steps have the name '{name}': rename one with compress.steps.{key}.name=NAME")
-        if (of := getattr(step, "of", None)) and of not in taken:
-            raise OrderError(f"{key} converts '{of}', but no step before it makes that; add such a step")
-        if of and any(getattr(other, "name", "") == of and _format(other) != "onnx" for other in steps.values()):
-            raise OrderError(f"{key} converts ONNX files, and '{of}' is another format; convert an ONNX artefact")
+        if (origin := getattr(step, "made_from", None)) and origin not in taken:
+            raise OrderError(f"{key} converts '{origin}', but no step before it makes that; add such a step")
+        if origin and any(
+            getattr(other, "name", "") == origin and _format(other) != "onnx" for other in steps.values()
+        ):
+            raise OrderError(f"{key} converts ONNX files, and '{origin}' is another format; convert an ONNX artefact")
         taken.add(name)
 
 

@@ -16,7 +16,7 @@ from m2fp_kd.runtime.geometry import PhotoError, read_photo
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.settings import Settings
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 """Decoders that a request may use. The first frame of an animation is parsed."""
 
 BYTES_OF_PIXEL = 18
@@ -69,7 +69,7 @@ def needed_bytes(data: bytes, settings: Settings) -> int:
     if not data:
         raise ApiError(400, "no_photo", "The photo is empty; choose another file.")
     try:
-        with _broken_files_reported(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _broken_files_reported(), Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             pixels = image.width * image.height
     except Image.DecompressionBombError as error:  # Pillow's own limit of pixels
         raise _too_many_pixels(settings) from error
@@ -85,7 +85,7 @@ def decode(data: bytes) -> np.ndarray:
         ApiError: the photo is broken.
     """
     with _broken_files_reported():
-        return read_photo(data, FORMATS)
+        return read_photo(data, IMAGE_FORMATS)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _broken_files_reported() -> Iterator[None]:
         yield
     # Pillow's decoders raise any of these for a broken file.
     except (PhotoError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        kinds = ", ".join(FORMATS)
+        kinds = ", ".join(IMAGE_FORMATS)
         raise ApiError(422, "photo_broken", f"The photo cannot be read; send a complete {kinds} file.") from error
 
 

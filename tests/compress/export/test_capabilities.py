@@ -12,7 +12,7 @@ import m2fp_kd.compress.export.onnx as export
 import m2fp_kd.compress.int8.fx as fx
 from benchmarks.capabilities import LABELS, build, check, make, noise
 from m2fp_kd.compress.export.capabilities import (
-    FORMATS,
+    ARTEFACT_FORMATS,
     NETWORKS,
     PRECISIONS,
     Cell,
@@ -96,7 +96,7 @@ def test_unsupported_cells_are_refused_with_the_reason(
 
 def test_every_network_has_a_supported_cell_in_both_precisions() -> None:
     table = list(cells())
-    assert len(table) == len(set(table)) == len(FORMATS) * len(PRECISIONS) * len(NETWORKS) * 2
+    assert len(table) == len(set(table)) == len(ARTEFACT_FORMATS) * len(PRECISIONS) * len(NETWORKS) * 2
     for precision in PRECISIONS:
         for network in NETWORKS:
             open_ways = [cell for cell in table if (cell.precision, cell.network) == (precision, network)]

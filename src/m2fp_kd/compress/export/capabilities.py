@@ -9,7 +9,7 @@ from torch import nn
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.runtime.artefact import Card
 
-FORMATS = {
+ARTEFACT_FORMATS = {
     "onnx": "ONNX; INT8 by NNCF",
     "openvino": "OpenVINO IR; INT8 from the INT8 ONNX file",
     "torchscript": "traced TorchScript; INT8 by FX graph mode",
@@ -35,7 +35,7 @@ class Cell:
     """One combination; it holds for every backbone.
 
     Attributes:
-        format: one of `FORMATS`.
+        format: one of `ARTEFACT_FORMATS`.
         precision: one of `PRECISIONS`.
         network: one of `NETWORKS`.
         fixed: whether the canvas has a fixed size; else its sides are multiples of 32. The batch is dynamic, except for
@@ -89,7 +89,7 @@ REFUSALS = (
 
 def cells() -> Iterator[Cell]:
     """Yield every combination."""
-    for values in product(FORMATS, PRECISIONS, NETWORKS, (True, False)):
+    for values in product(ARTEFACT_FORMATS, PRECISIONS, NETWORKS, (True, False)):
         yield Cell(*values)
 
 

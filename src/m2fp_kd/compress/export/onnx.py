@@ -114,7 +114,7 @@ class Export:
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "fp32"
 
     def __call__(self, source: Source, folder: Path) -> Path:

@@ -46,17 +46,17 @@ class OpenVINO:
     """Convert an ONNX artefact of the same run to OpenVINO's own format.
 
     Attributes:
-        of: name of that artefact.
+        made_from: name of that artefact.
         name: name of the converted artefact.
     """
 
     kind: ClassVar[str] = "convert"
     format: ClassVar[str] = "openvino"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: str = "int8"
+    made_from: str = "int8"
     name: str = "openvino_int8"
 
     def __call__(self, source: Source, folder: Path) -> Path:
-        onnx, path = folder.parent / self.of / "model.onnx", folder / "model.xml"
+        onnx, path = folder.parent / self.made_from / "model.onnx", folder / "model.xml"
         export_openvino(onnx, path, load_card(onnx))
         return path

@@ -77,7 +77,7 @@ class TorchExport:
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "torch_export"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "torch_export"
 
     def __call__(self, source: Source, folder: Path) -> Path:

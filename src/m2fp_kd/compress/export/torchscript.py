@@ -67,7 +67,7 @@ class TorchScript:
     kind: ClassVar[str] = "export"
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "torchscript"
 
     def __call__(self, source: Source, folder: Path) -> Path:

@@ -30,7 +30,7 @@ class AccurateInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8"
     max_miou_drop: float = 0.1
     max_part_drop: float | None = 1.0

@@ -77,7 +77,7 @@ class DynamicInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8_dynamic"
 
     def __call__(self, source: Source, folder: Path) -> Path:
@@ -94,7 +94,7 @@ class TorchDynamicInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8_torch_dynamic"
 
     def __call__(self, source: Source, folder: Path) -> Path:

@@ -134,7 +134,7 @@ class FxInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8_fx"
     calibration_photos: int = 300
 

@@ -101,7 +101,7 @@ class Pt2eInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "torch_export"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8_pt2e"
     calibration_photos: int = 300
 

@@ -163,7 +163,7 @@ class StaticInt8:
     kind: ClassVar[str] = "quantise"
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    of: ClassVar[None] = None
+    made_from: ClassVar[None] = None
     name: str = "int8"
     calibration_photos: int = 300
 
