@@ -72,7 +72,7 @@ class TrainingStep(Protocol):
 class ArtefactStep(Step, Protocol):
     """A step that writes a file into a folder and returns its path.
 
-    `name` is the artefact's name, `format` its format (see `export.capabilities.ARTEFACT_FORMATS`), and `networks` lists
+    `name` is the artefact's name, `format` one of `export.capabilities.ARTEFACT_FORMATS`, and `networks` lists
     the supported kinds of networks. `made_from` names the artefact that it is made from and checked against; None means
     the fp32 ONNX export, or the network itself before the export.
     """
