@@ -57,7 +57,6 @@ INSIDE = {
         "assemble": set(),
         "record": {"tracking", "assemble"},
         "stages": {"assemble", "record", "tracking"},
-        "sweep": set(),
     },
 }
 """The same inside the three rooms that have rooms of their own."""

@@ -11,11 +11,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from m2fp_kd.evaluation.report.report import write_report
-from m2fp_kd.pipeline.sweep import ResultsTable
+from m2fp_kd.pipeline.record.sweep import ResultsTable
 from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.reports import tiny_report
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 APP = """
 import sys
@@ -30,7 +30,7 @@ ConfigStore.instance().store("config", {{
     "job": "a", "run_dir": "runs/${{job}}",
     "hydra": {{
         "sweep": {{"dir": "runs"}},
-        "callbacks": {{"results": {{"_target_": "m2fp_kd.pipeline.sweep.ResultsTable"}}}},
+        "callbacks": {{"results": {{"_target_": "m2fp_kd.pipeline.record.sweep.ResultsTable"}}}},
     }},
 }})
 
