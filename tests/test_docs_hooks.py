@@ -1,4 +1,4 @@
-"""What the site's reference pages take from the code."""
+"""The site's reference pages take their tables from the code."""
 
 import importlib.util
 from pathlib import Path
