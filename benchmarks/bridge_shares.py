@@ -2,7 +2,7 @@
 
     python benchmarks/bridge_shares.py teacher.json --data DIR --labels cihp
 
-For photos labelled with one set (the teacher's, in M2FP's layout) and an M2FP of another set (the student's), the
+For photos labelled with one set (the teacher's, in M2FP's layout) and a network of another set (the student's), the
 script prints the share of each part's pixels that the network assigns to each of its own parts. Rounded, and without
 the network's confusions, the output is a file for teacher.bridge.
 """
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.data.layouts import m2fp_records
 from m2fp_kd.data.reading import read_record
+from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.runtime.geometry import restore_dense
@@ -26,13 +27,13 @@ SMALLEST = 0.03
 def main() -> None:
     """Count the shares and print a row per part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("network", help="teacher.json of an M2FP with the student's parts")
+    parser.add_argument("network", help="network file with the student's parts")
     parser.add_argument("--data", required=True, help="photos with the teacher's labels, in M2FP's layout")
     parser.add_argument("--labels", required=True, help="the teacher's label set, by name or YAML file")
     parser.add_argument("--split", default="Training")
     options = parser.parse_args()
     saved, labels = load_network(options.network), load_label_set(options.labels)
-    network = WholePhotoTeacher(saved.module, saved.labels, saved.geometry, saved.geometry)
+    network = WholePhotoTeacher([PartModel(saved.module, saved.labels, saved.geometry)], saved.geometry)
     mass = np.zeros((labels.num_parts, saved.labels.num_parts))
     for record in tqdm(m2fp_records(options.data, options.split), unit="photo"):
         photo = read_record(record, labels)

@@ -21,9 +21,10 @@ from scipy.special import softmax
 
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache
-from m2fp_kd.pipeline.assemble.teacher import load_m2fp
+from m2fp_kd.pipeline.assemble.part_models import load_part_models
+from m2fp_kd.pipeline.assemble.teacher import teacher_card
 from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry, read_photo
+from m2fp_kd.runtime.geometry import read_photo
 
 TEMPERATURE = 4
 
@@ -77,8 +78,8 @@ def compare_with_live(teacher_file: Path, photos: int) -> None:
     """Print size, total variation and argmax agreement of cached targets against the live teacher."""
     cfg = sample("teacher=cached", f"teacher.checkpoint={teacher_file}")
     datamodule = instantiate(cfg.data.module)
-    network, card = load_m2fp(cfg.teacher.checkpoint, cfg, datamodule.labels)
-    teacher = WholePhotoTeacher(network, datamodule.labels, Geometry(cfg.teacher.size), datamodule.geometry)
+    teacher = WholePhotoTeacher(load_part_models(cfg, datamodule.labels), datamodule.geometry)
+    card = teacher_card(teacher)
     records = datamodule.records[:photos]
     with tempfile.TemporaryDirectory() as folder:
         cache = TeacherCache(folder, cache_key(str(card.sha256), datamodule.geometry, teacher.geometry))

@@ -3,9 +3,13 @@
 `to_dict` leaves out what is unknown; `from_dict` also reads the key names of earlier versions.
 """
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
+
+from m2fp_kd.runtime.licence import strictest
 
 
 def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -68,7 +72,7 @@ class TeacherCard(Record):
     Attributes:
         name: name of the teacher.
         licence: licence of its weights.
-        sha256: hash of its weight file.
+        sha256: hash of its weight file; of an ensemble, of its members' hashes, sizes and bridges.
         trained_on: data that it was trained on.
         parameters: number of weights.
         megabytes: size of the weights in fp32, 10^6 bytes.
@@ -77,6 +81,7 @@ class TeacherCard(Record):
         tta: fields of `distill.teachers.tta.Tta`, where several views of a photo are averaged.
         bridge: name of the bridge from its label set to the student's.
         bridge_sha256: hash of that bridge.
+        members: cards of the members of an ensemble.
     """
 
     name: str | None = None
@@ -90,13 +95,35 @@ class TeacherCard(Record):
     tta: dict[str, Any] | None = None
     bridge: str | None = None
     bridge_sha256: str | None = None
+    members: tuple["TeacherCard", ...] = ()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Self:
         found = cls._checked(values or {}, {"ensemble": "tta"})
+        found["members"] = tuple(map(cls.from_dict, found.get("members") or ()))
         found["trained_on"] = DataSource.from_dict(found.get("trained_on"))
         found["parts"] = tuple(found.get("parts") or ())
         return cls(**found)
+
+    @classmethod
+    def of_ensemble(cls, members: Sequence["TeacherCard"], parts: tuple[str, ...]) -> Self:
+        """Return the card of an ensemble, under the strictest licence of its members.
+
+        Args:
+            members: cards of the members, each with its bridge.
+            parts: part names of the student's label set.
+        """
+        known = sorted([card.sha256, card.size, card.bridge_sha256 or ""] for card in members)
+        return cls(
+            name=" + ".join(str(card.name) for card in members),
+            licence=strictest([card.licence for card in members]),
+            sha256=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
+            parameters=sum(card.parameters or 0 for card in members) or None,
+            megabytes=sum(card.megabytes or 0 for card in members) or None,
+            size=max(card.size or 0 for card in members) or None,
+            parts=parts,
+            members=tuple(members),
+        )
 
 
 @dataclass(frozen=True)

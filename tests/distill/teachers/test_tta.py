@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
+from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map, read_teacher_card
 from m2fp_kd.labels import LABEL_SETS
@@ -22,7 +23,7 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
 
 
 def teacher(tta: Tta, size: int = 64, student_size: int = 64) -> WholePhotoTeacher:
-    return WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(size), Geometry(student_size), tta)
+    return WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(size))], Geometry(student_size), tta)
 
 
 def flipped(photo: np.ndarray) -> np.ndarray:

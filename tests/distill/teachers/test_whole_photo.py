@@ -15,6 +15,7 @@ from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key
+from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.sources import LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import (
     WholePhotoTeacher,
@@ -45,7 +46,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def teacher() -> WholePhotoTeacher:
-    return WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
+    return WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64))], Geometry(64))
 
 
 def red_where(mask: np.ndarray) -> np.ndarray:
@@ -71,7 +72,7 @@ def test_the_cache_has_the_teachers_targets_of_both_orientations(
 def test_a_whole_photo_gets_the_target_of_a_live_teacher_on_the_same_canvas(teacher: WholePhotoTeacher) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
     canvas = torch.from_numpy(place(photo, Geometry(64))[0]).permute(2, 0, 1)[None]
-    live = LiveTeacher(tiny_m2fp(), CIHP.num_parts, size=64)
+    live = LiveTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64))])
     answer = live({"images": canvas, "valid": torch.ones(1, 16, 16, dtype=torch.bool)}).log_parts
     assert np.allclose(teacher.log_parts(photo)[:1], answer.numpy(), atol=1e-4)
 
@@ -148,7 +149,7 @@ def test_a_part_map_has_the_photos_own_size(teacher: WholePhotoTeacher) -> None:
 
 def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -> None:
     """Stripes of two pixels are one cell for the teacher, which enlarges the photo, and half a cell for the student."""
-    large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(128), Geometry(64))
+    large = WholePhotoTeacher([PartModel(RedIsHat(), CIHP, Geometry(128))], Geometry(64))
     stripes = np.arange(64) // 2 % 2 * np.ones((48, 1))
     assert np.array_equal(large.parse(red_where(stripes)), stripes)
     assert large.placement(red_where(stripes)) == Placement((48, 64), (48, 64), (64, 64))
@@ -159,7 +160,7 @@ def test_a_larger_teacher_answers_on_the_students_grid_and_parses_on_its_own() -
 
 def test_structures_finer_than_the_students_grid_keep_their_share() -> None:
     """Lines cover every fourth column of the teacher's cells; without antialiasing the student's would miss them."""
-    large = WholePhotoTeacher(RedIsHat(), CIHP, Geometry(256), Geometry(64))
+    large = WholePhotoTeacher([PartModel(RedIsHat(), CIHP, Geometry(256))], Geometry(64))
     lines = (np.arange(256) // 4 % 4 == 0) * np.ones((256, 1))
     hat = np.exp(large.log_parts(red_where(lines)))[0, 1, :, 1:-1]
     assert np.allclose(hat, 0.25, atol=0.15)
@@ -168,8 +169,8 @@ def test_structures_finer_than_the_students_grid_keep_their_share() -> None:
 def test_one_cache_serves_students_of_any_label_set(tmp_path: Path) -> None:
     write_dataset(tmp_path, "Training", range(2), 64)
     records = m2fp_records(tmp_path, "Training")
-    own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
-    bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
+    own = WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64))], Geometry(64))
+    bridged = WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64), BRIDGE)], Geometry(64))
     key = cache_key("ab" * 32, Geometry(64))
     assert fill_cache(TeacherCache(tmp_path, key, BRIDGE), bridged, records) == 2
     assert fill_cache(TeacherCache(tmp_path, key), own, records) == 0
@@ -185,8 +186,8 @@ def test_one_cache_serves_students_of_any_label_set(tmp_path: Path) -> None:
 
 def test_a_bridged_teacher_parses_into_the_students_parts() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    own = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64))
-    bridged = WholePhotoTeacher(tiny_m2fp(), CIHP, Geometry(64), Geometry(64), bridge=BRIDGE)
+    own = WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64))], Geometry(64))
+    bridged = WholePhotoTeacher([PartModel(tiny_m2fp(), CIHP, Geometry(64), BRIDGE)], Geometry(64))
     answer = torch.from_numpy(own.log_parts(photo)[:1])
     expected = part_map(cross(answer, BRIDGE)[0].numpy(), place(photo, Geometry(64))[1])
     found = bridged.parse(photo)
@@ -197,7 +198,7 @@ def test_a_cache_accepts_photos_of_another_label_set(tmp_path: Path) -> None:
     """A teacher of 7 parts and photos labelled with 20: the label maps are not read."""
     write_dataset(tmp_path, "Training", range(1), 64)
     records = m2fp_records(tmp_path, "Training")
-    teacher = WholePhotoTeacher(tiny_m2fp(num_classes=8), PASCAL, Geometry(64), Geometry(64))
+    teacher = WholePhotoTeacher([PartModel(tiny_m2fp(num_classes=8), PASCAL, Geometry(64))], Geometry(64))
     cache = TeacherCache(tmp_path, "ab" * 32)
     assert fill_cache(cache, teacher, records) == 1
     assert cache.read(records[0].name, file_sha256(records[0].image))[0].shape[1] == 7

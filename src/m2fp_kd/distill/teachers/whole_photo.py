@@ -1,4 +1,4 @@
-"""A frozen teacher on whole photos, for the cache and for the teacher's own scores."""
+"""Frozen teachers on whole photos, for the cache and for the teacher's own scores."""
 
 import json
 from collections.abc import Sequence
@@ -10,14 +10,12 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm import tqdm
 
-from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.distill.teachers.part_model import PartModel, mean_log_parts
 from m2fp_kd.distill.teachers.resample import logarithm, resample, resample_log_parts
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
-from m2fp_kd.labels import Bridge, LabelSet
-from m2fp_kd.models.m2fp import M2FP
-from m2fp_kd.models.outputs import log_parts
+from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
 from m2fp_kd.runtime.provenance import TeacherCard
@@ -26,75 +24,100 @@ CARD_NAME = "teacher.json"
 
 
 class WholePhotoTeacher:
-    """A frozen M2FP that gives a part distribution for each cell of the student's canvas, for a whole photo.
+    """Frozen networks that give a part distribution for each cell of the student's canvas, for a whole photo.
+
+    A single network answers in its own parts, so that its cache serves students of any label set. Several are averaged
+    after their bridges, in the student's parts.
 
     Args:
-        network: an M2FP; it is put in evaluation mode and its gradients are switched off.
-        labels: label set of the teacher.
-        geometry: placement of photos for the teacher, on square canvases.
+        models: the networks, each with its geometry and bridge.
         student_geometry: placement of photos for the student, whose stride-4 grid the answer has; square as well.
         tta: views of a photo whose probabilities are averaged.
-        bridge: conversion from the teacher's label set to that of the part maps, if they differ.
     """
 
-    def __init__(
-        self,
-        network: M2FP,
-        labels: LabelSet,
-        geometry: Geometry,
-        student_geometry: Geometry,
-        tta: Tta = SINGLE_VIEW,
-        bridge: Bridge | None = None,
-    ) -> None:
-        self.network = network.eval().requires_grad_(False)
-        self.labels = labels
-        self.geometry = geometry
+    def __init__(self, models: Sequence[PartModel], student_geometry: Geometry, tta: Tta = SINGLE_VIEW) -> None:
+        self.models = list(models)
         self.student_geometry = student_geometry
         self.tta = tta
-        self.bridge = bridge
+
+    @property
+    def single(self) -> PartModel | None:
+        """The network, if there is only one."""
+        return self.models[0] if len(self.models) == 1 else None
+
+    @property
+    def labels(self) -> LabelSet:
+        """Label set of `log_parts`."""
+        return self.single.labels if self.single else self.models[0].student_labels
+
+    @property
+    def geometry(self) -> Geometry:
+        """Placement of photos on the largest canvas of the networks."""
+        return max((model.geometry for model in self.models), key=lambda geometry: geometry.size)
+
+    @property
+    def views(self) -> int:
+        """Number of forward passes per photo."""
+        return len(self.models) * self.tta.views
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the networks to a device."""
+        for model in self.models:
+            model.network.to(device)
 
     @torch.inference_mode()
     def log_parts(self, photo: np.ndarray) -> np.ndarray:
         """Return log-probabilities float32 (2, P, h, w) of a photo uint8 (H, W, 3) and of the mirrored photo."""
-        parts = self._answer([photo, _mirrored_photo(photo)])
-        return resample_log_parts(parts, _grid(self.student_geometry)).cpu().numpy()
+        photos, grid = [photo, _mirrored_photo(photo)], _grid(self.student_geometry)
+        if self.single:
+            return resample_log_parts(self._answer(self.single, photos), grid).cpu().numpy()
+        return self._mean(photos, grid).cpu().numpy()
 
     def placement(self, photo: np.ndarray) -> Placement:
         """Return the placement of a photo on the student's canvas."""
         return place(photo, self.student_geometry)[1]
 
     def parse(self, photo: np.ndarray) -> np.ndarray:
-        """Return the part map of a photo at its own size, from the teacher's own grid."""
+        """Return the part map of a photo at its own size, from the largest network's grid."""
         return part_map(*self.on_own_grid(photo))
 
     @torch.inference_mode()
     def on_own_grid(self, photo: np.ndarray) -> tuple[np.ndarray, Placement]:
-        """Return log parts float32 (P, g, g) over the teacher's own canvas, and the photo's placement on it."""
-        views = [photo, _mirrored_photo(photo)] if self.tta.flip else [photo]
-        parts = self._answer(views)[:1]
-        if self.bridge is not None:
-            parts = cross(parts, self.bridge)
-        return parts[0].cpu().numpy(), place(photo, self.geometry)[1]
+        """Return the student's log parts float32 (P, g, g) over the largest canvas, and the photo's placement on it."""
+        photos = [photo, _mirrored_photo(photo)] if self.tta.flip else [photo]
+        return self._mean(photos, _grid(self.geometry))[0].cpu().numpy(), place(photo, self.geometry)[1]
 
-    def _answer(self, photos: Sequence[np.ndarray]) -> Tensor:
-        """Return log parts (N, P, g, g) of photos of the same size, on the teacher's own grid.
+    def at_photo_size(self, photo: np.ndarray) -> np.ndarray:
+        """Return the student's log parts float32 (P, H, W) of a photo uint8 (H, W, 3), at the photo's own size."""
+        return restore_dense(*self.on_own_grid(photo))
+
+    def _mean(self, photos: Sequence[np.ndarray], grid: tuple[int, int]) -> Tensor:
+        """Return the mean of all networks as log parts (N, P, h, w) over the student's parts."""
+        answers = [
+            model.to_student(resample_log_parts(self._answer(model, photos), grid)).to(self.models[0].device)
+            for model in self.models
+        ]
+        return mean_log_parts(answers)
+
+    def _answer(self, model: PartModel, photos: Sequence[np.ndarray]) -> Tensor:
+        """Return a network's log parts (N, P, g, g) of photos of the same size, on its own grid and in its own parts.
 
         With `tta.flip`, pass a photo and its mirror image: the answer to one also counts, mirrored, for the other.
         """
         if self.tta == SINGLE_VIEW:
-            return self._forward(photos, self.geometry)
-        answers = [self._forward(photos, geometry).exp() for geometry in self.tta.geometries(self.geometry)]
-        parts = torch.stack([resample(answer, _grid(self.geometry)) for answer in answers]).mean(dim=0)
+            return _forward(model, photos, model.geometry)
+        answers = [_forward(model, photos, geometry).exp() for geometry in self.tta.geometries(model.geometry)]
+        parts = torch.stack([resample(answer, _grid(model.geometry)) for answer in answers]).mean(dim=0)
         if self.tta.flip:
-            placement = place(photos[0], self.geometry)[1]
-            parts = (parts + mirrored(parts.flip(0), placement, self.labels.flip_permutation)) / 2
+            placement = place(photos[0], model.geometry)[1]
+            parts = (parts + mirrored(parts.flip(0), placement, model.labels.flip_permutation)) / 2
         return logarithm(parts)
 
-    def _forward(self, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
-        device = next(self.network.parameters()).device
-        canvases = np.stack([place(photo, geometry)[0] for photo in photos])
-        images = torch.from_numpy(canvases).to(device).permute(0, 3, 1, 2).float()
-        return log_parts(self.network(images), self.labels.num_parts)
+
+def _forward(model: PartModel, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
+    canvases = np.stack([place(photo, geometry)[0] for photo in photos])
+    images = torch.from_numpy(canvases).to(model.device).permute(0, 3, 1, 2).float()
+    return resample_log_parts(model(images).part_logits, _grid(geometry))
 
 
 def _mirrored_photo(photo: np.ndarray) -> np.ndarray:

@@ -63,11 +63,13 @@ def _with_the_teachers_head(architecture: dict[str, Any], teacher: Teacher) -> t
             "student.head_from_teacher=true copies the teacher's transformer decoder and needs its weights: "
             "add teacher=live teacher.checkpoint=FILE, or teacher=cached with one"
         )
-    if teacher.whole.bridge is not None:
+    single = teacher.whole.single
+    if single is None or not isinstance(single.network, M2FP) or single.bridge is not None:
         raise ValueError(
-            "student.head_from_teacher=true needs a teacher of the data's label set, because its queries are copied"
+            "student.head_from_teacher=true needs a single M2FP of the data's label set as the teacher, because its "
+            "queries are copied"
         )
-    head = head_of(teacher.whole.network)
+    head = head_of(single.network)
     if other := [name for name in head if architecture.get(name) not in (None, head[name])]:
         theirs, ours = (", ".join(f"{name}={values[name]}" for name in other) for values in (head, architecture))
         raise ValueError(
@@ -76,7 +78,7 @@ def _with_the_teachers_head(architecture: dict[str, Any], teacher: Teacher) -> t
         )
     architecture |= head
     student = instantiate(architecture)
-    log.info("copied %d tensors of the teacher's transformer decoder", copy_head(student, teacher.whole.network))
+    log.info("copied %d tensors of the teacher's transformer decoder", copy_head(student, single.network))
     return student, architecture
 
 

@@ -16,6 +16,7 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map
 from m2fp_kd.evaluation.metrics.evaluate import Scores, evaluate_parsings
@@ -199,8 +200,8 @@ def _teacher_result(
     whole, note = teacher.whole, "timed in the training process"
     if whole is None:
         whole, note = _stand_in(teacher, cfg, datamodule), "timed in the training process, with random weights"
-    if whole is not None and whole.tta.views > 1:
-        note += f", {whole.tta.views} views of a photo"
+    if whole is not None and whole.views > 1:
+        note += f", {whole.views} forward passes per photo"
     if teacher.card.bridge:
         note += f"; its parts pass through the bridge {teacher.card.bridge}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
@@ -223,7 +224,8 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
     fold_batch_norm(network.eval())
     tta = Tta(**(teacher.card.tta or {}))
     labels = load_label_set(cfg.teacher.labels)
-    return WholePhotoTeacher(network, labels, Geometry(teacher.card.size or cfg.teacher.size), datamodule.geometry, tta)
+    model = PartModel(network, labels, Geometry(teacher.card.size or cfg.teacher.size))
+    return WholePhotoTeacher([model], datamodule.geometry, tta)
 
 
 def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
@@ -231,7 +233,7 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
     photos = [read_photo(record.image) for record in _spread(records, 4)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    whole.network.cpu()
+    whole.to("cpu")
     try:
         timed = measure_callable(whole.parse, photos, runs=8)
     finally:

@@ -12,8 +12,9 @@ from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.assemble.part_models import load_m2fp
 from m2fp_kd.pipeline.assemble.student import require_network
-from m2fp_kd.pipeline.assemble.teacher import load_m2fp, load_teacher
+from m2fp_kd.pipeline.assemble.teacher import load_teacher
 from m2fp_kd.pipeline.record.finish import finish
 from m2fp_kd.pipeline.record.lineage import saved_card, teacher_lineage
 from m2fp_kd.pipeline.record.run_folder import claim_sources

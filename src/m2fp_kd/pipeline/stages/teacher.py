@@ -13,7 +13,7 @@ from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.pipeline.assemble.module import build_module
-from m2fp_kd.pipeline.assemble.teacher import load_m2fp
+from m2fp_kd.pipeline.assemble.part_models import load_m2fp
 from m2fp_kd.pipeline.record.run_folder import claim_sources
 from m2fp_kd.pipeline.tracking import log_teacher
 from m2fp_kd.runtime.provenance import DataSource, Lineage, Parent, TeacherCard
