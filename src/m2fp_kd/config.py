@@ -61,8 +61,9 @@ def _leaves(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def subject(*, _root_: DictConfig) -> str:
-    """Name the network that a run trains: the teacher, or the student and its backbone."""
-    return _root_.teacher.name if _root_.stage == "teacher" else f"{_root_.student.name}-{_root_.backbone.name}"
+    """Name the network that a run trains: the teacher, a backbone, or the student and its backbone."""
+    names = {"teacher": _root_.teacher.name, "pretrain": _root_.backbone.name}
+    return names.get(_root_.stage) or f"{_root_.student.name}-{_root_.backbone.name}"
 
 
 def experiment(*, _root_: DictConfig) -> str:

@@ -10,10 +10,10 @@ PREFIX = "student."
 """Prefix of the trained network's tensors in a checkpoint."""
 
 
-def load_best(network: nn.Module, folder: Path) -> float:
-    """Load the weights of the epoch with the best ``val/mIoU`` from ``folder``; return that mIoU (0..1)."""
+def load_best(network: nn.Module, folder: Path, monitor: str = "val/mIoU") -> float:
+    """Load the weights of the epoch with the best ``monitor`` from ``folder``; return that score."""
     callbacks = load_student(network, folder / "best.ckpt")["callbacks"]
-    return next(float(state["best_model_score"]) for name, state in callbacks.items() if "val/mIoU" in name)
+    return next(float(state["best_model_score"]) for name, state in callbacks.items() if monitor in name)
 
 
 def load_student(network: nn.Module, checkpoint: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def data_module(
     *,
     limit: int | None = None,
     label_fraction: float | None = None,
-    unlabelled: str | Path | None = None,
+    unlabelled: str | Path | Sequence[str | Path] | None = None,
     **options: Any,
 ) -> "ParsingDataModule":
     """Build the data module of any data set, as `conf/data` describes it.

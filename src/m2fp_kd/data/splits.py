@@ -107,7 +107,7 @@ def select(
     splits: Splits,
     limit: int | None = None,
     label_fraction: float | None = None,
-    unlabelled: str | Path | None = None,
+    unlabelled: str | Path | Sequence[str | Path] | None = None,
 ) -> Splits:
     """Choose the photos to train on; validation and test photos stay.
 
@@ -116,7 +116,8 @@ def select(
         limit: number of training photos to keep, a fixed choice; None keeps all.
         label_fraction: share of the kept photos whose labels are used, a fixed choice; the others become unlabelled.
             None keeps all labels.
-        unlabelled: folder of photos to distil on as well, `own` for the set's own unlabelled ones, or None.
+        unlabelled: folder of photos to distil on as well, `own` for the set's own unlabelled ones, a list of these, or
+            None.
 
     Raises:
         ValueError: scenes are drawn on the fly, or the set lacks the labels or the unlabelled photos to choose from.
@@ -132,12 +133,24 @@ def select(
     if label_fraction is not None and any(record.categories is None for record in train):
         raise ValueError(f"data.label_fraction={label_fraction} needs labelled training photos; leave it out")
     labelled, withheld = take_labels(train, label_fraction)
-    return replace(splits, train=labelled, unlabelled=[*withheld, *_unlabelled(splits, unlabelled)])
+    return replace(splits, train=labelled, unlabelled=[*withheld, *unlabelled_records(splits, unlabelled)])
 
 
-def _unlabelled(splits: Splits, source: str | Path | None) -> Sequence[Record]:
-    if source is None:
-        return ()
+def unlabelled_records(splits: Splits, sources: str | Path | Sequence[str | Path] | None) -> list[Record]:
+    """Return the photos that `sources` names, as for `select`.
+
+    Raises:
+        LayoutError: a folder is missing or has no photo.
+        ValueError: `own` is chosen and the set has no unlabelled photos.
+    """
+    if sources is None:
+        return []
+    if isinstance(sources, str | Path):
+        sources = [sources]
+    return [record for source in sources for record in _source_records(splits, source)]
+
+
+def _source_records(splits: Splits, source: str | Path) -> Sequence[Record]:
     if source != OWN:
         return photo_records(source, "data.unlabelled")
     if not splits.unlabelled:

@@ -13,7 +13,15 @@ from timm.data import resolve_model_data_config
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
+from m2fp_kd.models.backbone_weights import (
+    PACKAGED,
+    backbone_card,
+    downloading,
+    fold_normalisation,
+    load_backbone,
+    load_backbone_weights,
+    packaged_weights,
+)
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
 from m2fp_kd.models.padded_convolution import with_constant_padding
 
@@ -96,7 +104,8 @@ def build_backbone(
     Args:
         name: name in `BACKBONES`.
         pretrained: whether to start from the ImageNet weights of timm or torchvision, downloaded once.
-        weights: local file of ImageNet weights to start from instead; see `load_backbone_weights`.
+        weights: local file to start from instead: one that `stage=pretrain` wrote, or ImageNet weights (see
+            `load_backbone_weights`). `m2fp_kd` takes the file in the package.
         zero_init_last: whether to initialise the last BatchNorm of every residual block with zero, so that an untrained
             ResNet starts as a shallow one (He et al. 2019, "Bag of Tricks"); for ResNets without pretrained weights.
 
@@ -111,18 +120,24 @@ def build_backbone(
         raise ValueError("backbone.pretrained=true and backbone.weights=FILE exclude each other; keep one")
     if zero_init_last and (pretrained or weights or not name.startswith("resnet")):
         raise ValueError("backbone.zero_init_last=true is for ResNets that start without pretrained weights")
+    if weights == PACKAGED:
+        weights = packaged_weights(name)
+    ours = weights if weights and backbone_card(weights) else None
     with downloading(name, pretrained):
         if name == "shufflenetv2":
             body, channels = _shufflenet(pretrained)
         else:
             body, channels = _timm(name, pretrained, zero_init_last)
-    if weights:
+    if weights and not ours:
         load_backbone_weights(body, _full_shapes(name), weights)
-    if (pretrained or weights) and name in TIMM_NAMES:
+    if (pretrained or (weights and not ours)) and name in TIMM_NAMES:
         expected = resolve_model_data_config(body)
         mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
         fold_normalisation(body, mean, std, IMAGE_MEAN, IMAGE_STD)
-    return Backbone(with_constant_padding(body), channels)
+    backbone = Backbone(with_constant_padding(body), channels)
+    if ours:
+        load_backbone(backbone, ours)
+    return backbone
 
 
 def _timm(name: str, pretrained: bool, zero_init_last: bool) -> tuple[nn.Module, Sequence[int]]:

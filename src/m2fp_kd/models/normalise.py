@@ -1,5 +1,7 @@
 """Normalisation of images, the first module of every network."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,11 @@ IMAGE_STD = (58.395, 57.12, 57.375)
 
 
 class Normalise(nn.Module):
-    """Normalise RGB images in 0..255 to zero mean and unit variance with the statistics of ImageNet.
+    """Normalise RGB images in 0..255 to zero mean and unit variance.
+
+    Args:
+        mean: mean per channel in 0..255; by default that of ImageNet.
+        std: standard deviation per channel in 0..255; by default that of ImageNet.
 
     The result is in channels-last memory format, which convolutions keep and which is several times faster on CPUs.
     """
@@ -16,10 +22,10 @@ class Normalise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Sequence[float] = IMAGE_MEAN, std: Sequence[float] = IMAGE_STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(tuple(mean)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(tuple(std)).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, H, W) uint8 or float RGB 0..255 to float32 of the same shape."""

@@ -9,6 +9,7 @@ from m2fp_kd.distill.training.loggers import wandb_ended
 from m2fp_kd.pipeline.record.run_folder import claim
 from m2fp_kd.pipeline.stages.cache import cache_targets
 from m2fp_kd.pipeline.stages.compress import compress_saved
+from m2fp_kd.pipeline.stages.pretrain import pretrain_backbone
 from m2fp_kd.pipeline.stages.teacher import train_teacher
 from m2fp_kd.pipeline.stages.train import train_student
 from m2fp_kd.versions import check_versions
@@ -18,6 +19,7 @@ STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
     "teacher": train_teacher,
     "cache": cache_targets,
     "compress": compress_saved,
+    "pretrain": pretrain_backbone,
 }
 
 

@@ -29,9 +29,15 @@ INTERRUPTED = "interrupted"
 
 
 def fit(
-    cfg: DictConfig, module: pl.LightningModule, datamodule: pl.LightningDataModule, callbacks: Sequence[Callback] = ()
+    cfg: DictConfig,
+    module: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
+    callbacks: Sequence[Callback] = (),
+    monitor: str = "val/mIoU",
 ) -> pl.Trainer:
     """Train, or resume an interrupted run; write ``checkpoints/best.ckpt`` and ``last.ckpt`` to the run's folder.
+
+    ``best.ckpt`` is the epoch with the largest ``monitor``.
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a missing file.
@@ -44,7 +50,7 @@ def fit(
         cfg.trainer,
         default_root_dir=cfg.run_dir,
         logger=start_loggers(cfg),
-        callbacks=[*_callbacks(cfg, folder), *callbacks],
+        callbacks=[*_callbacks(cfg, folder, monitor), *callbacks],
         plugins=[AtomicCheckpointIO()],
     )
     checkpoint = resume_from(cfg.ckpt_path, folder)
@@ -119,9 +125,9 @@ def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return average
 
 
-def _callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
+def _callbacks(cfg: DictConfig, folder: Path, monitor: str) -> list[Callback]:
     callbacks: list[Callback] = [
-        ModelCheckpoint(folder, filename="best", monitor="val/mIoU", mode="max", enable_version_counter=False),
+        ModelCheckpoint(folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False),
         # save_last of the checkpoint above would copy the best epochs only.
         ModelCheckpoint(folder, filename="last", enable_version_counter=False),
         SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),

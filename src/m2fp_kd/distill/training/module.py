@@ -34,6 +34,20 @@ def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
     return output
 
 
+def require_finite(module: pl.LightningModule) -> None:
+    """Refuse to save weights that are not finite.
+
+    Raises:
+        FloatingPointError: a parameter is NaN or infinite; the message names the first one.
+    """
+    for name, parameter in module.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise FloatingPointError(
+                f"{name} is no longer finite at step {module.global_step}: training diverged. Restart with a lower "
+                "lr or with trainer.precision=32-true; checkpoints/last.ckpt is the last good epoch"
+            )
+
+
 class Distillation(pl.LightningModule):
     """Train ``student`` on labels, on a teacher's part distributions, or both.
 
@@ -109,17 +123,7 @@ class Distillation(pl.LightningModule):
         return loss
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to save weights that are not finite.
-
-        Raises:
-            FloatingPointError: a parameter is NaN or infinite; the message names the first one.
-        """
-        for name, parameter in self.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise FloatingPointError(
-                    f"{name} is no longer finite at step {self.global_step}: training diverged. Restart with a lower "
-                    "lr or with trainer.precision=32-true; checkpoints/last.ckpt is the last good epoch"
-                )
+        require_finite(self)
 
     def on_train_start(self) -> None:
         self.confusion.reset()  # remove the photos of the sanity check

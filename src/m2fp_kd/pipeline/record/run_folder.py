@@ -75,5 +75,5 @@ def _clear(folder: Path, stage: str, ckpt_path: Any) -> None:
         raise FileNotFoundError(
             f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes from this run's own state"
         )
-    for name in ("student.json", "teacher.json"):
+    for name in ("student.json", "teacher.json", "backbone.safetensors"):
         (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""Photos without labels, to pretrain a backbone on."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.dataset import DrawnPhotos, TrainingPhotos
+from m2fp_kd.data.layouts import Record, split_records
+from m2fp_kd.data.splits import HOLDOUT_FRACTION, Splits, unlabelled_records
+from m2fp_kd.data.transforms import NO_AUGMENTATION
+from m2fp_kd.runtime.files import file_sha256
+
+log = logging.getLogger(__name__)
+
+
+def pretraining_splits(splits: Splits, unlabelled: str | Path | Sequence[str | Path] | None) -> Splits:
+    """Return all photos that a backbone may be pretrained on; a fixed tenth of them is held out for validation.
+
+    Args:
+        splits: a data set. Its training photos are used without their labels; its validation and test photos are left
+            out, also where a folder of `unlabelled` has copies of them.
+        unlabelled: folder of photos, `own` for the set's own unlabelled ones, a list of these, or None.
+
+    Raises:
+        LayoutError: a folder is missing or has no photo.
+        ValueError: there are no photos, or too few to hold some out.
+    """
+    labelled = [] if isinstance(splits.train, DrawnPhotos) else splits.train
+    held_out = [*([] if isinstance(splits.val, DrawnPhotos) else splits.val), *splits.test]
+    photos = [*labelled, *_without(held_out, unlabelled_records(splits, unlabelled))]
+    if not photos:
+        raise ValueError("there are no photos to pretrain on; give data.unlabelled=[DIR,DIR] or a data set's data.root")
+    return Splits(*split_records([Record(record.name, record.image) for record in photos], HOLDOUT_FRACTION))
+
+
+def _without(held_out: Sequence[Record], records: Sequence[Record]) -> list[Record]:
+    """Return the records whose photos are not among those held out, byte for byte."""
+    known = {file_sha256(record.image) for record in held_out}
+    kept = [record for record in records if not known or file_sha256(record.image) not in known]
+    if dropped := len(records) - len(kept):
+        log.info("left out %d photos of data.unlabelled: the data set validates or tests on them", dropped)
+    return kept
+
+
+class PhotoDataModule(ParsingDataModule):
+    """Batches of `images, valid` alone; validation crops are whole photos, each on its own square."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Check nothing: photos without labels suffice."""
+
+    def val_dataloader(self) -> DataLoader:
+        """Return a loader of batches like those of training, without augmentation."""
+        photos = self._photos(self.val, None)
+        dataset = TrainingPhotos(photos, self.labels, self.geometry.size, NO_AUGMENTATION, self.seed)
+        return self._loader(dataset, sampler=[(0, index) for index in range(len(photos))])

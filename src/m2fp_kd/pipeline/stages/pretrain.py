@@ -1,0 +1,82 @@
+"""``stage=pretrain``: teach a backbone the features of a frozen network, on photos without labels."""
+
+import logging
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from m2fp_kd.checkpoints.backbone import save_backbone
+from m2fp_kd.checkpoints.best import load_best
+from m2fp_kd.data.layouts import data_sha256
+from m2fp_kd.data.pretraining import PhotoDataModule, pretraining_splits
+from m2fp_kd.data.splits import Splits
+from m2fp_kd.distill.training.feature_pretraining import MONITOR, FeaturePretraining
+from m2fp_kd.distill.training.fit import fit
+from m2fp_kd.labels import load_label_set
+from m2fp_kd.models.feature_teacher import build_feature_teacher
+from m2fp_kd.pipeline.record.run_folder import claim_sources
+from m2fp_kd.runtime.files import file_sha256
+
+log = logging.getLogger(__name__)
+
+
+def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
+    """Pretrain the student's backbone and save it as ``backbone.safetensors``, which ``backbone.weights=`` takes.
+
+    Returns:
+        Losses and correlations of the training; empty on every process but the first.
+
+    Raises:
+        ValueError: there are no photos, or the teacher or its weights do not fit.
+    """
+    datamodule = _photos(cfg)
+    teacher = build_feature_teacher(cfg.pretrain.teacher, cfg.pretrain.teacher_weights, cfg.data.size)
+    backbone = instantiate(cfg.backbone)
+    weights = cfg.pretrain.teacher_weights
+    hashes = {"data": data_sha256(datamodule.records), "teacher": file_sha256(weights) if weights else None}
+    claim_sources(cfg, hashes)
+    module = FeaturePretraining(
+        backbone,
+        teacher,
+        optimizer=instantiate(cfg.optimizer),
+        schedule=instantiate(cfg.schedule),
+        lr=cfg.lr,
+        weight_decay=cfg.weight_decay,
+        seed=cfg.seed,
+    )
+    if cfg.compile:  # in place, so that the names of the saved weights do not change
+        backbone.compile()
+    trainer = fit(cfg, module, datamodule, monitor=MONITOR)
+    if not trainer.is_global_zero:
+        return {}
+    correlation = load_best(backbone, Path(cfg.run_dir) / "checkpoints", MONITOR)
+    facts = {
+        "backbone": cfg.backbone.name,
+        "teacher": cfg.pretrain.teacher,
+        "teacher_sha256": hashes["teacher"],
+        "licence": cfg.pretrain.licence,
+        "photos": len(datamodule.train),
+        "data_sha256": hashes["data"],
+        "size": cfg.data.size,
+        "epochs": cfg.trainer.max_epochs,
+        "correlation": f"{correlation:.4f}",
+    }
+    card = {name: str(value) for name, value in facts.items() if value is not None}
+    path = save_backbone(Path(cfg.run_dir) / "backbone.safetensors", backbone, card)
+    log.info("best %s %.4f; saved %s: start from it with backbone.weights=%s", MONITOR, correlation, path, path)
+    return {name: float(value) for name, value in trainer.callback_metrics.items()} | {MONITOR: correlation}
+
+
+def _photos(cfg: DictConfig) -> PhotoDataModule:
+    """Build the data module of the data set's training photos, if it has a root, and ``data.unlabelled``."""
+    splits = instantiate(cfg.data.splits) if cfg.data.root is not None else Splits((), ())
+    return PhotoDataModule(
+        pretraining_splits(splits, cfg.data.unlabelled),
+        load_label_set(cfg.data.labels),
+        cfg.data.size,
+        cfg.data.batch_size,
+        augmentation=instantiate(cfg.pretrain.augmentation),
+        workers=cfg.data.module.workers,
+        seed=cfg.seed,
+    )
