@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_package_the_configuration_and_the_sample(wheel) -> 
     assert packed == files(ROOT / "src" / "m2fp_kd", "m2fp_kd") | conf | sample
     for name in (
         "py.typed", "demo/model.onnx", "demo/card.json", "labels/tables/cihp-to-lip.yaml", "conf/config.yaml",
-        "evaluation/report/templates/report.html.j2", "serve/static/index.html", "serve/static/examples/pair.jpg",
+        "evaluation/report/templates/report.html.j2", "serve/static/index.html",
         "sample/teacher/targets.bin", "pipeline/assemble/student.py",
     ):  # fmt: skip
         assert f"m2fp_kd/{name}" in packed
@@ -91,6 +91,6 @@ def test_an_installation_trains_quantises_and_parses_in_an_empty_folder(site, tm
     done = run(site, tmp_path, "train", "backbone=mobilenetv3", *short)
     assert (tmp_path / "runs" / "short" / "report.html").is_file(), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["runs"], "everything is written below the current folder"
-    photo = site / "m2fp_kd" / "serve" / "static" / "examples" / "pair.jpg"
+    photo = next((site / "m2fp_kd" / "sample" / "Validation" / "Images").iterdir())
     assert run(site, tmp_path, "parse", "-a", "runs/short/artefacts/int8", str(photo)).returncode == 0
-    assert (tmp_path / "parsed" / "pair_mosaic.jpg").is_file()
+    assert (tmp_path / "parsed" / f"{photo.stem}_mosaic.jpg").is_file()

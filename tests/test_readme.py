@@ -16,13 +16,14 @@ def test_it_fits_on_a_few_screens() -> None:
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the demo as the run's artefact and a drawn scene as the photo."""
+    """With the demo as the run's artefact and a scene of the sample as the photo."""
     shutil.copytree(PACKAGE / "demo", tmp_path / "runs" / "NAME" / "artefacts" / "int8")
-    shutil.copy(PACKAGE / "serve" / "static" / "examples" / "street.jpg", tmp_path / "photo.jpg")
+    scene = sorted((ROOT / "data" / "sample" / "Validation" / "Images").iterdir())[0]
+    shutil.copy(scene, tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     scope: dict[str, object] = {}
     exec(program, scope)
-    assert "upper-clothes" in capsys.readouterr().out
-    assert scope["results"]
+    assert "(160, 160)" in capsys.readouterr().out
+    assert scope["results"], "the demo finds no part in this scene"
     assert (tmp_path / "mosaic.png").stat().st_size > 10_000

@@ -12,7 +12,7 @@ from m2fp_kd import cli
 from m2fp_kd.cli import parse
 from m2fp_kd.cli.options import DEMO
 from m2fp_kd.runtime.artefact import load_card, save_checks
-from m2fp_kd.runtime.checks import CheckResults, Hop, Latency
+from m2fp_kd.runtime.checks import CheckResults, Hop, Latency, Score
 from m2fp_kd.runtime.provenance import TeacherCard
 
 
@@ -131,13 +131,15 @@ def test_the_card_as_text_and_as_json(artefact, capsys):
     )
     hop = Hop("fp32 -> int8", 0.98765, -0.0012, worst_part="blue", worst_part_change=-0.02)
     latency = {"openvino": Latency(13.52, 15.0, 2, "f32", "Some CPU", fp32_p50_ms=12.0)}
-    save_checks(folder / "model.onnx", CheckResults(parity=(hop,), latency=latency))
+    score = Score("pascal_person_part, test photos", 500, 0.5642)
+    save_checks(folder / "model.onnx", CheckResults(parity=(hop,), latency=latency, score=score))
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
     for words in (
         "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
         "13.5 ms a photo, fp32 12.0, threads: 2, f32, Some CPU",
         "✓ passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12, largest loss: blue −2.0", "classifier",
+        "56.4 on pascal_person_part, test photos (500)",
     ):  # fmt: skip
         assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0
@@ -166,9 +168,10 @@ finally:
 
 def test_the_demo_parses_straight_after_installation(tmp_path, photos, capsys):
     assert cli.main(["parse", str(photos / "a.jpg"), "-o", str(tmp_path / "out")]) == 0
-    assert "demo" in capsys.readouterr().err
+    card = load_card(DEMO / "model.onnx")
+    printed = capsys.readouterr().err
+    assert "demo" in printed and card.data.name in printed and card.teacher.licence in printed
     assert (tmp_path / "out" / "a.png").is_file() and (tmp_path / "out" / "a_mosaic.jpg").is_file()
     files = list(DEMO.iterdir())
     assert sum(file.stat().st_size for file in files) < 5e6
-    card = load_card(DEMO / "model.onnx")
-    assert card.precision == "int8" and card.labels.name == "cihp" and card.teacher.licence.startswith("Apache-2.0")
+    assert card.precision == "int8"

@@ -46,8 +46,8 @@ def artefact(tmp_path: Path) -> Callable[..., Path]:
     def make(fixed: bool = True, **card: object) -> Path:
         model = tmp_path / "artefact" / "model.onnx"
         write_model(model)
-        kind = {"precision": "fp32", "head": "fpn"}
-        save_card(model, Card(COLOURS.to_dict(), asdict(Geometry(64, fixed)), **(kind | card)))
+        known = {"label_set": COLOURS.to_dict(), "geometry": asdict(Geometry(64, fixed))}
+        save_card(model, Card(**(known | {"precision": "fp32", "head": "fpn"} | card)))
         return model.parent
 
     return make

@@ -14,6 +14,7 @@ import m2fp_kd
 from m2fp_kd.evaluation.benchmark.score import score
 from m2fp_kd.evaluation.metrics.evaluate import scores_of
 from m2fp_kd.evaluation.metrics.miou import confusion
+from m2fp_kd.runtime.artefact import find_model, load_card
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.models import load_model
@@ -28,14 +29,16 @@ SIZES = [(160, 160), (160, 90), (77, 160), (131, 120), (160, 41), (64, 64)]
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """A data set in M2FP's layout: photos of the sample, cut to different shapes."""
+    """A data set in M2FP's layout: photos of the sample, cut to different shapes, with parts that the demo has too."""
+    last = load_card(find_model(DEMO)).labels.num_parts - 1
     names = sorted(path.stem for path in (SAMPLE / "Images").iterdir())
     for name, (height, width) in zip(names, SIZES, strict=False):
         for folder, ending in (("Images", "jpg"), ("Category_ids", "png")):
             cut = tmp_path / "Validation" / folder / f"{name}.png"
             cut.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(SAMPLE / folder / f"{name}.{ending}") as whole:
-                whole.crop((0, 0, width, height)).save(cut)
+                piece = np.asarray(whole.crop((0, 0, width, height)))
+            Image.fromarray(piece if folder == "Images" else np.minimum(piece, last)).save(cut)
     return tmp_path
 
 

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     """Yield the name and text of each line about an artefact; unknown facts are left out."""
-    from m2fp_kd.evaluation.report.numbers import verdict
+    from m2fp_kd.evaluation.report.numbers import percent, verdict
 
     network = [card.precision, *([card.backbone] if card.backbone else []), f"{card.head} head"]
     network += [f"{card.parameters / 1e6:.2f} M parameters"] if card.parameters else []
@@ -58,12 +58,12 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
     yield "people", "persons" if card.people == "persons" else "not separated (connected regions)"
     yield "outputs", ", ".join(card.outputs)
-    teacher = {"name": card.teacher.name, "trained on": card.teacher.trained_on.name, "licence": card.teacher.licence}
-    for name, value in teacher.items():
+    sources = {"teacher": card.teacher.name, "its data": card.teacher.trained_on.name, "data": card.data.name}
+    for name, value in (sources | {"licence": card.teacher.licence}).items():
         if value:
-            yield f"teacher, {name}", value
-    if card.data.name:
-        yield "data", card.data.name
+            yield name, value
+    if score := checks.score:
+        yield "mIoU", f"{percent(score.miou)} on {score.photos} ({score.count})"
     for hop in checks.parity:
         yield "parity", verdict(hop)
     if card.float_layers:

@@ -10,15 +10,18 @@ DEMO = Path(__file__).parents[1] / "demo"
 
 def add_artefact(command: argparse.ArgumentParser) -> None:
     """Add the option that names the artefact."""
-    words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: a demo trained on drawn people"
+    words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: the demo that comes with the package"
     command.add_argument("-a", "--artefact", metavar="ARTEFACT", type=Path, default=DEMO, help=words)
 
 
-def warn_of_demo(artefact: Path) -> None:
-    """Print a note where the artefact is the demo."""
+def announce_demo(artefact: Path) -> None:
+    """Print what the artefact is if it is the demo."""
     if artefact == DEMO:
+        from m2fp_kd.runtime.artefact import find_model, load_card
+
+        card = load_card(find_model(DEMO))
         print(
-            "this is the demo, trained for six minutes on drawn people: it parses photos poorly; "
-            "-a ARTEFACT uses one that m2fp-kd train made",
+            f"using the demo: {card.labels.num_parts} parts of {card.labels.name}, trained on {card.data.name} "
+            f"({card.teacher.licence}); `m2fp-kd card` describes it, -a ARTEFACT uses another",
             file=sys.stderr,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, warn_of_demo
+from m2fp_kd.cli.options import add_artefact, announce_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import parse_photo, parse_video
 from m2fp_kd.cli.sources import Job, plan
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     jobs = plan(options.sources, options.output)
     waiting = [job for job in jobs if not (options.resume and job.done(options.part_maps))]
     options.output.mkdir(parents=True, exist_ok=True)
-    warn_of_demo(options.artefact)
+    announce_demo(options.artefact)
     parser = Parser.load(options.artefact, options.engine, options.threads, options.precision)
     try:
         times = _parse_all(parser, waiting, options)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import add_artefact, warn_of_demo
+from m2fp_kd.cli.options import add_artefact, announce_demo
 from m2fp_kd.command import teaching
 
 HELP = """examples:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.serve.server import serve
     from m2fp_kd.serve.settings import Settings
 
-    warn_of_demo(options.artefact)
+    announce_demo(options.artefact)
     limits = ("waiting", "waiting_megabytes", "megabytes", "requests_per_minute")
     given = {name: getattr(options, name) for name in limits}
     given["token"] = options.token or os.environ.get("M2FP_KD_TOKEN")

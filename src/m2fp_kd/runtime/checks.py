@@ -62,6 +62,21 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Score:
+    """Accuracy of an artefact on labelled photos.
+
+    Attributes:
+        photos: the photos, such as "pascal_person_part, test photos".
+        count: their number.
+        miou: mean IoU, 0..1, at the labels' own size.
+    """
+
+    photos: str
+    count: int
+    miou: float
+
+
+@dataclass(frozen=True)
 class CheckResults:
     """Measurements made after an artefact was written, saved as `checks.json`.
 
@@ -70,12 +85,14 @@ class CheckResults:
         precision: precision of that engine's floating-point part.
         parity: hops that lead to the artefact, in order.
         latency: `Latency` by name of the engine.
+        score: accuracy on the photos that its run's report is about; None where it is unknown.
     """
 
     engine: str = ""
     precision: str = ""
     parity: tuple[Hop, ...] = ()
     latency: dict[str, Latency] = field(default_factory=dict)
+    score: Score | None = None
 
     def slower_int8(self, engine: str) -> str | None:
         """Return a sentence if an engine was measured to run this INT8 artefact slower than fp32, else None."""
@@ -102,6 +119,7 @@ class CheckResults:
         try:
             found["parity"] = tuple(Hop(**hop) for hop in found["parity"])
             found["latency"] = {engine: Latency(**facts) for engine, facts in found["latency"].items()}
+            found["score"] = Score(**found["score"]) if found.get("score") else None
             return cls(**found)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"broken checks: {error}") from error

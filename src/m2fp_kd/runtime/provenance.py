@@ -191,7 +191,7 @@ class Lineage(Record):
         name: name of a network that serves as a teacher.
         licence: licence of such a network.
         teacher: teacher that it learnt from; an M2FP that is compressed is its own.
-        licences: licences of that teacher and of the teachers of its parent.
+        licences: licences of that teacher, of its parent and of the photos.
         parent: network that training started from.
         data: data that it was trained on.
         objective: loss that it was trained with.

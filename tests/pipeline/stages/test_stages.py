@@ -21,6 +21,7 @@ from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.artefact import load_checks
+from m2fp_kd.runtime.checks import Score
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.provenance import TeacherCard
 from tests.distill.tiny import TINY
@@ -29,7 +30,10 @@ from tests.pipeline.conftest import Composer
 
 def test_a_distilled_run_writes_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
     cache = teacher_file.parent / "cache"
-    cfg = composed("teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic")
+    cfg = composed(
+        "teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic",
+        "data.licence=research use",
+    )  # fmt: skip
     metrics = run(cfg)
     folder = Path(cfg.run_dir)
     report = read_report(folder / "report.json")
@@ -41,7 +45,9 @@ def test_a_distilled_run_writes_checked_artefacts_and_a_report(composed: Compose
     assert report.lineage.teacher.name == "tiny"
     assert {"train/kl", "train/ce", "val/mIoU"} <= set(report.curves)
     card = Parser.load(folder / "artefacts" / "int8").card
-    assert card.teacher.licence == "Apache-2.0" and card.precision == "int8"
+    assert card.teacher.licence == "Apache-2.0; research use" and card.precision == "int8"
+    score = load_checks(folder / "artefacts" / "int8" / "model.onnx").score
+    assert score == Score(f"{cfg.data.name}, validation photos", 2, metrics["student_int8/mIoU"])
     assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
 
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,20 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.models import load_model
 from tests.serve.conftest import UNLIMITED, encoded
 from tests.serve.made_up_models import LABELS, serving
-from tests.serve.page.actions import STATIC, choose, coloured, entry, file, give, opaque, overlay, parsed
+from tests.serve.page.actions import choose, coloured, entry, file, give, opaque, overlay, parsed
 from tests.serve.page.conftest import Open
 
 
 @pytest.fixture
-def artefacts(people_artefact: Path) -> dict[str, Path]:
-    """The package's demo as light model and an artefact that separates persons as full model."""
-    return {"lite": DEMO, "full": people_artefact}
+def artefacts(artefact: Callable[..., Path], people_artefact: Path) -> dict[str, Path]:
+    """A per-pixel artefact as light model and one that separates persons as full model, of the same labels."""
+    lite = artefact(label_set=LABELS.to_dict(), precision="int8", backbone="mobilenetv3")
+    return {"lite": lite, "full": people_artefact}
 
 
 @pytest.fixture
@@ -36,9 +37,8 @@ def artefact_page(artefacts: dict[str, Path], open_page: Open) -> Iterator[Page]
 
 @pytest.fixture
 def drawn_people() -> np.ndarray:
-    """An example photo in the only size that the full artefact accepts."""
-    with Image.open(STATIC / "examples" / "group.jpg") as picture:
-        return np.array(picture.convert("RGB").resize((225, 180)))
+    """A scene in the only size that the full artefact accepts."""
+    return draw_scene(1, (180, 225)).image
 
 
 def test_artefacts_alone_and_side_by_side(artefact_page, artefacts, drawn_people):

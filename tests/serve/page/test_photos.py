@@ -1,17 +1,14 @@
-"""Sources of photos: files, drops, the clipboard, the camera, examples."""
+"""Sources of photos: files, drops, the clipboard, the camera."""
 
 import base64
 
 import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from tests.serve.conftest import encoded
 from tests.serve.made_up_models import part_map
-from tests.serve.page.actions import HEIGHT, STATIC, WIDTH, coloured, file, give, opaque, overlay
-
-EXAMPLES = ("street", "group", "pair")
+from tests.serve.page.actions import HEIGHT, WIDTH, coloured, file, give, opaque, overlay
 
 
 def test_each_of_several_photos_is_parsed_when_it_is_shown(page):
@@ -31,7 +28,7 @@ def test_each_of_several_photos_is_parsed_when_it_is_shown(page):
     np.testing.assert_array_equal(opaque(page), coloured(part_map("lite", WIDTH, HEIGHT)))
     thumbnails.nth(0).click()
     expect(page.locator("#message")).to_contain_text("5 parts")
-    page.wait_for_function(f"document.querySelector('.photo').width === {WIDTH}")
+    expect(page.locator(".photo")).to_have_attribute("width", str(WIDTH))
     np.testing.assert_array_equal(overlay(page), coloured(part_map("lite", HEIGHT, WIDTH)))
     assert len(requested) == 3
     assert thumbnails.nth(0).get_attribute("aria-pressed") == "true"
@@ -85,12 +82,3 @@ def test_no_camera_no_button(open_page):
     page.reload()
     page.wait_for_selector("#facts table", state="attached")
     expect(page.locator("#camera")).to_be_hidden()
-
-
-def test_examples_are_small_and_work(page):
-    for name in EXAMPLES:
-        path = STATIC / "examples" / f"{name}.jpg"
-        with Image.open(path) as picture:
-            assert max(picture.size) == 640 and path.stat().st_size < 60_000
-    page.locator("[data-example=street]").click()
-    expect(page.locator("#message")).to_contain_text("5 parts")

@@ -1,5 +1,7 @@
 """End a run: write its report and print its table before a failed gate fails the run."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.report import build_report
 from m2fp_kd.pipeline.record.run_folder import sources
 from m2fp_kd.pipeline.tracking import log_report
+from m2fp_kd.runtime.artefact import load_checks, save_checks
+from m2fp_kd.runtime.checks import Score
 from m2fp_kd.runtime.provenance import Lineage
 
 
@@ -31,6 +35,7 @@ def finish(
     """
     artefacts = {f"student_{name}": path for name, path in compression.paths.items()}
     report, pictures = build_report(cfg, datamodule, teacher, artefacts, compression.parities, lineage)
+    _write_scores(compression.paths, report)
     _, page = write_report(Path(cfg.run_dir), report, pictures)
     log_report(
         start_wandb(cfg) if loggers is None else loggers,
@@ -42,6 +47,15 @@ def finish(
     print(f"\n{summary_table(report)}\n\nreport: {page}")
     compression.raise_failed()
     return _metrics(report)
+
+
+def _write_scores(paths: Mapping[str, Path], report: RunReport) -> None:
+    """Write the mIoU of every artefact into its check results."""
+    data = report.data
+    for name, path in paths.items():
+        if (miou := report.models[f"student_{name}"].miou) is not None:
+            score = Score(f"{data.name}, {data.scored_on}", data.scored_photos or 0, miou)
+            save_checks(path, replace(load_checks(path), score=score))
 
 
 def _metrics(report: RunReport) -> dict[str, float]:

@@ -33,7 +33,7 @@ def student_lineage(
     earlier = parent.lineage.licences if parent else ()
     return Lineage(
         teacher=teacher.card,
-        licences=tuple(dict.fromkeys(filter(None, [teacher.card.licence, *earlier]))),
+        licences=tuple(dict.fromkeys(filter(None, [teacher.card.licence, *earlier, cfg.data.licence]))),
         parent=parent,
         data=DataSource(cfg.data.name, data_sha256(datamodule.records)),
         objective=ObjectiveSummary(

@@ -27,12 +27,6 @@ export function parse(photo, mode, wants, token, signal) {
   return ask(`api/parse?${query}`, { method: "POST", headers: bearer(token), body, signal });
 }
 
-/** Fetch one of the example photos. */
-export async function getExample(name) {
-  const response = await reach(`static/examples/${name}.jpg`);
-  return new File([await response.blob()], `${name}.jpg`, { type: "image/jpeg" });
-}
-
 const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 
 async function ask(address, options) {

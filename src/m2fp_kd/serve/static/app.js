@@ -5,7 +5,7 @@ import { byId } from "./dom.js";
 import { download } from "./downloads.js";
 import { letGo, listenToEntries, picture } from "./highlighting.js";
 import { listenToLanguage, useLanguage } from "./language.js";
-import { addExample, addFromCamera, addPhotos, clear, listenToDrops, select } from "./photos.js";
+import { addFromCamera, addPhotos, clear, listenToDrops, select } from "./photos.js";
 import { render } from "./render.js";
 import { SPLIT, state } from "./state.js";
 import { connect, update } from "./work.js";
@@ -18,7 +18,6 @@ function listen() {
     target.value = "";
   };
   byId("camera").onclick = addFromCamera;
-  onButton(byId("examples"), ({ example }) => addExample(example));
   onButton(byId("photos"), ({ place }) => select(state.photos[place]));
   onButton(byId("downloads"), (data) => download(data.download));
   byId("retry").onclick = () => {

@@ -1,12 +1,11 @@
-/** Sources of photos (files, drops, clipboard, camera, examples), and the choice of the photo that is shown. */
+/** Sources of photos (files, drops, clipboard, camera), and the choice of the photo that is shown. */
 
-import { getExample } from "./api.js";
 import { takePhoto } from "./camera.js";
 import { byId } from "./dom.js";
 import { picture } from "./highlighting.js";
 import { render, renderPhotos, showLayers, tell } from "./render.js";
 import { state } from "./state.js";
-import { begin, fail, update } from "./work.js";
+import { begin, update } from "./work.js";
 import { say } from "./words.js";
 
 /** Add photos and show the first of them. */
@@ -42,14 +41,6 @@ export function clear() {
   tell(() => "", "done");
   render();
   byId("choose").focus();
-}
-
-export async function addExample(name) {
-  try {
-    addPhotos([await getExample(name)]);
-  } catch (error) {
-    fail(error, () => addExample(name));
-  }
 }
 
 export async function addFromCamera() {

@@ -70,7 +70,7 @@ export async function attempt(signal, work, again) {
 }
 
 /** Report an error; offer `again` where a retry may help. */
-export function fail(error, again) {
+function fail(error, again) {
   if (!(error instanceof ApiError)) reportError(error);
   if (error.code === "unauthorized") askForToken();
   if (error.code === "unauthorized" && !state.token) return;
