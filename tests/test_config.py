@@ -59,7 +59,7 @@ def test_every_backbone_and_data_set_extends_its_base() -> None:
     for path in [*(CONF / "backbone").glob("*.yaml"), *(CONF / "data").glob("*.yaml")]:
         written = yaml.safe_load(path.read_text())
         if path.stem != "base":
-            assert written["defaults"] == ["base"] and written["name"] == path.stem
+            assert written["defaults"][0] == "base" and written["name"] == path.stem
 
 
 def test_help_lists_every_choice_except_base() -> None:
@@ -115,6 +115,17 @@ def test_settings_of_an_earlier_run_are_the_same_under_their_old_names(data: str
 def test_a_class_from_outside_the_package_is_a_setting() -> None:
     after = composed("optimizer._target_=mine.Sgd")
     assert differences(composed(), after) == ["optimizer._target_: torch.optim.AdamW -> mine.Sgd"]
+
+
+def test_the_sources_of_a_mix_are_chosen_by_name_and_keep_their_settings() -> None:
+    choices = sorted(path.stem for path in (CONF / "data" / "source").glob("*.yaml"))
+    roots = [f"data.sources.{name}.root=R/{name}" for name in choices if name != "synthetic"]
+    chosen = [f"data/source@data.sources=[{','.join(choices)}]", *roots, "data.sources.folder.labels=atr"]
+    cfg = composed("data=mix", *chosen, "data.sources.ccp.ratio=0.5")
+    OmegaConf.resolve(cfg)
+    assert sorted(cfg.data.sources) == sorted(cfg.data.module.splits.sources) == choices
+    assert cfg.data.sources.ccp.ratio == 0.5 and cfg.data.module.splits.sources.lip.splits.root == "R/lip"
+    assert cfg.student.network.num_parts == 20
 
 
 def test_the_data_owns_the_number_of_parts() -> None:

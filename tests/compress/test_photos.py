@@ -17,14 +17,14 @@ def data() -> ParsingDataModule:
 
 
 def test_calibration_photos_are_spread_evenly(data: ParsingDataModule) -> None:
-    assert SpreadPhotos(data.train, CIHP, 3).indices == [0, 4, 7]
-    assert len(SpreadPhotos(data.train, CIHP, 100)) == len(SpreadPhotos(data.train, CIHP)) == 8
-    photos = SpreadPhotos(data.train, CIHP, 2)
+    assert SpreadPhotos(data.training_photos(), 3).indices == [0, 4, 7]
+    assert len(SpreadPhotos(data.training_photos(), 100)) == len(SpreadPhotos(data.training_photos())) == 8
+    photos = SpreadPhotos(data.training_photos(), 2)
     assert [photo.name for photo in photos] == [photo.name for photo in photos]
 
 
 def test_canvases_are_training_photos_placed_as_in_validation(data: ParsingDataModule) -> None:
     canvases = list(training_canvases(data)(3))
     assert [canvas.shape for canvas in canvases] == [(1, 64, 64, 3)] * 3
-    first = next(iter(SpreadPhotos(data.train, CIHP, 3)))
+    first = next(iter(SpreadPhotos(data.training_photos(), 3)))
     np.testing.assert_array_equal(canvases[0][0], first.image)  # scenes of the canvas's size do not change

@@ -120,9 +120,21 @@ def test_held_out_photos_depend_on_their_names_only() -> None:
     assert set(split_records(records, 0.1, seed=1)[1]) != set(held_out)
 
 
-def test_too_few_photos_to_hold_out_are_an_error() -> None:
-    with pytest.raises(ValueError, match="one side empty"):
-        split_records(records_named(["a"]), 0.1)
+def test_a_number_of_photos_can_be_held_out() -> None:
+    records = records_named([f"{number:02d}" for number in range(69)])
+    train, held_out = split_records(records, 29)
+    assert (len(train), len(held_out)) == (40, 29) and set(train) | set(held_out) == set(records)
+    assert (
+        held_out == sorted(held_out, key=lambda record: record.name)
+        and split_records(records[::-1], 29)[1][::-1] == held_out
+    )
+    assert set(split_records(records, 10)[1]) < set(held_out)
+
+
+@pytest.mark.parametrize("held_out", [0, -1, 0.1, 1, 5])
+def test_too_few_photos_to_hold_out_are_an_error(held_out: float) -> None:
+    with pytest.raises(ValueError, match="leaves one side empty; add photos, or give a share between 0 and 1 or"):
+        split_records(records_named(["a"]), held_out)
 
 
 def test_limit_is_a_fixed_choice_in_order() -> None:

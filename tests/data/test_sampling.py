@@ -1,9 +1,11 @@
 """The order of photos is a function of seed and epoch."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch.distributed
 
-from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.sampling import EpochSampler, Pool
 
 
 def test_every_epoch_is_a_permutation_of_its_own() -> None:
@@ -48,8 +50,8 @@ def test_each_process_skips_the_photos_that_it_has_seen(monkeypatch: pytest.Monk
     assert resumed == [share[2:] for share in whole]
 
 
-def epochs(count: int, **options: int) -> list[list[tuple[int, int]]]:
-    sampler, orders = EpochSampler(12, seed=3, **options), []
+def epochs(count: int, *pools: Pool, length: int = 12) -> list[list[tuple[int, int]]]:
+    sampler, orders = EpochSampler(length, seed=3, pools=pools), []
     for epoch in range(count):
         sampler.set_epoch(epoch)
         orders.append(list(sampler))
@@ -59,7 +61,7 @@ def epochs(count: int, **options: int) -> list[list[tuple[int, int]]]:
 
 @pytest.mark.parametrize(("pool", "drawn"), [(5, 4), (20, 4), (3, 7)])
 def test_every_epoch_draws_the_same_number_from_the_pool(pool: int, drawn: int) -> None:
-    orders = epochs(2 * pool, pool=pool, drawn=drawn)
+    orders = epochs(2 * pool, Pool(pool, drawn))
     for epoch, order in enumerate(orders):
         assert sorted(pair for pair in order if pair[1] < 12) == [(epoch, index) for index in range(12)]
         assert sum(index >= 12 for _, index in order) == drawn
@@ -71,32 +73,47 @@ def test_every_epoch_draws_the_same_number_from_the_pool(pool: int, drawn: int) 
 
 
 def test_the_pool_does_not_change_the_order_of_the_others() -> None:
-    with_pool, without = epochs(2, pool=9, drawn=6), epochs(2)
+    with_pool, without = epochs(2, Pool(9, 6)), epochs(2)
     assert [[pair for pair in order if pair[1] < 12] for order in with_pool] == without
 
 
 def test_every_part_of_an_epoch_has_both_kinds_in_proportion() -> None:
-    for order in epochs(3, pool=9, drawn=6):
+    for order in epochs(3, Pool(9, 6)):
         drawn = [index >= 12 for _, index in order]
         assert {sum(drawn[begin : begin + 6]) for begin in range(13)} <= {1, 2, 3}  # 6 of 18 are 2, plus or minus 1
         assert [sum(drawn[begin : begin + 6]) for begin in (0, 6, 12)] == [2, 2, 2]
 
 
 def test_photos_drawn_before_an_interruption_are_skipped() -> None:
-    whole, resumed = (EpochSampler(12, 3, epoch=2, done=done, pool=5, drawn=4) for done in (0, 7))
+    whole, resumed = (EpochSampler(12, 3, epoch=2, done=done, pools=[Pool(5, 4)]) for done in (0, 7))
     assert list(resumed) == list(whole)[7:]
 
 
 def test_processes_share_the_pool_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
-    (order,) = shares(12, 1, monkeypatch, pool=9, drawn=12)
-    of_each = shares(12, 4, monkeypatch, pool=9, drawn=12)
+    (order,) = shares(12, 1, monkeypatch, pools=[Pool(9, 12)])
+    of_each = shares(12, 4, monkeypatch, pools=[Pool(9, 12)])
     assert sorted(pair for share in of_each for pair in share) == sorted(order)
     assert [sum(index >= 12 for _, index in share) for share in of_each] == [3, 3, 3, 3]
-    assert [len(share) for share in shares(12, 4, monkeypatch, pool=9, drawn=6)] == [5, 5, 5, 5]
+    assert [len(share) for share in shares(12, 4, monkeypatch, pools=[Pool(9, 6)])] == [5, 5, 5, 5]
+
+
+def test_several_pools_share_every_part_of_an_epoch_in_proportion() -> None:
+    pools = Pool(40, 20), Pool(3, 10), Pool(500, 10)
+    orders = epochs(4, *pools, length=0)
+    for order in orders:
+        kinds = [(index >= 40) + (index >= 43) for _, index in order]
+        assert [[kinds[begin : begin + 8].count(kind) for kind in range(3)] for begin in range(0, 40, 8)] == [
+            [4, 2, 2]
+        ] * 5
+    pairs = [pair for order in orders for pair in order]
+    assert len(set(pairs)) == len(pairs), "a photo that is repeated has a key of its own each time"
+    assert sorted(pair for pair in pairs if pair[1] < 40) == [
+        (pass_, index) for pass_ in range(2) for index in range(40)
+    ]
 
 
 def shares(
-    length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0, **options: int
+    length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0, pools: Sequence[Pool] = ()
 ) -> list[list[tuple[int, int]]]:
     """Return the pairs that each of several processes yields in epoch 2."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
@@ -104,5 +121,5 @@ def shares(
     found = []
     for rank in range(processes):
         monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-        found.append(list(EpochSampler(length, seed=3, epoch=2, done=done, **options)))
+        found.append(list(EpochSampler(length, seed=3, epoch=2, done=done, pools=pools)))
     return found

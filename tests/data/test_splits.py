@@ -23,6 +23,8 @@ def test_without_a_validation_split_a_fixed_part_is_held_out(m2fp_folder: Path) 
     held = m2fp_splits(m2fp_folder)
     assert names([*held.train, *held.val]) == {f"{seed:08d}" for seed in range(6)}
     assert 0 < len(held.val) < 6 and held.test == () and held == m2fp_splits(m2fp_folder)
+    numbered = m2fp_splits(m2fp_folder, held_out=4)
+    assert (len(numbered.train), len(numbered.val)) == (2, 4)
 
 
 def test_clothing_co_parsing_is_divided_in_three_and_keeps_its_unlabelled_photos(ccp_folder: Path) -> None:

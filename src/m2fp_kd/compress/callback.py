@@ -47,7 +47,7 @@ class CompressAfterFit(pl.Callback):
         student = copy.deepcopy(pl_module.get_submodule("student")).cpu().eval()
         if checkpoint := best_checkpoint(trainer):
             load_student(student, checkpoint)
-        source = Source(student, self.card(), training_canvases(data), SpreadPhotos(data.val, data.labels))
+        source = Source(student, self.card(), training_canvases(data), SpreadPhotos(data.validation_photos()))
         self.results = make_artefacts(source, self.folder, self.steps, self.checks)
 
     def raise_failed(self) -> None:

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.sampling import EpochSampler
+from m2fp_kd.data.sampling import EpochSampler, Pool
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
-from m2fp_kd.labels import LABEL_SETS, LabelSet, load_label_set
+from m2fp_kd.labels import LABEL_SETS, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
 
 
@@ -112,6 +112,24 @@ class ParsingDataModule(pl.LightningDataModule):
         """Whether training photos carry person ids."""
         return isinstance(self.train, DrawnPhotos) or any(record.persons for record in self.train)
 
+    @property
+    def scored(self) -> list[Record]:
+        """Photos on disk to score models on once, with the labels of the student: the test photos, else validation."""
+        return list(self.test) or list(_records(self.val))
+
+    @property
+    def part_sets(self) -> dict[str, PartSets]:
+        """Tables of the labels that the photos have, by source; here one source with the student's labels."""
+        return {self.labels.name: PartSets.same(self.labels)}
+
+    def training_photos(self) -> Photos:
+        """Return the labelled training photos, without augmentation."""
+        return self._photos(self.train, None)
+
+    def validation_photos(self) -> Photos:
+        """Return the validation photos."""
+        return self._photos(self.val, None)
+
     def setup(self, stage: str | None = None) -> None:
         """Check that the photos have the cached targets and labels that they need.
 
@@ -124,7 +142,7 @@ class ParsingDataModule(pl.LightningDataModule):
             _check_pseudo_labels(self.cache)
         if self.cache is not None:
             self._check_cache(self.cache)
-        if not len(self.val):
+        if not len(self.validation_photos()):
             raise ValueError("there are no photos to validate on; give data.splits.val_root=FOLDER of labelled photos")
         if not self.pseudo_labels:
             _check_labelled([*_records(self.val), *self.test])
@@ -147,24 +165,29 @@ class ParsingDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Return a loader of batches of `images, valid, parts[, persons, instances, log_parts], names`."""
+        epoch, batches = self._resume
+        length, pools = self._epoch()
+        sampler = EpochSampler(length, self.seed, epoch, batches * self.batch_size, pools)
+        return self._loader(self._training_items(), sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def _training_items(self) -> Dataset:
         photos = self.train if isinstance(self.train, DrawnPhotos) else [*self.train, *self.unlabelled]
-        dataset = TrainingPhotos(
+        return TrainingPhotos(
             self._photos(photos, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
             self.pseudo_labels, self._id_maps(),
         )  # fmt: skip
-        epoch, batches = self._resume
-        sampler = EpochSampler(
-            len(self.train), self.seed, epoch, batches * self.batch_size, len(self.unlabelled), self.drawn
-        )
-        return self._loader(dataset, sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+
+    def _epoch(self) -> tuple[int, list[Pool]]:
+        """Return the number of photos that every epoch has, and the pools that it draws others from."""
+        return len(self.train), [Pool(len(self.unlabelled), self.drawn)] if self.drawn else []
 
     def val_dataloader(self) -> DataLoader:
         """Return a loader of batches of `images, placements, truth, names`."""
-        return self._whole(self._photos(self.val, self.cache))
+        return self._loader(self._whole(self._photos(self.val, self.cache)))
 
     def test_dataloader(self) -> DataLoader | list:
         """Return a loader like the validation loader, without cached targets."""
-        return self._whole(self._photos(self.test, None)) if self.test else []
+        return self._loader(self._whole(self._photos(self.test, None))) if self.test else []
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
@@ -199,8 +222,8 @@ class ParsingDataModule(pl.LightningDataModule):
     def _photos(self, source: Sequence[Record] | DrawnPhotos, cache: TeacherCache | None) -> Photos:
         return source if isinstance(source, DrawnPhotos) else StoredPhotos(source, self.labels, cache)
 
-    def _whole(self, photos: Photos) -> DataLoader:
-        return self._loader(WholePhotos(photos, self.labels, self.geometry, self.pseudo_labels))
+    def _whole(self, photos: Photos) -> WholePhotos:
+        return WholePhotos(photos, self.labels, self.geometry, self.pseudo_labels)
 
     def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
         return DataLoader(

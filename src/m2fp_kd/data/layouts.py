@@ -98,18 +98,30 @@ def data_sha256(records: Sequence[Record]) -> str | None:
     return total.hexdigest() if records else None
 
 
-def split_records(records: Sequence[Record], fraction: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:
-    """Split records into (train, held out) by the photos' names, `fraction` and `seed` only.
+def split_records(records: Sequence[Record], held_out: float = 0.1, seed: int = 0) -> tuple[list[Record], list[Record]]:
+    """Split records into (train, held out) by the photos' names, `held_out` and `seed` only.
 
-    Adding or removing photos moves no other photo to the other side.
+    Args:
+        records: photos to split.
+        held_out: share to hold out, below 1: adding or removing photos moves no other photo to the other side. From 1
+            on, the number of photos to hold out.
+        seed: seed of the choice.
+
+    Raises:
+        ValueError: a side would be empty.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"the fraction to hold out must lie between 0 and 1, not {fraction}")
-    held_out = [record for record in records if _name_hash(record.name, seed) < fraction]
-    kept = [record for record in records if _name_hash(record.name, seed) >= fraction]
-    if not held_out or not kept:
-        raise ValueError(f"holding out {fraction:g} of {len(records)} photos leaves one side empty; add photos")
-    return kept, held_out
+    if held_out >= 1:
+        order = sorted(records, key=lambda record: _name_hash(record.name, seed))
+        chosen = {record.name for record in order[: int(held_out)]}
+    else:
+        chosen = {record.name for record in records if _name_hash(record.name, seed) < held_out}
+    kept = [record for record in records if record.name not in chosen]
+    if not chosen or not kept:
+        raise ValueError(
+            f"holding out {held_out:g} of {len(records)} photos leaves one side empty; add photos, or give a share "
+            "between 0 and 1 or a smaller number"
+        )
+    return kept, [record for record in records if record.name in chosen]
 
 
 def limit_records(records: Sequence[Record], limit: int | None, seed: int = 0) -> list[Record]:

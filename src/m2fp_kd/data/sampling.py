@@ -1,18 +1,33 @@
 """The order of training photos as a function of (seed, epoch) alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch.distributed
 from torch.utils.data import DistributedSampler
 
+T = TypeVar("T")
+
+
+class Pool(NamedTuple):
+    """Photos of which every epoch has some.
+
+    Attributes:
+        size: number of photos.
+        drawn: number of photos in an epoch, rounded up to a multiple of the number of processes.
+    """
+
+    size: int
+    drawn: int
+
 
 class EpochSampler(DistributedSampler):
     """Shuffle indices and yield (epoch, index) pairs, which carry the epoch to the workers.
 
-    Every epoch has all photos of a fixed set and, spread evenly among them, some photos of a pool, so that every part
-    of an epoch has both kinds in the same proportion. The sampler shuffles the pool and runs through it repeatedly,
-    across epochs: no photo of the pool is repeated before all others were seen. The pairs of the pool's photos carry
+    Every epoch has all photos of a fixed set and, spread evenly among them, some photos of each pool, so that every
+    part of an epoch has all kinds in the same proportion. The sampler shuffles a pool and runs through it repeatedly,
+    across epochs: no photo of the pool is repeated before all others were seen. The pairs of a pool's photos carry
     the number of completed passes instead of the epoch, so a photo that occurs twice in an epoch has two keys.
 
     The class is a `DistributedSampler` because Lightning keeps such a sampler in place under DDP; each process yields
@@ -23,11 +38,10 @@ class EpochSampler(DistributedSampler):
         seed: seed that determines the order together with the epoch.
         epoch: first epoch.
         done: number of photos of this process's share to skip in the first epoch, seen before an interruption.
-        pool: number of photos in the pool.
-        drawn: number of the pool's photos in an epoch, rounded up to a multiple of the number of processes.
+        pools: pools that are not empty; their indices follow in this order.
     """
 
-    def __init__(self, length: int, seed: int, epoch: int = 0, done: int = 0, pool: int = 0, drawn: int = 0) -> None:
+    def __init__(self, length: int, seed: int, epoch: int = 0, done: int = 0, pools: Sequence[Pool] = ()) -> None:
         spread = torch.distributed.is_available() and torch.distributed.is_initialized()
         super().__init__(
             range(length),  # type: ignore[arg-type]  # only its length is used
@@ -37,34 +51,37 @@ class EpochSampler(DistributedSampler):
         )
         self.epoch = epoch
         self.length = length
-        self.pool = pool
-        self.drawn = -(-drawn // self.num_replicas) * self.num_replicas
+        self.pools = [Pool(size, -(-drawn // self.num_replicas) * self.num_replicas) for size, drawn in pools]
         self._resume = (epoch, done)
 
     def __len__(self) -> int:
-        return self.num_samples + self.drawn // self.num_replicas
+        return self.num_samples + sum(pool.drawn for pool in self.pools) // self.num_replicas
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch, done = self._resume
-        order = _interleave([(self.epoch, index) for index in super().__iter__()], self._from_pool())
+        order = interleave([[(self.epoch, index) for index in super().__iter__()], *self._from_pools()])
         yield from order[done if epoch == self.epoch else 0 :]
 
-    def _from_pool(self) -> list[tuple[int, int]]:
-        """Return this process's share of the epoch's section of the endless sequence of shuffled pools."""
-        if not self.drawn:
-            return []
-        begin = self.epoch * self.drawn
-        passes = range(begin // self.pool, -(-(begin + self.drawn) // self.pool))
-        row = [(pass_, self.length + index) for pass_ in passes for index in self._shuffled_pool(pass_)]
-        begin -= passes.start * self.pool
-        return row[begin : begin + self.drawn][self.rank :: self.num_replicas]
+    def _from_pools(self) -> Iterator[list[tuple[int, int]]]:
+        first = self.length
+        for number, pool in enumerate(self.pools):
+            yield [(pass_, first + index) for pass_, index in self._section(number, pool)]
+            first += pool.size
 
-    def _shuffled_pool(self, pass_: int) -> list[int]:
-        return np.random.default_rng((self.seed, pass_)).permutation(self.pool).tolist()
+    def _section(self, number: int, pool: Pool) -> list[tuple[int, int]]:
+        """Return this process's share of the epoch's section of the endless sequence of a shuffled pool."""
+        begin = self.epoch * pool.drawn
+        passes = range(begin // pool.size, -(-(begin + pool.drawn) // pool.size))
+        row = [(pass_, index) for pass_ in passes for index in self._shuffled(number, pool, pass_)]
+        begin -= passes.start * pool.size
+        return row[begin : begin + pool.drawn][self.rank :: self.num_replicas]
+
+    def _shuffled(self, number: int, pool: Pool, pass_: int) -> list[int]:
+        return np.random.default_rng((self.seed, pass_, number)).permutation(pool.size).tolist()
 
 
-def _interleave(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Merge two lists, each in its own order and spread evenly."""
-    places = [(index + 0.5) / len(pairs) for pairs in (first, second) for index in range(len(pairs))]
-    both = first + second
-    return [both[index] for index in np.argsort(places, kind="stable")]
+def interleave(lists: Sequence[list[T]]) -> list[T]:
+    """Merge lists, each in its own order and spread evenly."""
+    places = [(index + 0.5) / len(items) for items in lists for index in range(len(items))]
+    together = [item for items in lists for item in items]
+    return [together[index] for index in np.argsort(places, kind="stable")]

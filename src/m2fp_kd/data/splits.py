@@ -37,17 +37,20 @@ class Splits:
     unlabelled: Sequence[Record] = ()
 
 
-def m2fp_splits(root: str | Path, val: str = HOLDOUT, test: str | None = None) -> Splits:
+def m2fp_splits(
+    root: str | Path, val: str = HOLDOUT, test: str | None = None, held_out: float = HOLDOUT_FRACTION
+) -> Splits:
     """Return the photos of CIHP, LIP, PASCAL-Person-Part, MHP-v2 or your own set in M2FP's layout.
 
     Args:
         root: folder with `Training` and the other splits.
-        val: a split, usually `Validation`, or `holdout`: a fixed tenth of the training photos.
+        val: a split, usually `Validation`, or `holdout`: a fixed choice of the training photos.
         test: a split, or None.
+        held_out: share of the training photos that `holdout` chooses, below 1, or their number, from 1.
     """
     records = m2fp_records(root, "Training")
-    train, held_out = split_records(records, HOLDOUT_FRACTION) if val == HOLDOUT else (records, m2fp_records(root, val))
-    return Splits(train, held_out, m2fp_records(root, test) if test else ())
+    train, validation = split_records(records, held_out) if val == HOLDOUT else (records, m2fp_records(root, val))
+    return Splits(train, validation, m2fp_records(root, test) if test else ())
 
 
 def ccp_splits(root: str | Path) -> Splits:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from m2fp_kd.distill.losses.term import Term
 from m2fp_kd.distill.teachers.target import TeacherTarget
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.models.outputs import StudentOutput
 
 
@@ -62,6 +62,20 @@ class Objective(nn.Module):
                 f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives)}; "
                 "use teacher=live teacher.checkpoint=FILE (a cache holds part distributions only), "
                 "or distill=labels to train on labels alone"
+            )
+
+    def check_labels(self, part_sets: Mapping[str, PartSets]) -> None:
+        """Check that every term can read the labels of the photos' sources.
+
+        Raises:
+            ValueError: a term needs the student's own labels, and a source has others; the message names the fix.
+        """
+        others = [name for name, table in part_sets.items() if not table.one_to_one]
+        own = [name for name, term in self.terms.items() if not term.any_labels]
+        if others and own:
+            raise ValueError(
+                f"the terms {', '.join(own)} need the student's own labels, but {', '.join(others)} have others; use "
+                "student=fpn with distill=labels_jaccard, or leave these sources out of data.sources"
             )
 
     def reads_teacher(self, progress: float = 0.0) -> bool:

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from torch import Tensor
 
 from m2fp_kd.distill.training.pictures import PHOTOS, PredictionPictures
+from m2fp_kd.labels import PartSets
 from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.runtime.geometry import PAD_RGB, Placement
 from tests.evaluation.reports import LABELS
@@ -111,6 +112,16 @@ def test_photos_are_logged_at_their_own_size_with_truth_and_prediction_as_masks(
         np.testing.assert_array_equal(masks["truth"]["mask_data"], truth)
         np.testing.assert_array_equal(masks["student"]["mask_data"], bright)
         assert masks["student"]["class_labels"] == dict(enumerate(LABELS.parts)) | {255: "ignored"}
+
+
+def test_photos_of_a_mix_show_labels_only_where_they_are_the_students() -> None:
+    student, recorder = Student(), Recorder()
+    student.part_sets = {"own": PartSets.same(LABELS), "other": SimpleNamespace(one_to_one=False)}  # type: ignore
+    trainer: Any = SimpleNamespace(loggers=[recorder], sanity_checking=False, global_step=17)
+    module: Any = student
+    mixed = batch(2) | {"sources": ["other", "own"]}
+    PredictionPictures().on_validation_batch_end(trainer, module, None, mixed, 0)
+    assert [set(masks) for masks in recorder.logged[0].more["masks"]] == [{"student"}, {"truth", "student"}]
 
 
 def test_only_the_first_photos_are_parsed_and_shown() -> None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from m2fp_kd.distill.losses.means import masked_mean, parts_on_grid
+from m2fp_kd.distill.losses.part_sets import possible_parts
 from m2fp_kd.distill.losses.term import Term
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
@@ -34,12 +35,50 @@ def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
     return masked_mean(1 - intersection / union.clamp(min=1e-6), present)
 
 
+def jaccard_of_sets(
+    part_logits: Tensor, parts: Tensor, ignore_index: int, source: Tensor, sets: Tensor, counts_as: Tensor
+) -> Tensor:
+    """`jaccard` over the labels of each source, averaged over all labels present in the batch.
+
+    In a pixel, the probability of the parts that its label can be counts as this label. The rest counts as the labels
+    that its parts count as. If the labels of all photos are the parts themselves, this is `jaccard`.
+
+    Args:
+        part_logits: ``(B, P, h, w)``.
+        parts: labels of each photo's source, integer ``(B, H, W)``; resized to the logits' size (nearest).
+        ignore_index: value of the pixels that are left out.
+        source: number of each photo's source, ``(B,)``.
+        sets: bool ``(B, L, P)``, the parts that each label of the photo's source can be.
+        counts_as: int64 ``(B, P)``, the label that a wrong part counts as.
+    """
+    labels = parts_on_grid(parts, part_logits)
+    valid = labels != ignore_index
+    probabilities = part_logits.float().softmax(dim=1) * valid[:, None]
+    possible = possible_parts(labels, sets, ignore_index)
+    right = (probabilities * possible).sum(dim=1)
+    wrong = (probabilities * ~possible).sum(dim=(2, 3))
+    truth = F.one_hot(labels.masked_fill(~valid, 0), sets.shape[1]).movedim(-1, 1) * valid[:, None]
+    count = truth.sum(dim=(2, 3)).float()
+    intersection = (truth * right[:, None]).sum(dim=(2, 3))
+    union = count + (wrong[:, :, None] * F.one_hot(counts_as, sets.shape[1])).sum(dim=1)
+    # Sums over the photos of each photo's source; no matrix product, which autocast would compute in bfloat16.
+    same = (source[:, None] == source)[:, :, None]
+    count, intersection, union = ((same * values).sum(dim=1) for values in (count, intersection, union))
+    weights = (count > 0) / same.sum(dim=1)  # each source once, not once for each of its photos
+    return masked_mean(1 - intersection / union.clamp(min=1e-6), weights)
+
+
 class Jaccard(Term):
     """Smooth mIoU with the labels; see `jaccard`."""
+
+    any_labels = True
 
     def __init__(self, labels: LabelSet) -> None:
         super().__init__()
         self.ignore_index = labels.ignore_index
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
-        return jaccard(output.part_logits, batch["parts"], self.ignore_index)
+        if "sets" not in batch:
+            return jaccard(output.part_logits, batch["parts"], self.ignore_index)
+        tables = (batch[name] for name in ("source", "sets", "counts_as"))
+        return jaccard_of_sets(output.part_logits, batch["parts"], self.ignore_index, *tables)

@@ -17,9 +17,13 @@ class Term(nn.Module):
     ``needs`` names the fields that the term reads: fields of the teacher's target (``log_parts``, ``queries``,
     ``features``) and, prefixed with ``student.``, fields of the student's output (``student.queries``,
     ``student.features``). The objective checks it before training, so ``forward`` may rely on those fields.
+
+    ``any_labels`` tells that the term can meet the photos of a mix, whose ``parts`` are labels of their source: it
+    reads no labels, or reads them through the batch's ``sets`` (see `part_sets`).
     """
 
     needs: frozenset[str] = frozenset()
+    any_labels: bool = False
 
     def connect(self, student_channels: int, teacher_channels: int | None) -> None:
         """Build the layers whose size depends on the feature channels of student and teacher; called once."""
@@ -30,6 +34,8 @@ class Term(nn.Module):
 
 class TeacherTerm(Term):
     """A term that compares the student with a teacher: implement ``compare``, whose target is never None."""
+
+    any_labels = True
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
         if target is None:

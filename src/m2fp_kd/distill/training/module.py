@@ -1,9 +1,12 @@
 """The training module: any network for human parsing, any teacher, any objective."""
 
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
@@ -17,7 +20,7 @@ from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
 from m2fp_kd.distill.training.schedule import parameter_groups
 from m2fp_kd.evaluation.metrics.miou import iou, miou
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.models.outputs import StudentOutput, as_student_output
 from m2fp_kd.runtime.geometry import Geometry, restore_map
 
@@ -52,12 +55,13 @@ class Distillation(pl.LightningModule):
     """Train ``student`` on labels, on a teacher's part distributions, or both.
 
     It logs ``train/loss``, every unweighted term as ``train/<term>``, ``val/mIoU`` (0..1, at the labels' own size, from
-    one confusion matrix over the whole set) and ``val/IoU/<part>``.
+    one confusion matrix over the whole set) and ``val/IoU/<part>``. In a mix, every source is scored in its own labels:
+    ``val/mIoU/<source>`` and ``val/IoU/<source>/<label>``; ``val/mIoU`` is the mean over the sources.
 
     Args:
         student: maps RGB images 0..255 ``(B, 3, H, W)`` to a ``StudentOutput`` or ``M2FPOutput``.
         objective: the checked weighted sum of losses.
-        labels: label set of the data.
+        labels: label set of the student.
         geometry: placement of validation photos on the canvas.
         optimizer: partial that takes parameter groups.
         schedule: partial that takes the optimiser and ``total_steps``.
@@ -66,6 +70,7 @@ class Distillation(pl.LightningModule):
         weight_decay: weight decay of parameters with more than one axis.
         backbone_lr_scale: factor on ``lr`` inside the backbone.
         seed: seed that determines, together with the step, every random draw on the device.
+        part_sets: tables of the labels that the photos have, by source; None for the student's own labels.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Distillation(pl.LightningModule):
         weight_decay: float = 0.01,
         backbone_lr_scale: float = 1.0,
         seed: int = 0,
+        part_sets: Mapping[str, PartSets] | None = None,
     ) -> None:
         super().__init__()
         # Channels-last convolutions are up to twice as fast, on CPUs and GPUs.
@@ -97,7 +103,11 @@ class Distillation(pl.LightningModule):
         self.backbone_lr_scale = backbone_lr_scale
         self.seed = seed
         self.total_steps = 1  # set when training begins
-        self.confusion = MulticlassConfusionMatrix(labels.num_parts, ignore_index=labels.ignore_index)
+        self.part_sets = part_sets or {labels.name: PartSets.same(labels)}
+        sources = [table.source for table in self.part_sets.values()]
+        self.confusions = nn.ModuleList(
+            MulticlassConfusionMatrix(source.num_parts, ignore_index=source.ignore_index) for source in sources
+        )
 
     def forward(self, images: Tensor) -> StudentOutput:
         """Return the output for RGB images 0..255 ``(B, 3, H, W)``."""
@@ -126,24 +136,39 @@ class Distillation(pl.LightningModule):
         require_finite(self)
 
     def on_train_start(self) -> None:
-        self.confusion.reset()  # remove the photos of the sanity check
+        for confusion in self._confusion_of_source().values():
+            confusion.reset()  # remove the photos of the sanity check
 
     def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
         images = batch["images"]
         logits = self(images).part_logits.float()
         maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False).argmax(dim=1)
-        for part_map, placement, truth in zip(
-            maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], strict=True
+        confusion = self._confusion_of_source()
+        sources = batch.get("sources", list(confusion) * len(images))
+        for part_map, placement, truth, source in zip(
+            maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], sources, strict=True
         ):
-            restored = torch.tensor(restore_map(part_map, placement), device=self.device)
-            self.confusion.update(restored, torch.tensor(truth, device=self.device))
+            found = self.part_sets[source].in_source(restore_map(part_map, placement), truth)
+            confusion[source].update(torch.tensor(found, device=self.device), torch.tensor(truth, device=self.device))
 
     def on_validation_epoch_end(self) -> None:
-        confusion = self.confusion.compute().cpu().numpy()
-        self.confusion.reset()
-        self.log("val/mIoU", miou(confusion), prog_bar=True)
-        for part, value in zip(self.labels.parts, iou(confusion), strict=True):
-            self.log(f"val/IoU/{part}", value)
+        scores = []
+        for name, confusion in self._confusion_of_source().items():
+            with warnings.catch_warnings():  # the sanity check may end before a source's first photo
+                warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+                matrix = confusion.compute().cpu().numpy()
+            confusion.reset()
+            scores.append(miou(matrix))
+            source = f"/{name}" if len(self.part_sets) > 1 else ""
+            if source:
+                self.log(f"val/mIoU{source}", scores[-1])
+            for label, value in zip(self.part_sets[name].source.parts, iou(matrix), strict=True):
+                self.log(f"val/IoU{source}/{label}", value)
+        found = [score for score in scores if not math.isnan(score)]
+        self.log("val/mIoU", float(np.mean(found)) if found else math.nan, prog_bar=True)
+
+    def _confusion_of_source(self) -> dict[str, MulticlassConfusionMatrix]:
+        return dict(zip(self.part_sets, self.confusions, strict=True))  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         groups = parameter_groups(self, self.lr, self.weight_decay, self.backbone_lr_scale)

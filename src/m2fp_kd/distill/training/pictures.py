@@ -18,6 +18,8 @@ LONGEST = 320
 class PredictionPictures(pl.Callback):
     """Log the first validation photos to Weights & Biases, if enabled, with labels and prediction as masks.
 
+    Photos of a mix show labels only where they are the student's.
+
     Images are logged after the first, second, fourth, eighth validation and so on since the run started or resumed, so
     that a thousand validations leave ten.
     """
@@ -59,6 +61,7 @@ def _pictures(module, batch) -> list[Picture]:
             np.arange(size) * inner // size for size, inner in zip(placement.source, placement.content, strict=True)
         )
         photo = canvas[rows[:, None], columns]
-        shown = {"truth": truth, "student": restore_map(part_map, placement)}
+        own = "sources" not in batch or module.part_sets[batch["sources"][index]].one_to_one
+        shown = ({"truth": truth} if own else {}) | {"student": restore_map(part_map, placement)}
         pictures.append(Picture(batch["names"][index], photo, shown))
     return pictures

@@ -30,6 +30,7 @@ def build_module(
             the unlabelled photos.
     """
     objective = build_objective(terms, datamodule.labels)
+    objective.check_labels(datamodule.part_sets)
     if datamodule.needs_teacher and not objective.reads_teacher():
         raise ValueError(
             "unlabelled photos need a teacher, and no term of the objective reads one: add teacher=cached "
@@ -57,4 +58,5 @@ def build_module(
         weight_decay=cfg.weight_decay,
         backbone_lr_scale=cfg.backbone_lr_scale,
         seed=cfg.seed,
+        part_sets=datamodule.part_sets,
     )

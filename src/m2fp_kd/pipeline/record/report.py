@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.distill.teachers.part_model import PartModel
@@ -68,7 +67,7 @@ def build_report(
     Returns:
         The report, and the photos to show in it with every model's part map.
     """
-    records, cpu = _scored_records(datamodule), describe_cpu()
+    records, cpu = datamodule.scored, describe_cpu()
     parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
@@ -118,12 +117,6 @@ def build_report(
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )
     return report, [_picture(read(record), parse) for record in _spread(records, PICTURES)]
-
-
-def _scored_records(datamodule: ParsingDataModule) -> list[Record]:
-    """Return the test photos, or without them the validation photos."""
-    validation = [] if isinstance(datamodule.val, DrawnPhotos) else list(datamodule.val)
-    return list(datamodule.test) or validation
 
 
 def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:

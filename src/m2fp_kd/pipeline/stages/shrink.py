@@ -101,7 +101,7 @@ def compress(
         source = Source(network.module.eval(), card, training_canvases(datamodule), photos, parity=tuple(hops))
         return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.checks)
 
-    photos = SpreadPhotos(datamodule.val, datamodule.labels)
+    photos = SpreadPhotos(datamodule.validation_photos())
     card = saved_card(datamodule, network)
     result = made(network, card, recipe.first_artefacts)
     if not recipe.training:

@@ -1,0 +1,92 @@
+"""Photos of several sources in one list, each with the labels and the table of its own source."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from m2fp_kd.data.dataset import Photos, TrainingPhotos, WholePhotos
+from m2fp_kd.data.reading import Photo
+from m2fp_kd.data.sampling import interleave
+from m2fp_kd.labels import PartSets
+
+
+class MixedTrainingPhotos(Dataset):
+    """Augmented photos of all sources, each with the table of its own source.
+
+    Items are those of `TrainingPhotos` without person and instance ids, and with `source`, the source's number, its
+    `sets`, bool (L, P) with as many rows as the longest label set has labels, and its `counts_as`, int64 (P,).
+
+    Args:
+        items: photos of each source.
+        part_sets: table of each source.
+    """
+
+    def __init__(self, items: Sequence[TrainingPhotos], part_sets: Sequence[PartSets]) -> None:
+        self.items = items
+        rows = max(len(table.sets) for table in part_sets)
+        self.tables = [_table(number, table, rows) for number, table in enumerate(part_sets)]
+        self.places = [(number, index) for number, photos in enumerate(items) for index in range(len(photos))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key
+        number, index = self.places[index]
+        item = self.items[number][epoch, index]
+        return {name: value for name, value in item.items() if name not in ("persons", "instances")} | self.tables[
+            number
+        ]
+
+
+def _table(number: int, table: PartSets, rows: int) -> dict[str, Tensor]:
+    sets = np.zeros((rows, table.student.num_parts), bool)
+    sets[: len(table.sets)] = table.sets
+    counts_as = torch.from_numpy(table.counts_as.astype(np.int64))
+    return {"source": torch.tensor(number), "sets": torch.from_numpy(sets), "counts_as": counts_as}
+
+
+class MixedWholePhotos(Dataset):
+    """Whole photos of all sources, spread evenly. Items are `WholePhotos`' with `sources`, the source's name."""
+
+    def __init__(self, items: Mapping[str, WholePhotos]) -> None:
+        self.items = items
+        self.places = interleave([[(name, index) for index in range(len(photos))] for name, photos in items.items()])
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        name, index = self.places[index]
+        return self.items[name][index] | {"sources": name}
+
+
+class MixedPhotos:
+    """Photos of all sources, spread evenly, for a student; photos with other labels than the student's have none.
+
+    Args:
+        photos: photos of each source.
+        keep: for each source, whether its labels are the student's.
+    """
+
+    def __init__(self, photos: Sequence[Photos], keep: Sequence[bool]) -> None:
+        self.photos = photos
+        self.keep = keep
+        self.places = interleave(
+            [[(number, index) for index in range(len(some))] for number, some in enumerate(photos)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def photo(self, epoch: int, index: int) -> Photo:
+        number, index = self.places[index]
+        photo = self.photos[number].photo(epoch, index)
+        return photo if self.keep[number] else Photo(photo.name, photo.image)
+
+    def target(self, index: int) -> None:
+        return None
