@@ -15,6 +15,7 @@ SIZES = {
     "pascal_person_part": (7, 8),
     "mhp_v2": (59, 60),
     "ccp": (59, 59),
+    "sapiens2": (29, 29),
 }
 DATA = Path(os.environ.get("M2FP_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -56,6 +57,7 @@ def test_indices_agree_with_the_data_sets():
     assert LABEL_SETS["atr"].parts.index("scarf") == 17
     assert LABEL_SETS["pascal_person_part"].parts[3:5] == ("upper-leg", "torso")
     assert LABEL_SETS["mhp_v2"].parts.index("sunglasses") == 47
+    assert LABEL_SETS["sapiens2"].parts[13] == "lower-clothing" and LABEL_SETS["sapiens2"].parts[28] == "tongue"
 
 
 def test_ccp_has_the_names_of_its_label_list():

@@ -1,10 +1,9 @@
 """Bridges, which redistribute the probability of a teacher's parts over a student's other parts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -81,28 +80,43 @@ def find_bridge(teacher: LabelSet, student: LabelSet, file: str | Path | None = 
             " or 'left-arm: {lower-arm: 0.6, upper-arm: 0.4}', and pass it as teacher.bridge=FILE"
         )
     try:
-        return Bridge(teacher, student, _shares(read_yaml(path), teacher, student))
+        return Bridge(teacher, student, read_shares(path, teacher.parts, student.parts))
     except ValueError as error:
         raise ValueError(f"bridge {path} from '{teacher.name}' to '{student.name}': {error}") from error
 
 
-def _shares(table: Mapping[str, Any], teacher: LabelSet, student: LabelSet) -> np.ndarray:
-    """Return a table of names as a matrix; raise ValueError if it is invalid."""
-    if missing := [part for part in teacher.parts if part not in table]:
-        raise ValueError(f"lacks the teacher's parts {', '.join(missing)}")
-    if unknown := [str(part) for part in table if part not in teacher.parts]:
-        raise ValueError(f"the teacher has no parts {', '.join(unknown)}")
-    shares = np.zeros((teacher.num_parts, student.num_parts), np.float32)
-    for row, part in enumerate(teacher.parts):
-        receivers = {table[part]: 1} if isinstance(table[part], str) else table[part]
-        if not isinstance(receivers, Mapping):
-            raise ValueError(f"{part}: must name a part, or parts with their shares, not {receivers}")
-        for receiver, share in receivers.items():
-            if receiver not in student.parts:
-                raise ValueError(f"{part}: the student has no part {receiver}")
+def read_shares(
+    file: Path, givers: Sequence[str], receivers: Sequence[str], *, giver: str = "teacher", receiver: str = "student"
+) -> np.ndarray:
+    """Read a YAML table of names as a row-stochastic matrix, float32 (number of givers, number of receivers).
+
+    Args:
+        file: YAML file with one line per giver: the name of a receiver, or names with shares that sum to 1.
+        givers: names of the rows; each needs a line.
+        receivers: names of the columns.
+        giver: what the rows belong to, for messages.
+        receiver: what the columns belong to, for messages.
+
+    Raises:
+        ValueError: the table is invalid.
+        FileNotFoundError: `file` does not exist.
+    """
+    table = read_yaml(file)
+    if missing := [name for name in givers if name not in table]:
+        raise ValueError(f"lacks the {giver}'s parts {', '.join(missing)}; add a line for each")
+    if unknown := [str(name) for name in table if name not in givers]:
+        raise ValueError(f"the {giver} has no parts {', '.join(unknown)}")
+    shares = np.zeros((len(givers), len(receivers)), np.float32)
+    for row, name in enumerate(givers):
+        given = {table[name]: 1} if isinstance(table[name], str) else table[name]
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{name}: must name a part, or parts with their shares, not {given}")
+        for part, share in given.items():
+            if part not in receivers:
+                raise ValueError(f"{name}: the {receiver} has no part {part}")
             if not isinstance(share, int | float) or not 0 < share <= 1:
-                raise ValueError(f"{part}: the share of {receiver} must be above 0 and at most 1, not {share}")
-            shares[row, student.parts.index(receiver)] = share
+                raise ValueError(f"{name}: the share of {part} must be above 0 and at most 1, not {share}")
+            shares[row, receivers.index(part)] = share
         if abs(shares[row].sum() - 1) > 1e-5:
-            raise ValueError(f"{part}: shares sum to {shares[row].sum():g} instead of 1")
+            raise ValueError(f"{name}: shares sum to {shares[row].sum():g} instead of 1")
     return shares

@@ -150,6 +150,10 @@ _CCP = """background accessories bag belt blazer blouse bodysuit boots bra brace
     earrings flats glasses gloves hair hat heels hoodie intimate jacket jeans jumper leggings loafers necklace panties
     pants pumps purse ring romper sandals scarf shirt shoes shorts skin skirt sneakers socks stockings suit sunglasses
     sweater sweatshirt swimwear t-shirt tie tights top vest wallet watch wedges"""
+_SAPIENS2 = """background apparel eyeglass face-neck hair left-foot left-hand left-lower-arm left-lower-leg left-shoe
+    left-sock left-upper-arm left-upper-leg lower-clothing right-foot right-hand right-lower-arm right-lower-leg
+    right-shoe right-sock right-upper-arm right-upper-leg torso upper-clothing lower-lip upper-lip lower-teeth
+    upper-teeth tongue"""
 _MHP_PAIRS = ((5, 6), (7, 8), (22, 23), (24, 25), (26, 27), (28, 29), (30, 31), (32, 33))
 
 LABEL_SETS: dict[str, LabelSet] = {
@@ -162,6 +166,7 @@ LABEL_SETS: dict[str, LabelSet] = {
         _label_set("pascal_person_part", _PASCAL, has_human=True),
         _label_set("mhp_v2", _MHP, _MHP_PAIRS, has_human=True),
         _label_set("ccp", _CCP),
+        _label_set("sapiens2", _SAPIENS2, tuple(zip(range(5, 13), range(14, 22), strict=True))),
     )
 }
 

@@ -1,11 +1,13 @@
 """Write files atomically, find photos, and write part maps as palette PNGs."""
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -58,6 +60,11 @@ def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_sha256(content: Any) -> str:
+    """Return the SHA-256 of the JSON text of a value."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def model_files(model: Path) -> list[Path]:

@@ -3,12 +3,11 @@
 `to_dict` leaves out what is unknown; `from_dict` also reads the key names of earlier versions.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from m2fp_kd.runtime.files import text_sha256
 from m2fp_kd.runtime.licence import strictest
 
 
@@ -117,7 +116,7 @@ class TeacherCard(Record):
         return cls(
             name=" + ".join(str(card.name) for card in members),
             licence=strictest([card.licence for card in members]),
-            sha256=hashlib.sha256(json.dumps(known).encode()).hexdigest(),
+            sha256=text_sha256(known),
             parameters=sum(card.parameters or 0 for card in members) or None,
             megabytes=sum(card.megabytes or 0 for card in members) or None,
             size=max(card.size or 0 for card in members) or None,

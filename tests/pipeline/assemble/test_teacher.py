@@ -1,47 +1,23 @@
 """Teachers of one network and of several, as `teacher.checkpoint` names them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from m2fp_kd.checkpoints.network import CheckpointError, save_network
-from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.reading import read_record
+from m2fp_kd.checkpoints.network import CheckpointError
 from m2fp_kd.data.teacher_cache import decode, encode
 from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.labels import load_label_set
-from m2fp_kd.models.backbones import build_backbone
-from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.part_models import ensemble_members, load_m2fp
-from m2fp_kd.pipeline.assemble.teacher import Teacher, load_teacher
-from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
+from tests.pipeline.assemble.teachers import Loader, cached_target, first_photo, live_target, save_fpn
 from tests.pipeline.conftest import Composer
 
 CIHP, LIP = load_label_set("cihp"), load_label_set("lip")
-
-
-def save_fpn(path: Path, labels: str = "cihp", seed: int = 0, lineage: Lineage | None = None) -> Path:
-    """Save an untrained fpn whose answers differ between pixels."""
-    torch.manual_seed(seed)
-    parts = load_label_set(labels)
-    network = FPNStudent(build_backbone("mobilenetv3_small"), parts.num_parts, width=16)
-    torch.nn.init.normal_(network.classifier.weight, std=100.0)
-    architecture = {
-        "_target_": "m2fp_kd.models.fpn.FPNStudent",
-        "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "mobilenetv3_small"},
-        "num_parts": parts.num_parts,
-        "width": 16,
-    }
-    known = lineage or Lineage(student="fpn", backbone="mobilenetv3_small", licences=("Apache-2.0",))
-    return save_network(path, network, parts, Geometry(64), architecture, known)
 
 
 @pytest.fixture(scope="module")
@@ -53,38 +29,6 @@ def fpn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lip_fpn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lineage = Lineage(name="lip", licence="CC BY-NC 4.0")
     return save_fpn(tmp_path_factory.mktemp("lip") / "lip", "lip", 1, lineage)
-
-
-Loader = Callable[..., tuple[Teacher, ParsingDataModule]]
-
-
-@pytest.fixture
-def load(composed: Composer, tmp_path: Path) -> Loader:
-    """Load a teacher; ``cached`` and ``live`` name its mode, the rest are overrides."""
-
-    def loaded(mode: str, checkpoint: object, *overrides: str) -> tuple[Teacher, ParsingDataModule]:
-        cache = [f"teacher.cache={tmp_path / 'cache'}"] if mode == "cached" else []
-        cfg = composed(f"teacher={mode}", f"teacher.checkpoint={checkpoint}", *cache, *overrides)
-        datamodule = instantiate(cfg.data.module)
-        return load_teacher(cfg, datamodule), datamodule
-
-    return loaded
-
-
-def first_photo(datamodule: ParsingDataModule) -> np.ndarray:
-    return read_record(datamodule.records[0], datamodule.labels).image
-
-
-def live_target(teacher: Teacher, photo: np.ndarray) -> torch.Tensor:
-    assert teacher.source is not None
-    images, valid = torch.from_numpy(photo).permute(2, 0, 1)[None], torch.ones(1, 16, 16, dtype=torch.bool)
-    return teacher.source({"images": images, "valid": valid}).log_parts
-
-
-def cached_target(datamodule: ParsingDataModule) -> np.ndarray:
-    record = datamodule.records[0]
-    assert datamodule.cache is not None
-    return datamodule.cache.read(record.name, file_sha256(record.image))[0]
 
 
 @pytest.mark.parametrize("size", [64, 128])

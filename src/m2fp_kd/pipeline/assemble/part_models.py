@@ -11,10 +11,12 @@ from torch import nn
 
 from m2fp_kd.checkpoints.modelscope import load_m2fp_checkpoint
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
+from m2fp_kd.distill.teachers.artefacts import is_artefact
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.labels import Bridge, LabelSet, find_bridge, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.assemble import foreign
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.licence import strictest
@@ -70,22 +72,32 @@ def _member(cfg: DictConfig, entry: Any) -> DictConfig:
 
 
 def load_part_model(cfg: DictConfig, student: LabelSet) -> PartModel:
-    """Load one network, fold its BatchNorms and find its bridge to the student's label set.
+    """Load one network of any kind and find its bridge to the student's label set.
 
     Args:
-        cfg: configuration whose ``teacher.checkpoint`` names one file.
+        cfg: configuration whose ``teacher.checkpoint`` names a network file of this project, a published M2FP, an
+            exported model or the folder of one, or a model of `transformers` by its folder or its name on the hub.
         student: label set of the student.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        CheckpointError: it is broken, or its label set has other parts than ``teacher.labels``.
-        ValueError: no bridge leads from ``teacher.labels`` to the student's label set.
+        CheckpointError: it is broken, its label set has other parts than ``teacher.labels``, or it cannot be run.
+        ArtefactError: the card of an artefact is broken or describes another file.
+        EngineError: no engine runs an exported model.
+        ValueError: no bridge leads from ``teacher.labels`` to the student's label set, or a class is no part of it.
     """
     labels = load_label_set(cfg.teacher.labels)
     bridge = find_bridge(labels, student, cfg.teacher.bridge)
-    module, card = load_teacher_network(cfg.teacher.checkpoint, cfg, labels)
-    fold_batch_norm(module.eval())
-    return PartModel(module, labels, Geometry(cfg.teacher.size), bridge, bridged(card, bridge))
+    path = Path(cfg.teacher.checkpoint)
+    if foreign.is_hugging_face(cfg.teacher.checkpoint):
+        module, side, card = foreign.load_transformers_model(cfg, labels)
+    elif path.is_dir() or is_artefact(path):
+        module, side, card = foreign.load_exported(cfg, labels)
+    else:
+        module, card = load_teacher_network(path, cfg, labels)
+        side = cfg.teacher.size
+        fold_batch_norm(module.eval())
+    return PartModel(module, labels, Geometry(side), bridge, bridged(replace(card, size=side), bridge))
 
 
 def bridged(card: TeacherCard, bridge: Bridge | None) -> TeacherCard:
@@ -122,26 +134,11 @@ def load_teacher_network(path: str | Path, cfg: DictConfig, labels: LabelSet) ->
         raise FileNotFoundError(f"the checkpoint {path} does not exist; correct its path")
     if path.suffix in NETWORK_FILES:
         saved = load_network(path)
-        require_parts(path, saved.labels, labels)
+        foreign.require_parts(path, saved.labels, labels)
         return saved.module, _card(saved.module, path, saved.lineage, saved.sha256, cfg)
     network = instantiate(cfg.teacher.network)
     load_m2fp_checkpoint(network, path)
     return network, _card(network, path, Lineage(licence=M2FP_LICENCE), file_sha256(path), cfg)
-
-
-def require_parts(path: str | Path, found: LabelSet, wanted: LabelSet) -> None:
-    """Check that a file has the parts of ``teacher.labels``.
-
-    Raises:
-        CheckpointError: it has others.
-    """
-    if found.parts != wanted.parts:
-        raise CheckpointError(
-            f"{path} has the {found.num_parts} parts of '{found.name}', not the "
-            f"{wanted.num_parts} of '{wanted.name}'; set teacher.labels={found.name} (in an ensemble "
-            f"{{checkpoint: {path}, labels: {found.name}}}), so that its students "
-            "learn through a bridge between the label sets, or use a teacher of the data's label set"
-        )
 
 
 def _card(module: nn.Module, path: Path, lineage: Lineage, sha256: str, cfg: DictConfig) -> TeacherCard:

@@ -18,5 +18,9 @@ export const PARTS_ZH = {
   intimate: "内衣", jeans: "牛仔裤", jumper: "套头衫", leggings: "打底裤", loafers: "乐福鞋", necklace: "项链",
   panties: "女式内裤", pumps: "浅口鞋", purse: "手袋", ring: "戒指", romper: "连体短裤", sandals: "凉鞋", shirt: "衬衫",
   shoes: "鞋", skin: "皮肤", sneakers: "运动鞋", suit: "套装", sweatshirt: "卫衣", swimwear: "泳装", tights: "连裤袜",
-  top: "上装", vest: "马甲", wedges: "坡跟鞋",
+  top: "上装", vest: "马甲", wedges: "坡跟鞋", apparel: "服饰", eyeglass: "眼镜", "face-neck": "脸和颈",
+  "left-lower-arm": "左前臂", "right-lower-arm": "右前臂", "left-upper-arm": "左上臂", "right-upper-arm": "右上臂",
+  "left-lower-leg": "左小腿", "right-lower-leg": "右小腿", "left-upper-leg": "左大腿", "right-upper-leg": "右大腿",
+  "left-sock": "左袜", "right-sock": "右袜", "lower-clothing": "下装", "upper-clothing": "上装", "lower-lip": "下唇",
+  "upper-lip": "上唇", "lower-teeth": "下牙", "upper-teeth": "上牙", tongue: "舌头",
 };
