@@ -74,7 +74,9 @@ def experiment(*, _root_: DictConfig) -> str:
 
 
 def tags(*, _root_: DictConfig) -> ListConfig:
-    """Return the tags of a run: kind of network, backbone and terms of the objective."""
+    """Return the tags of a run: kind of network, backbone and terms of the objective, or the teacher of features."""
+    if _root_.stage == "pretrain":
+        return ListConfig([_root_.backbone.name, _root_.pretrain.teacher])
     network, parts = (
         (["m2fp", _root_.teacher.backbone.name], [_root_.teacher.terms])
         if _root_.stage == "teacher"

@@ -22,11 +22,13 @@ def train(cfg: DictConfig) -> float | None:
     """Run the stage that the composed configuration names.
 
     Returns:
-        The student's or teacher's val/mIoU, 0..1, which a sweep maximises; None where nothing was scored.
+        The student's or teacher's val/mIoU, 0..1, or a pretrained backbone's val/correlation, -1..1, which a sweep
+        maximises; None where nothing was scored.
     """
     from m2fp_kd.pipeline import run  # Lightning takes seconds to import; --help and a wrong override should not
 
-    return run(cfg).get("val/mIoU")
+    scores = run(cfg)
+    return scores.get("val/mIoU", scores.get("val/correlation"))
 
 
 def main() -> None:

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from m2fp_kd import cli
+from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.cli import parse
 from m2fp_kd.cli.options import DEMO
 from m2fp_kd.runtime.artefact import load_card, save_checks
@@ -146,6 +148,18 @@ def test_the_card_as_text_and_as_json(artefact, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["teacher"]["licence"] == "CC BY-NC 4.0"
     assert printed["checks"]["latency"]["openvino"]["p50_ms"] == 13.52
+
+
+def test_the_card_of_a_pretrained_backbone(tmp_path, capsys):
+    file = tmp_path / "backbone.safetensors"
+    save_backbone(file, torch.nn.Linear(2, 2), {"backbone": "tiny", "licence": "Apache-2.0"})
+    assert cli.main(["card", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert "backbone  tiny" in text and "licence   Apache-2.0" in text and "backbone.safetensors (0.0 MB)" in text
+    assert cli.main(["card", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["backbone"] == "tiny"
+    assert cli.main(["card", str(tmp_path / "gone.safetensors")]) == 2
+    assert "gone.safetensors does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

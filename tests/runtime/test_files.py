@@ -1,13 +1,21 @@
 """Files are written completely or not at all."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from m2fp_kd.labels import LABEL_SETS
-from m2fp_kd.runtime.files import atomic_folder, atomic_path, file_sha256, find_photos, write_index_png
+from m2fp_kd.runtime.files import (
+    atomic_folder,
+    atomic_path,
+    file_sha256,
+    find_photos,
+    safetensors_metadata,
+    write_index_png,
+)
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -61,3 +69,29 @@ def test_photos_are_found_below_a_folder_without_hidden_ones(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in find_photos(tmp_path)] == ["b.JPG", "sub/a.png"]
+
+
+def _safetensors(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
+def test_the_metadata_of_a_safetensors_file(tmp_path):
+    path = tmp_path / "backbone.safetensors"
+    path.write_bytes(_safetensors(json.dumps({"__metadata__": {"backbone": "tiny"}}).encode()) + b"tensors")
+    assert safetensors_metadata(path) == {"backbone": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (_safetensors(b"{}"), "has no card"),
+        (_safetensors(b"[1]"), "is not a safetensors file"),
+        (b"\xff" * 100, "is not a safetensors file"),  # a header of 2^64 bytes
+        (b"", "is not a safetensors file"),
+    ],
+)
+def test_a_file_without_metadata_is_named(tmp_path, content, cause):
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"some\.safetensors {cause}"):
+        safetensors_metadata(path)

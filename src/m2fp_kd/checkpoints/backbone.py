@@ -7,14 +7,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from m2fp_kd.models.backbone_weights import FORMAT, saved_tensors
+from m2fp_kd.models.backbone_file import FORMAT, saved_tensors
 from m2fp_kd.runtime.files import atomic_path
+
+_SMALL = {"running_mean": (torch.float8_e4m3fn,), "running_var": (torch.float8_e5m2,)}
+"""8-bit formats of BatchNorm's statistics: steps of 12 % for means up to 448, of 25 % for variances up to 57344."""
 
 
 def save_backbone(path: str | Path, backbone: nn.Module, card: Mapping[str, str]) -> Path:
-    """Write a backbone's weights in float16 for `backbone.weights=`; return the path.
+    """Write a backbone's weights for `backbone.weights=`; return the path.
 
-    `m2fp_kd.models.backbone_weights.load_backbone` reads the file.
+    Weights are stored in float16, BatchNorm's running statistics in 8 bits, since they only start an average that
+    training replaces. `m2fp_kd.models.backbone_file.load_backbone` reads the file.
 
     Args:
         path: file to write, `.safetensors`.
@@ -22,13 +26,16 @@ def save_backbone(path: str | Path, backbone: nn.Module, card: Mapping[str, str]
         card: facts about it, such as its name as `backbone`, its teacher, data and licence.
     """
     with atomic_path(path) as temporary:
-        state = {name: _half(tensor) for name, tensor in saved_tensors(backbone).items()}
+        state = {name: _compact(name, tensor) for name, tensor in saved_tensors(backbone).items()}
         save_file(state, temporary, {"format": FORMAT, **card})
     return Path(path)
 
 
-def _half(tensor: Tensor) -> Tensor:
-    """Return a tensor in float16, unless a value is too large for it."""
+def _compact(name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor in the smallest of its formats whose range contains all values."""
     tensor = tensor.detach().cpu().contiguous()
-    half = tensor.half()
-    return half if torch.isfinite(half).all() else tensor
+    for dtype in (*_SMALL.get(name.rpartition(".")[2], ()), torch.float16):
+        compact = tensor.to(dtype)
+        if torch.allclose(compact.float(), tensor, rtol=0.13, atol=1e-3):  # else a value is cut off, or infinite
+            return compact
+    return tensor

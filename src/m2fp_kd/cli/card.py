@@ -1,4 +1,4 @@
-"""`m2fp-kd card`: description and check results of an artefact."""
+"""`m2fp-kd card`: description and check results of an artefact, or the card of a pretrained backbone."""
 
 import argparse
 import json
@@ -17,6 +17,7 @@ HELP = """examples:
   m2fp-kd card artefacts/int8          network, labels, teacher and its licence, parity, ms, versions
   m2fp-kd card artefacts/int8 --json   the whole card, for programs
   m2fp-kd card                         the demo's card
+  m2fp-kd card backbone.safetensors    teacher, photos, licence and correlation of a pretrained backbone
 
 Exit code: 0 printed, 2 the artefact is missing, or its card is missing or belongs to another file."""
 
@@ -31,6 +32,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the card."""
+    if options.artefact.suffix == ".safetensors":
+        return _print_backbone(options)
     from m2fp_kd.runtime.artefact import find_model, load_card, load_checks
     from m2fp_kd.runtime.files import megabytes
 
@@ -39,11 +42,25 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(card.to_dict() | {"checks": checks.to_dict()}, indent=2))
         return 0
-    rows = [("model", f"{model} ({megabytes(model):.1f} MB)"), *describe(card, checks)]
+    _print_rows([("model", f"{model} ({megabytes(model):.1f} MB)"), *describe(card, checks)])
+    return 0
+
+
+def _print_backbone(options: argparse.Namespace) -> int:
+    from m2fp_kd.runtime.files import megabytes, safetensors_metadata
+
+    card = safetensors_metadata(options.artefact)
+    if options.json:
+        print(json.dumps(card, indent=2))
+        return 0
+    _print_rows([("model", f"{options.artefact} ({megabytes(options.artefact):.1f} MB)"), *card.items()])
+    return 0
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(f"{name:<{width}}  {text}")
-    return 0
 
 
 def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Load weights into backbones: a file of `stage=pretrain`, or ImageNet weights from a local file or a hub."""
+"""Load ImageNet weights into backbones, from a local file or from a hub."""
 
 import socket
 import urllib.error
@@ -10,89 +10,9 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from huggingface_hub import constants as hub
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-FORMAT = "m2fp-kd backbone, version 1"
-"""Format of the files that `m2fp_kd.checkpoints.backbone` writes."""
-
-PACKAGED = "m2fp_kd"
-"""Value of `backbone.weights` that chooses the weights in the package."""
-
-PACKAGED_FOLDER = Path(__file__).parents[1] / "pretrained"
-
 _SECONDS = 5.0  # time without a response after which a server counts as unreachable
-
-
-def packaged_weights(name: str) -> str:
-    """Return the file of a backbone's weights in the package.
-
-    Raises:
-        FileNotFoundError: the package has none for this backbone; the message names those that have.
-    """
-    path = PACKAGED_FOLDER / f"{name}.safetensors"
-    if not path.is_file():
-        others = ", ".join(sorted(file.stem for file in PACKAGED_FOLDER.glob("*.safetensors"))) or "no backbone"
-        raise FileNotFoundError(
-            f"backbone.weights={PACKAGED}: the package has weights of {others}, not of {name}. Make your own with "
-            f"stage=pretrain backbone={name}, or give another file with backbone.weights=FILE"
-        )
-    return str(path)
-
-
-def backbone_card(path: str) -> dict[str, str] | None:
-    """Return the card in a file that `stage=pretrain` wrote; None for any other file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file is broken.
-    """
-    if not path.endswith(".safetensors"):
-        return None
-    _require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            card = dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a complete safetensors file ({error}); make or copy it again") from error
-    return card if card.get("format") == FORMAT else None
-
-
-def load_backbone(backbone: nn.Module, path: str) -> None:
-    """Load a file that `stage=pretrain` wrote into the same backbone; all tensors must fit.
-
-    Args:
-        backbone: any backbone, of this project or your own.
-        path: the file.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file has another format or another backbone; the message lists the tensors that do not fit.
-    """
-    card = backbone_card(path)
-    if card is None:
-        raise ValueError(f"{path} was not written by stage=pretrain")
-    state, own = safetensors.torch.load_file(path), saved_tensors(backbone)
-    problems = {
-        "missing": [key for key in own if key not in state],
-        "surplus": [key for key in state if key not in own],
-        "misshapen": [
-            f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in state and state[key].shape != own[key].shape
-        ],
-    }
-    if any(problems.values()):
-        raise ValueError(
-            f"{path} holds the backbone {card.get('backbone')}, which does not fit this one: {_listed(problems)}. "
-            "Choose its backbone, or another backbone.weights"
-        )
-    backbone.load_state_dict(state, strict=False)  # strict but for the counters, which are not saved
-
-
-def saved_tensors(backbone: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a backbone's file: its state without BatchNorm's counters, which training does not read."""
-    return {key: value for key, value in backbone.state_dict().items() if not key.endswith("num_batches_tracked")}
 
 
 def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size], path: str) -> None:
@@ -119,9 +39,8 @@ def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size]
         "misshapen": [key for key in own if key in state and state[key].shape != own[key].shape],
     }
     if any(problems.values()):
-        raise ValueError(
-            f"{path}: not the weights of this backbone: {_listed(problems)}. Check backbone and backbone.weights."
-        )
+        listed = "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:5])})" for kind, keys in problems.items() if keys)
+        raise ValueError(f"{path}: not the weights of this backbone: {listed}. Check backbone and backbone.weights.")
     body.load_state_dict({key: state[key] for key in own})
 
 
@@ -183,17 +102,9 @@ def _reachable(url: str) -> bool:
         return False
 
 
-def _listed(problems: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:5])})" for kind, keys in problems.items() if keys)
-
-
-def _require_file(path: str) -> None:
+def _read(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"backbone.weights={path}: no such file")
-
-
-def _read(path: str) -> dict[str, Tensor]:
-    _require_file(path)
     if path.endswith(".safetensors"):
         return safetensors.torch.load_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)

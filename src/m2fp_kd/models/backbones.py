@@ -13,15 +13,8 @@ from timm.data import resolve_model_data_config
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from m2fp_kd.models.backbone_weights import (
-    PACKAGED,
-    backbone_card,
-    downloading,
-    fold_normalisation,
-    load_backbone,
-    load_backbone_weights,
-    packaged_weights,
-)
+from m2fp_kd.models.backbone_file import PACKAGED, backbone_card, load_backbone, packaged_weights
+from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
 from m2fp_kd.models.padded_convolution import with_constant_padding
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
+from m2fp_kd.models.backbone_weights import downloading
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD, Normalise
 
@@ -37,10 +39,11 @@ class FeatureTeacher:
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         maps = _example(name, network, size)
         strides = [size / level.shape[-1] for level in maps]
+        given = ", ".join(f"{stride:g}" for stride in sorted(set(strides)))
         if missing := [stride for stride in STRIDES if stride not in strides]:
             raise ValueError(
-                f"pretrain.teacher={name} gives features at strides {', '.join(f'{stride:g}' for stride in strides)}, "
-                f"none at {' and '.join(map(str, missing))}. Choose a network that lowers its resolution step by step, "
+                f"pretrain.teacher={name} gives features at strides {given}, none at "
+                f"{' and '.join(map(str, missing))}. Choose a network that lowers its resolution step by step, "
                 "such as efficientnet_lite2, resnet50 or timm:convnext_tiny; a plain ViT has one stride only"
             )
         last = {stride: index for index, stride in enumerate(strides)}  # the deepest features of a stride
@@ -55,14 +58,18 @@ class FeatureTeacher:
         return [maps[index] for index in self.levels]
 
 
+Built = tuple[nn.Module, Sequence[float], Sequence[float]]
+"""A network, and mean and standard deviation per channel of the images that it expects, in 0..255."""
+
+
 def build_feature_teacher(name: str, weights: str | None, size: int) -> FeatureTeacher:
     """Build a teacher of features.
 
     Args:
-        name: one of our backbones, such as `efficientnet_lite2`; `timm:NAME` for any model of timm with features;
-            `transformers:NAME`, or a local folder, for a backbone of transformers (one that `AutoBackbone` loads).
-        weights: file of its weights; None downloads those that timm, torchvision or the hub publishes. A local folder
-            has its own weights.
+        name: one of our backbones, such as `efficientnet_lite2`; `timm:NAME` for a model of timm; `transformers:NAME`,
+            or a local folder, for a backbone of transformers.
+        weights: file of its weights; None downloads those that timm, torchvision or the hub publishes. A model of
+            transformers has its weights in its folder.
         size: side of the images in pixels.
 
     Raises:
@@ -72,67 +79,72 @@ def build_feature_teacher(name: str, weights: str | None, size: int) -> FeatureT
     """
     if weights and not Path(weights).is_file():
         raise FileNotFoundError(f"pretrain.teacher_weights={weights} does not exist; correct its path")
-    library, _, model = name.partition(":")
-    if name in BACKBONES:
-        body, mean, std = _ours(name, weights)
-    elif library == "timm":
-        body, mean, std = _of_timm(model, weights)
-    elif library == "transformers" or Path(name).is_dir():
-        if weights:
-            raise ValueError(f"pretrain.teacher={name} has its own weights; remove pretrain.teacher_weights")
-        body, mean, std = _of_transformers(model or name)
-    else:
-        raise ValueError(
-            f"pretrain.teacher={name} is unknown; choose one of {', '.join(BACKBONES)}, timm:NAME, transformers:NAME, "
-            "or the folder of a transformers backbone"
-        )
+    try:
+        body, mean, std = _build(name, weights)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"cannot download the weights of pretrain.teacher={name}: {_line(error.__cause__)}. Without a network, "
+            "give a local file with pretrain.teacher_weights=FILE, or the local folder of a transformers backbone"
+        ) from error
     return FeatureTeacher(name, nn.Sequential(Normalise(mean, std), body), size)
 
 
-Built = tuple[nn.Module, Sequence[float], Sequence[float]]
-"""A network, and mean and standard deviation per channel of the images that it expects, in 0..255."""
-
-
-def _ours(name: str, weights: str | None) -> Built:
-    try:
+def _build(name: str, weights: str | None) -> Built:
+    library, _, model = name.partition(":")
+    if name in BACKBONES:
         return build_backbone(name, pretrained=weights is None, weights=weights), IMAGE_MEAN, IMAGE_STD
-    except ConnectionError as error:
-        raise _no_download(name, error) from error
+    if library == "timm":
+        return _of_timm(model, weights)
+    if library == "transformers" or Path(name).is_dir():
+        return _of_transformers(model or name, weights)
+    raise ValueError(
+        f"pretrain.teacher={name} is unknown; choose one of {', '.join(BACKBONES)}, timm:NAME, transformers:NAME, or "
+        "the folder of a transformers backbone"
+    )
 
 
 def _of_timm(name: str, weights: str | None) -> Built:
-    if not timm.is_model(name.partition(".")[0]):
-        similar = timm.list_models(f"{name.partition('.')[0][:6]}*")[:5]
-        raise ValueError(f"timm has no model {name}; similar names: {', '.join(similar) or 'none'}")
+    base = name.partition(".")[0]
+    if not timm.is_model(base):
+        similar = ", ".join(timm.list_models(f"{base[:5]}*")[:5])
+        raise ValueError(f"timm has no model {base}" + (f"; it has {similar}" if similar else ""))
     local: dict[str, Any] = {"pretrained_cfg_overlay": {"file": weights}} if weights else {}
     try:
-        body = timm.create_model(name, pretrained=True, features_only=True, **local)
-    except OSError as error:
-        raise _no_download(f"timm:{name}", error) from error
-    except (
-        RuntimeError,
-        AttributeError,
-    ) as error:  # timm's for weights that do not fit, and for models without features
-        raise ValueError(f"pretrain.teacher=timm:{name} cannot be built: {error}") from error
-    expected = resolve_model_data_config(body)
+        # The whole classifier: timm loads a part (features_only) of some models without checking the names.
+        with downloading(name, weights is None):
+            network = timm.create_model(name, pretrained=True, **local)
+    except RuntimeError as error:
+        raise ValueError(f"the weights do not fit pretrain.teacher=timm:{name}: {_line(error)}") from error
+    if not hasattr(network, "forward_intermediates"):
+        raise ValueError(f"timm:{name} does not give its inner features; choose another pretrain.teacher")
+    expected = resolve_model_data_config(network)
     mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
-    return _ChannelsFirst(body) if _is_channels_last(body) else body, mean, std
+    return _Intermediates(network), mean, std
 
 
-def _of_transformers(name: str) -> Built:
-    try:
-        from transformers import AutoBackbone, AutoConfig
-    except ImportError as error:
-        raise ValueError(f"pretrain.teacher={name} needs transformers: pip install transformers") from error
-    try:
-        stages = AutoConfig.from_pretrained(name).stage_names
-        body = AutoBackbone.from_pretrained(name, out_features=stages)
-    except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"pretrain.teacher={name} is no backbone that transformers' AutoBackbone loads: {error}"
-        ) from error
-    mean, std = _image_statistics(Path(name) / "preprocessor_config.json")
-    return _FeatureMaps(body), mean, std
+def _of_transformers(name: str, weights: str | None) -> Built:
+    if weights:
+        raise ValueError(f"pretrain.teacher={name} has its own weights; remove pretrain.teacher_weights")
+    if find_spec("transformers") is None:
+        raise ValueError(f"pretrain.teacher={name} needs transformers; run pip install transformers")
+    # AutoBackbone.from_pretrained refuses local folders (transformers 5.23), its mapping does not.
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
+
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"pretrain.teacher={name} has no config.json; write the folder with save_pretrained")
+    with downloading(name, not folder.is_dir()):
+        config = AutoConfig.from_pretrained(name)
+        if type(config) not in MODEL_FOR_BACKBONE_MAPPING:
+            raise ValueError(
+                f"pretrain.teacher={name} is a {config.model_type}, for which transformers has no backbone"
+            )
+        kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
+        body, info = kind.from_pretrained(name, out_features=config.stage_names, output_loading_info=True)
+    # Some backbones add a normalisation to every stage, which starts as the identity.
+    if missing := sorted(key for key in info["missing_keys"] if "norm" not in key):
+        raise ValueError(f"pretrain.teacher={name} lacks {len(missing)} weights ({', '.join(missing[:5])})")
+    return _FeatureMaps(body), *_image_statistics(folder / "preprocessor_config.json")
 
 
 def _image_statistics(file: Path) -> tuple[Sequence[float], Sequence[float]]:
@@ -144,8 +156,19 @@ def _image_statistics(file: Path) -> tuple[Sequence[float], Sequence[float]]:
     )
 
 
+class _Intermediates(nn.Module):
+    """A timm model that gives the features of all its stages."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.model.forward_intermediates(images, intermediates_only=True, output_fmt="NCHW")  # type: ignore
+
+
 class _FeatureMaps(nn.Module):
-    """A transformers backbone whose output is the list of its feature maps."""
+    """A transformers backbone that gives the list of its feature maps."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -155,31 +178,17 @@ class _FeatureMaps(nn.Module):
         return list(self.backbone(images).feature_maps)
 
 
-class _ChannelsFirst(nn.Module):
-    """A timm network with features ``(B, h, w, C)``, such as Swin, that gives ``(B, C, h, w)``."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        return [features.movedim(-1, 1) for features in self.body(images)]
-
-
-def _is_channels_last(body: nn.Module) -> bool:
-    return str(getattr(body, "output_fmt", "")).endswith("NHWC")
-
-
 @torch.no_grad()
 def _example(name: str, network: nn.Module, size: int) -> list[Tensor]:
     try:
         return network(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(f"pretrain.teacher={name} does not accept images of {size}x{size} pixels: {error}") from error
+        raise ValueError(
+            f"pretrain.teacher={name} does not accept images of {size}x{size} pixels: {_line(error)}; choose another "
+            "data.size or teacher"
+        ) from error
 
 
-def _no_download(name: str, error: Exception) -> ConnectionError:
-    return ConnectionError(
-        f"cannot download the weights of pretrain.teacher={name}: {error}. Without a network, give a local file with "
-        "pretrain.teacher_weights=FILE"
-    )
+def _line(error: BaseException | None) -> str:
+    """Return the beginning of a message, which may have many lines, in one line."""
+    return " ".join(str(error).split())[:300].rstrip(".")

@@ -67,6 +67,27 @@ def text_sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says about itself, such as the card of a pretrained backbone; read no tensors.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is broken or says nothing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; correct its path")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")  # then a JSON header of this many bytes
+        try:
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+            metadata: dict[str, str] = header.get("__metadata__", {})
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is not a safetensors file ({error}); make or copy it again") from error
+    if not metadata:
+        raise ValueError(f"{path} has no card; for the weights of a network, the .json file beside it describes them")
+    return metadata
+
+
 def model_files(model: Path) -> list[Path]:
     """Return the files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
     return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]

@@ -123,7 +123,12 @@ class Nothing(pl.LightningDataModule):
 
 
 def train(
-    folder: Path, module: Counter, epochs: int = 3, ckpt_path: str | None = "last", ema: float | None = None
+    folder: Path,
+    module: Counter,
+    epochs: int = 3,
+    ckpt_path: str | None = "last",
+    ema: float | None = None,
+    monitor: str = "val/mIoU",
 ) -> Any:
     trainer = {
         "_target_": "pytorch_lightning.Trainer",
@@ -136,7 +141,7 @@ def train(
     }
     logger = {"csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": str(folder)}}
     settings = {"run_dir": str(folder), "ckpt_path": ckpt_path, "ema": ema, "trainer": trainer, "logger": logger}
-    return fit(OmegaConf.create(settings), module, Nothing())
+    return fit(OmegaConf.create(settings), module, Nothing(), monitor=monitor)
 
 
 def test_last_resumes_and_null_starts_from_scratch(tmp_path: Path) -> None:
@@ -182,6 +187,16 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     train(tmp_path, module)
     assert module.weight.item() == 3 * STEPS
     assert best_weight(tmp_path) == 2 * STEPS
+
+
+def test_another_score_may_choose_the_best_epoch(tmp_path: Path) -> None:
+    class TwoScores(Counter):
+        def validation_step(self, batch: Tensor) -> None:
+            super().validation_step(batch)
+            self.log("val/correlation", -self.scores[self.current_epoch])
+
+    train(tmp_path, TwoScores(scores=(0.2, 0.6, 0.4)), monitor="val/correlation")
+    assert best_weight(tmp_path) == STEPS
 
 
 def test_the_averaged_weights_are_kept(tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from safetensors.torch import load_file
 
 from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.distill.training.feature_pretraining import FeaturePretraining
-from m2fp_kd.models.backbone_weights import backbone_card, saved_tensors
+from m2fp_kd.models.backbone_file import backbone_card
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.pipeline import run
+from m2fp_kd.pipeline.stages.pretrain import _photos
 from tests.pipeline.conftest import Composer
 
 
@@ -47,7 +50,7 @@ def test_training_starts_from_the_pretrained_backbone(
     best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert not any("teacher" in name for name in best)
     student = instantiate(composed(f"backbone.weights={file}").student.network)
-    for name, tensor in saved_tensors(student.backbone).items():
+    for name, tensor in student.backbone.named_parameters():
         assert torch.equal(tensor, best[f"student.{name}"].half().float()), name
 
 
@@ -74,3 +77,57 @@ def test_a_killed_pretraining_resumes_to_the_same_weights(
     )
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_training_photos_of_the_data_set_and_the_folders_are_used(composed: Composer, scenes: Path) -> None:
+    validation = scenes / "Validation" / "Images"
+    datamodule = _photos(composed("stage=pretrain", f"data.unlabelled={validation}", f"data.root={scenes}"))
+    used = {record.image for record in [*datamodule.train, *datamodule.val]}
+    assert used == set((scenes / "Training" / "Images").iterdir())  # the set validates on the folder's photos
+    assert all(record.categories is None for record in datamodule.train)
+    drawn = _photos(composed("stage=pretrain", "data=synthetic", f"data.unlabelled=[{scenes}/Training/Images]"))
+    assert {record.image for record in drawn.records} == used
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["data.unlabelled=null"], ValueError, r"no photos to pretrain on; give data\.unlabelled"),
+        (["data.unlabelled=[]"], ValueError, r"no photos to pretrain on"),
+        (["data.unlabelled=[gone]"], FileNotFoundError, r"data folder gone does not exist; check data\.unlabelled"),
+        (["data.unlabelled=own"], ValueError, r"no unlabelled photos of its own"),
+        (["pretrain.teacher=vgg"], ValueError, r"pretrain\.teacher=vgg is unknown; choose one of mobilenetv3"),
+        (
+            ["pretrain.teacher_weights=gone.pth"],
+            FileNotFoundError,
+            r"pretrain\.teacher_weights=gone\.pth does not exist",
+        ),
+        (["pretrain.teacher=resnet34"], ValueError, r"holds the backbone resnet18, which does not fit this one"),
+        (["backbone.weights=m2fp_kd", "backbone=resnet34"], InstantiationException, r"not of resnet34\. Make your own"),
+    ],
+)
+def test_bad_input_ends_before_training(
+    pretraining: Composer, tmp_path: Path, overrides: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(pretraining(*overrides))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
+
+
+def test_a_folder_without_photos_is_named(pretraining: Composer, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"empty has no .*jpg.* file; check data\.unlabelled"):
+        run(pretraining(f"data.unlabelled={tmp_path}/empty"))
+
+
+def test_a_finished_pretraining_is_not_mistaken_for_another(pretraining: Composer, tmp_path: Path) -> None:
+    run(pretraining("trainer.max_epochs=1"))
+    file = tmp_path / "run" / "backbone.safetensors"
+    before = load_file(file)
+    run(pretraining("trainer.max_epochs=1"))  # it is finished, and only written again
+    assert all(torch.equal(tensor.float(), before[name].float()) for name, tensor in load_file(file).items())
+    with pytest.raises(ValueError, match=r"belongs to other settings \(pretrain\.augmentation\.hue"):
+        run(pretraining("trainer.max_epochs=1", "pretrain.augmentation.hue=9"))
+    with pytest.raises(FileNotFoundError):
+        run(pretraining("ckpt_path=null", "data.unlabelled=gone", "trainer.max_epochs=1"))
+    assert not file.exists()

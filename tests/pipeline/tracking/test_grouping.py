@@ -29,6 +29,7 @@ def test_runs_are_grouped_by_experiment_else_by_data(
         (["distill=labels", "teacher=none"], ["fpn", "mobilenetv3", "ce"]),
         (["distill.alpha=1"], ["fpn", "mobilenetv3", "kl"]),
         (["stage=teacher"], ["m2fp", "efficientnet_lite2", "mask", "pixel"]),
+        (["stage=pretrain", "backbone=resnet18"], ["resnet18", "efficientnet_lite2"]),
     ],
 )
 def test_tags_name_the_network_and_the_active_terms(overrides: list[str], tags: list[str]) -> None:
