@@ -46,6 +46,7 @@ def test_training_starts_from_the_pretrained_backbone(
     file = tmp_path / "run" / "backbone.safetensors"
     card = backbone_card(str(file))
     assert card and card["backbone"] == "mobilenetv3_small" and card["teacher"] == "resnet18"
+    assert card["data"] == "Images, Images" and card["photos"] == "7" and "licence" not in card
     assert card["correlation"] == f"{scores['val/correlation']:.4f}"
     best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert not any("teacher" in name for name in best)

@@ -56,6 +56,7 @@ def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
         "teacher": cfg.pretrain.teacher,
         "teacher_sha256": hashes["teacher"],
         "licence": cfg.pretrain.licence,
+        "data": ", ".join(_names(cfg)),
         "photos": len(datamodule.train),
         "data_sha256": hashes["data"],
         "size": cfg.data.size,
@@ -80,3 +81,10 @@ def _photos(cfg: DictConfig) -> PhotoDataModule:
         workers=cfg.data.module.workers,
         seed=cfg.seed,
     )
+
+
+def _names(cfg: DictConfig) -> list[str]:
+    """Return the names of the data set and the folders that the photos come from."""
+    folders = cfg.data.unlabelled or []
+    folders = [folders] if isinstance(folders, str) else folders
+    return [*([cfg.data.name] if cfg.data.root is not None else []), *(Path(folder).name for folder in folders)]
