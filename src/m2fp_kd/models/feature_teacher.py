@@ -126,7 +126,7 @@ def _of_transformers(name: str, weights: str | None) -> Built:
     if weights:
         raise ValueError(f"pretrain.teacher={name} has its own weights; remove pretrain.teacher_weights")
     if find_spec("transformers") is None:
-        raise ValueError(f"pretrain.teacher={name} needs transformers; run pip install transformers")
+        raise ValueError(f"pretrain.teacher={name} needs transformers: pip install 'm2fp-kd[teachers]'")
     # AutoBackbone.from_pretrained refuses local folders (transformers 5.23), its mapping does not.
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
 
