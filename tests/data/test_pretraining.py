@@ -12,8 +12,6 @@ from m2fp_kd.data.splits import Splits, ccp_splits, m2fp_splits, synthetic_split
 from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LABEL_SETS
 
-NOTHING = Splits((), ())
-
 
 def images(splits: Splits) -> list[Path]:
     """The files of the photos to train and validate on."""
@@ -24,16 +22,16 @@ def test_several_folders_are_joined_without_their_subfolders(m2fp_folder: Path) 
     folders = [m2fp_folder / split / "Images" for split in ("Training", "Validation")]
     (folders[0] / "deep").mkdir()
     shutil.copy(next(folders[1].iterdir()), folders[0] / "deep")
-    found = pretraining_splits(NOTHING, folders)
+    found = pretraining_splits([], folders)
     assert images(found) == sorted(path for folder in folders for path in folder.glob("*.jpg"))
     assert len(found.val) > 0 and not found.test and not found.unlabelled
 
 
 def test_labels_are_left_out_and_drawn_scenes_too(m2fp_folder: Path) -> None:
-    records = pretraining_splits(m2fp_splits(m2fp_folder, "Validation"), None)
+    records = pretraining_splits([m2fp_splits(m2fp_folder, "Validation")])
     assert images(records) == sorted((m2fp_folder / "Training" / "Images").iterdir())
     assert all(record.categories is None and record.persons is None for record in records.train)  # type: ignore[union-attr]
-    assert images(pretraining_splits(synthetic_splits(32), m2fp_folder / "Training" / "Images")) == images(records)
+    assert images(pretraining_splits([synthetic_splits(32)], m2fp_folder / "Training" / "Images")) == images(records)
 
 
 def test_photos_that_the_set_validates_or_tests_on_are_never_used(
@@ -47,7 +45,7 @@ def test_photos_that_the_set_validates_or_tests_on_are_never_used(
     for record in [*splits.train[:3], *splits.val, *splits.test]:  # type: ignore[index]
         shutil.copy(record.image, copies / f"copy-of-{record.name}.jpg")
     with caplog.at_level(logging.INFO):
-        found = pretraining_splits(splits, [copies, "own"])
+        found = pretraining_splits([synthetic_splits(32), splits], [copies, "own"])
     held_out = {record.image.read_bytes() for record in [*splits.val, *splits.test]}  # type: ignore[union-attr]
     assert held_out and not held_out & {path.read_bytes() for path in images(found)}
     assert len(images(found)) == len(splits.train) + len(splits.unlabelled) + 3
@@ -58,14 +56,14 @@ def test_no_photos_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"no photos to pretrain on; give data\.unlabelled=\[DIR,DIR\] or .*data\.root"
     ):
-        pretraining_splits(NOTHING, None)
+        pretraining_splits([])
     with pytest.raises(FileNotFoundError, match=r"gone does not exist; check data\.unlabelled"):
-        pretraining_splits(NOTHING, [tmp_path / "gone"])
+        pretraining_splits([], [tmp_path / "gone"])
 
 
 def test_training_photos_are_augmented_and_validation_photos_are_whole(m2fp_folder: Path) -> None:
     folders = [m2fp_folder / split / "Images" for split in ("Training", "Validation")]
-    splits = pretraining_splits(NOTHING, folders)
+    splits = pretraining_splits([], folders)
     augmentation = Augmentation(scale=(2.0, 2.0), rotation=0)
     module = PhotoDataModule(splits, LABEL_SETS["cihp"], 64, 2, augmentation=augmentation)
     module.setup("fit")

@@ -16,24 +16,31 @@ from m2fp_kd.runtime.files import file_sha256
 log = logging.getLogger(__name__)
 
 
-def pretraining_splits(splits: Splits, unlabelled: str | Path | Sequence[str | Path] | None) -> Splits:
+def pretraining_splits(
+    data_sets: Sequence[Splits], unlabelled: str | Path | Sequence[str | Path] | None = None
+) -> Splits:
     """Return all photos that a backbone may be pretrained on; a fixed tenth of them is held out for validation.
 
     Args:
-        splits: a data set. Its training photos are used without their labels; its validation and test photos are left
-            out, also where a folder of `unlabelled` has copies of them.
-        unlabelled: folder of photos, `own` for the set's own unlabelled ones, a list of these, or None.
+        data_sets: none, one or several. Their training photos are used without labels; their validation and test
+            photos are left out, also where a folder of `unlabelled` has copies of them.
+        unlabelled: folder of photos, `own` for the data sets' own unlabelled ones, a list of these, or None.
 
     Raises:
         LayoutError: a folder is missing or has no photo.
         ValueError: there are no photos, or too few to hold some out.
     """
-    labelled = [] if isinstance(splits.train, DrawnPhotos) else splits.train
-    held_out = [*([] if isinstance(splits.val, DrawnPhotos) else splits.val), *splits.test]
-    photos = [*labelled, *_without(held_out, unlabelled_records(splits, unlabelled))]
+    labelled = [record for splits in data_sets for record in _stored(splits.train)]
+    held_out = [record for splits in data_sets for record in (*_stored(splits.val), *splits.test)]
+    own = Splits((), (), unlabelled=[record for splits in data_sets for record in splits.unlabelled])
+    photos = [*labelled, *_without(held_out, unlabelled_records(own, unlabelled))]
     if not photos:
         raise ValueError("there are no photos to pretrain on; give data.unlabelled=[DIR,DIR] or a data set's data.root")
     return Splits(*split_records([Record(record.name, record.image) for record in photos], HOLDOUT_FRACTION))
+
+
+def _stored(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
+    return () if isinstance(photos, DrawnPhotos) else photos
 
 
 def _without(held_out: Sequence[Record], records: Sequence[Record]) -> list[Record]:

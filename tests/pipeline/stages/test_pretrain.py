@@ -88,6 +88,13 @@ def test_the_training_photos_of_the_data_set_and_the_folders_are_used(composed: 
     assert all(record.categories is None for record in datamodule.train)
     drawn = _photos(composed("stage=pretrain", "data=synthetic", f"data.unlabelled=[{scenes}/Training/Images]"))
     assert {record.image for record in drawn.records} == used
+    sources = [
+        "data/source@data.sources=[cihp,synthetic]",
+        f"data.sources.cihp.root={scenes}",
+        "data.sources.cihp.splits.test=null",
+    ]
+    mixed = _photos(composed("stage=pretrain", "data=mix", *sources))
+    assert {record.image for record in mixed.records} == used
 
 
 @pytest.mark.parametrize(

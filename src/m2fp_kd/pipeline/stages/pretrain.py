@@ -70,10 +70,9 @@ def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
 
 
 def _photos(cfg: DictConfig) -> PhotoDataModule:
-    """Build the data module of the data set's training photos, if it has a root, and ``data.unlabelled``."""
-    splits = instantiate(cfg.data.splits) if cfg.data.root is not None else Splits((), ())
+    """Build the data module of the data sets' training photos and ``data.unlabelled``."""
     return PhotoDataModule(
-        pretraining_splits(splits, cfg.data.unlabelled),
+        pretraining_splits(_data_sets(cfg), cfg.data.unlabelled),
         load_label_set(cfg.data.labels),
         cfg.data.size,
         cfg.data.batch_size,
@@ -83,8 +82,18 @@ def _photos(cfg: DictConfig) -> PhotoDataModule:
     )
 
 
+def _data_sets(cfg: DictConfig) -> list[Splits]:
+    """Return the sources of a mix, or the one data set, or none if ``data.root=null``."""
+    if "sources" in cfg.data:
+        return [source.splits for source in instantiate(cfg.data.splits).values()]
+    return [instantiate(cfg.data.splits)] if cfg.data.root is not None else []
+
+
 def _names(cfg: DictConfig) -> list[str]:
     """Return the names of the data set and the folders that the photos come from."""
     folders = cfg.data.unlabelled or []
     folders = [folders] if isinstance(folders, str) else folders
-    return [*([cfg.data.name] if cfg.data.root is not None else []), *(Path(folder).name for folder in folders)]
+    data_sets = (
+        list(cfg.data.sources) if "sources" in cfg.data else [cfg.data.name] if cfg.data.root is not None else []
+    )
+    return [*data_sets, *(Path(folder).name for folder in folders)]
