@@ -51,19 +51,7 @@ def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
     if not trainer.is_global_zero:
         return {}
     correlation = load_best(backbone, Path(cfg.run_dir) / "checkpoints", MONITOR)
-    facts = {
-        "backbone": cfg.backbone.name,
-        "teacher": cfg.pretrain.teacher,
-        "teacher_sha256": hashes["teacher"],
-        "licence": cfg.pretrain.licence,
-        "data": ", ".join(_names(cfg)),
-        "photos": len(datamodule.train),
-        "data_sha256": hashes["data"],
-        "size": cfg.data.size,
-        "epochs": cfg.trainer.max_epochs,
-        "correlation": f"{correlation:.4f}",
-    }
-    card = {name: str(value) for name, value in facts.items() if value is not None}
+    card = _card(cfg, hashes, len(datamodule.train), correlation)
     path = save_backbone(Path(cfg.run_dir) / "backbone.safetensors", backbone, card)
     log.info("best %s %.4f; saved %s: start from it with backbone.weights=%s", MONITOR, correlation, path, path)
     return {name: float(value) for name, value in trainer.callback_metrics.items()} | {MONITOR: correlation}
@@ -89,11 +77,25 @@ def _data_sets(cfg: DictConfig) -> list[Splits]:
     return [instantiate(cfg.data.splits)] if cfg.data.root is not None else []
 
 
-def _names(cfg: DictConfig) -> list[str]:
-    """Return the names of the data set and the folders that the photos come from."""
+def _card(cfg: DictConfig, hashes: dict[str, str | None], photos: int, correlation: float) -> dict[str, str]:
+    """Return the known facts about a pretrained backbone."""
+    facts = {
+        "backbone": cfg.backbone.name,
+        "teacher": cfg.pretrain.teacher,
+        "teacher_sha256": hashes["teacher"],
+        "licence": cfg.pretrain.licence,
+        "data": ", ".join(_data_names(cfg)),
+        "data_sha256": hashes["data"],
+        "photos": photos,
+        "size": cfg.data.size,
+        "epochs": cfg.trainer.max_epochs,
+        "correlation": f"{correlation:.4f}",
+    }
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _data_names(cfg: DictConfig) -> list[str]:
+    """Return the names of the data sets and folders that the photos come from."""
+    known = list(cfg.data.get("sources", [cfg.data.name] if cfg.data.root is not None else []))
     folders = cfg.data.unlabelled or []
-    folders = [folders] if isinstance(folders, str) else folders
-    data_sets = (
-        list(cfg.data.sources) if "sources" in cfg.data else [cfg.data.name] if cfg.data.root is not None else []
-    )
-    return [*data_sets, *(Path(folder).name for folder in folders)]
+    return [*known, *(Path(folder).name for folder in ([folders] if isinstance(folders, str) else folders))]
