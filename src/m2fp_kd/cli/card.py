@@ -53,7 +53,7 @@ def _print_backbone(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(card, indent=2))
         return 0
-    _print_rows([("model", f"{options.artefact} ({megabytes(options.artefact):.1f} MB)"), *card.items()])
+    _print_rows([("model", f"{options.artefact} ({megabytes(options.artefact):.1f} MB)"), *sorted(card.items())])
     return 0
 
 
