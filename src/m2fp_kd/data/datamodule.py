@@ -15,7 +15,7 @@ from m2fp_kd.data.sampling import EpochSampler, Pool
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
-from m2fp_kd.labels import LABEL_SETS, LabelSet, PartSets, load_label_set
+from m2fp_kd.labels import LABEL_SETS, Bridge, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
 
 
@@ -262,9 +262,18 @@ def _drawn(labelled: int, unlabelled: int, ratio: float | None) -> int:
 def _check_pseudo_labels(cache: TeacherCache | None) -> None:
     if cache is None:
         raise ValueError("data.module.pseudo_labels=true takes labels from a teacher's cache; use teacher=cached")
-    if cache.bridge is not None and cache.bridge.divided:
+    refuse_divided(cache.bridge)
+
+
+def refuse_divided(bridge: Bridge | None) -> None:
+    """Refuse pseudo labels from a teacher whose bridge divides parts.
+
+    Raises:
+        ValueError: it does.
+    """
+    if bridge is not None and bridge.divided:
         raise ValueError(
-            f"the bridge {cache.bridge.name} divides {', '.join(cache.bridge.divided)} among several parts, so the "
+            f"the bridge {bridge.name} divides {', '.join(bridge.divided)} among several parts, so the "
             "most probable one is no reliable label: set data.module.pseudo_labels=false"
         )
 

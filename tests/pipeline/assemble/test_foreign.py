@@ -241,6 +241,12 @@ def test_an_ensemble_may_be_of_all_kinds(load: Loader, folders: Path, artefacts:
     assert teacher.whole.parse(first_photo(datamodule)).shape == (64, 64)
 
 
+def test_pseudo_labels_are_not_guessed_by_a_member_of_an_ensemble(load: Loader, folders: Path) -> None:
+    entries = f"[{folders / 'segformer'},{{checkpoint:{folders / 'clothes'},labels:atr}}]"
+    with pytest.raises(ValueError, match="the bridge atr -> cihp divides belt"):
+        load("cached", entries, "data.module.pseudo_labels=true")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["live", "cached"])
 def test_a_student_learns_from_a_model_of_transformers(

@@ -13,6 +13,7 @@ from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.part_models import ensemble_members, load_m2fp
+from m2fp_kd.pipeline.assemble.student import new_student
 from m2fp_kd.runtime.provenance import Lineage
 from tests.pipeline.assemble.teachers import Loader, cached_target, first_photo, live_target, save_fpn
 from tests.pipeline.conftest import Composer
@@ -115,6 +116,22 @@ def test_the_key_of_an_ensemble_depends_on_its_members_but_not_on_their_order(
     others = {folder(fpn, fpn), folder(fpn), folder(fpn, teacher_file, size=128)}
     others |= {folder(fpn, f"{{checkpoint:{teacher_file},size:128}}")}
     assert len(others | {both}) == 5
+
+
+def test_the_cache_of_an_ensemble_teaches_without_its_weights(load: Loader, fpn: Path, teacher_file: Path) -> None:
+    both, filled = load("cached", f"[{fpn},{teacher_file}]")
+    assert filled.cache is not None
+    stored, again = load("cached", "null", f"teacher.cache={filled.cache.path.parent}")
+    assert stored.whole is None and stored.card == both.card
+    np.testing.assert_array_equal(cached_target(again), cached_target(filled))
+
+
+def test_only_a_single_m2fp_gives_its_head(load: Loader, composed: Composer, fpn: Path, teacher_file: Path) -> None:
+    cfg = composed("student=m2fp", "student.head_from_teacher=true", "student.network.width=null")
+    for checkpoint in (fpn, f"[{teacher_file},{teacher_file}]"):
+        teacher, datamodule = load("live", checkpoint)
+        with pytest.raises(ValueError, match="needs a single M2FP of the data's label set"):
+            new_student(cfg, datamodule, teacher)
 
 
 def test_a_broken_member_is_named_before_anything_is_written(load: Loader, fpn: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.data.datamodule import ParsingDataModule, refuse_divided
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
 from m2fp_kd.distill.teachers.sources import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.target import TargetSource
@@ -83,6 +83,8 @@ def _stored(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
 
 def _fill_cache(cfg: DictConfig, datamodule: ParsingDataModule, whole: WholePhotoTeacher, card: TeacherCard) -> None:
     """Complete the cache of a teacher under ``cfg.teacher.cache`` and give it to the data module."""
+    for model in whole.models if datamodule.pseudo_labels else []:
+        refuse_divided(model.bridge)
     own = [whole.geometry] if whole.single else []  # an ensemble's hash holds its members' sizes
     key = cache_key(str(card.sha256), datamodule.geometry, *own, tta=card.tta)
     folder = Path(cfg.teacher.cache) / key[:12]
