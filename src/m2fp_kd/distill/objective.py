@@ -60,8 +60,8 @@ class Objective(nn.Module):
                 )
             raise ValueError(
                 f"the term '{name}' needs {missing} from the teacher, which gives {sorted(teacher_gives)}; "
-                "use teacher=live teacher.checkpoint=FILE with one network of this project (caches, ensembles and other "
-                "models give part distributions only), or distill=labels to train on labels alone"
+                "use teacher=live teacher.checkpoint=FILE with one network of this project (caches, ensembles and "
+                "other models give part distributions only), or distill=labels to train on labels alone"
             )
 
     def check_labels(self, part_sets: Mapping[str, PartSets]) -> None:
