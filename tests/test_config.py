@@ -126,6 +126,7 @@ def test_the_sources_of_a_mix_are_chosen_by_name_and_keep_their_settings() -> No
     assert sorted(cfg.data.sources) == sorted(cfg.data.module.splits.sources) == choices
     assert cfg.data.sources.ccp.ratio == 0.5 and cfg.data.module.splits.sources.lip.splits.root == "R/lip"
     assert cfg.student.network.num_parts == 20
+    assert "Clothing Co-Parsing: Apache-2.0; " in cfg.data.licence and "LIP's photos" in cfg.data.licence
 
 
 def test_the_data_owns_the_number_of_parts() -> None:

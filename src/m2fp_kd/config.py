@@ -85,6 +85,12 @@ def tags(*, _root_: DictConfig) -> ListConfig:
     return ListConfig(network + [name for terms in parts for name, term in terms.items() if term.weight])
 
 
+def licences(*, _root_: DictConfig) -> str | None:
+    """Return the terms of the photos of all sources of a mix, each once."""
+    terms = dict.fromkeys(source.licence for source in _root_.data.sources.values() if source.licence)
+    return "; ".join(terms) or None
+
+
 def groups() -> str:
     """List every config group with its choices, one line each, for ``--help``.
 
@@ -122,6 +128,7 @@ def register_resolvers() -> None:
         "subject": subject,
         "experiment": experiment,
         "tags": tags,
+        "licences": licences,
         "groups": groups,
     }
     for name, resolver in resolvers.items():

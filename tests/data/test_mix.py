@@ -150,7 +150,14 @@ def test_only_photos_with_the_students_labels_keep_them_for_gates_and_scores(mak
         labelled = {photo.name.split("-")[0] for photo in found if photo.parts is not None}
         assert "cihp" in labelled and not {"pascal", "ccp"} & labelled
         assert {"pascal", "ccp"} <= {photo.name.split("-")[0] for photo in found}
-    assert {record.name.split("-")[0] for record in module.scored} == {"cihp"} and len(module.scored) == 36
+
+
+def test_every_source_with_photos_on_disk_is_scored_on_its_test_or_validation_photos(make: Make) -> None:
+    scored = make().scored
+    assert {name: {record.name.split("-")[0] for record in records} for name, records in scored.items()} == {
+        name: {name} for name in ("pascal", "ccp", "cihp")
+    }
+    assert len(scored["pascal"]) == 40 and len(scored["cihp"]) == 36
 
 
 def test_names_are_unique_over_the_sources(make: Make) -> None:

@@ -113,9 +113,9 @@ class ParsingDataModule(pl.LightningDataModule):
         return isinstance(self.train, DrawnPhotos) or any(record.persons for record in self.train)
 
     @property
-    def scored(self) -> list[Record]:
-        """Photos on disk to score models on once, with the labels of the student: the test photos, else validation."""
-        return list(self.test) or list(_records(self.val))
+    def scored(self) -> dict[str, list[Record]]:
+        """Photos on disk to score models on, by source: the test photos, else those for validation."""
+        return {self.labels.name: list(self.test) or list(_records(self.val))}
 
     @property
     def part_sets(self) -> dict[str, PartSets]:

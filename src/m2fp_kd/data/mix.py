@@ -149,10 +149,11 @@ class MixedDataModule(ParsingDataModule):
         return {name: source.part_sets for name, source in self.sources.items()}
 
     @property
-    def scored(self) -> list[Record]:
-        """Photos to score models on once with the labels of the student, from the sources that have them."""
-        home = [source.splits for source in self.sources.values() if source.part_sets.one_to_one]
-        return [record for splits in home for record in splits.test or _records(splits.val)]
+    def scored(self) -> dict[str, list[Record]]:
+        """Photos on disk to score models on, by source: the test photos, else those for validation."""
+        splits = {name: source.splits for name, source in self.sources.items()}
+        found = {name: list(photos.test) or list(_records(photos.val)) for name, photos in splits.items()}
+        return {name: records for name, records in found.items() if records}
 
     def training_photos(self) -> Photos:
         """Return the training photos, without augmentation; only those with the student's labels keep them."""

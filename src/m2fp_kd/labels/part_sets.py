@@ -71,7 +71,12 @@ class PartSets:
 
         Returns:
             Labels of the source, uint8 (H, W).
+
+        Raises:
+            ValueError: the two maps differ in size.
         """
+        if part_map.shape != truth.shape:
+            raise ValueError(f"part map {part_map.shape} and labels {truth.shape} differ in size; restore the part map")
         labels = np.where(truth == self.source.ignore_index, 0, truth)
         possible = self.sets[labels, part_map]
         return np.where(possible, labels, self.counts_as[part_map]).astype(np.uint8)

@@ -12,6 +12,7 @@ from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.labels import LABEL_SETS, Bridge, find_bridge
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.module import build_module
+from m2fp_kd.pipeline.tracking.results import summary
 from tests.pipeline.conftest import Composer
 
 
@@ -48,11 +49,29 @@ def test_a_student_of_a_mix_is_trained_scored_and_compressed(composed: Composer,
     scores = run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
     assert list(report.models) == ["student_fp32", "student_int8"] and report.data.scored_photos == 2
+    assert report.data.scored_on == "validation photos of cihp"
+    for model in report.models.values():
+        assert model.miou == model.sources["cihp"] and set(model.sources) == {"cihp", "pascal_person_part"}
+    assert {"shipped/mIoU/pascal_person_part", "student_fp32/mIoU/cihp"} <= set(summary(report))
+    assert "mIoU on pascal_person_part" in (Path(cfg.run_dir) / "report.html").read_text()
     curves = {name: points[-1][1] for name, points in report.curves.items()}
     sources = [curves[f"val/mIoU/{name}"] for name in ("cihp", "pascal_person_part", "synthetic")]
     assert scores["val/mIoU"] == pytest.approx(np.mean(sources), rel=1e-5) == curves["val/mIoU"]
     assert {"train/ce", "train/jaccard", "val/IoU/pascal_person_part/lower-arm", "val/IoU/cihp/hair"} <= set(curves)
     run(cfg)  # reuses the finished student
+
+
+def test_without_photos_of_the_students_labels_a_report_has_the_sources_scores(
+    composed: Composer, scenes: Path, pascal: Path
+) -> None:
+    sources = [option for option in mix(scenes, pascal) if ".cihp." not in option]
+    sources[1] = "data/source@data.sources=[pascal_person_part]"
+    cfg = composed(*sources, "trainer.max_epochs=1")
+    assert set(run(cfg)) == {"val/mIoU"}
+    report = read_report(Path(cfg.run_dir) / "report.json")
+    shipped = list(report.models.values())[-1]
+    assert shipped.miou is None and 0 <= shipped.sources["pascal_person_part"] <= 1 and shipped.p50_ms
+    assert report.data.scored_photos == 0 and report.parity[0].miou_change is None
 
 
 def test_a_live_teacher_with_the_students_labels_teaches_on_photos_of_all_sources(

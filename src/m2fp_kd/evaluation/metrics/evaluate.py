@@ -12,7 +12,7 @@ from m2fp_kd.evaluation.metrics import miou as metric
 from m2fp_kd.evaluation.metrics.instances import InstanceMetrics, found_in
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, Predictions, predictions, total_confusion
 from m2fp_kd.evaluation.metrics.reliability import Reliability
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.parsing import Parsing
 
 
@@ -23,6 +23,7 @@ class PeopledPhoto(LabelledPhoto, Protocol):
     def persons(self) -> NDArray[np.int32] | None: ...
 
 
+P = TypeVar("P", bound=LabelledPhoto)
 Q = TypeVar("Q", bound=PeopledPhoto)
 
 
@@ -75,6 +76,27 @@ def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) ->
         ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
     """
     return scores_of(total_confusion(predictions(photos, [parse], labels)), labels)
+
+
+def evaluate_in_source(parse: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], table: PartSets) -> Scores:
+    """Score part maps against photos with other labels than the student's, in these labels; see `PartSets.in_source`.
+
+    Args:
+        parse: returns a photo's part map in the student's parts, uint8 ``(H, W)``, at the photo's own size.
+        photos: photos with labels of the source.
+        table: table of the source.
+
+    Raises:
+        ValueError: no photos, or a photo without a label or of another size than its part map.
+    """
+
+    def predict() -> Iterator[Predictions[P]]:
+        for photo in photos:
+            part_map = parse(photo)
+            found = part_map if photo.parts is None else table.in_source(part_map, photo.parts)
+            yield Predictions(photo, (found,), table.source)
+
+    return scores_of(total_confusion(predict()), table.source)
 
 
 def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels: LabelSet) -> Scores:

@@ -76,6 +76,7 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
         setups=[setup(model.engine, model.precision, model.threads) or MISSING for model in report.models.values()],
         notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
         persons=any(model.instances for model in report.models.values()),
+        sources=any(model.sources for model in report.models.values()),
         parts=_part_rows(report),
         changes=list(_changes(report)),
         front=_front(report),

@@ -62,6 +62,7 @@ class ModelResult:
         iou: part -> IoU, None for a part in neither truth nor prediction.
         instances: APp50, APvol, PCP50, APr50, APr60, APr70 and APr, 0..1, defined in `evaluation.metrics.instances`;
             empty if the model does not separate persons or the photos have no person ids.
+        sources: mIoU on every source of a mix in the source's own labels, 0..1; empty without a mix.
         reliability: accuracy by confidence and expected calibration error, at the cells of the stride-4 grid.
         megabytes: size of the shipped file(s).
         p50_ms: median time of one photo.
@@ -80,6 +81,7 @@ class ModelResult:
     miou_absent_zero: float | None = None
     iou: dict[str, float | None] = field(default_factory=dict)
     instances: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, float] = field(default_factory=dict)
     reliability: Reliability | None = None
     megabytes: float | None = None
     p50_ms: float | None = None

@@ -33,6 +33,7 @@ def summary_rows(report: RunReport) -> list[Row]:
     rows = [
         _row(report, "mIoU", "%", lambda model: model.miou, percent, _difference),
         _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
+        *(_row(report, f"mIoU on {name}", "%", _source(name), percent, _difference) for name in _sources(report)),
         *(_row(report, name, "%", _instances(name), percent, _difference) for name in INSTANCES),
         _row(report, "Calibration error (ECE)", "%", _ece, percent, _difference),
         _row(report, "Size", "MB", lambda model: model.megabytes, number, _ratio("smaller", "larger")),
@@ -74,6 +75,14 @@ def _ece(model: ModelResult) -> float | None:
 
 def _instances(name: str) -> Callable[[ModelResult], float | None]:
     return lambda model: model.instances.get(name)
+
+
+def _sources(report: RunReport) -> list[str]:
+    return list(dict.fromkeys(name for model in report.models.values() for name in model.sources))
+
+
+def _source(name: str) -> Callable[[ModelResult], float | None]:
+    return lambda model: model.sources.get(name)
 
 
 def _row(

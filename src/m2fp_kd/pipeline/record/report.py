@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,14 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import Record, data_sha256
-from m2fp_kd.data.reading import Photo, read_record
+from m2fp_kd.data.reading import Photo
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map
-from m2fp_kd.evaluation.metrics.evaluate import Scores, evaluate_parsings
-from m2fp_kd.evaluation.metrics.reliability import label_at_cells, reliability, tally
+from m2fp_kd.evaluation.metrics.evaluate import Scores
 from m2fp_kd.evaluation.report.curves import read_curves
 from m2fp_kd.evaluation.report.pictures import Picture
 from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
@@ -31,6 +29,7 @@ from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.latency import write_latency
+from m2fp_kd.pipeline.record.scoring import ModelScores, ParsePhoto, Scoring
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.checks import Hop
@@ -42,8 +41,6 @@ from m2fp_kd.runtime.provenance import Lineage
 from m2fp_kd.versions import installed_versions
 
 PICTURES = 12
-
-ParsePhoto = Callable[[Photo], Parsing]
 
 
 def build_report(
@@ -67,32 +64,21 @@ def build_report(
     Returns:
         The report, and the photos to show in it with every model's part map.
     """
-    records, cpu = datamodule.scored, describe_cpu()
+    records, cpu = [record for found in datamodule.scored.values() for record in found], describe_cpu()
     parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
     teacher_parse = _teacher_parse(teacher, datamodule, records)
-
-    def read(record: Record) -> Photo:
-        """Read a photo; an unlabelled one gets the teacher's part map as its truth."""
-        photo = read_record(record, datamodule.labels)
-        if photo.parts is None and teacher_parse is not None:
-            photo.parts = teacher_parse(photo).part_map
-        return photo
-
-    def score(parse_photo: ParsePhoto) -> Scores:
-        progress = tqdm(records, desc="scoring", unit="photo", leave=False, disable=None)
-        return _score(parse_photo, map(read, progress), datamodule.labels)
-
+    scoring = Scoring(datamodule, teacher_parse)
     if teacher_parse is not None:
         parse = {"teacher": teacher_parse} | parse
-        scored = _teacher_scores(teacher, lambda: _scored(score(teacher_parse)), records, datamodule)
+        scored = _teacher_scores(teacher, lambda: scoring(teacher_parse).fields, records, datamodule)
         models["teacher"] = _teacher_result(teacher, scored, records, cfg, datamodule)
     shares: dict[str, float] = {}
     for name, path in artefacts.items():
-        scores = score(parse[name])
+        scores = scoring(parse[name])
         models[name] = _artefact_result(path, scores, records, cfg, artefacts.values())
-        shares = scores.shares(datamodule.labels)
+        shares = scores.own.shares(datamodule.labels) if scores.own else {}
     report = RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -106,23 +92,17 @@ def build_report(
             training_photos=len(datamodule.train),
             unlabelled_photos=len(datamodule.unlabelled),
             validation_photos=len(datamodule.val),
-            scored_on=_scored_on(datamodule, records),
-            scored_photos=len(records),
+            scored_on=scoring.photos,
+            scored_photos=len(scoring.own),
             sha256=data_sha256(datamodule.records),
-            scored_sha256=data_sha256(records),
+            scored_sha256=data_sha256(scoring.own),
         ),
         lineage=lineage,
         config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
         versions=installed_versions(),
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )
-    return report, [_picture(read(record), parse) for record in _spread(records, PICTURES)]
-
-
-def _scored_on(datamodule: ParsingDataModule, records: list[Record]) -> str:
-    photos = "test photos" if datamodule.test else "validation photos"
-    labelled = all(record.categories for record in records)
-    return photos if labelled else f"the teacher's part maps of the {photos}"
+    return report, [_picture(scoring.read_own(record), parse) for record in _spread(records, PICTURES)]
 
 
 def _artefact_parse(parser: Parser) -> ParsePhoto:
@@ -150,32 +130,6 @@ def _parsing(photo: Photo, log_parts: np.ndarray, placement: Placement, labels: 
     """Convert a teacher's log parts (P, h, w) of a photo."""
     found = part_map(log_parts, placement)
     return Parsing(photo.image, found, labels, "regions", {}, placement, outputs={"part_logits": log_parts})
-
-
-def _score(parse_photo: ParsePhoto, photos: Iterable[Photo], labels: LabelSet) -> Scores:
-    """Score a model; add the reliability of its probabilities if it returns part logits."""
-    tallies = []
-
-    def parse(photo: Photo) -> Parsing:
-        parsing = parse_photo(photo)
-        if photo.parts is not None and "part_logits" in parsing.outputs:
-            logits = parsing.outputs["part_logits"]
-            label = label_at_cells(photo.parts, logits.shape[1:], parsing.placement)
-            tallies.append(tally(logits, label, labels.ignore_index))
-        return parsing
-
-    scores = evaluate_parsings(parse, photos, labels)
-    return replace(scores, reliability=reliability(np.sum(tallies, axis=0)) if tallies else None)
-
-
-def _scored(scores: Scores) -> dict[str, Any]:
-    return {
-        "miou": scores.miou,
-        "miou_absent_zero": scores.miou_absent_zero,
-        "iou": scores.iou,
-        "instances": scores.instances,
-        "reliability": scores.reliability,
-    }
 
 
 def _teacher_scores(
@@ -235,13 +189,13 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
 
 
 def _artefact_result(
-    path: Path, scores: Scores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
+    path: Path, scores: ModelScores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
 ) -> ModelResult:
     """Measure an artefact; its latency is also written into its check results."""
     timed = write_latency(path, [record.image for record in _spread(records, 16)], cfg.compress.threads, made)
     card = load_card(path)
     return ModelResult(
-        **_scored(scores),
+        **scores.fields,
         megabytes=timed.megabytes,
         p50_ms=timed.p50_ms,
         p95_ms=timed.p95_ms,
@@ -251,13 +205,13 @@ def _artefact_result(
         threads=timed.threads,
         engine=timed.engine,
         precision=timed.precision,
-        note=_note(card, scores),
+        note=_note(card, scores.own),
     )
 
 
-def _note(card: Card, scores: Scores) -> str | None:
+def _note(card: Card, scores: Scores | None) -> str | None:
     notes = [f"left in fp32: {', '.join(card.float_layers)}"] if card.float_layers else []
-    if scores.unscored:
+    if scores is not None and scores.unscored:
         notes.append(f"persons are not scored, because {scores.unscored}")
     return "; ".join(notes) or None
 

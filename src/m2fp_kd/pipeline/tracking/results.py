@@ -50,14 +50,19 @@ def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> Non
 def summary(report: RunReport) -> dict[str, float]:
     """Return the figures that runs are compared by, without those that were not measured.
 
-    Keys: ``MODEL/FIGURE``, ``shipped/FIGURE`` and ``shipped/IoU/PART`` for the model to ship, and the best epoch's
-    ``val/mIoU``.
+    Keys: ``MODEL/FIGURE``, for a mix ``MODEL/mIoU/SOURCE``, both with ``shipped`` for the model to ship,
+    ``shipped/IoU/PART``, and the best epoch's ``val/mIoU``.
     """
     shipped = list(report.models.values())[-1]
     values = {
         f"{name}/{'mIoU' if figure == 'miou' else figure}": value
         for name, model in {**report.models, SHIPPED: shipped}.items()
         for figure, value in _figures(model).items()
+    }
+    values |= {
+        f"{name}/mIoU/{source}": value
+        for name, model in {**report.models, SHIPPED: shipped}.items()
+        for source, value in model.sources.items()
     }
     values |= {f"{SHIPPED}/IoU/{part}": value for part, value in shipped.iou.items()}
     values["val/mIoU"] = report.lineage.val_miou
