@@ -65,13 +65,16 @@ def _source(name: str, values: Mapping[str, Any], labels: str) -> Source:
 
 
 def _named(splits: Splits, source: str) -> Splits:
-    """Put the source's name before the names of its photos, which are unique within a source only."""
+    """Put the source's name before the names of its photos, which are unique within a source only.
+
+    Unlabelled photos are not trained on; ``stage=pretrain`` uses them.
+    """
 
     def rename(photos: Uses) -> Any:
         stored = [replace(record, name=f"{source}-{record.name}") for record in _records(photos)]
         return photos if isinstance(photos, DrawnPhotos) else stored
 
-    return Splits(rename(splits.train), rename(splits.val), rename(splits.test))
+    return Splits(*map(rename, (splits.train, splits.val, splits.test, splits.unlabelled)))
 
 
 def mixed_data_module(

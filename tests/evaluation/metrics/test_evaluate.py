@@ -3,8 +3,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from m2fp_kd.evaluation.metrics.evaluate import evaluate, evaluate_parsings
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.evaluation.metrics.evaluate import evaluate, evaluate_in_source, evaluate_parsings
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.parsing import Parsing
 from tests.evaluation.metrics.instances.logits import HUMAN, parsing_of
 from tests.evaluation.metrics.instances.logits import LABELS as PERSON_LABELS
@@ -35,6 +35,20 @@ def test_a_perfect_model_scores_one_and_absent_parts_do_not_count() -> None:
     assert scores.iou == {"background": 1, "head": 1, "hat": None}
     assert scores.miou_absent_zero == pytest.approx(2 / 3)
     assert scores.confusion.sum() == 4
+
+
+def test_a_part_that_the_label_can_be_is_right_and_another_counts_as_its_first_label() -> None:
+    """The source has the label "top" for head and hat."""
+    source = LabelSet("two", ("background", "top"), ((0, 0, 0), (1, 1, 1)))
+    table = PartSets(source, LABELS, np.array([[1, 0, 0], [0, 1, 1]], bool), np.array([0, 1, 1], np.uint8))
+    predicted = photo("a", [[0, 1, 2, 2, 0]])
+    truth = replace(predicted, parts=np.array([[0, 1, 1, 0, 255]], np.uint8))
+    scores = evaluate_in_source(lambda shown: red(shown.image), [truth], table)
+    assert scores.iou == {"background": 1 / 2, "top": pytest.approx(2 / 3)} and scores.confusion.sum() == 4
+    with pytest.raises(ValueError, match="differ in size; restore the part map"):
+        evaluate_in_source(lambda shown: red(shown.image)[:, :2], [truth], table)
+    with pytest.raises(ValueError, match="has no label"):
+        evaluate_in_source(lambda shown: red(shown.image), [photo("b", None)], table)
 
 
 def test_predicting_only_background_in_closed_form() -> None:
