@@ -33,7 +33,8 @@ ROOMS = {
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "train": {"pipeline", "config", "renamed", "shipped"},
-    "cli": {"serve", "evaluation", "runtime", "labels", "versions", "command"},
+    "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
+    "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from m2fp_kd.cli import bench, card, export, parse, serve, train
+from m2fp_kd.cli import autolabel, bench, card, export, parse, serve, train
 from m2fp_kd.command import run_command
 from m2fp_kd.evaluation.benchmark import command as benchmark
 from m2fp_kd.evaluation.differences import command as diff
 from m2fp_kd.evaluation.runs import command as runs
 
-COMMANDS = (train, parse, serve, bench, card, export, benchmark, runs, diff)
+COMMANDS = (train, parse, autolabel, serve, bench, card, export, benchmark, runs, diff)
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                         part map and mosaic in parsed/
   m2fp-kd parse -a artefacts/int8 photos/ -o out  a folder and its subfolders
+  m2fp-kd autolabel photos/ -o labelled           labels of photos, to correct and to train on
   m2fp-kd serve                                   web page and API at http://127.0.0.1:8000/
   m2fp-kd bench artefacts/fp32 artefacts/int8     the fastest artefact and engine on this machine
   m2fp-kd card artefacts/int8                     network, labels, licence and checks of an artefact

@@ -8,7 +8,7 @@ DEMO = Path(__file__).parents[1] / "demo"
 """Artefact that comes with the package."""
 
 
-def add_artefact(command: argparse.ArgumentParser) -> None:
+def add_artefact(command: argparse._ActionsContainer) -> None:
     """Add the option that names the artefact."""
     words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: the demo that comes with the package"
     command.add_argument("-a", "--artefact", metavar="ARTEFACT", type=Path, default=DEMO, help=words)
@@ -21,7 +21,7 @@ def announce_demo(artefact: Path) -> None:
 
         card = load_card(find_model(DEMO))
         print(
-            f"using the demo: {card.labels.num_parts} parts of {card.labels.name}, trained on {card.data.name} "
-            f"({card.teacher.licence}); `m2fp-kd card` describes it, -a ARTEFACT uses another",
+            f"using the demo, trained on {card.data.name} ({card.teacher.licence}); "
+            "`m2fp-kd card` describes it, -a ARTEFACT uses another",
             file=sys.stderr,
         )

@@ -115,11 +115,23 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     return np.repeat(array[..., None], 3, axis=2) if array.ndim == 2 else array
 
 
+def is_upright(path: str | Path) -> bool:
+    """Return whether a readable photo's file has its rows and columns in the order of the upright photo."""
+    with Image.open(path) as image:
+        image.load()
+        return _orientation(image) not in STORED_VIEWS
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of a loaded image; 1, upright, without valid EXIF."""
+    with suppress(struct.error):
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    return 1
+
+
 def _upright_rgb(image: Image.Image) -> np.ndarray:
     image.load()
-    orientation = 1
-    with suppress(struct.error):  # broken EXIF: the orientation is unknown
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = _orientation(image)
     rows, columns = image.size if orientation in TRANSPOSED else image.size[::-1]
     photo = np.empty((rows, columns, 3), np.uint8)
     stored = STORED_VIEWS.get(orientation, lambda upright: upright)(photo)

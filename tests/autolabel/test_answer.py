@@ -1,0 +1,53 @@
+"""The most probable part of every pixel, its probability, and person ids."""
+
+import numpy as np
+import pytest
+
+from m2fp_kd.autolabel import answer
+from m2fp_kd.autolabel.answer import Answer, View, most_probable, person_ids
+from m2fp_kd.runtime.arrays import bounding_box
+from m2fp_kd.runtime.geometry import Placement, restore_dense
+from m2fp_kd.runtime.persons import Person
+
+PLACEMENT = Placement((70, 90), (50, 64), (64, 64))
+
+
+def probabilities(seed: int, parts: int = 4) -> np.ndarray:
+    raw = np.random.default_rng(seed).random((parts, 16, 16)).astype(np.float32)
+    return raw / raw.sum(axis=0)
+
+
+@pytest.mark.parametrize("pixels", [1, 900, 1 << 18])
+def test_strips_give_what_the_whole_photo_gives(monkeypatch, pixels):
+    monkeypatch.setattr(answer, "PIXELS_AT_ONCE", pixels)
+    views = [View(probabilities(seed), PLACEMENT) for seed in (0, 1)]
+    mean = sum(restore_dense(view.probabilities, PLACEMENT) for view in views) / 2
+    parts, confidence = most_probable(views)
+    assert parts.dtype == np.uint8 and confidence.dtype == np.float32
+    np.testing.assert_array_equal(parts, mean.argmax(axis=0))
+    np.testing.assert_allclose(confidence, mean.max(axis=0), rtol=1e-6)
+
+
+def test_a_mirrored_view_that_agrees_changes_nothing():
+    placement, flip = Placement((70, 90), (64, 64), (64, 64)), (0, 2, 1, 3)
+    one = View(probabilities(2), placement)
+    mirrored = View(one.probabilities[list(flip), :, ::-1], placement, flip)
+    for views in ([one, mirrored], [mirrored]):
+        for found, expected in zip(most_probable(views), most_probable([one]), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    wrong = View(mirrored.probabilities, placement, (0, 1, 2, 3))
+    assert (most_probable([wrong])[0] != most_probable([one])[0]).any(), "left and right must swap"
+
+
+def test_pixels_below_the_confidence_are_ignored():
+    part_map, confidence = np.array([[0, 1, 2]], np.uint8), np.array([[0.5, 0.49, 0.9]], np.float32)
+    found = Answer(part_map, confidence).labels(0.5, 255)
+    assert found.dtype == np.uint8 and found.tolist() == [[0, 255, 2]]
+    assert Answer(part_map, confidence).labels(0, 255).tolist() == [[0, 1, 2]]
+
+
+def test_the_better_of_two_persons_keeps_the_pixel():
+    first, second = np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 1]], bool)
+    persons = [Person(mask, score, bounding_box(mask)) for mask, score in ((first, 0.9), (second, 0.5))]
+    assert person_ids(persons, np.array([[5, 5, 5, 0]], np.uint8)).tolist() == [[1, 1, 2, 0]]
+    assert person_ids([], np.ones((1, 4), np.uint8)).tolist() == [[0, 0, 0, 0]]
