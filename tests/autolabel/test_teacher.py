@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from m2fp_kd import cli
+from m2fp_kd.autolabel.artefact import ArtefactLabeller
 from m2fp_kd.autolabel.teacher import TeacherLabeller
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
+from m2fp_kd.cli.options import DEMO
 from m2fp_kd.data.layouts import m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import draw_scene
@@ -53,6 +55,15 @@ def test_settings_views_and_members_change_the_facts_and_the_answer(teacher_file
     for other in others:
         assert other.model != plain.model
         assert (other(photo).confidence != plain(photo).confidence).any()
+
+
+def test_an_artefact_teaches_in_its_own_labels_and_size(photo):
+    artefact, teacher = ArtefactLabeller(DEMO), TeacherLabeller([str(DEMO)])
+    assert teacher.labels == artefact.labels and teacher.model["size"] == artefact.model["size"]
+    assert teacher.model["licence"] in artefact.model["licence"]
+    found, expected = teacher(photo), artefact(photo)
+    assert (found.part_map == expected.part_map).mean() > 0.99
+    np.testing.assert_allclose(found.confidence, expected.confidence, atol=0.02)
 
 
 def test_persons_need_one_network_with_queries(teacher_file, photo):  # noqa: F811

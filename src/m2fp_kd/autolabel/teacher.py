@@ -1,6 +1,8 @@
 """Label photos with a teacher: whatever `teacher.checkpoint` of the configuration takes, alone or as an ensemble."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,11 @@ from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.models.outputs import M2FPOutput
+from m2fp_kd.pipeline.assemble.foreign import is_hugging_face
 from m2fp_kd.pipeline.assemble.part_models import NETWORK_FILES, load_part_models
 from m2fp_kd.pipeline.assemble.teacher import teacher_card
+from m2fp_kd.runtime.artefact import ArtefactError, find_model, load_card
+from m2fp_kd.runtime.engines import EngineError
 from m2fp_kd.runtime.geometry import place
 from m2fp_kd.runtime.persons import Person, find_persons
 from m2fp_kd.shipped import conf_folder
@@ -29,8 +34,8 @@ class TeacherLabeller:
     """Label photos with a teacher, on an accelerator if there is one.
 
     Args:
-        files: checkpoints; the probabilities of several are averaged.
-        labels: label set of the answers, by name or YAML file; None for that of the first network file.
+        files: checkpoints as `teacher.checkpoint` takes them; the probabilities of several are averaged.
+        labels: label set of the answers, by name or YAML file; None for that of the first file.
         overrides: settings of the configuration, such as ``teacher.size=512``.
         persons: whether to number the persons.
         tta: average the answers to the photo and to its mirror image.
@@ -118,10 +123,24 @@ def _configuration(files: Sequence[str], labels: str | None, overrides: Sequence
 
 def _member(file: str, labels: str | None, overrides: Sequence[str]) -> dict[str, Any]:
     """Return a checkpoint with the settings of `teacher` that its file holds and no override sets."""
-    if not file.endswith(NETWORK_FILES):
+    known = _known(file)
+    if known is None:
         return {"checkpoint": file}
-    network = load_network(file)
-    same = labels is not None and load_label_set(labels).parts == network.labels.parts
-    settings = {"labels": labels if same else network.labels.name, "size": network.geometry.size}
+    own, size = known
+    same = labels is not None and load_label_set(labels).parts == own.parts
+    settings = {"labels": labels if same else own.name, "size": size}
     given = {override.partition("=")[0] for override in overrides}
     return {"checkpoint": file} | {key: value for key, value in settings.items() if f"teacher.{key}" not in given}
+
+
+def _known(file: str) -> tuple[LabelSet, int] | None:
+    """Return the label set and the size of photos of a network file or an artefact; None for other models."""
+    if file.endswith(NETWORK_FILES):
+        network = load_network(file)
+        return network.labels, network.geometry.size
+    if is_hugging_face(file) or not Path(file).exists():
+        return None
+    with suppress(ArtefactError, EngineError):
+        card = load_card(find_model(file))
+        return card.labels, card.geometry["size"]
+    return None

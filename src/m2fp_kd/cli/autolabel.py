@@ -35,8 +35,8 @@ def add(commands: Any) -> None:
     command.add_argument("photos", metavar="FOLDER", type=Path, help="folder of photos, with its subfolders")
     model = command.add_mutually_exclusive_group()
     add_artefact(model)
-    words = "network files or an M2FP checkpoint; several are averaged"
-    model.add_argument("--teacher", metavar="FILE", nargs="+", help=words)
+    words = "models as teacher.checkpoint takes them (see docs/guides/teacher.md); several are averaged"
+    model.add_argument("--teacher", metavar="FILE|FOLDER|NAME", nargs="+", help=words)
     option = command.add_argument
     option("--labels", metavar="SET", help="label set of the teacher's answers, by name or YAML file")
     option("--set", metavar="KEY=VALUE", nargs="+", default=[], help="settings of the teacher, as in m2fp-kd train")
