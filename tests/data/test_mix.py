@@ -18,6 +18,7 @@ from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LABEL_SETS, find_part_sets
 
 CIHP, PASCAL, CCP = LABEL_SETS["cihp"], LABEL_SETS["pascal_person_part"], LABEL_SETS["ccp"]
+LEG, SHIRT = PASCAL.parts.index("upper-leg"), CCP.parts.index("shirt")
 SOURCES = ("pascal", "ccp", "cihp", "scenes")
 LABELS = {"pascal": PASCAL, "ccp": CCP, "cihp": CIHP, "scenes": CIHP}
 
@@ -29,16 +30,16 @@ def write(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> dict[str, Path]:
-    """PASCAL-Person-Part whose pixels are all of label 3, CCP of label 40, and CIHP with scenes; names repeat."""
+    """PASCAL-Person-Part of nothing but upper legs, CCP of shirts, and CIHP with scenes; names repeat."""
     for number in range(40):
         image = np.full((48, 64, 3), 100, np.uint8)
         for split in ("Training", "Testing"):
             write(tmp_path / "pascal" / split / "Images" / f"{number:04d}.jpg", image)
-            write(tmp_path / "pascal" / split / "Category_ids" / f"{number:04d}.png", np.full((48, 64), 3, np.uint8))
+            write(tmp_path / "pascal" / split / "Category_ids" / f"{number:04d}.png", np.full((48, 64), LEG, np.uint8))
         write(tmp_path / "ccp" / "photos" / f"{number:04d}.jpg", image)
         path = tmp_path / "ccp" / "annotations" / "pixel-level" / f"{number:04d}.mat"
         path.parent.mkdir(parents=True, exist_ok=True)
-        savemat(path, {"groundtruth": np.full((48, 64), 40, np.uint8)})
+        savemat(path, {"groundtruth": np.full((48, 64), SHIRT, np.uint8)})
         photo = draw_scene(number, (48, 64), (1, 2))
         write(tmp_path / "cihp" / "Training" / "Images" / f"{number:04d}.png", photo.image)
         write(tmp_path / "cihp" / "Training" / "Category_ids" / f"{number:04d}.png", photo.parts)
@@ -93,7 +94,7 @@ def test_photos_of_a_source_never_meet_the_table_of_another(make: Make, workers:
             assert batch["names"][index].startswith(f"{name}-") == stored
             seen[name] |= set(batch["parts"][index].unique().tolist()) - {255}
         assert batch["images"].shape == (4, 3, 32, 32) and "persons" not in batch
-    assert (seen["pascal"], seen["ccp"]) == ({3}, {40}) and len(seen["cihp"]) > 3
+    assert (seen["pascal"], seen["ccp"]) == ({LEG}, {CCP.parts.index("t-shirt")}) and len(seen["cihp"]) > 3
 
 
 def test_sources_share_every_batch_in_proportion_to_their_ratios(make: Make) -> None:
@@ -138,7 +139,7 @@ def test_validation_shows_every_source_in_its_own_labels(make: Make) -> None:
     assert [sources.count(name) for name in SOURCES] == [len(module.sources[name].splits.val) for name in SOURCES]
     for batch in batches:
         for name, truth in zip(batch["sources"], batch["truth"], strict=True):
-            assert name not in ("pascal", "ccp") or set(np.unique(truth)) == {3 if name == "pascal" else 40}
+            assert name not in ("pascal", "ccp") or set(np.unique(truth)) == {LEG if name == "pascal" else SHIRT}
     tested = [name for batch in module.test_dataloader() for name in batch["sources"]]
     assert set(tested) == {"pascal", "ccp"} and tested.count("pascal") == 40
 

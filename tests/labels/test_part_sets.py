@@ -18,8 +18,8 @@ def names(table: PartSets, label: str) -> set[str]:
     return {table.student.parts[part] for part in np.flatnonzero(table.sets[table.source.parts.index(label)])}
 
 
-def test_every_public_data_set_has_a_table_in_the_parts_of_cihp() -> None:
-    assert set(BUILT_IN) == {(name, "cihp") for name in ("atr", "ccp", "lip", "mhp_v2", "pascal_person_part")}
+def test_every_label_set_has_a_table_in_the_parts_of_cihp() -> None:
+    assert set(BUILT_IN) == {(name, "cihp") for name in LABEL_SETS if name != "cihp"}
 
 
 @pytest.mark.parametrize(("source", "student"), BUILT_IN)
@@ -30,6 +30,7 @@ def test_the_built_in_tables(source: str, student: str) -> None:
     assert "background" in names(table, "background") and table.counts_as[0] == 0 and not table.one_to_one
     for part in set(table.source.parts) & set(table.student.parts):
         assert part in names(table, part), "a label can be the part of the same name"
+    assert (table.merged[table.counts_as] == table.counts_as).all()
     assert table.sets[table.counts_as, np.arange(table.student.num_parts)].all(), (
         "a part counts as a label that can be it"
     )
@@ -49,7 +50,11 @@ def test_equal_parts_need_no_table() -> None:
     rng = np.random.default_rng(0)
     part_map, truth = rng.integers(0, 20, (2, 9, 9), dtype=np.uint8)
     truth[0] = 255
-    np.testing.assert_array_equal(table.in_source(part_map, truth), part_map)
+    truth[:, 0] = 255
+    found, labels = table.in_source(part_map, truth)
+    np.testing.assert_array_equal(found, part_map)
+    np.testing.assert_array_equal(labels, truth)
+    assert table.scored == list(range(20))
 
 
 def test_a_possible_part_is_right_and_another_counts_as_the_first_label_that_can_be_it(tmp_path: Path) -> None:
@@ -59,7 +64,26 @@ def test_a_possible_part_is_right_and_another_counts_as_the_first_label_that_can
     assert table.counts_as.tolist() == [1, 1, 1]
     part_map = np.array([[0, 1, 2, 0, 1, 2, 1]], np.uint8)
     truth = np.array([[0, 0, 0, 1, 1, 1, 255]], np.uint8)
-    assert table.in_source(part_map, truth)[0, :6].tolist() == [0, 1, 1, 1, 1, 1]
+    found, labels = table.in_source(part_map, truth)
+    assert found[0, :6].tolist() == [0, 1, 1, 1, 1, 1] and labels.tolist() == truth.tolist()
+    assert table.scored == [1], "no part counts as background here"
+
+
+def test_labels_with_the_same_parts_are_scored_as_one() -> None:
+    table = find_part_sets(LABEL_SETS["ccp"], CIHP)
+    index = table.source.parts.index
+    merged = {table.source.parts[old]: table.source.parts[new] for old, new in enumerate(table.merged[:59])}
+    assert {merged[name] for name in ("shirt", "t-shirt", "blouse", "sweater")} == {"t-shirt"}
+    assert (merged["bag"], merged["boots"], merged["jeans"]) == ("background", "shoes", "pants")
+    assert merged["tie"] == "tie" and merged["skin"] == "skin" and table.merged[255] == 255
+    part_map = np.array([[CIHP.parts.index("upper-clothes"), CIHP.parts.index("coat"), 0]])
+    found, truth = table.in_source(part_map, np.array([[index("shirt"), index("shirt"), 255]], np.uint8))
+    assert found[0, :2].tolist() == [index("t-shirt"), index("coat")]
+    assert truth.tolist() == [[index("t-shirt"), index("t-shirt"), 255]]
+    assert {table.source.parts[label] for label in table.scored} == {
+        "background", "hair", "hat", "sunglasses", "skin", "t-shirt", "dress", "coat", "pants", "skirt", "scarf",
+        "gloves", "socks", "shoes",
+    }  # fmt: skip
 
 
 def test_a_missing_table_lists_the_built_in_ones_and_how_to_write_one() -> None:

@@ -17,8 +17,9 @@ from m2fp_kd.labels import PartSets
 class MixedTrainingPhotos(Dataset):
     """Augmented photos of all sources, each with the table of its own source.
 
-    Items are those of `TrainingPhotos` without person and instance ids, and with `source`, the source's number, its
-    `sets`, bool (L, P) with as many rows as the longest label set has labels, and its `counts_as`, int64 (P,).
+    Items are those of `TrainingPhotos` without person and instance ids, with merged labels as `parts`, and with
+    `source`, the source's number, its `sets`, bool (L, P) with a row for each label of the longest label set, and its
+    `counts_as`, int64 (P,).
 
     Args:
         items: photos of each source.
@@ -28,6 +29,7 @@ class MixedTrainingPhotos(Dataset):
     def __init__(self, items: Sequence[TrainingPhotos], part_sets: Sequence[PartSets]) -> None:
         self.items = items
         rows = max(len(table.sets) for table in part_sets)
+        self.merged = [torch.from_numpy(table.merged) for table in part_sets]
         self.tables = [_table(number, table, rows) for number, table in enumerate(part_sets)]
         self.places = [(number, index) for number, photos in enumerate(items) for index in range(len(photos))]
 
@@ -38,9 +40,8 @@ class MixedTrainingPhotos(Dataset):
         epoch, index = key
         number, index = self.places[index]
         item = self.items[number][epoch, index]
-        return {name: value for name, value in item.items() if name not in ("persons", "instances")} | self.tables[
-            number
-        ]
+        kept = {name: value for name, value in item.items() if name not in ("persons", "instances")}
+        return kept | {"parts": self.merged[number][item["parts"].long()]} | self.tables[number]
 
 
 def _table(number: int, table: PartSets, rows: int) -> dict[str, Tensor]:

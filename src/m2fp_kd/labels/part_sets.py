@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,27 +60,47 @@ class PartSets:
         """Whether the source has the student's own labels."""
         return self.source.parts == self.student.parts
 
-    def in_source(self, part_map: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    @cached_property
+    def merged(self) -> np.ndarray:
+        """Label that each label is scored as, uint8 (256,): the table's first of those with the same parts.
+
+        The student cannot tell such labels apart. Other values, such as the ignored one, stay.
+        """
+        values = np.arange(256, dtype=np.uint8)
+        for number, parts in enumerate(self.sets):
+            same = np.flatnonzero((self.sets == parts).all(axis=1))
+            counted = same[np.isin(same, self.counts_as)]
+            values[number] = counted[0] if len(counted) else same[0]
+        return values
+
+    @property
+    def scored(self) -> list[int]:
+        """Labels that parts count as, and so the labels with an IoU: the others can be missed, but not invented."""
+        found: list[int] = np.unique(self.counts_as).tolist()
+        return found
+
+    def in_source(self, part_map: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Express a predicted part map in the labels of the source, to score it.
 
         A part that the pixel's true label can be is right and becomes that label; any other part becomes the label
-        that it counts as. For a source with the student's own labels this changes nothing.
+        that it counts as. Labels are merged. For a source with the student's own labels this changes nothing.
 
         Args:
             part_map: student's parts, integer (H, W).
-            truth: labels of the source or its ignore index, integer (H, W).
+            truth: labels of the source or its ignore index, uint8 (H, W).
 
         Returns:
-            Labels of the source, uint8 (H, W).
+            The prediction and the truth in labels of the source, each uint8 (H, W).
 
         Raises:
             ValueError: the two maps differ in size.
         """
         if part_map.shape != truth.shape:
             raise ValueError(f"part map {part_map.shape} and labels {truth.shape} differ in size; restore the part map")
+        truth = self.merged[truth]
         labels = np.where(truth == self.source.ignore_index, 0, truth)
         possible = self.sets[labels, part_map]
-        return np.where(possible, labels, self.counts_as[part_map]).astype(np.uint8)
+        return np.where(possible, labels, self.counts_as[part_map]).astype(np.uint8), truth
 
 
 def find_part_sets(source: LabelSet, student: LabelSet, file: str | Path | None = None) -> PartSets:

@@ -112,6 +112,16 @@ def test_jaccard_weights_the_labels_of_all_sources_alike() -> None:
     torch.testing.assert_close(together, (first + second) / 2)  # each has all three labels
 
 
+def test_jaccard_leaves_out_labels_that_no_part_counts_as() -> None:
+    """Label 2 has a recall only; the probability of part 3 in the first pixel counts as label 1."""
+    p = torch.tensor([[0.4, 0.2, 0.3, 0.1], [0.25, 0.05, 0.3, 0.4]])
+    counts_as = torch.tensor([[0, 1, 1, 1]])
+    loss = jaccard_of_sets(
+        p.log().T[None, :, None], torch.tensor([[[0, 2]]]), 255, torch.zeros(1), SETS[None], counts_as
+    )
+    assert loss.item() == pytest.approx(1 - 0.4 / (1 + 0.25), rel=1e-6)
+
+
 def test_jaccard_without_labels_is_zero() -> None:
     logits = drawn(1, 4, 2, 2).requires_grad_()
     loss = jaccard_of_sets(logits, torch.full((1, 2, 2), 255), 255, torch.zeros(1), SETS[None], COUNTS_AS[None])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -15,12 +16,15 @@ from torch.utils.data import DataLoader
 
 from m2fp_kd.checkpoints.network import CheckpointError, save_network, without_downloads
 from m2fp_kd.config import register_resolvers
+from m2fp_kd.distill.losses.ce import Ce
+from m2fp_kd.distill.objective import Objective
 from m2fp_kd.distill.training.module import Distillation
-from m2fp_kd.labels import load_label_set
+from m2fp_kd.labels import PartSets, find_part_sets, load_label_set
+from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.pipeline.assemble.module import build_module
 from m2fp_kd.pipeline.assemble.student import new_student, require_network
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
-from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.geometry import Geometry, Placement
 from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY, tiny_m2fp
 
@@ -233,6 +237,40 @@ def test_views_are_averaged_for_the_cache_only(composed: Composer) -> None:
         load_teacher(composed("live", *views), datamodule)
     with pytest.raises(ValueError, match=r"use teacher=cached teacher\.checkpoint=FILE"):
         load_teacher(composed("teacher=sample", *views), datamodule)
+
+
+class Constant(nn.Module):
+    """A network that gives every pixel the same part."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.eye(20)[load_label_set("cihp").parts.index(part)])
+
+    def forward(self, images: torch.Tensor) -> StudentOutput:
+        return StudentOutput(self.logits[None, :, None, None].expand(len(images), 20, 8, 8))
+
+
+def test_every_source_is_validated_in_its_own_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    cihp, pascal = load_label_set("cihp"), load_label_set("pascal_person_part")
+    tables = {"home": PartSets.same(cihp), "limbs": find_part_sets(pascal, cihp)}
+    objective = Objective({"ce": Ce(cihp)}, {"ce": 1.0})
+    module = Distillation(Constant("upper-clothes"), objective, cihp, Geometry(32), None, None, part_sets=tables)
+    torso, arm, leg = (np.full((32, 8), pascal.parts.index(name)) for name in ("torso", "upper-arm", "upper-leg"))
+    batch = {
+        "images": torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+        "placements": [Placement((32, 32), (32, 32), (32, 32))] * 2,
+        "truth": [np.hstack([torso, torso, arm, leg]).astype(np.uint8), np.full((32, 32), 5, np.uint8)],
+        "sources": ["limbs", "home"],
+    }
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+    for _ in range(2):  # the second epoch starts from nothing
+        module.validation_step(batch, 0)
+        module.on_validation_epoch_end()
+        assert logged["val/IoU/limbs/torso"] == pytest.approx(2 / 3), "a leg is an invented torso"
+        assert logged["val/IoU/limbs/upper-leg"] == 0 and "val/IoU/limbs/upper-arm" not in logged
+        assert logged["val/mIoU/limbs"] == pytest.approx(1 / 3) and logged["val/mIoU/home"] == 1
+        assert logged["val/mIoU"] == pytest.approx(2 / 3)
 
 
 def test_depthwise_convolutions_train_in_float32_on_a_cpu(composed: Composer) -> None:

@@ -45,6 +45,10 @@ def test_a_part_that_the_label_can_be_is_right_and_another_counts_as_its_first_l
     truth = replace(predicted, parts=np.array([[0, 1, 1, 0, 255]], np.uint8))
     scores = evaluate_in_source(lambda shown: red(shown.image), [truth], table)
     assert scores.iou == {"background": 1 / 2, "top": pytest.approx(2 / 3)} and scores.confusion.sum() == 4
+    assert scores.miou == pytest.approx((1 / 2 + 2 / 3) / 2)
+    only_top = replace(table, counts_as=np.array([1, 1, 1], np.uint8))
+    scores = evaluate_in_source(lambda shown: red(shown.image), [truth], only_top)
+    assert scores.iou == {"top": pytest.approx(2 / 3)} and scores.miou == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="differ in size; restore the part map"):
         evaluate_in_source(lambda shown: red(shown.image)[:, :2], [truth], table)
     with pytest.raises(ValueError, match="has no label"):

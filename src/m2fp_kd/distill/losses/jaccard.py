@@ -38,7 +38,7 @@ def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
 def jaccard_of_sets(
     part_logits: Tensor, parts: Tensor, ignore_index: int, source: Tensor, sets: Tensor, counts_as: Tensor
 ) -> Tensor:
-    """`jaccard` over the labels of each source, averaged over all labels present in the batch.
+    """`jaccard` over the labels of each source, averaged over the labels present in the batch that parts count as.
 
     In a pixel, the probability of the parts that its label can be counts as this label. The rest counts as the labels
     that its parts count as. If the labels of all photos are the parts themselves, this is `jaccard`.
@@ -60,11 +60,13 @@ def jaccard_of_sets(
     truth = F.one_hot(labels.masked_fill(~valid, 0), sets.shape[1]).movedim(-1, 1) * valid[:, None]
     count = truth.sum(dim=(2, 3)).float()
     intersection = (truth * right[:, None]).sum(dim=(2, 3))
-    union = count + (wrong[:, :, None] * F.one_hot(counts_as, sets.shape[1])).sum(dim=1)
+    counted = F.one_hot(counts_as, sets.shape[1])
+    union = count + (wrong[:, :, None] * counted).sum(dim=1)
     # Sums over the photos of each photo's source; no matrix product, which autocast would compute in bfloat16.
     same = (source[:, None] == source)[:, :, None]
     count, intersection, union = ((same * values).sum(dim=1) for values in (count, intersection, union))
-    weights = (count > 0) / same.sum(dim=1)  # each source once, not once for each of its photos
+    # Each source once, not once for each of its photos; a label that no part counts as has a recall only.
+    weights = (count > 0) * counted.any(dim=1) / same.sum(dim=1)
     return masked_mean(1 - intersection / union.clamp(min=1e-6), weights)
 
 

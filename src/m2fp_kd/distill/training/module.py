@@ -148,8 +148,8 @@ class Distillation(pl.LightningModule):
         for part_map, placement, truth, source in zip(
             maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], sources, strict=True
         ):
-            found = self.part_sets[source].in_source(restore_map(part_map, placement), truth)
-            confusion[source].update(torch.tensor(found, device=self.device), torch.tensor(truth, device=self.device))
+            maps_of_source = self.part_sets[source].in_source(restore_map(part_map, placement), truth)
+            confusion[source].update(*(torch.tensor(labels, device=self.device) for labels in maps_of_source))
 
     def on_validation_epoch_end(self) -> None:
         scores = []
@@ -158,12 +158,14 @@ class Distillation(pl.LightningModule):
                 warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
                 matrix = confusion.compute().cpu().numpy()
             confusion.reset()
-            scores.append(miou(matrix))
+            table = self.part_sets[name]
+            scores.append(miou(matrix, table.scored))
             source = f"/{name}" if len(self.part_sets) > 1 else ""
             if source:
                 self.log(f"val/mIoU{source}", scores[-1])
-            for label, value in zip(self.part_sets[name].source.parts, iou(matrix), strict=True):
-                self.log(f"val/IoU{source}/{label}", value)
+            values = iou(matrix)
+            for label in table.scored:
+                self.log(f"val/IoU{source}/{table.source.parts[label]}", values[label])
         found = [score for score in scores if not math.isnan(score)]
         self.log("val/mIoU", float(np.mean(found)) if found else math.nan, prog_bar=True)
 

@@ -24,6 +24,17 @@ class PeopledPhoto(LabelledPhoto, Protocol):
 
 
 P = TypeVar("P", bound=LabelledPhoto)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A photo with other labels than its own."""
+
+    name: str
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+
 Q = TypeVar("Q", bound=PeopledPhoto)
 
 
@@ -81,6 +92,8 @@ def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) ->
 def evaluate_in_source(parse: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], table: PartSets) -> Scores:
     """Score part maps against photos with other labels than the student's, in these labels; see `PartSets.in_source`.
 
+    The mean is over the labels that parts count as (`PartSets.scored`), and only they have an IoU.
+
     Args:
         parse: returns a photo's part map in the student's parts, uint8 ``(H, W)``, at the photo's own size.
         photos: photos with labels of the source.
@@ -90,13 +103,16 @@ def evaluate_in_source(parse: Callable[[P], NDArray[np.uint8]], photos: Iterable
         ValueError: no photos, or a photo without a label or of another size than its part map.
     """
 
-    def predict() -> Iterator[Predictions[P]]:
+    def predict() -> Iterator[Predictions[_Truth]]:
         for photo in photos:
-            part_map = parse(photo)
-            found = part_map if photo.parts is None else table.in_source(part_map, photo.parts)
-            yield Predictions(photo, (found,), table.source)
+            if photo.parts is None:
+                raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
+            found, truth = table.in_source(parse(photo), photo.parts)
+            yield Predictions(_Truth(photo.name, photo.image, truth), (found,), table.source)
 
-    return scores_of(total_confusion(predict()), table.source)
+    scores = scores_of(total_confusion(predict()), table.source)
+    iou = {part: scores.iou[part] for part in (table.source.parts[label] for label in table.scored)}
+    return replace(scores, miou=metric.miou(scores.confusion, table.scored), iou=iou)
 
 
 def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels: LabelSet) -> Scores:

@@ -1,5 +1,7 @@
 """Mean intersection over union (mIoU) from one confusion matrix over a whole data set."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,9 +44,14 @@ def iou(matrix: Confusion) -> NDArray[np.float64]:
     return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
 
 
-def miou(matrix: Confusion) -> float:
-    """Return the mean IoU over the parts that occur in truth or prediction; NaN if no pixel was counted."""
-    values = iou(matrix)
+def miou(matrix: Confusion, parts: Sequence[int] | None = None) -> float:
+    """Return the mean IoU over the parts that occur in truth or prediction; NaN if no pixel was counted.
+
+    Args:
+        matrix: ``(P, P)``.
+        parts: parts to average over; None for all.
+    """
+    values = iou(matrix) if parts is None else iou(matrix)[list(parts)]
     present = ~np.isnan(values)
     return float(values[present].mean()) if present.any() else float("nan")
 
