@@ -40,7 +40,8 @@ def mixture(sources: Mapping[str, Mapping[str, Any]], labels: str) -> dict[str, 
 
     Args:
         sources: source name -> `splits` as a layout function returns them, `labels` (name of a label set or YAML file),
-            `ratio`, and `table` (YAML file of its part sets; None for the built-in table). `root` is for the layout.
+            `ratio`, and `table` (YAML file of its part sets; None for the built-in table). The layout reads
+            `root`, and training `teacher`.
         labels: label set of the student, by name or YAML file.
 
     Raises:
@@ -194,7 +195,7 @@ class MixedDataModule(ParsingDataModule):
             photos = self._source_photos(source, source.splits.train, self.cache)
             seed = int(np.random.SeedSequence((self.seed, number)).generate_state(1)[0])
             items.append(TrainingPhotos(photos, source.part_sets.source, self.geometry.size, self.augmentation, seed))
-        return MixedTrainingPhotos(items, list(self.part_sets.values()))
+        return MixedTrainingPhotos(items, self.part_sets)
 
     def val_dataloader(self) -> DataLoader:
         """Return a loader of batches of `images, placements, truth, names, sources`, with all sources in each part."""

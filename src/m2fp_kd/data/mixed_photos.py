@@ -19,18 +19,19 @@ class MixedTrainingPhotos(Dataset):
 
     Items are those of `TrainingPhotos` without person and instance ids, with merged labels as `parts`, and with
     `source`, the source's number, its `sets`, bool (L, P) with a row for each label of the longest label set, and its
-    `counts_as`, int64 (P,).
+    `counts_as`, int64 (P,), and `sources`, the source's name.
 
     Args:
         items: photos of each source.
-        part_sets: table of each source.
+        part_sets: table of each source, by name, in the same order.
     """
 
-    def __init__(self, items: Sequence[TrainingPhotos], part_sets: Sequence[PartSets]) -> None:
+    def __init__(self, items: Sequence[TrainingPhotos], part_sets: Mapping[str, PartSets]) -> None:
         self.items = items
-        rows = max(len(table.sets) for table in part_sets)
-        self.merged = [torch.from_numpy(table.merged) for table in part_sets]
-        self.tables = [_table(number, table, rows) for number, table in enumerate(part_sets)]
+        self.names = list(part_sets)
+        rows = max(len(table.sets) for table in part_sets.values())
+        self.merged = [torch.from_numpy(table.merged) for table in part_sets.values()]
+        self.tables = [_table(number, table, rows) for number, table in enumerate(part_sets.values())]
         self.places = [(number, index) for number, photos in enumerate(items) for index in range(len(photos))]
 
     def __len__(self) -> int:
@@ -41,7 +42,8 @@ class MixedTrainingPhotos(Dataset):
         number, index = self.places[index]
         item = self.items[number][epoch, index]
         kept = {name: value for name, value in item.items() if name not in ("persons", "instances")}
-        return kept | {"parts": self.merged[number][item["parts"].long()]} | self.tables[number]
+        own = {"parts": self.merged[number][item["parts"].long()], "sources": self.names[number]}
+        return kept | own | self.tables[number]
 
 
 def _table(number: int, table: PartSets, rows: int) -> dict[str, Tensor]:

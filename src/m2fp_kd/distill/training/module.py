@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from m2fp_kd.distill.objective import Objective
+from m2fp_kd.distill.teachers.source_teachers import FIELD, SourceTeachers
 from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
 from m2fp_kd.distill.training.schedule import parameter_groups
@@ -71,6 +72,7 @@ class Distillation(pl.LightningModule):
         backbone_lr_scale: factor on ``lr`` inside the backbone.
         seed: seed that determines, together with the step, every random draw on the device.
         part_sets: tables of the labels that the photos have, by source; None for the student's own labels.
+        source_teachers: teachers that the sources of a mix have for themselves.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Distillation(pl.LightningModule):
         backbone_lr_scale: float = 1.0,
         seed: int = 0,
         part_sets: Mapping[str, PartSets] | None = None,
+        source_teachers: SourceTeachers | None = None,
     ) -> None:
         super().__init__()
         # Channels-last convolutions are up to twice as fast, on CPUs and GPUs.
@@ -103,6 +106,7 @@ class Distillation(pl.LightningModule):
         self.backbone_lr_scale = backbone_lr_scale
         self.seed = seed
         self.total_steps = 1  # set when training begins
+        self.source_teachers = source_teachers
         self.part_sets = part_sets or {labels.name: PartSets.same(labels)}
         sources = [table.source for table in self.part_sets.values()]
         self.confusions = nn.ModuleList(
@@ -118,9 +122,12 @@ class Distillation(pl.LightningModule):
     def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the objective of a training batch at ``progress``, 0..1, of the training, and its unweighted terms.
 
-        The teacher runs only while a term reads its target.
+        The teachers run only while a term reads their targets.
         """
-        target = self.teacher(batch) if self.teacher is not None and self.objective.reads_teacher(progress) else None
+        reads = self.objective.reads_teacher(progress)
+        target = self.teacher(batch) if self.teacher is not None and reads else None
+        if self.source_teachers is not None and reads:
+            batch = {**batch, FIELD: self.source_teachers(batch)}
         return self.objective(self(batch["images"]), batch, target, progress)
 
     def training_step(self, batch: Mapping[str, Any], batch_index: int) -> Tensor:

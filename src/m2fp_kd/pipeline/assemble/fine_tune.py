@@ -85,7 +85,7 @@ class FineTuner:
     def _module(self, student: nn.Module, cfg: DictConfig) -> Distillation:
         own = cfg.teacher.terms if isinstance(student, M2FP) else cfg.student.terms
         terms: Mapping[str, Any] = {**instantiate(cfg.distill.terms), **instantiate(own)}
-        return build_module(cfg, student, terms, self.datamodule, self.teacher.source)
+        return build_module(cfg, student, terms, self.datamodule, self.teacher.source, self.teacher.own)
 
     def _data(self) -> ParsingDataModule:
         """Return a new data module, because a used one remembers where its last training stopped."""

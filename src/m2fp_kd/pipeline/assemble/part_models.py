@@ -49,7 +49,7 @@ def ensemble_members(cfg: DictConfig) -> list[DictConfig]:
     if not isinstance(entries, ListConfig | DictConfig):
         return [cfg]
     return [
-        _member(cfg, entry) for entry in (entries if isinstance(entries, ListConfig) else [entries])
+        member_settings(cfg, entry) for entry in (entries if isinstance(entries, ListConfig) else [entries])
     ] or _no_member()
 
 
@@ -57,7 +57,17 @@ def _no_member() -> list[DictConfig]:
     raise ValueError("teacher.checkpoint is an empty list; name one file, or [A,B] for an ensemble")
 
 
-def _member(cfg: DictConfig, entry: Any) -> DictConfig:
+def member_settings(cfg: DictConfig, entry: Any, defaults: Mapping[str, Any] | None = None) -> DictConfig:
+    """Return the configuration of one network: ``entry`` is a checkpoint, or a mapping of it and other settings.
+
+    Args:
+        cfg: configuration whose ``teacher`` gives the other settings.
+        entry: checkpoint, or mapping of ``checkpoint`` and settings of ``teacher``.
+        defaults: settings that replace those of ``teacher`` unless the entry sets them.
+
+    Raises:
+        ValueError: the entry names no checkpoint or an unknown setting.
+    """
     settings = dict(entry) if isinstance(entry, Mapping | DictConfig) else {"checkpoint": entry}
     if unknown := sorted(str(name) for name in set(settings) - set(cfg.teacher)):
         raise ValueError(
@@ -68,7 +78,7 @@ def _member(cfg: DictConfig, entry: Any) -> DictConfig:
         raise ValueError(f"teacher.checkpoint={entry} names no file; write an entry as {{checkpoint: FILE}}")
     member = OmegaConf.masked_copy(cfg, list(cfg))
     member.teacher.checkpoint = None
-    return OmegaConf.merge(member, {"teacher": settings})  # type: ignore[return-value]
+    return OmegaConf.merge(member, {"teacher": {**(defaults or {}), **settings}})  # type: ignore[return-value]
 
 
 def load_part_model(cfg: DictConfig, student: LabelSet) -> PartModel:

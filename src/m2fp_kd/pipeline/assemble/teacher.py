@@ -10,12 +10,14 @@ from omegaconf import DictConfig
 
 from m2fp_kd.data.datamodule import ParsingDataModule, refuse_divided
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
+from m2fp_kd.distill.teachers.source_teachers import SourceTeachers
 from m2fp_kd.distill.teachers.sources import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
 from m2fp_kd.labels import find_bridge, load_label_set
 from m2fp_kd.pipeline.assemble.part_models import bridged, load_part_models
+from m2fp_kd.pipeline.assemble.source_teachers import load_source_teachers, with_source_teachers
 from m2fp_kd.runtime.provenance import TeacherCard
 
 log = logging.getLogger(__name__)
@@ -29,21 +31,33 @@ class Teacher:
         source: returns the targets of a batch; None trains on labels alone.
         card: facts about the teacher, for cards and reports.
         whole: networks for whole photos; None if only its cache is available.
+        own: teachers that the sources of a mix have for themselves.
     """
 
     source: TargetSource | None
     card: TeacherCard
     whole: WholePhotoTeacher | None = None
+    own: SourceTeachers | None = None
+
+    @property
+    def all(self) -> TeacherCard:
+        """Card of everything that teaches: the card itself, or with the sources' own teachers an ensemble's."""
+        return self.card if self.own is None else with_source_teachers(self.card, self.own)
 
 
 def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
-    """Load the teacher that ``cfg.teacher`` names; complete its cache if its weights are available.
+    """Load the teacher that ``cfg.teacher`` names, and those of a mix's sources; complete its cache if it has weights.
 
     Raises:
-        ValueError: the mode is unknown, test-time augmentation is set without a cache to fill, or `load_part_models`
-            raised it.
+        ValueError: the mode is unknown, test-time augmentation is set without a cache to fill, or `load_part_models` or
+            `load_source_teachers` raised it.
         CacheError: a cache without weights lacks targets or its card, or belongs to another label set.
     """
+    own = load_source_teachers(cfg, datamodule)  # first, since filling a cache takes long
+    return replace(_common_teacher(cfg, datamodule), own=own)
+
+
+def _common_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     mode, tta = cfg.teacher.mode, Tta(**cfg.teacher.tta)
     if mode == "none":
         return Teacher(None, TeacherCard())

@@ -32,8 +32,8 @@ def student_lineage(
     active = {name: spec for name, spec in terms.items() if spec["weight"]}
     earlier = parent.lineage.licences if parent else ()
     return Lineage(
-        teacher=teacher.card,
-        licences=tuple(dict.fromkeys(filter(None, [teacher.card.licence, *earlier, cfg.data.licence]))),
+        teacher=teacher.all,
+        licences=tuple(dict.fromkeys(filter(None, [teacher.all.licence, *earlier, cfg.data.licence]))),
         parent=parent,
         data=DataSource(cfg.data.name, data_sha256(datamodule.records)),
         objective=ObjectiveSummary(

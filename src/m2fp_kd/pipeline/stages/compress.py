@@ -48,8 +48,8 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             f"add data.size={network.geometry.size}"
         )
     teacher = load_teacher(cfg, datamodule)
-    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.card.sha256}
-    sources |= {"teacher.bridge": teacher.card.bridge_sha256, "student.checkpoint": network.sha256}
+    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.all.sha256}
+    sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
     claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed)

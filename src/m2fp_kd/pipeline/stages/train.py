@@ -44,8 +44,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         cfg,
         {
             "data": lineage.data.sha256,
-            "teacher": teacher.card.sha256,
-            "teacher.bridge": teacher.card.bridge_sha256,
+            "teacher": teacher.all.sha256,
+            "teacher.bridge": teacher.all.bridge_sha256,
             "student.checkpoint": parent.sha256 if parent else None,
         },
     )
@@ -56,7 +56,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     if saved.is_file() and cfg.ckpt_path == "last":
         log.info("reusing the finished student %s; ckpt_path=null trains it again", saved)
     else:
-        module = build_module(cfg, network, terms, datamodule, teacher.source)
+        module = build_module(cfg, network, terms, datamodule, teacher.source, teacher.own)
         if cfg.compile:  # in place, so that the names of the saved weights do not change
             network.compile()
         stopping = [instantiate(cfg.median_stopping)] if cfg.median_stopping else []
