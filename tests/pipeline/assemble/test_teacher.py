@@ -168,7 +168,7 @@ def test_a_members_settings_are_its_own(composed: Composer) -> None:
     entries = "teacher.checkpoint=[a.json,{checkpoint:b.json,labels:lip,size:128}]"
     cfg: DictConfig = composed("teacher=live", entries)
     first, second = ensemble_members(cfg)
-    assert (first.teacher.checkpoint, first.teacher.labels, first.teacher.size) == ("a.json", "cihp", 64)
+    assert (first.teacher.checkpoint, first.teacher.labels, first.teacher.size) == ("a.json", "cihp", None)
     assert (second.teacher.checkpoint, second.teacher.labels, second.teacher.size) == ("b.json", "lip", 128)
     assert second.teacher.network.num_classes == LIP.num_classes and len(cfg.teacher.checkpoint) == 2
 
@@ -195,3 +195,10 @@ def test_an_ensemble_trains_a_student_and_is_scored(
     assert [member.name for member in teacher.members] == ["fpn-mobilenetv3_small", "tiny"]
     assert report.models["teacher"].parameters == sum(member.parameters or 0 for member in teacher.members)
     assert "2 forward passes per photo" in str(report.models["teacher"].note)
+
+
+@pytest.mark.parametrize(("override", "size"), [("data.size=128", 64), ("teacher.size=96", 96)])
+def test_a_file_teaches_at_the_size_that_it_was_trained_at(load: Loader, fpn: Path, override: str, size: int) -> None:
+    teacher, _ = load("live", fpn, override)
+    assert teacher.whole is not None
+    assert teacher.whole.geometry.size == teacher.card.size == size

@@ -108,7 +108,7 @@ def _artefact(cfg: DictConfig, path: Path, card: Card, labels: LabelSet) -> Load
     module = _runnable(open_artefact(path, geometry), labels, path)
     licence = strictest([card.teacher.licence]) or cfg.teacher.licence
     sha256 = text_sha256([file_sha256(file) for file in model_files(path)])
-    side = geometry.size if geometry.fixed else cfg.teacher.size
+    side = geometry.size if geometry.fixed else input_size(cfg, geometry.size)
     return (
         module,
         side,
@@ -122,6 +122,11 @@ def _artefact(cfg: DictConfig, path: Path, card: Card, labels: LabelSet) -> Load
             parts=labels.parts,
         ),
     )
+
+
+def input_size(cfg: DictConfig, trained: int | None = None) -> int:
+    """Return ``teacher.size``; if it is null, the size that the network was trained at, else ``data.size``."""
+    return int(cfg.teacher.size or trained or cfg.data.size)
 
 
 def require_parts(path: str | Path, found: LabelSet, wanted: LabelSet) -> None:
@@ -161,8 +166,8 @@ def _unknown(name: str, why: str) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def _side(cfg: DictConfig, fixed: tuple[int, int] | None) -> int:
-    """Return the side of the canvas: that of a network of fixed size, rounded up, else ``teacher.size``."""
-    return cfg.teacher.size if fixed is None else -(-max(fixed) // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
+    """Return the side of the canvas: that of a network of fixed size, rounded up, else `input_size`."""
+    return input_size(cfg) if fixed is None else -(-max(fixed) // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
 
 
 def _runnable(module: nn.Module, labels: LabelSet, name: str | Path) -> nn.Module:

@@ -105,7 +105,7 @@ def load_part_model(cfg: DictConfig, student: LabelSet) -> PartModel:
         module, side, card = foreign.load_exported(cfg, labels)
     else:
         module, card = load_teacher_network(path, cfg, labels)
-        side = cfg.teacher.size
+        side = int(card.size or cfg.data.size)
         fold_batch_norm(module.eval())
     return PartModel(module, labels, Geometry(side), bridge, bridged(replace(card, size=side), bridge))
 
@@ -145,13 +145,15 @@ def load_teacher_network(path: str | Path, cfg: DictConfig, labels: LabelSet) ->
     if path.suffix in NETWORK_FILES:
         saved = load_network(path)
         foreign.require_parts(path, saved.labels, labels)
-        return saved.module, _card(saved.module, path, saved.lineage, saved.sha256, cfg)
+        size = foreign.input_size(cfg, saved.geometry.size)
+        return saved.module, _card(saved.module, path, saved.lineage, saved.sha256, cfg, size)
     network = instantiate(cfg.teacher.network)
     load_m2fp_checkpoint(network, path)
-    return network, _card(network, path, Lineage(licence=M2FP_LICENCE), file_sha256(path), cfg)
+    size = foreign.input_size(cfg)
+    return network, _card(network, path, Lineage(licence=M2FP_LICENCE), file_sha256(path), cfg, size)
 
 
-def _card(module: nn.Module, path: Path, lineage: Lineage, sha256: str, cfg: DictConfig) -> TeacherCard:
+def _card(module: nn.Module, path: Path, lineage: Lineage, sha256: str, cfg: DictConfig, size: int) -> TeacherCard:
     parameters = sum(weight.numel() for weight in module.parameters())
     return TeacherCard(
         name=lineage.name or _name(lineage) or path.stem,
@@ -160,7 +162,7 @@ def _card(module: nn.Module, path: Path, lineage: Lineage, sha256: str, cfg: Dic
         trained_on=lineage.data,
         parameters=parameters,
         megabytes=4e-6 * parameters,
-        size=cfg.teacher.size,
+        size=size,
         parts=load_label_set(cfg.teacher.labels).parts,
     )
 

@@ -171,7 +171,7 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
     fold_batch_norm(network.eval())
     tta = Tta(**(teacher.card.tta or {}))
     labels = load_label_set(cfg.teacher.labels)
-    model = PartModel(network, labels, Geometry(teacher.card.size or cfg.teacher.size))
+    model = PartModel(network, labels, Geometry(teacher.card.size or cfg.data.size))
     return WholePhotoTeacher([model], datamodule.geometry, tta)
 
 
