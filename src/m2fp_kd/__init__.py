@@ -1,3 +1,12 @@
 """Distil M2FP human parsing into small networks that run on a CPU."""
 
 __version__ = "0.1.0"
+
+import os
+import sys
+
+# Nothing that the user did not ask for is sent. OpenVINO and NNCF send usage statistics through this package, at every
+# import; without it they use their own stubs. W&B and Hugging Face take a variable.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

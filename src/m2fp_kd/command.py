@@ -47,6 +47,7 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
         command.add(subparsers)
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
+        warnings.filterwarnings("ignore", module="PIL")  # damaged metadata; damaged pixels are errors
         options = program.parse_args(arguments)
         try:
             code = options.run(options)

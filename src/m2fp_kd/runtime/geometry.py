@@ -1,7 +1,5 @@
 """Convert photos to a network's input and results back: upright RGB, aspect-keeping resize, padding, inverse."""
 
-import io
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from m2fp_kd.runtime.photo_file import MEGAPIXELS, PhotoError, opened
 from m2fp_kd.runtime.resize import Taps, bilinear
 
 CANVAS_MULTIPLE = 32
@@ -39,10 +38,6 @@ TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap rows and columns."""
 
 PhotoSource = str | Path | bytes | Image.Image | np.ndarray
-
-
-class PhotoError(ValueError):
-    """Raised for a photo that cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -78,34 +73,37 @@ class Placement:
     canvas: tuple[int, int]
 
 
-def read_photo(source: PhotoSource, formats: tuple[str, ...] | None = None) -> np.ndarray:
+def read_photo(
+    source: PhotoSource, formats: tuple[str, ...] | None = None, megapixels: float = MEGAPIXELS
+) -> np.ndarray:
     """Read a photo of any mode as uint8 (H, W, 3) RGB, upright by EXIF; transparent pixels turn white.
 
     Args:
         source: a path, the bytes of a file, a Pillow image, or a uint8 array (H, W, 3) RGB or (H, W).
         formats: Pillow's decoders that a file may reach; None for all.
+        megapixels: largest photo in a file, 10^6 pixels; checked before it is decoded.
 
     Raises:
-        PhotoError: the photo is broken, truncated, empty or of an unknown kind.
+        PhotoError: the photo is broken, truncated, empty, too large or of an unknown kind.
         FileNotFoundError: there is no such file.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    name = str(source) if isinstance(source, str | Path) else "photo"
-    try:
-        if isinstance(source, Image.Image):
-            photo = _upright_rgb(source)
-        else:
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
-                photo = _upright_rgb(image)
-    except FileNotFoundError:
-        raise
-    # Pillow's decoders report a broken file by any of these.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as error:
-        raise PhotoError(f"{name}: cannot be read as a photo ({error})") from error
+    if isinstance(source, Image.Image):
+        photo = _of_image(source)
+    else:
+        with opened(source, formats, megapixels) as image:
+            photo = _upright_rgb(image)
     if 0 in photo.shape:
-        raise PhotoError(f"{name}: has no pixels")
+        raise PhotoError(f"{source if isinstance(source, str | Path) else 'photo'}: has no pixels")
     return photo
+
+
+def _of_image(image: Image.Image) -> np.ndarray:
+    try:
+        return _upright_rgb(image)
+    except Exception as error:  # each of Pillow's decoders reports a broken file by exceptions of its own
+        raise PhotoError(f"photo: cannot be read as a photo ({error})") from error
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
@@ -117,15 +115,16 @@ def _from_array(array: np.ndarray) -> np.ndarray:
 
 def is_upright(path: str | Path) -> bool:
     """Return whether a readable photo's file has its rows and columns in the order of the upright photo."""
-    with Image.open(path) as image:
+    with opened(path) as image:
         image.load()
         return _orientation(image) not in STORED_VIEWS
 
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of a loaded image; 1, upright, without valid EXIF."""
-    with suppress(struct.error):
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    with suppress(Exception):  # Pillow's parser reports broken EXIF by many kinds, from struct.error to SyntaxError
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return orientation if orientation in STORED_VIEWS else 1
     return 1
 
 

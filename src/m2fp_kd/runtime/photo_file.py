@@ -1,0 +1,96 @@
+"""Open the file of a photo and check its size before any pixel is decoded."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from m2fp_kd.runtime.png import without_metadata
+
+MEGAPIXELS = 256.0
+"""Largest photo by default, 10^6 pixels; the largest sensors of telephones have 200."""
+
+LONGEST_SIDE = 65_535
+"""Longest side in pixels, the limit of JPEG. A PNG of one column and 10^7 rows is no photo."""
+
+_PILLOWS_LIMIT = Lock()
+
+
+class PhotoError(ValueError):
+    """Raised for a photo that cannot be read; the message names it."""
+
+
+class PhotoSizeError(PhotoError):
+    """Raised for a photo that has more pixels, or a longer side, than is allowed."""
+
+
+@contextmanager
+def opened(
+    source: str | Path | bytes, formats: tuple[str, ...] | None = None, megapixels: float = MEGAPIXELS
+) -> Iterator[Image.Image]:
+    """Open a photo; its header is read, its pixels are not.
+
+    Args:
+        source: path or bytes of the file.
+        formats: Pillow's decoders that the file may reach; None for all.
+        megapixels: largest photo, 10^6 pixels.
+
+    Raises:
+        PhotoError: the file is broken or no photo, also where the decoder finds that within the context.
+        PhotoSizeError: the photo is too large.
+        FileNotFoundError: there is no such file.
+    """
+    name = "photo" if isinstance(source, bytes) else str(source)
+    try:
+        with _file(source) as file, _open(without_metadata(file), formats) as image:
+            check_size(name, *image.size, megapixels)
+            yield image
+    except (PhotoError, FileNotFoundError):
+        raise
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{name}: cannot be read as a photo (of an unknown kind)") from error
+    except Exception as error:  # each of Pillow's decoders reports a broken file by exceptions of its own
+        raise PhotoError(f"{name}: cannot be read as a photo ({_cause(error)})") from error
+
+
+def _file(source: str | Path | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if (path := Path(source)).exists() and not (path.is_file() or path.is_dir()):
+        raise OSError("not a file")  # opening a pipe would wait for its other end
+    return path.open("rb")
+
+
+def _cause(error: Exception) -> str:
+    """Return an error's text without the path that the message has already."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def check_size(name: str, width: int, height: int, megapixels: float = MEGAPIXELS) -> None:
+    """Check the size of a photo.
+
+    Raises:
+        PhotoSizeError: it has more than ``megapixels`` or a side longer than `LONGEST_SIDE`.
+    """
+    size = f"{name}: has {width} x {height} pixels"
+    if max(width, height) > LONGEST_SIDE:
+        raise PhotoSizeError(f"{size}, but a side may have {LONGEST_SIDE} at most; crop the photo")
+    if (found := width * height / 1e6) > megapixels:
+        raise PhotoSizeError(
+            f"{size}, {found:.0f} megapixels, but the limit is {megapixels:g}; shrink the photo or raise the limit "
+            "(--megapixels N)"
+        )
+
+
+def _open(file: BinaryIO, formats: tuple[str, ...] | None) -> Image.Image:
+    """Open an image without Pillow's own limit, which is a variable of its module; `check_size` has ours."""
+    with _PILLOWS_LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit

@@ -1,0 +1,1 @@
+"""Generators of hostile inputs, shared by the tests of every room: photos, label maps and file names."""

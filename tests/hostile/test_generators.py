@@ -1,0 +1,56 @@
+"""The generators make what they name."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.hostile import images, label_maps, names
+
+
+def decoded(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
+
+
+def test_a_flat_png_is_a_bomb() -> None:
+    data = images.flat_png(1, 49_000_000)
+    assert len(data) < 100_000
+    assert len(images.flat_png(7000, 7000)) < 7_000
+    assert not decoded(images.flat_png(33, 2000)).any() and decoded(images.flat_png(33, 2000)).shape == (2000, 33)
+
+
+@pytest.mark.parametrize("kind", images.SEEDS)
+def test_every_seed_is_a_whole_photo(kind: str) -> None:
+    with Image.open(io.BytesIO(images.SEEDS[kind]())) as image:
+        image.load()
+
+
+def test_mutations_depend_on_the_generator_alone() -> None:
+    seed = images.SEEDS["png"]()
+    first, second = (images.mutated(seed, np.random.default_rng(3)) for _ in range(2))
+    assert first == second != seed
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_grey_png_stores_indices(bits: int) -> None:
+    assert np.array_equal(decoded(label_maps.grey_png(label_maps.INDICES, bits)), label_maps.INDICES)
+
+
+@pytest.mark.parametrize(("bits", "scaled"), [(1, 1), (2, 85), (4, 17)])
+def test_pillow_scales_few_bits(bits: int, scaled: int) -> None:
+    assert np.array_equal(decoded(label_maps.grey_png(label_maps.INDICES, bits)), label_maps.INDICES * scaled)
+
+
+def test_label_maps_that_mislead() -> None:
+    assert decoded(label_maps.one_too_high(label_maps.INDICES)).min() == 1
+    assert 255 in decoded(label_maps.outlined(label_maps.INDICES))
+    assert len(np.unique(decoded(label_maps.lossy(np.kron(label_maps.INDICES, np.eye(7, dtype=np.uint8)))))) > 2
+
+
+@pytest.mark.parametrize("kind", names.NAMES)
+def test_names_can_be_created(tmp_path: Path, kind: str) -> None:
+    path = names.create(tmp_path, names.NAMES[kind], b"data")
+    assert path is None or path.read_bytes() == b"data"

@@ -1,0 +1,91 @@
+"""Hostile files: readable pixels are read whatever surrounds them, and the rest is refused by one kind of error."""
+
+import os
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.runtime.photo_file import LONGEST_SIDE, PhotoError, PhotoSizeError, opened
+from tests.hostile import images
+
+WHOLE, BROKEN = dict(images.whole()), dict(images.broken())
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("from_file", [True, False])
+def test_hostile_metadata_leaves_the_pixels_readable(tmp_path: Path, name: str, from_file: bool) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(WHOLE[name])
+    photo = read_photo(path if from_file else WHOLE[name])
+    kind = name.split(" in ")[1] if " in " in name else "PNG"
+    assert np.array_equal(photo, read_photo(images.encoded(images.pixels(), kind)))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_a_photo_error_that_names_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(BROKEN[name])
+    with pytest.raises(PhotoError, match=r"photo\.jpg: cannot be read as a photo \(.+\)$"):
+        read_photo(path)
+
+
+def test_a_compressed_text_takes_no_memory() -> None:
+    data = images.long_text(b"zTXt", 200_000_000)
+    tracemalloc.start()
+    read_photo(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(data) < 300_000 and peak < 4_000_000
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+def test_the_orientation_in_a_text_is_kept_and_a_bomb_under_its_name_is_not(kind: bytes) -> None:
+    xmp = b'<x tiff:Orientation="6"/>'
+    head = b"XML:com.adobe.xmp\0\0\0\0\0"
+    plain = images.with_chunk(images.encoded(images.pixels()), b"iTXt", head + xmp)
+    assert read_photo(plain).shape == (40, 30, 3), "upright"
+    name = {b"zTXt": b"Raw profile type exif\0\0", b"iTXt": b"XML:com.adobe.xmp\0\1\0\0\0"}[kind]
+    bomb = images.with_chunk(plain, kind, name + images.zlib.compress(b"a" * images.TWO_MEGABYTES))
+    assert read_photo(bomb).shape[2] == 3
+
+
+def test_the_limit_of_pixels_is_ours_and_is_checked_before_decoding() -> None:
+    huge = images.png_claiming(20_000, 15_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow warns of a decompression bomb
+        with pytest.raises(PhotoSizeError, match="has 20000 x 15000 pixels, 300 megapixels, but the limit is 256;"):
+            read_photo(huge)
+        with pytest.raises(PhotoError, match="truncated"):
+            read_photo(huge[:-20], megapixels=301)
+        with opened(images.png_claiming(20_000, 10_000)) as image:  # a telephone's 200 megapixels
+            assert image.size == (20_000, 10_000)
+    assert Image.MAX_IMAGE_PIXELS is not None, "other users of Pillow keep its limit"
+
+
+def test_a_side_has_a_limit() -> None:
+    with pytest.raises(PhotoSizeError, match=f"a side may have {LONGEST_SIDE} at most"):
+        read_photo(images.flat_png(1, LONGEST_SIDE + 1))
+    assert read_photo(images.flat_png(1, LONGEST_SIDE)).shape == (LONGEST_SIDE, 1, 3)
+
+
+def test_what_is_no_file_is_an_error_of_that_photo(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.jpg"
+    loop.symlink_to(loop)
+    with pytest.raises(PhotoError, match=r"loop\.jpg: cannot be read as a photo \(Too many levels"):
+        read_photo(loop)
+    with pytest.raises(PhotoError, match=r"cannot be read as a photo \(Is a directory\)"):
+        read_photo(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_photo(tmp_path / "gone.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match="not a file"):
+        read_photo(tmp_path / "pipe.jpg")
