@@ -13,7 +13,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO
 from m2fp_kd.runtime.artefact import find_model, load_card, load_checks, save_card, save_checks
 from m2fp_kd.runtime.files import atomic_folder, megabytes
 

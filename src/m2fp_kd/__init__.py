@@ -1,9 +1,13 @@
 """Distil M2FP human parsing into small networks that run on a CPU."""
 
-__version__ = "0.1.0"
-
 import os
 import sys
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+DEMO = Path(__file__).parent / "demo"
+"""Artefact that comes with the package."""
 
 # Nothing that the user did not ask for is sent. OpenVINO and NNCF send usage statistics through this package, at every
 # import; without it they use their own stubs. W&B and Hugging Face take a variable.

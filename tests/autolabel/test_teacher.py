@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd import cli
+from m2fp_kd import DEMO, cli
 from m2fp_kd.autolabel.artefact import ArtefactLabeller
 from m2fp_kd.autolabel.teacher import TeacherLabeller
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
-from m2fp_kd.cli.options import DEMO
 from m2fp_kd.data.layouts import m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import draw_scene

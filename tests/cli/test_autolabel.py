@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd import cli
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO, cli
 from m2fp_kd.data.layouts import m2fp_records
 from m2fp_kd.data.reading import read_map, read_record
 from m2fp_kd.data.synthetic import draw_scene

@@ -9,10 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from m2fp_kd import cli
+from m2fp_kd import DEMO, cli
 from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.cli import parse
-from m2fp_kd.cli.options import DEMO
 from m2fp_kd.runtime.artefact import load_card, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop, Latency, Score
 from m2fp_kd.runtime.provenance import TeacherCard

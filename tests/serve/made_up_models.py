@@ -119,6 +119,9 @@ def made_up(*modes: str, waiting: int = 8, megabytes: float = math.inf) -> tuple
 def _facts(mode: str) -> dict[str, Any]:
     return {
         "mode": mode,
+        "id": f"made-up-{mode}",
+        "demo": False,
+        "score": None,
         "title": "made up",
         "backbone": {"lite": "mobilenetv3", "full": "resnet101"}[mode],
         "head": {"lite": "fpn", "full": "m2fp"}[mode],

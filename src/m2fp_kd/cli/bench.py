@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO
 from m2fp_kd.command import teaching
 from m2fp_kd.versions import install_hint
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO
 from m2fp_kd.command import teaching
 
 if TYPE_CHECKING:

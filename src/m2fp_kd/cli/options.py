@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-DEMO = Path(__file__).parents[1] / "demo"
-"""Artefact that comes with the package."""
+from m2fp_kd import DEMO
 
 
 def add_artefact(command: argparse._ActionsContainer) -> None:

@@ -30,17 +30,21 @@ def wanted(text: str) -> frozenset[str]:
     return frozenset(RETURNS) if "all" in names else names
 
 
-def answer(mode: str, parsing: Parsing, timings: dict[str, float], wants: Collection[str]) -> dict[str, Any]:
+def answer(
+    mode: str, model: str, parsing: Parsing, timings: dict[str, float], wants: Collection[str]
+) -> dict[str, Any]:
     """Return the JSON object for one photo.
 
     Args:
         mode: mode of the model that parsed it.
+        model: id of that model in `/api/models`.
         parsing: result for the photo.
         timings: milliseconds by step.
         wants: members of `RETURNS` to include.
     """
     result: dict[str, Any] = {
         "mode": mode,
+        "model": model,
         "size": list(parsing.part_map.shape),
         "parts": [
             {

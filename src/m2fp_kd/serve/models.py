@@ -1,11 +1,12 @@
 """The models of a server, each with its queue."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.runtime.artefact import find_model
-from m2fp_kd.runtime.files import megabytes
+from m2fp_kd import DEMO
+from m2fp_kd.runtime.artefact import find_model, load_checks
+from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.settings import Settings
 from m2fp_kd.serve.worker import Worker
@@ -49,15 +50,19 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         FileNotFoundError, ArtefactError, EngineError: as in `Parser.load`.
     """
     parser = Parser.load(path, engine, threads, streams=streams)
-    card = parser.card
+    card, file = parser.card, find_model(path)
+    score = load_checks(file).score
     together = min(TOGETHER, parser.engine.max_batch or TOGETHER)
     facts = {
         "mode": mode,
+        "id": text_sha256([file_sha256(one) for one in model_files(file)])[:16],
+        "demo": file.parent.resolve() == DEMO.resolve(),
+        "score": None if score is None else asdict(score),
         "title": ", ".join(filter(None, [card.backbone, TITLES[card.head], card.precision.upper()])),
         "backbone": card.backbone,
         "head": card.head,
         "precision": card.precision,
-        "megabytes": round(megabytes(find_model(path)), 2),
+        "megabytes": round(megabytes(file), 2),
         "engine": parser.engine.name,
         "compute_precision": parser.engine.precision,
         "input": parser.geometry.size,

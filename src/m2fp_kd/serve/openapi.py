@@ -58,6 +58,7 @@ RESULT = {
     "type": "object",
     "properties": {
         "mode": {"type": "string"},
+        "model": {"type": "string", "description": "id of the model in /api/models"},
         "size": {"type": "array", "items": {"type": "integer"}, "description": "height and width of the upright photo"},
         "parts": {"type": "array", "items": PART},
         "people": PEOPLE,
@@ -65,7 +66,7 @@ RESULT = {
         "map": BASE64 | {"description": "palette PNG whose pixel values are part indices; with return=map"},
         "mosaic": BASE64 | {"description": "JPEG: photo, overlay and legend; with return=mosaic"},
     },
-    "required": ["mode", "size", "parts", "people", "timings_ms"],
+    "required": ["mode", "model", "size", "parts", "people", "timings_ms"],
 }
 ERROR = {
     "type": "object",

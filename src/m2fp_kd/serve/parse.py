@@ -49,7 +49,7 @@ def parse_photos(
             timings = {"queue": waited, **parsing.timings, "read": one.milliseconds}
             timings["total"] = sum(timings.values())
             metrics.parsed(model.mode, timings)
-            answers.append(answer(model.mode, parsing, timings, wants))
+            answers.append(answer(model.mode, model.facts["id"], parsing, timings, wants))
         return answers
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO
 from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.evaluation.differences.__main__ import main
 

@@ -19,7 +19,9 @@ def test_refused_photo_offers_no_retry(page):
     expect(page.get_by_role("status")).to_contain_text("The photo cannot be read; send a complete JPEG")
     expect(page.locator("#frame")).to_be_hidden()
     page.set_input_files("#files", [file("wide.png", encoded(np.zeros((1000, 4001, 3), np.uint8)))])
-    expect(page.get_by_role("status")).to_have_text("The photo has too many pixels; the limit is 4 megapixels.")
+    expect(page.get_by_role("status")).to_have_text(
+        "wide.png: The photo has too many pixels; the limit is 4 megapixels."
+    )
     assert len(sent) == 2
     page.set_input_files("#files", [file("huge.png", b"x" * 2_100_000)])
     expect(page.get_by_role("status")).to_contain_text("huge.png has 2.1 MB; this server takes 2 MB at most")

@@ -1,11 +1,15 @@
 """The models: the switch, the comparison, their facts."""
 
+import base64
+import io
 import re
 
 import numpy as np
-from playwright.sync_api import expect
+from PIL import Image
+from playwright.sync_api import Route, expect
 
-from tests.serve.made_up_models import made_up, part_map, serving
+from tests.serve.conftest import encoded
+from tests.serve.made_up_models import LABELS, made_up, part_map, serving
 from tests.serve.page.actions import (
     HEIGHT,
     SMALL,
@@ -13,6 +17,7 @@ from tests.serve.page.actions import (
     choose,
     coloured,
     entry,
+    file,
     give,
     milliseconds,
     opaque,
@@ -98,3 +103,58 @@ def test_facts_of_the_models(page):
     assert rows["Engine"] == ["OpenVINO", "OpenVINO"]
     assert rows["Licence of the weights"] == ["not stated", "CC BY-NC 4.0"]
     assert rows["Teacher"] == ["M2FP, ResNet-101", "–"]
+
+
+def test_a_new_model_of_the_server_is_noticed(open_page):
+    models, _ = made_up("lite")
+    with serving(models, SMALL) as address:
+        page = open_page(address)
+        give(page)
+        shown = opaque(page)
+        labels = models["lite"].facts["label_set"]
+        # The same parts in other colours: the page would show the nearest of its old colours.
+        colours = [[0, 0, 0], *([0, 0, 255 - 10 * index] for index in range(1, LABELS.num_parts))]
+        models["lite"].facts.update(id="another", backbone="resnet18", label_set=labels | {"colours": colours})
+        page.route("**/api/parse?*", lambda route: _recolour(route, colours))
+        give(page, file("second.png"))
+        expected = np.array(colours, np.uint8)[part_map("lite", HEIGHT, WIDTH)]
+        np.testing.assert_array_equal(overlay(page)[..., :3][shown[..., 3] > 0], expected[shown[..., 3] > 0])
+        expect(page.locator("#answering")).to_contain_text("ResNet-18")
+        expect(page.locator("#photos button").first).to_be_visible()
+        parsed(page, page.locator("#photos button").first.click)  # the old model's result is not shown again
+
+
+def _recolour(route: Route, colours: list[list[int]]) -> None:
+    """Answer as the server does, with a part map in other colours."""
+    response = route.fetch()
+    answer = response.json()
+    with Image.open(io.BytesIO(base64.b64decode(answer["map"]))) as image:
+        image.putpalette(np.array(colours, np.uint8).tobytes())
+        route.fulfill(response=response, json=answer | {"map": base64.b64encode(encoded(image)).decode()})
+
+
+def test_a_removed_mode_is_noticed(open_page):
+    models, _ = made_up("lite", "full")
+    with serving(models, SMALL) as address:
+        page = open_page(address)
+        give(page)
+        page.route(
+            "**/api/parse?*mode=full*", lambda route: route.continue_(url=route.request.url.replace("full", "x"))
+        )
+        choose(page, "Full")
+        expect(page.get_by_role("status")).to_contain_text("There is no mode 'x'")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("status")).to_contain_text("There is no mode 'x'")
+
+
+def test_demo_is_announced(open_page, page):
+    expect(page.locator("#demo")).to_be_hidden()
+    models, _ = made_up("lite")
+    models["lite"].facts.update(
+        demo=True, score={"photos": "drawn, test photos", "count": 500, "miou": 0.5636}, licence="research use"
+    )
+    with serving(models, SMALL) as address:
+        expect(open_page(address).locator("#demo")).to_have_text(
+            "This is the demo, a small student for a first look. Its mIoU is 56.4 % on 500 photos "
+            "(drawn, test photos). Terms: research use."
+        )

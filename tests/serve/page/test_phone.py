@@ -45,3 +45,13 @@ def test_tapped_picture_names_the_part(open_page):
     place = {"x": (column + 1) * frame["width"] / WIDTH, "y": (row + 1) * frame["height"] / HEIGHT}
     page.locator("#frame").tap(position=place)
     expect(page.locator(".tip")).to_have_text("pants")
+
+
+def test_picture_stays_in_view_beside_the_lists(open_page):
+    page = open_page(**PHONE)
+    give(page)
+    entry(page, "left-shoe").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 400)
+    entry(page, "left-shoe").tap()
+    frame, row = page.locator("#frame").bounding_box(), entry(page, "left-shoe").bounding_box()
+    assert frame["y"] >= 0 and frame["y"] + frame["height"] <= row["y"] and row["y"] + row["height"] <= 740

@@ -1,9 +1,11 @@
 """Sources of photos: files, drops, the clipboard, the camera."""
 
 import base64
+import re
 
 import numpy as np
 import pytest
+from PIL import features
 from playwright.sync_api import expect
 
 from tests.serve.conftest import encoded
@@ -82,3 +84,52 @@ def test_no_camera_no_button(open_page):
     page.reload()
     page.wait_for_selector("#facts table", state="attached")
     expect(page.locator("#camera")).to_be_hidden()
+
+
+def test_upload_tells_its_progress_and_can_be_cancelled(page):
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    photo = encoded(np.random.default_rng(0).integers(0, 256, (700, 800, 3), np.uint8))
+    page.set_input_files("#files", [file("noise.png", photo)])
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^Sending the photo: [1-9]\d? %$"))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status")).to_have_text("Cancelled.")
+    expect(page.locator("body.busy")).to_have_count(0)
+    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status")).to_contain_text("5 parts")
+
+
+def test_broken_photo_is_named_marked_and_removed(page):
+    give(page, file("first.png"), file("broken.png", b"broken"))
+    page.locator("#photos button").nth(1).click()
+    expect(page.get_by_role("status")).to_contain_text("broken.png: The photo cannot be read")
+    broken = page.get_by_role("button", name="Show photo 2: broken.png, which cannot be parsed")
+    expect(broken).to_have_text("broken.png")
+    page.get_by_role("button", name="Remove this photo").click()
+    expect(page.get_by_role("status")).to_contain_text("5 parts")
+    expect(page.locator("#strip")).to_be_hidden()
+    expect(page.locator(".photo")).to_have_attribute("width", str(WIDTH))
+
+
+def test_only_photo_is_removed(page):
+    page.set_input_files("#files", [file("broken.png", b"broken")])
+    expect(page.get_by_role("button", name="Remove all")).to_be_hidden()
+    page.get_by_role("button", name="Remove this photo").click()
+    expect(page.locator(".intake h2")).to_be_visible()
+    expect(page.locator("#news.bad")).to_have_count(0)
+
+
+def test_browser_encodes_what_the_server_does_not_read(page):
+    if not features.check("avif"):
+        pytest.skip("needs Pillow with AVIF")
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    with page.expect_request("**/api/parse?*") as sent:
+        give(page, file("photo.jpg", encoded(photo, "AVIF")), file("photo.heic", b"\0\0\0\x18ftypheic" + bytes(99)))
+    body = sent.value.post_data_buffer
+    assert body is None or b"\xff\xd8\xff" in body
+    np.testing.assert_array_equal(opaque(page), coloured(part_map("lite", HEIGHT, WIDTH)))
+    page.locator("#photos button").nth(1).click()
+    expect(page.get_by_role("status")).to_contain_text("photo.heic: The photo cannot be read; send a complete JPEG")

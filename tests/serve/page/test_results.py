@@ -5,9 +5,10 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.serve.conftest import encoded
-from tests.serve.made_up_models import LABELS, part_map, people_boxes
+from tests.serve.made_up_models import LABELS, made_up, part_map, people_boxes, serving
 from tests.serve.page.actions import (
     HEIGHT,
+    SMALL,
     WIDTH,
     choose,
     coloured,
@@ -107,3 +108,15 @@ def test_person_is_framed(page):
     assert style == [f"{100 * share:g}%" for share in shares]
     page.mouse.move(0, 0)
     expect(page.locator(".box")).to_be_hidden()
+
+
+def test_figures_are_explained(open_page):
+    models, _ = made_up("lite", "full")
+    with serving(models, SMALL) as address:
+        page = open_page(address)
+        expect(page.locator("#parts-hint")).to_be_hidden()
+        give(page)
+        expect(page.locator("#people-note")).to_contain_text("A region is a connected area of parts")
+        assert "Score" not in page.locator("#parts-hint").inner_text(), "this model gives no scores"
+        parsed(page, lambda: choose(page, "Full"))
+        expect(page.locator("#parts-hint")).to_contain_text("Score: the model's mean probability for the part")

@@ -10,7 +10,11 @@ export class ApiError extends Error {
 }
 
 /** The server's models and limits, and whether it requires a token. */
-export const getModels = (token) => ask("api/models", { headers: bearer(token) });
+export async function getModels(token) {
+  const response = await fetch("api/models", { headers: bearer(token) }).catch(() => null);
+  if (response === null) throw unreachable("api/models");
+  return checked(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
+}
 
 /**
  * Parse a photo.
@@ -19,32 +23,51 @@ export const getModels = (token) => ask("api/models", { headers: bearer(token) }
  * @param {string} wants kinds of results, separated by commas
  * @param {string} token "" without a token
  * @param {AbortSignal} signal
+ * @param {(share: number) => void} uploaded called with the share of the photo that is sent, 0 to 1
  */
-export function parse(photo, mode, wants, token, signal) {
+export async function parse(photo, mode, wants, token, signal, uploaded) {
   const body = new FormData();
   body.append("photo", photo, photo.name ?? "photo");
   const query = new URLSearchParams({ mode, return: wants });
-  return ask(`api/parse?${query}`, { method: "POST", headers: bearer(token), body, signal });
+  const request = await post(`api/parse?${query}`, body, bearer(token), signal, uploaded);
+  return checked(request.status, request.responseText, request.getResponseHeader("Retry-After"));
 }
 
-const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
-
-async function ask(address, options) {
-  const response = await reach(address, options);
-  const answer = await response.json().catch(unlessAborted(null));
-  if (response.ok && answer) return answer;
-  const { code, message } = answer?.error ?? { code: "internal", message: `HTTP ${response.status}` };
-  throw new ApiError(code, message, Number(response.headers.get("Retry-After")) || null);
+/** A header carries bytes: the token's text is sent as UTF-8. */
+export function bearer(token) {
+  if (!token) return {};
+  return { Authorization: `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}` };
 }
 
-async function reach(address, options) {
-  const response = await fetch(address, options).catch(unlessAborted(null));
-  if (response === null) throw new ApiError("unreachable", address);
-  return response;
+/** Send a form. `fetch` would not report the progress of an upload. */
+function post(address, body, headers, signal, uploaded) {
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded, total }) => uploaded(total ? loaded / total : 1);
+    request.onload = () => resolve(request);
+    request.onerror = () => reject(unreachable(address));
+    request.onabort = () => reject(signal.reason);
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(body);
+  });
 }
 
-/** Return a handler that turns a failure into `value`, except where we aborted the request ourselves. */
-const unlessAborted = (value) => (error) => {
-  if (error.name === "AbortError") throw error;
-  return value;
-};
+function checked(status, text, retryAfter) {
+  const answer = parsed(text);
+  if (status < 300 && answer) return answer;
+  const { code, message } = answer?.error ?? { code: "internal", message: `HTTP ${status}` };
+  throw new ApiError(code, message, Number(retryAfter) || null);
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const unreachable = (address) => new ApiError("unreachable", address);

@@ -1,14 +1,15 @@
 /** The page's event handlers. */
 
+import { parseAll } from "./batch.js";
 import { hasCamera } from "./camera.js";
 import { byId } from "./dom.js";
 import { download } from "./downloads.js";
 import { letGo, listenToEntries, picture } from "./highlighting.js";
 import { listenToLanguage, useLanguage } from "./language.js";
-import { addFromCamera, addPhotos, clear, listenToDrops, select } from "./photos.js";
+import { addFromCamera, addPhotos, clear, listenToDrops, remove, select } from "./photos.js";
 import { render } from "./render.js";
 import { SPLIT, state } from "./state.js";
-import { connect, update } from "./work.js";
+import { cancel, connect, update } from "./work.js";
 import { percent } from "./words.js";
 
 function listen() {
@@ -24,7 +25,10 @@ function listen() {
     state.message.again();
     byId("message").focus();
   };
+  byId("cancel").onclick = cancel;
+  byId("remove").onclick = remove;
   byId("clear").onclick = clear;
+  byId("parse-all").onclick = parseAll;
   byId("opacity").oninput = showOpacity;
   byId("divider").oninput = showDivider;
   byId("views").onchange = ({ target }) => chooseView(target.value);

@@ -1,5 +1,6 @@
 /** Show the OpenAPI document as a page on which every operation can be tried. */
 
+import { bearer } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listenToLanguage, useLanguage } from "./language.js";
 import { number, say } from "./words.js";
@@ -44,15 +45,13 @@ async function ask(path, method, form) {
   const query = new URLSearchParams([...form.querySelectorAll("[name]")].map(({ name, value }) => [name, value]));
   const start = performance.now();
   try {
-    const answer = await fetch(`${path.slice(1)}?${query}`, { method, headers: headers(), body: bodyOf(form) });
+    const answer = await fetch(`${path.slice(1)}?${query}`, { method, headers: byId("token").hidden ? {} : bearer(byId("token-text").value), body: bodyOf(form) });
     const text = JSON.stringify(await answer.json(), shortened, 2);
     return `${answer.status} ${answer.statusText}, ${number(performance.now() - start)} ms\n${text}`;
   } catch (error) {
     return `${say("error.unreachable")}\n${error}`;
   }
 }
-
-const headers = () => (byId("token").hidden ? {} : { Authorization: `Bearer ${byId("token-text").value}` });
 
 /** The chosen photos as a form; undefined where the operation takes no photos. */
 function bodyOf(form) {

@@ -3,12 +3,14 @@
 import { byId } from "./dom.js";
 import { Picture } from "./picture.js";
 import { current, state } from "./state.js";
-import { partName } from "./words.js";
+import { partName, say } from "./words.js";
+import { Zoom } from "./zoom.js";
 
 /** On devices without hover, a second press on an entry releases it at once. */
 export const CAN_HOVER = matchMedia("(hover: hover)").matches;
 
-export const picture = new Picture(byId("frame"), describe);
+export const zoom = new Zoom(byId("frame"), byId("zoom"));
+export const picture = new Picture(byId("frame"), describe, pressPicture);
 
 /** Show one entry alone, {part} or {person}; null shows everything. */
 function highlight(entry) {
@@ -30,12 +32,39 @@ export function showPinned() {
   highlight(state.pinned);
   for (const node of document.querySelectorAll(".entry"))
     node.ariaPressed = `${state.pinned !== null && sameEntry(entryOf(node), state.pinned)}`;
+  const cutout = byId("cutout");
+  cutout.hidden = state.pinned === null || byId("frame").hidden;
+  if (state.pinned) cutout.firstElementChild.textContent = say("download.cutout", { name: nameOf(state.pinned) });
+}
+
+function nameOf({ part, person }) {
+  if (part !== undefined) return partName(part);
+  return say(`people.${current().answer.people.kind}`, { number: person + 1 });
 }
 
 /** Show everything again. */
 export function letGo() {
   state.pinned = null;
   showPinned();
+}
+
+/** A click on the picture selects the part there, the next one its person, the next one everything. */
+function pressPicture(part, x, y) {
+  const person = personAt(x, y);
+  if (part === null) state.pinned = null;
+  else if (state.pinned?.part === part && person !== null) state.pinned = { person };
+  else state.pinned = state.pinned?.person === person && state.pinned !== null ? null : { part };
+  showPinned();
+}
+
+/** The person with the smallest box around a position in shares of width and height; null without one. */
+function personAt(x, y) {
+  const { people, size } = current().answer;
+  const [row, column] = [y * size[0], x * size[1]];
+  const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
+  const around = ({ box: [left, top, right, bottom] }) => left <= column && column < right && top <= row && row < bottom;
+  const [smallest] = people.found.filter(around).sort((a, b) => area(a.box) - area(b.box));
+  return smallest ? people.found.indexOf(smallest) : null;
 }
 
 function press(entry) {

@@ -3,6 +3,7 @@
 import { blobOf, el } from "./dom.js";
 
 const LONGEST = 1600;
+const EXACT = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 
 /** Width and height with the longest side at most `LONGEST`. */
 export function shownSize(width, height) {
@@ -29,13 +30,28 @@ export function drawn(image, smooth) {
  * @returns {Promise<{width: number, height: number, indices: Uint8Array, labels: object}>}
  */
 export async function decodeMap(base64, labels) {
-  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  const image = await createImageBitmap(blobOf(base64, "image/png"), options);
+  const image = await createImageBitmap(blobOf(base64, "image/png"), EXACT);
   const canvas = drawn(image, false);
   image.close();
   const { width, height } = canvas;
   const pixels = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, width, height).data.buffer);
   return { width, height, indices: indicesOf(pixels, labels.colours), labels };
+}
+
+/**
+ * The part indices within a box (left, top, right, bottom) at the photo's own size, row by row.
+ * @param {string} base64 a palette PNG
+ * @param {{colours: number[][]}} labels
+ * @param {number[]} box
+ * @returns {Promise<Uint8Array>}
+ */
+export async function indicesWithin(base64, labels, [left, top, right, bottom]) {
+  const [width, height] = [right - left, bottom - top];
+  const image = await createImageBitmap(blobOf(base64, "image/png"), left, top, width, height, EXACT);
+  const context = el("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  image.close();
+  return indicesOf(new Uint32Array(context.getImageData(0, 0, width, height).data.buffer), labels.colours);
 }
 
 function indicesOf(pixels, colours) {

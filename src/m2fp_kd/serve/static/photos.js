@@ -2,7 +2,7 @@
 
 import { takePhoto } from "./camera.js";
 import { byId } from "./dom.js";
-import { picture } from "./highlighting.js";
+import { picture, zoom } from "./highlighting.js";
 import { render, renderPhotos, showLayers, tell } from "./render.js";
 import { state } from "./state.js";
 import { begin, update } from "./work.js";
@@ -15,6 +15,7 @@ export function addPhotos(blobs) {
     name: blob.name,
     address: URL.createObjectURL(blob),
     runs: {},
+    failure: null,
   }));
   if (!added.length) return;
   state.photos.push(...added);
@@ -25,12 +26,24 @@ export function addPhotos(blobs) {
 export async function select(photo) {
   state.photo = photo;
   state.pinned = null;
+  zoom.reset();
   renderPhotos();
   if (state.models.length) update();
   await picture.load(photo.blob);
   if (state.photo !== photo) return;
   state.drawn = photo;
   showLayers();
+}
+
+/** Remove the photo that is shown, and show its neighbour. */
+export function remove() {
+  const place = state.photos.indexOf(state.photo);
+  URL.revokeObjectURL(state.photo.address);
+  state.photos.splice(place, 1);
+  const next = state.photos[place] ?? state.photos.at(-1);
+  if (!next) return clear();
+  select(next);
+  byId("photos").querySelectorAll("button")[state.photos.indexOf(next)].focus();
 }
 
 /** Remove all photos. */

@@ -9,8 +9,10 @@ export class Picture {
   /**
    * @param {HTMLElement} frame contains the canvases "photo" and "overlay", a "box", a "tip" and the "divider"
    * @param {(name: string|null) => string} describe called with the part under the pointer; returns the text of the tip
+   * @param {(name: string|null, x: number, y: number) => void} press called with the part under a click and its
+   *     position in shares of width and height
    */
-  constructor(frame, describe) {
+  constructor(frame, describe, press) {
     this.frame = frame;
     this.describe = describe;
     this.layers = [];
@@ -20,6 +22,10 @@ export class Picture {
     for (const name of ["photo", "overlay", "box", "tip"]) this[name] = frame.querySelector(`.${name}`);
     frame.addEventListener("pointermove", (event) => this.point(event));
     frame.addEventListener("pointerdown", (event) => this.point(event));
+    frame.addEventListener("click", (event) => {
+      const [x, y] = this.positionOf(event);
+      if (this.layers.length === 1) press(this.partAt(x, y), x, y);
+    });
     // A finger leaves the picture after every tap, so the tip of a tapped part stays.
     frame.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.leave());
   }
@@ -113,14 +119,19 @@ export class Picture {
   }
 
   point(event) {
-    const area = this.frame.getBoundingClientRect();
-    const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
+    const [x, y] = this.positionOf(event);
     const name = this.partAt(x, y);
     this.tip.textContent = this.describe(name);
     this.tip.hidden = name === null;
-    this.tip.style.left = `${event.clientX - area.left}px`;
-    this.tip.style.top = `${event.clientY - area.top}px`;
+    this.tip.style.left = `${100 * x}%`;
+    this.tip.style.top = `${100 * y}%`;
     this.tip.classList.toggle("flipped", x > 0.6);
+  }
+
+  /** The pointer's position in shares of the picture's width and height, zoomed or not. */
+  positionOf({ clientX, clientY }) {
+    const { left, top, width, height } = this.frame.getBoundingClientRect();
+    return [(clientX - left) / width, (clientY - top) / height];
   }
 
   /** The part at a position in shares of width and height; null on the background and without a part map. */

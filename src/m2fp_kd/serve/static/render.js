@@ -18,6 +18,9 @@ export function render() {
   showLayers();
 }
 
+/** Make the switch between the models again when it is next rendered. */
+export const forgetModels = () => byId("views").querySelectorAll("label").forEach((label) => label.remove());
+
 function renderModels() {
   const { models, limits } = state;
   byId("models").hidden = models.length === 0;
@@ -29,7 +32,15 @@ function renderModels() {
   byId("facts").replaceChildren(facts(models));
   byId("ribbon").replaceChildren(...models[0].label_set.colours.slice(1).map(stripe));
   byId("answering").replaceChildren(...wantedModes().map(answering));
+  renderDemo(models.find(({ demo }) => demo));
   renderViews();
+}
+
+function renderDemo(model) {
+  byId("demo").hidden = !model;
+  if (!model) return;
+  const score = model.score ? say("demo.score", { ...model.score, miou: percent(model.score.miou) }) : "";
+  byId("demo").textContent = [say("demo"), score, model.licence && say("demo.terms", model)].filter(Boolean).join(" ");
 }
 
 function stripe(colour) {
@@ -58,21 +69,27 @@ function renderViews() {
 
 export function renderPhotos() {
   document.body.classList.toggle("has-photo", state.photo !== null);
-  byId("strip").hidden = state.photos.length < 2;
+  byId("strip").hidden = state.photos.length < 2 && !state.photo?.failure;
+  byId("parse-all").hidden = byId("clear").hidden = state.photos.length < 2;
   const list = byId("photos");
-  if (list.children.length !== state.photos.length) list.replaceChildren(...state.photos.map(thumbnail));
+  const shown = [...list.querySelectorAll("button")].map(({ dataset }) => dataset.address);
+  if (`${shown}` !== `${state.photos.map(({ address }) => address)}`)
+    list.replaceChildren(...state.photos.map(thumbnail));
   list.querySelectorAll("button").forEach(labelThumbnail);
 }
 
 function thumbnail(photo, place) {
   const image = el("img", { src: photo.address, alt: "", decoding: "async", loading: "lazy" });
-  image.onerror = () => image.remove();
-  return el("li", {}, el("button", { type: "button", data: { place } }, image));
+  image.onerror = () => image.replaceWith(el("small", {}, photo.name));
+  return el("li", {}, el("button", { type: "button", data: { place, address: photo.address } }, image));
 }
 
 function labelThumbnail(button, place) {
   const photo = state.photos[place];
-  button.ariaLabel = say("photos.show", { number: place + 1, name: photo.name });
+  const words = { number: place + 1, name: photo.name };
+  button.ariaLabel = say(photo.failure ? "photos.show.failed" : "photos.show", words);
+  button.title = photo.failure?.() ?? photo.name;
+  button.classList.toggle("failed", photo.failure !== null);
   button.ariaPressed = `${photo === state.photo}`;
 }
 
@@ -102,7 +119,8 @@ function renderParts(runs) {
   byId("legend").replaceChildren(...entries);
   byId("heads").hidden = entries.length === 0;
   byId("heads").replaceChildren(...partHeads(runs.map(({ mode }) => mode), answers));
-  byId("parts-hint").textContent = say(hint);
+  const scored = answers.length === 1 && entries.length && answers[0].parts.some(({ score }) => score !== null);
+  byId("parts-hint").textContent = [say(hint), ...(scored ? [say("parts.score")] : [])].join(" ");
   const same = sameShare(runs);
   byId("agreement").hidden = same === null;
   byId("agreement").textContent = same === null ? "" : say("agreement", { share: percent(same) });
@@ -118,8 +136,9 @@ function renderPeople(mode, answer) {
   byId("people-heads").hidden = found.length === 0;
   byId("people-heads").replaceChildren(...peopleHeads(answer));
   byId("people").replaceChildren(...peopleEntries(answer));
-  byId("people-note").hidden = kind !== "regions" || found.length === 0;
+  byId("people-note").hidden = kind !== "regions";
   byId("people-none").hidden = found.length > 0;
+  byId("people-none").textContent = say(`people.none.${kind}`);
 }
 
 /** Show `text()` under the picture; "busy" shows activity until the next text; `again` is offered as a retry. */
@@ -133,6 +152,7 @@ function renderMessage() {
   byId("message").textContent = text();
   byId("news").className = `news ${kind}`;
   byId("retry").hidden = again === null;
+  byId("cancel").hidden = !isBusy();
   document.body.classList.toggle("busy", isBusy());
   for (const button of byId("downloads").querySelectorAll("button")) button.ariaDisabled = `${isBusy()}`;
 }

@@ -6,7 +6,9 @@
  * @property {Blob} blob
  * @property {string} name
  * @property {string} address object URL of the blob, for its thumbnail
+ * @property {Blob} [sent] what the server gets: the blob, or the browser's JPEG of it
  * @property {Object<string, {answer: object, layer: object}>} runs mode -> the API's answer and the decoded part map
+ * @property {(() => string)|null} failure why the photo cannot be parsed, as a function that returns the text
  */
 
 export const SPLIT = "split";

@@ -2,13 +2,14 @@
 
 import { ApiError, getModels, parse } from "./api.js";
 import { byId } from "./dom.js";
+import { readable } from "./encoding.js";
 import { decodeMap } from "./part_map.js";
-import { render, summary, tell } from "./render.js";
+import { forgetModels, render, renderPhotos, summary, tell } from "./render.js";
 import { state, wantedModes } from "./state.js";
 import { knows, modeName, number, say } from "./words.js";
 
 /** Errors that a retry with the same photo would meet again. */
-const FINAL = ["no_photo", "photo_broken", "photo_too_large", "too_many_pixels"];
+const FINAL = ["no_photo", "photo_broken", "photo_too_large", "too_many_pixels", "too_large_here"];
 
 let controller = new AbortController();
 
@@ -19,13 +20,17 @@ export function begin() {
   return controller.signal;
 }
 
+/** Stop what is being done and offer to do it again. */
+export function cancel() {
+  begin();
+  tell(() => say("cancelled"), "done", update);
+  render();
+}
+
 /** Load the list of the server's models. */
 export async function connect() {
   try {
-    const { models, limits, token } = await getModels(state.token);
-    Object.assign(state, { models, limits });
-    state.view ??= state.mode ??= models[0].mode;
-    byId("token").hidden = !token || state.token !== "";
+    await learnModels();
     tell(() => "", "done");
   } catch (error) {
     fail(error, connect);
@@ -34,47 +39,97 @@ export async function connect() {
   if (state.photo && state.models.length) update();
 }
 
+/** Read the server's models. Results of models that it no longer has are dropped. */
+async function learnModels() {
+  const { models, limits, token } = await getModels(state.token);
+  const known = models.map(({ id }) => id);
+  if (`${known}` !== `${state.models.map(({ id }) => id)}`) forgetModels();
+  Object.assign(state, { models, limits });
+  for (const photo of state.photos)
+    for (const [mode, { answer }] of Object.entries(photo.runs))
+      if (!known.includes(answer.model)) delete photo.runs[mode];
+  if (!models.some(({ mode }) => mode === state.mode)) state.view = state.mode = models[0].mode;
+  byId("token").hidden = !token || state.token !== "";
+}
+
 /** Request the results that the view lacks for the photo, then show them. The page does not change until then. */
 export async function update() {
   const { photo } = state;
   const signal = begin();
-  if (photo.blob.size > 1e6 * state.limits.megabytes) tellTooLarge(photo);
-  else await attempt(signal, () => complete(photo, signal), update);
+  await attempt(signal, () => complete(photo, signal), update, photo);
   if (!signal.aborted) render();
 }
 
 async function complete(photo, signal) {
-  const missing = wantedModes().filter((mode) => !(mode in photo.runs));
-  for (const mode of missing) {
-    tell(() => say("busy", { mode: modeName(mode) }), "busy");
-    photo.runs[mode] = await run(photo, mode, signal);
-  }
+  await parseMissing(photo, wantedModes(), signal, tellProgress);
   tell(summary(), "done");
 }
 
-async function run(photo, mode, signal) {
-  const answer = await parse(photo.blob, mode, "map", state.token, signal);
-  const { label_set: labels } = state.models.find((model) => model.mode === mode);
-  const layer = await decodeMap(answer.map, labels);
-  signal.throwIfAborted();
-  return { answer, layer };
+function tellProgress(mode, sent) {
+  const words = { mode: modeName(mode), share: number(100 * sent) };
+  tell(() => say(sent < 1 ? "uploading" : "busy", words), "busy");
+}
+
+/**
+ * Request the results of these modes that a photo lacks.
+ * @param {(mode: string, sent: number) => void} report called with the share of the photo that is sent
+ * @throws {ApiError}
+ */
+export async function parseMissing(photo, modes, signal, report) {
+  for (const mode of modes.filter((mode) => !(mode in photo.runs))) {
+    report(mode, 0);
+    const answer = await request(photo, mode, "map", signal, (sent) => report(mode, sent));
+    const { label_set: labels } = await modelOf(answer);
+    const layer = await decodeMap(answer.map, labels);
+    signal.throwIfAborted();
+    photo.runs[mode] = { answer, layer };
+  }
+  photo.failure = null;
+}
+
+/** Send a photo to the server and return the answer. */
+export async function request(photo, mode, wants, signal, uploaded) {
+  photo.sent ??= await readable(photo.blob);
+  if (photo.sent.size > 1e6 * state.limits.megabytes) throw new ApiError("too_large_here", photo.name);
+  return parse(photo.sent, mode, wants, state.token, signal, uploaded);
+}
+
+/** The model that gave an answer; where the server has changed its models since, they are loaded again. */
+async function modelOf({ mode, model: id }) {
+  const find = () => state.models.find((model) => model.mode === mode && model.id === id);
+  if (!find()) await learnModels();
+  if (!find()) throw new ApiError("models_changed", id);
+  return find();
 }
 
 /** Run `work`; report an error and offer `again`, unless other work has started meanwhile. */
-export async function attempt(signal, work, again) {
+export async function attempt(signal, work, again, photo = null) {
   try {
     await work();
   } catch (error) {
-    if (!signal.aborted) fail(error, again);
+    if (!signal.aborted) fail(error, again, photo);
   }
 }
 
-/** Report an error; offer `again` where a retry may help. */
-function fail(error, again) {
+/** Report an error; offer `again` where a retry may help. An error of a photo is kept with it. */
+function fail(error, again, photo = null) {
   if (!(error instanceof ApiError)) reportError(error);
+  if (["unknown_mode", "models_changed"].includes(error.code)) again = connect;
   if (error.code === "unauthorized") askForToken();
   if (error.code === "unauthorized" && !state.token) return;
-  tell(() => errorWords(error), "bad", FINAL.includes(error.code) ? null : again);
+  const final = photo !== null && isFinal(error);
+  if (final) photo.failure = reasonOf(error, photo);
+  tell(final ? photo.failure : reasonOf(error), "bad", final ? null : again);
+  renderPhotos();
+}
+
+/** Whether a retry with the same photo would meet the error again. */
+export const isFinal = ({ code }) => FINAL.includes(code);
+
+/** Why a request failed, as a function that returns the text; for an error of a photo, with its name. */
+export function reasonOf(error, photo = null) {
+  if (error.code === "too_large_here") return () => tooLarge(photo);
+  return () => (photo ? say("photo.failed", { name: photo.name, reason: errorWords(error) }) : errorWords(error));
 }
 
 /** An error's text in the page's language, else the server's own, and the time of a retry. */
@@ -83,9 +138,9 @@ function errorWords({ code, message, retryAfter }) {
   return retryAfter ? `${words} ${say("retry.after", { seconds: retryAfter })}` : words;
 }
 
-function tellTooLarge({ blob, name }) {
+function tooLarge({ sent, name }) {
   const { megabytes: limit } = state.limits;
-  tell(() => say("too.large", { name, megabytes: number(blob.size / 1e6, 1), limit }), "bad");
+  return say("too.large", { name, megabytes: number(sent.size / 1e6, 1), limit });
 }
 
 function askForToken() {
