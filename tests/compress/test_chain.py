@@ -41,7 +41,7 @@ def test_student_becomes_two_artefacts_that_pass_their_gates(source: Source, tmp
 
 
 def test_a_failed_gate_raises_only_after_everything_is_saved(source: Source, tmp_path: Path) -> None:
-    unreachable = GATES | {"quantise": Gate(0.97, -100.0)}
+    unreachable = GATES | {"quantise": Gate(1.0, 0.0)}
     result = make_artefacts(
         source, tmp_path, [Export(), StaticInt8(calibration_photos=4)], CheckSettings(unreachable, 1)
     )

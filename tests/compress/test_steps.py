@@ -12,6 +12,9 @@ from m2fp_kd.compress.int8.dynamic import DynamicInt8
 from m2fp_kd.compress.int8.fx import FxInt8
 from m2fp_kd.compress.int8.static import StaticInt8
 from m2fp_kd.compress.steps import ORDER, OrderError, check_order, check_possible
+from m2fp_kd.labels import load_label_set
+
+LABELS = load_label_set("cihp")
 
 
 @dataclass(frozen=True)
@@ -100,5 +103,5 @@ def test_only_onnx_is_converted() -> None:
 )
 def test_a_step_that_does_not_support_the_network_is_refused(step, network: str, message: str) -> None:
     with pytest.raises(Unsupported, match=message):
-        check_possible([Export(), step], network, fixed=True)
-    check_possible([Export(), StaticInt8()], network, fixed=True)
+        check_possible([Export(), step], network, True, LABELS)
+    check_possible([Export(), StaticInt8()], network, True, LABELS)

@@ -4,14 +4,17 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass as checked_dataclass
 from rich.progress import track
 from torch import nn
 
 from m2fp_kd.compress.export.deployable import deployable
+from m2fp_kd.compress.options import STRICT, Count
 from m2fp_kd.compress.parity import Gate, compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep
@@ -33,7 +36,7 @@ MAKERS = ("m2fp-kd", "torch", "onnx", "openvino")
 """Packages whose versions every card names."""
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=STRICT)
 class CheckSettings:
     """How hops are checked.
 
@@ -45,8 +48,8 @@ class CheckSettings:
     """
 
     gates: Mapping[str, Gate]
-    threads: int | None = None
-    precision: str = "f32"
+    threads: Count | None = None
+    precision: Literal["f32", "auto"] = "f32"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Measure parity: how far a model agrees with the model before it, and what it loses in mIoU."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
+from m2fp_kd.compress.options import STRICT, Points, Share
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
@@ -18,7 +19,7 @@ class ParityError(RuntimeError):
     """Raised when a hop changed the model by more than its gate allows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Gate:
     """Limits of what a hop may cost.
 
@@ -29,9 +30,9 @@ class Gate:
         max_part_drop: largest loss of a single part's IoU in points; None for no limit.
     """
 
-    min_pixel_agreement: float
-    max_miou_drop: float
-    max_part_drop: float | None = None
+    min_pixel_agreement: Share
+    max_miou_drop: Points
+    max_part_drop: Points | None = None
 
     @property
     def thresholds(self) -> dict[str, float]:

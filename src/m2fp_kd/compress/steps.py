@@ -14,6 +14,7 @@ from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, require
 from m2fp_kd.compress.source import Source
+from m2fp_kd.labels import LabelSet
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -111,6 +112,8 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
         raise OrderError(
             f"the steps [{', '.join(names)}] export nothing: add `export` after prune and qat and before INT8"
         )
+    if unknown := sorted(set(gates) - {*ORDER, "precision"}):
+        raise OrderError(f"compress.gates.{unknown[0]} is no gate: choose among {', '.join(ORDER)} and precision")
     if ungated := sorted({step.kind for step in steps.values()} - set(gates)):
         raise OrderError(
             f"no gate for {', '.join(ungated)}, but every step must be checked; set compress.gates.{ungated[0]}"
@@ -132,18 +135,25 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
         taken.add(name)
 
 
-def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool) -> None:
-    """Check that all steps support a kind of network, before any of them runs.
+def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool, labels: LabelSet) -> None:
+    """Check that all steps support a network and its label set, before any of them runs.
 
     Args:
         steps: steps that write files.
         network: one of `NETWORKS`.
         fixed: whether its canvas has a fixed size.
+        labels: its label set.
 
     Raises:
         Unsupported: a step does not; the message gives the reason and an alternative.
+        ValueError: a step names a part that the label set does not have.
     """
     for step in steps:
+        if unknown := sorted(set(getattr(step, "parts", None) or ()) - set(labels.parts)):
+            raise ValueError(
+                f"parts of the step {step.name}: '{labels.name}' has no {', '.join(unknown)}; "
+                f"choose among {', '.join(labels.parts)}"
+            )
         if network not in step.networks:
             kinds = " or ".join(step.networks)
             raise Unsupported(f"{step.name} is for {kinds} networks, and this one is {network}; use int8_static")

@@ -104,3 +104,59 @@ def test_a_trained_student_is_saved_before_its_artefacts_can_fail(composed: Comp
     with pytest.raises(RuntimeError, match="no space left"):
         run(cfg)
     assert load_network(Path(cfg.run_dir) / "student.json").lineage.val_miou >= 0
+
+
+@pytest.mark.parametrize(
+    ("compress", "override", "allowed"),
+    [
+        ("prune", "steps.prune.quantity=foo", "must be 'parameters', 'macs' or 'milliseconds'"),
+        ("prune", "steps.prune.importance=foo", "must be 'l1', 'bn_scale' or 'taylor'"),
+        ("prune", "steps.prune.reduction=1.5", "must be less than 1"),
+        ("prune", "steps.prune.most=0", "must be greater than 0"),
+        ("prune", "steps.prune.engine=tensorrt", "must be 'openvino' or 'onnxruntime'"),
+        ("prune", "steps.prune.last_epochs=0", "must be greater than or equal to 1"),
+        ("prune", "steps.prune.latency_table=FILE", "for quantity=milliseconds, not parameters"),
+        ("int8_qat", "steps.qat.epochs=0", "must be greater than or equal to 1"),
+        ("int8_qat", "steps.qat.epochs=true", "must be a valid integer"),
+        ("int8_qat", "steps.qat.lr_scale=-1", "must be greater than 0"),
+        ("int8_static", "steps.int8_static.calibration_photos=0", "must be greater than or equal to 1"),
+        ("int8_static", "+steps.int8_static.name=a/b", "must match pattern"),
+        ("int8_static", "+steps.int8_static.photos=3", "Unexpected keyword argument"),
+        ("int8_accurate", "steps.int8_accurate.max_part_drop=-1", "must be greater than or equal to 0"),
+        ("int8_accurate", "steps.int8_accurate.parts=[]", "at least 1 item"),
+        ("none", "threads=0", "must be greater than or equal to 1"),
+        ("none", "precision=bf16", "must be 'f32' or 'auto'"),
+        ("none", "gates.export.min_pixel_agreement=97", "must be less than or equal to 1"),
+        ("none", "gates.export.max_miou_drop=none", "must be a valid number"),
+        ("none", "+gates.exprot={min_pixel_agreement:0.9,max_miou_drop:1}", "compress.gates.exprot is no gate"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line_with_what_is_allowed(
+    compress: str, override: str, allowed: str, composed: Composer
+) -> None:
+    plus, option = ("+", override[1:]) if override.startswith("+") else ("", override)
+    with pytest.raises(ValueError) as refused:
+        read_recipe(composed(f"compress={compress}", f"{plus}compress.{option}"))
+    message = str(refused.value)
+    assert allowed in message and "\n" not in message
+    assert message.startswith(f"compress.{option.partition('=')[0].rpartition('.')[0]}".removesuffix("."))
+
+
+@pytest.mark.parametrize(
+    ("compress", "override", "reason"),
+    [
+        (
+            "int8_accurate",
+            "compress.steps.int8_accurate.parts=[nose]",
+            "'cihp' has no nose; choose among background, h",
+        ),
+        ("prune", "compress.steps.prune.reduction=0.99", "choose a smaller reduction"),
+    ],
+)
+def test_what_a_network_cannot_do_is_refused_before_training(
+    compress: str, override: str, reason: str, composed: Composer
+) -> None:
+    cfg = composed(f"compress={compress}", override)
+    with pytest.raises(ValueError, match=reason):
+        run(cfg)
+    assert not (Path(cfg.run_dir) / "checkpoints").exists()

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -10,10 +10,12 @@ from typing import ClassVar
 import onnx
 import torch
 from onnx import ModelProto
+from pydantic.dataclasses import dataclass
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deployable import Deployable, M2FPAsStudent, deployable, example_canvases
+from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path
@@ -107,7 +109,7 @@ def remove_idle_casts(model: ModelProto) -> None:
                         names[index] = new
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Export:
     """Export to fp32 ONNX, the source of INT8."""
 
@@ -115,7 +117,7 @@ class Export:
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "fp32"
+    name: Name = "fp32"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"

@@ -4,15 +4,16 @@ An INT8 network then has a third of the ONNX file's operations, and compiles in 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import onnx
 import openvino
 from openvino._offline_transformations import apply_moc_transformations
+from pydantic.dataclasses import dataclass
 
 from m2fp_kd.compress.export.capabilities import NETWORKS
+from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, load_card, save_card
 from m2fp_kd.runtime.files import atomic_path
@@ -41,7 +42,7 @@ def export_openvino(source: str | Path, path: str | Path, card: Card) -> None:
     save_card(path, card)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class OpenVINO:
     """Convert an ONNX artefact of the same run to OpenVINO's own format.
 
@@ -53,8 +54,8 @@ class OpenVINO:
     kind: ClassVar[str] = "convert"
     format: ClassVar[str] = "openvino"
     networks: ClassVar[Sequence[str]] = NETWORKS
-    made_from: str = "int8"
-    name: str = "openvino_int8"
+    made_from: Name = "int8"
+    name: Name = "openvino_int8"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         onnx, path = folder.parent / self.made_from / "model.onnx", folder / "model.xml"

@@ -3,17 +3,19 @@
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deployable import deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
+from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.engines.archive import OUTPUTS_FILE
@@ -70,7 +72,7 @@ def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str 
     save_card(path, replace(card, outputs=list(outputs)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TorchExport:
     """Export an fp32 program with ``torch.export``."""
 
@@ -78,7 +80,7 @@ class TorchExport:
     format: ClassVar[str] = "torch_export"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "torch_export"
+    name: Name = "torch_export"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.pt2"

@@ -6,16 +6,18 @@ TorchScript works, but is deprecated upstream in favour of torch.export (`export
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deployable import Deployable, deployable, example_canvases
 from m2fp_kd.compress.export.fuse import fuse
+from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.engines.archive import OUTPUTS_FILE
@@ -60,7 +62,7 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
     save_card(path, replace(card, outputs=list(module.outputs)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TorchScript:
     """Export fp32 TorchScript, traced and frozen."""
 
@@ -68,7 +70,7 @@ class TorchScript:
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "torchscript"
+    name: Name = "torchscript"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.pt"

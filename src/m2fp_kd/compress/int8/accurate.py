@@ -2,18 +2,21 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.int8.accuracy import Bounds, quantise_with_accuracy_control
+from m2fp_kd.compress.options import STRICT, Count, Name, Points
 from m2fp_kd.compress.source import Source
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AccurateInt8:
     """Quantise the export to static INT8, with the most harmful layers left in fp32 until the bounds hold.
 
@@ -31,13 +34,19 @@ class AccurateInt8:
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "int8"
-    max_miou_drop: float = 0.1
-    max_part_drop: float | None = 1.0
-    parts: Sequence[str] | None = None
-    calibration_photos: int = 300
-    max_evaluations: int = 250
-    threads: int | None = None
+    name: Name = "int8"
+    max_miou_drop: Points = 0.1
+    max_part_drop: Points | None = 1.0
+    parts: Annotated[Sequence[str], Field(min_length=1)] | None = None
+    calibration_photos: Count = 300
+    max_evaluations: Count = 250
+    threads: Count | None = None
+
+    @model_validator(mode="after")
+    def _parts_have_a_bound(self) -> Self:
+        if self.parts is not None and self.max_part_drop is None:
+            raise ValueError("parts are bounded by max_part_drop, which is null: set it, or leave parts=null")
+        return self
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"

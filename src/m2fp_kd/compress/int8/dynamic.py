@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import onnx
 import torch
+from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
@@ -17,6 +17,7 @@ from m2fp_kd.compress.export.onnx import write_artefact
 from m2fp_kd.compress.export.torchscript import export_torchscript
 from m2fp_kd.compress.int8.onnx_passes import shorten_names
 from m2fp_kd.compress.int8.static import load_for_int8
+from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card
 
@@ -70,7 +71,7 @@ def quantise_linears(module: nn.Module) -> nn.Module:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DynamicInt8:
     """Quantise the export's matrix products dynamically, for mask-classification students in ONNX Runtime."""
 
@@ -78,7 +79,7 @@ class DynamicInt8:
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
     made_from: ClassVar[None] = None
-    name: str = "int8_dynamic"
+    name: Name = "int8_dynamic"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"
@@ -87,7 +88,7 @@ class DynamicInt8:
         return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TorchDynamicInt8:
     """Quantise attention's linear layers by PyTorch's dynamic INT8 to TorchScript, for mask-classification students."""
 
@@ -95,7 +96,7 @@ class TorchDynamicInt8:
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = MASK_CLASSIFIERS
     made_from: ClassVar[None] = None
-    name: str = "int8_torch_dynamic"
+    name: Name = "int8_torch_dynamic"
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.pt"

@@ -8,13 +8,13 @@ instead of 47 (512x512, 2 threads, AVX2 without VNNI); EfficientNet-Lite, whose 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.fx import GraphModule, Tracer
 
@@ -23,6 +23,7 @@ from m2fp_kd.compress.export.deployable import Deployable, deployable, example_c
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torchscript import write_torchscript
 from m2fp_kd.compress.int8.static import single_images
+from m2fp_kd.compress.options import STRICT, Count, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.evaluation.speed.cpu import Cpu, describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import reduced_range
@@ -127,7 +128,7 @@ def _deprecated() -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class FxInt8:
     """Quantise statically by PyTorch's FX graph mode to TorchScript, which is deprecated upstream."""
 
@@ -135,8 +136,8 @@ class FxInt8:
     format: ClassVar[str] = "torchscript"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "int8_fx"
-    calibration_photos: int = 300
+    name: Name = "int8_fx"
+    calibration_photos: Count = 300
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.pt"

@@ -8,13 +8,13 @@ INT8 ONNX is the better choice.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.fx import GraphModule
 
@@ -23,6 +23,7 @@ from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.fuse import fuse
 from m2fp_kd.compress.export.torch_export import to_program, write_program
 from m2fp_kd.compress.int8.static import single_images
+from m2fp_kd.compress.options import STRICT, Count, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.evaluation.speed.cpu import Cpu, describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import reduced_range
@@ -94,7 +95,7 @@ def _remove_unused_weights(module: GraphModule) -> None:
             delattr(module.get_submodule(owner), attribute)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Pt2eInt8:
     """Quantise statically by torchao's PT2E to a torch.export program."""
 
@@ -102,8 +103,8 @@ class Pt2eInt8:
     format: ClassVar[str] = "torch_export"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "int8_pt2e"
-    calibration_photos: int = 300
+    name: Name = "int8_pt2e"
+    calibration_photos: Count = 300
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.pt2"

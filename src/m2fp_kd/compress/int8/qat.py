@@ -9,16 +9,17 @@ import copy
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from m2fp_kd.compress.options import STRICT, Count, Factor, Name
 from m2fp_kd.compress.steps import FineTuning
 from m2fp_kd.models.fold import build_folded
 
@@ -194,7 +195,7 @@ def _extent(values: Tensor) -> Tensor:
     return torch.stack([flat.amin(dim=1), flat.amax(dim=1)], dim=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class QuantisationAware:
     """Train with the rounding of static INT8; the INT8 file is made afterwards, with its own calibration.
 
@@ -206,10 +207,10 @@ class QuantisationAware:
     """
 
     kind: ClassVar[str] = "qat"
-    calibration_photos: int = 300
-    epochs: int = 4
-    lr_scale: float = 0.1
-    name: str = "qat"
+    calibration_photos: Count = 300
+    epochs: Count = 4
+    lr_scale: Factor = 0.1
+    name: Name = "qat"
 
     def __call__(
         self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
+from pydantic.dataclasses import dataclass
 
 from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.export.onnx import write_artefact
@@ -21,6 +21,7 @@ from m2fp_kd.compress.int8.onnx_passes import (
     shorten_names,
     weights_to_int8,
 )
+from m2fp_kd.compress.options import STRICT, Count, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card
 
@@ -151,7 +152,7 @@ def _chain_to(nodes: Iterable[NodeProto], tensor: str, operations: tuple[str, ..
     return chain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class StaticInt8:
     """Quantise the export to static INT8.
 
@@ -164,8 +165,8 @@ class StaticInt8:
     format: ClassVar[str] = "onnx"
     networks: ClassVar[Sequence[str]] = NETWORKS
     made_from: ClassVar[None] = None
-    name: str = "int8"
-    calibration_photos: int = 300
+    name: Name = "int8"
+    calibration_photos: Count = 300
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"

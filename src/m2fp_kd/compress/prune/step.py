@@ -2,12 +2,14 @@
 
 import copy
 import logging
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass
 from torch import nn
 
+from m2fp_kd.compress.options import STRICT, Count, Factor, Name, ShareAbove0, ShareBelow1
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
 from m2fp_kd.compress.prune.latency import open_table
@@ -18,7 +20,7 @@ from m2fp_kd.models.pruned import pruned_architecture
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Prune:
     """Prune channels and fine-tune the network, in turn, until the goal is reached.
 
@@ -39,17 +41,39 @@ class Prune:
 
     kind: ClassVar[str] = "prune"
     quantity: Quantity = "parameters"
-    reduction: float = 0.4
+    reduction: ShareBelow1 = 0.4
     importance: Importance = "taylor"
-    most: float = 0.15
-    epochs: int = 1
-    last_epochs: int = 4
-    lr_scale: float = 0.5
-    gradient_batches: int = 8
-    engine: str = "openvino"
-    threads: int | None = None
+    most: ShareAbove0 = 0.15
+    epochs: Count = 1
+    last_epochs: Count = 4
+    lr_scale: Factor = 0.5
+    gradient_batches: Count = 8
+    engine: Literal["openvino", "onnxruntime"] = "openvino"
+    threads: Count | None = None
     latency_table: str | None = None
-    name: str = "pruned"
+    name: Name = "pruned"
+
+    @model_validator(mode="after")
+    def _table_is_for_milliseconds(self) -> Self:
+        if self.latency_table is not None and self.quantity != "milliseconds":
+            raise ValueError(f"latency_table is for quantity=milliseconds, not {self.quantity}: leave it null")
+        return self
+
+    def check(self, student: nn.Module, size: int) -> None:
+        """Check that the goal can be reached, which depends on the layers, not on their weights.
+
+        Milliseconds are not checked, because they would have to be measured.
+
+        Args:
+            student: network, which is not changed.
+            size: side of the square photo in pixels.
+
+        Raises:
+            PruneError: the goal is out of reach.
+        """
+        if self.quantity != "milliseconds":
+            goal = Goal(self.quantity, self.reduction, measure(student, size, self.quantity))
+            prune_untrained(cast(Prunable, copy.deepcopy(student)), size, goal, self.most)
 
     def __call__(
         self, student: nn.Module, architecture: dict[str, Any], tuner: FineTuning

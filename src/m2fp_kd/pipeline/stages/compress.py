@@ -52,7 +52,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
     claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))
-    check_possible(recipe.artefacts, kind, network.geometry.fixed)
+    check_possible(recipe.artefacts, kind, network.geometry.fixed, network.labels)
     if recipe.training and not isinstance(network.module, M2FP):
         require_network(cfg, network.architecture)  # the losses of fine-tuning come from the configuration
     result, last = compress(cfg, recipe, datamodule, teacher, network)

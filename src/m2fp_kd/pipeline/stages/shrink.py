@@ -5,18 +5,22 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from rich.progress import track
+from torch import nn
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
 from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefacts, torch_parse
 from m2fp_kd.compress.export.onnx import Export
+from m2fp_kd.compress.options import build
 from m2fp_kd.compress.parity import Gate, compare
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
+from m2fp_kd.compress.prune.step import Prune
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep, OrderError, TrainingStep, check_order
 from m2fp_kd.data.datamodule import ParsingDataModule
@@ -48,6 +52,20 @@ class CompressionRecipe:
     artefacts: list[ArtefactStep]
     checks: CheckSettings
 
+    def check_training(self, network: nn.Module, size: int) -> None:
+        """Check that pruning can reach its goal, before anything is trained.
+
+        Args:
+            network: network, which is not changed.
+            size: longest side of its photos in pixels.
+
+        Raises:
+            PruneError: the goal is out of reach.
+        """
+        for step in self.training:
+            if isinstance(step, Prune):
+                step.check(network, size)
+
     @property
     def first_artefacts(self) -> list[ArtefactStep]:
         """Steps that run on the student before any training step."""
@@ -59,10 +77,18 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
 
     Raises:
         OrderError: the steps are in an impossible order, or a step has no gate.
+        OptionError: an option has a wrong value.
     """
-    gates = {name: Gate(**limits) for name, limits in cfg.compress.gates.items()}
-    steps: dict[str, Any] = {name: instantiate(step) for name, step in cfg.compress.steps.items()}
+    gates = {
+        name: build(f"compress.gates.{name}", partial(Gate, **limits)) for name, limits in cfg.compress.gates.items()
+    }
+    steps: dict[str, Any] = {
+        name: build(f"compress.steps.{name}", partial(instantiate, step, _convert_="all"))
+        for name, step in cfg.compress.steps.items()
+    }
     check_order(steps, gates)
+    threads, precision = cfg.compress.threads, cfg.compress.precision
+    checks = build("compress", partial(CheckSettings, gates, threads=threads, precision=precision))
     if any(step.kind in ("prune", "qat") for step in steps.values()) and "ddp" in str(cfg.trainer.get("strategy")):
         raise OrderError(
             "pruning and quantisation-aware training run on one device: train with compress=none, then "
@@ -75,7 +101,7 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
     return CompressionRecipe(
         [step for name, step in steps.items() if is_training[name]],
         [step for name, step in steps.items() if not is_training[name]],
-        CheckSettings(gates, cfg.compress.threads, cfg.compress.precision),
+        checks,
     )
 
 

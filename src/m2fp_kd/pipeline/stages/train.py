@@ -36,8 +36,10 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     """
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
+    check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed, datamodule.labels)
     teacher = load_teacher(cfg, datamodule)
     network, architecture, parent = new_student(cfg, datamodule, teacher)
+    recipe.check_training(network, datamodule.geometry.size)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     lineage = student_lineage(cfg, datamodule, teacher, network, terms, parent)
     claim_sources(
@@ -49,7 +51,6 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
             "student.checkpoint": parent.sha256 if parent else None,
         },
     )
-    check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed)
 
     saved = Path(cfg.run_dir) / "student.json"
     loggers: list[Any] | None = None
