@@ -32,7 +32,7 @@ ROOMS = {
         "renamed", "shipped",
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
-    "train": {"pipeline", "config", "renamed", "shipped"},
+    "train": {"pipeline", "compress", "config", "renamed", "shipped"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
     "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command"},
 }  # fmt: skip

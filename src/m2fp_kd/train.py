@@ -8,6 +8,8 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from m2fp_kd.config import register_resolvers
@@ -23,11 +25,20 @@ def train(cfg: DictConfig) -> float | None:
 
     Returns:
         The student's or teacher's val/mIoU, 0..1, or a pretrained backbone's val/correlation, -1..1, which a sweep
-        maximises; None where nothing was scored.
+        maximises; None where nothing was scored. A failed gate ends the program with exit code 1 and without a
+        traceback, the limits that do not hold last.
     """
-    from m2fp_kd.pipeline import run  # Lightning takes seconds to import; --help and a wrong override should not
+    # Lightning takes seconds to import; --help and a wrong override should not.
+    from m2fp_kd.compress.parity import ParityError
+    from m2fp_kd.pipeline import run
 
-    scores = run(cfg)
+    try:
+        scores = run(cfg)
+    except ParityError as failed:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # exiting would end the other jobs
+            raise
+        print(failed, file=sys.stderr)
+        sys.exit(1)
     return scores.get("val/mIoU", scores.get("val/correlation"))
 
 

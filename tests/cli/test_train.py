@@ -46,3 +46,21 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("m2fp-kd: hydra is not installed: pip install ")
     assert "[train,compress,serve]" in done.stderr
+
+
+def test_a_failed_gate_is_a_result_and_the_last_line_names_the_limit(tmp_path: Path) -> None:
+    program = """
+import sys
+import m2fp_kd.pipeline
+from m2fp_kd.compress.parity import raise_failed
+from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.train import main
+
+hop = Hop("fp32 -> int8", 0.95, passed=False, thresholds={"min_pixel_agreement": 0.97}, failed=["min_pixel_agreement"])
+m2fp_kd.pipeline.run = lambda cfg: raise_failed([hop])
+sys.argv[1:] = ["name=failed"]
+main()
+"""
+    done = run("-c", program, folder=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "HYDRA" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "  fp32 -> int8: only 95.00 % of pixels agree (at least 97 %)"

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from m2fp_kd.compress.chain import torch_parse
-from m2fp_kd.compress.parity import Gate, ParityError, compare, raise_failed
+from m2fp_kd.compress.parity import Gate, ParityError, compare, describe, raise_failed
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.evaluation.report.numbers import verdict
+from m2fp_kd.runtime.checks import MODEL_BEFORE, TEACHER, Hop
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import COLOURS
 
@@ -75,6 +76,32 @@ def test_every_limit_counts(gate: Gate, passed: bool) -> None:
     assert compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, gate).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("gate", "failed"),
+    [
+        (Gate(0.875, 21.0, 51.0), []),
+        (Gate(0.9, 21.0), ["min_pixel_agreement"]),
+        (Gate(0.875, 20.0), ["max_miou_drop"]),
+        (Gate(0.875, 21.0, 49.0), ["max_part_drop"]),
+        (Gate(0.9, 20.0, 49.0), ["min_pixel_agreement", "max_miou_drop", "max_part_drop"]),
+    ],
+)
+def test_a_hop_names_the_limits_that_failed_and_no_others(gate: Gate, failed: list[str]) -> None:
+    hop = compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, gate)
+    assert hop.failed == failed and hop.passed is not bool(failed)
+    limits = {"min_pixel_agreement": "(at least", "max_miou_drop": "of mIoU (", "max_part_drop": "of IoU ("}
+    for text in (verdict(hop), describe(hop)):
+        assert {name for name, words in limits.items() if words in text} == set(failed)
+
+
+def test_a_score_against_the_teacher_is_gated_and_named() -> None:
+    """Photos without labels get the teacher's part maps, whose loss counts like a loss against labels."""
+    hop = compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, Gate(0.5, 20.0), TEACHER)
+    assert hop.failed == ["max_miou_drop"] and hop.truth == TEACHER
+    assert "of mIoU against the teacher's part maps" in describe(hop)
+    assert compare("hop", _right, _right, [_photo(None)], COLOURS, STRICT, TEACHER).truth == MODEL_BEFORE
+
+
 def test_a_loss_with_a_wide_confidence_bound_does_not_pass() -> None:
     """One photo in four loses: 5.9 points in total, but 8 photos are too few to bound that share."""
 
@@ -103,8 +130,9 @@ def test_failure_names_hop_figures_and_the_part_that_lost_most() -> None:
         raise_failed([good, bad])
     message = str(failure.value)
     assert "first hop" not in message
-    for fact in ("second hop", "87.50 %", "99.9 %", "100.00 -> 79.17", "blue lost most", "−50.00 points"):
+    for fact in ("second hop", "87.50 %", "99.9 %", "−20.83 points of mIoU", "blue lost most", "−50.00 points"):
         assert fact in message
+    assert "at least 99.9 %" in message.splitlines()[-1]
 
 
 def test_no_photos_is_an_error() -> None:

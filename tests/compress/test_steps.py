@@ -11,10 +11,11 @@ from m2fp_kd.compress.export.torchscript import TorchScript
 from m2fp_kd.compress.int8.dynamic import DynamicInt8
 from m2fp_kd.compress.int8.fx import FxInt8
 from m2fp_kd.compress.int8.static import StaticInt8
-from m2fp_kd.compress.steps import ORDER, OrderError, check_order, check_possible
+from m2fp_kd.compress.steps import ORDER, OrderError, check_order, check_possible, gate_name
 from m2fp_kd.labels import load_label_set
 
 LABELS = load_label_set("cihp")
+GATES = [*ORDER, "convert_int8", "precision"]
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ def test_two_artefacts_of_one_name_are_refused() -> None:
 
 def test_a_conversion_needs_its_source() -> None:
     with pytest.raises(OrderError, match="converts 'int8', but no step before it makes that"):
-        check_order(_steps("export") | {"openvino_int8": OpenVINO()}, ORDER)
-    check_order(_steps("export", "int8_static") | {"openvino_int8": OpenVINO()}, ORDER)
+        check_order(_steps("export") | {"openvino_int8": OpenVINO()}, GATES)
+    check_order(_steps("export", "int8_static") | {"openvino_int8": OpenVINO()}, GATES)
 
 
 @pytest.mark.parametrize("int8", [StaticInt8(), FxInt8(), DynamicInt8()])
 def test_int8_is_made_from_the_onnx_export_and_no_other(int8) -> None:
     with pytest.raises(OrderError, match="int8 is made from the fp32 ONNX file: add `export` before it"):
-        check_order({"torchscript": TorchScript(), "int8": int8}, ORDER)
+        check_order({"torchscript": TorchScript(), "int8": int8}, GATES)
 
 
 def test_only_onnx_is_converted() -> None:
@@ -91,7 +92,7 @@ def test_only_onnx_is_converted() -> None:
             "torch_export": TorchExport(),
             "openvino": OpenVINO(made_from="torch_export", name="openvino"),
         }
-        check_order(steps, ORDER)
+        check_order(steps, GATES)
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,14 @@ def test_a_step_that_does_not_support_the_network_is_refused(step, network: str,
     with pytest.raises(Unsupported, match=message):
         check_possible([Export(), step], network, True, LABELS)
     check_possible([Export(), StaticInt8()], network, True, LABELS)
+
+
+def test_a_conversion_of_int8_has_a_gate_of_its_own() -> None:
+    fp32, int8 = OpenVINO(made_from="fp32", name="openvino"), OpenVINO(made_from="int8", name="openvino_int8")
+    steps = {"export": Export(), "int8_static": StaticInt8(), "openvino": fp32, "openvino_int8": int8}
+    assert [gate_name(step, steps.values()) for step in steps.values()] == [
+        "export", "quantise", "convert", "convert_int8",
+    ]  # fmt: skip
+    with pytest.raises(OrderError, match="no gate for convert_int8"):
+        check_order(steps, ORDER)
+    check_order(steps, GATES)

@@ -17,8 +17,8 @@ from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.options import STRICT, Count
 from m2fp_kd.compress.parity import Gate, compare, raise_failed
 from m2fp_kd.compress.source import Source
-from m2fp_kd.compress.steps import ArtefactStep
-from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse
+from m2fp_kd.compress.steps import ArtefactStep, gate_name
+from m2fp_kd.evaluation.metrics.predictions import Parse
 from m2fp_kd.runtime.artefact import Card, load_checks, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop
 from m2fp_kd.runtime.engines import open_engine
@@ -41,7 +41,7 @@ class CheckSettings:
     """How hops are checked.
 
     Attributes:
-        gates: limits by kind of step, and those of the hop "precision".
+        gates: limits by the name of a gate, see `steps.gate_name`; "precision" is that of the hop to another precision.
         threads: CPU threads of the engine; None leaves it to the engine.
         precision: "auto" also checks the last artefact in the precision that the engine chooses (bf16 on CPUs that have
             it); "f32" does not.
@@ -94,13 +94,15 @@ def make_artefacts(
         versions=source.card.versions | {name: installed[name] for name in MAKERS if name in installed},
     )
     source = replace(source, card=card)
+    steps = list(steps)
     result, parses = CompressionResult({}, []), {"PyTorch": torch_parse(source.student, card)}
     for step in steps:
         before = step.made_from or (source.fp32.parent.name if source.fp32 else "PyTorch")
         path = step(source, Path(folder) / step.name)
         parser = Parser.load(path, threads=checks.threads, keep=False)
-        hop, gate = f"{before} -> {step.name}", checks.gates[step.kind]
-        parity = compare(hop, parses[before], parser.part_map, track(source.photos, hop), parser.labels, gate)
+        hop, gate = f"{before} -> {step.name}", checks.gates[gate_name(step, steps)]
+        photos = track(source.photos, hop)
+        parity = compare(hop, parses[before], parser.part_map, photos, parser.labels, gate, source.truth)
         engine = parser.engine
         save_checks(path, CheckResults(engine.name, engine.precision, (*source.parity, parity)))
         result += CompressionResult({step.name: path}, [parity])
@@ -109,7 +111,7 @@ def make_artefacts(
         if path.suffix == ".onnx" and step.kind == "export":
             source = replace(source, fp32=path)
     if checks.precision == "auto":
-        result += _check_precision(parser, path, source.photos, checks)
+        result += _check_precision(parser, path, source, checks)
     return result
 
 
@@ -146,9 +148,7 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     return parse
 
 
-def _check_precision(
-    parser: Parser, path: Path, photos: Iterable[LabelledPhoto], checks: CheckSettings
-) -> CompressionResult:
+def _check_precision(parser: Parser, path: Path, source: Source, checks: CheckSettings) -> CompressionResult:
     """Check an artefact in the precision that the engine chooses; check nothing if it chooses f32."""
     served = Parser.load(path, threads=checks.threads, precision="auto", keep=False)
     chosen = served.engine.precision
@@ -157,7 +157,8 @@ def _check_precision(
         return CompressionResult({}, [])
     hop = f"{path.parent.name} f32 -> {path.parent.name} {chosen}"
     gate = checks.gates["precision"]
-    parity = compare(hop, parser.part_map, served.part_map, track(photos, hop), served.labels, gate)
+    photos = track(source.photos, hop)
+    parity = compare(hop, parser.part_map, served.part_map, photos, served.labels, gate, source.truth)
     known = load_checks(path)
     save_checks(path, replace(known, parity=(*known.parity, parity)))
     return CompressionResult({}, [parity])

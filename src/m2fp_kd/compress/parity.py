@@ -10,9 +10,9 @@ from m2fp_kd.compress.options import STRICT, Points, Share
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
-from m2fp_kd.evaluation.report.numbers import points
+from m2fp_kd.evaluation.report.numbers import broken_limits, points
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.checks import LABELS, MODEL_BEFORE, Hop
 
 
 class ParityError(RuntimeError):
@@ -41,7 +41,13 @@ class Gate:
 
 
 def compare(
-    hop: str, before: Parse, after: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet, gate: Gate
+    hop: str,
+    before: Parse,
+    after: Parse,
+    photos: Iterable[LabelledPhoto],
+    labels: LabelSet,
+    gate: Gate,
+    truth: str = LABELS,
 ) -> Hop:
     """Run both models over the photos and compare the difference with the gate.
 
@@ -52,6 +58,7 @@ def compare(
         photos: photos with or without labels; mIoU is over the labelled ones.
         labels: label set of photos and models.
         gate: limits.
+        truth: where the photos' labels come from.
 
     Raises:
         ValueError: there are no photos, or a part map differs in size from its photo or its label.
@@ -66,7 +73,7 @@ def compare(
             truth_after[index % GROUPS] += found.confusion(1)
     if not between.any():
         raise ValueError(f"{hop}: there are no photos to compare on; check the validation photos")
-    return _judge(hop, between, truth_before, truth_after, labels, gate)
+    return _judge(hop, between, truth_before, truth_after, labels, gate, truth)
 
 
 def raise_failed(parities: Iterable[Hop]) -> None:
@@ -78,25 +85,17 @@ def raise_failed(parities: Iterable[Hop]) -> None:
     failed = [describe(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; compress.gates sets the limits; more validation photos narrow "
-            "the confidence bound; if static INT8 loses too much, try stage=compress with compress=int8_accurate or "
-            "int8_qat):\n" + "\n".join(f"  {line}" for line in failed)
+            "parity gate failed (all files are saved; compress.gates sets the limits; more validation photos "
+            "narrow the confidence bound; where static INT8 loses too much, try stage=compress with "
+            "compress=int8_accurate or int8_qat):\n" + "\n".join(f"  {line}" for line in failed)
         )
 
 
 def describe(hop: Hop) -> str:
-    """Return a hop's figures beside their limits, in one line."""
-    limits = hop.thresholds
-    facts = [f"{100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limits['min_pixel_agreement']:g} %)"]
-    if hop.miou_before is not None and hop.miou_after is not None and hop.miou_change is not None:
-        facts.append(
-            f"mIoU {100 * hop.miou_before:.2f} -> {100 * hop.miou_after:.2f}, "
-            f"{points(hop.miou_change, hop.miou_error, 2)} points "
-            f"(at most {limits['max_miou_drop']:g} lost with 95 % confidence)"
-        )
-    if hop.worst_part is not None and hop.worst_part_change is not None:
-        limit = f" (at most {limits['max_part_drop']:g} lost)" if "max_part_drop" in limits else ""
-        facts.append(f"{hop.worst_part} lost most, {points(hop.worst_part_change, decimals=2)} points of IoU{limit}")
+    """Return the limits that a hop breaks and the part that lost most, in one line."""
+    facts = broken_limits(hop)
+    if hop.worst_part is not None and hop.worst_part_change is not None and "max_part_drop" not in hop.failed:
+        facts.append(f"{hop.worst_part} lost most, {points(hop.worst_part_change, decimals=2)} points of IoU")
     return f"{hop.hop}: {'; '.join(facts)}"
 
 
@@ -107,6 +106,7 @@ def _judge(
     truth_after: NDArray[np.int64],
     labels: LabelSet,
     gate: Gate,
+    truth: str,
 ) -> Hop:
     """Judge the confusion matrices: (P, P) between the models, and (G, P, P) of each with the truth."""
     labelled = bool(truth_before.any())
@@ -118,11 +118,12 @@ def _judge(
     part_change = None if worst is None else float(changes[worst])
     change = miou_change(truth_before, truth_after) if labelled else None
     agreement = pixel_accuracy(between)
-    passed = (
-        agreement >= gate.min_pixel_agreement
-        and (change is None or 100 * change.most_lost <= gate.max_miou_drop)
-        and (gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop)
-    )
+    holds = {
+        "min_pixel_agreement": agreement >= gate.min_pixel_agreement,
+        "max_miou_drop": change is None or 100 * change.most_lost <= gate.max_miou_drop,
+        "max_part_drop": gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop,
+    }
+    failed = [name for name, held in holds.items() if not held]
     return Hop(
         hop=hop,
         pixel_agreement=agreement,
@@ -133,5 +134,7 @@ def _judge(
         worst_part=None if worst is None else labels.parts[worst],
         worst_part_change=part_change,
         thresholds=gate.thresholds,
-        passed=passed,
+        passed=not failed,
+        truth=truth if labelled else MODEL_BEFORE,
+        failed=failed,
     )

@@ -11,7 +11,7 @@ from torch import nn
 
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto
 from m2fp_kd.runtime.artefact import Card
-from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.checks import LABELS, Hop
 from m2fp_kd.runtime.files import file_sha256
 
 
@@ -26,6 +26,7 @@ class Source:
         photos: validation photos.
         fp32: ONNX export of the network; None before it was exported.
         parity: hops that led to this network.
+        truth: where the photos' labels come from.
     """
 
     student: nn.Module
@@ -34,6 +35,7 @@ class Source:
     photos: Iterable[LabelledPhoto]
     fp32: Path | None = None
     parity: tuple[Hop, ...] = ()
+    truth: str = LABELS
 
     def int8_card(self, *packages: str) -> Card:
         """Return the card of an INT8 artefact that these packages make from the export."""

@@ -29,6 +29,10 @@ ORDER = {
 """Kinds of steps in their order -> reason for the place of each."""
 
 
+OTHER_GATES = ("convert_int8", "precision")
+"""Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision that its engine chooses."""
+
+
 class OrderError(ValueError):
     """Raised for steps in an impossible order; the message gives the right one."""
 
@@ -93,6 +97,17 @@ class ArtefactStep(Step, Protocol):
     def __call__(self, source: Source, folder: Path) -> Path: ...
 
 
+def gate_name(step: Step, steps: Iterable[Step]) -> str:
+    """Return the name of a step's gate: its kind, or "convert_int8" for a conversion of an INT8 artefact.
+
+    An INT8 graph rounds activations, so another engine's order of summation moves more pixels than in fp32.
+    """
+    if step.kind != "convert":
+        return step.kind
+    origins = [other.kind for other in steps if getattr(other, "name", "") == getattr(step, "made_from", None)]
+    return "convert_int8" if "quantise" in origins else "convert"
+
+
 def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
     """Check that steps follow `ORDER`, that one of them exports, and that every hop has a gate.
 
@@ -112,9 +127,11 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
         raise OrderError(
             f"the steps [{', '.join(names)}] export nothing: add `export` after prune and qat and before INT8"
         )
-    if unknown := sorted(set(gates) - {*ORDER, "precision"}):
-        raise OrderError(f"compress.gates.{unknown[0]} is no gate: choose among {', '.join(ORDER)} and precision")
-    if ungated := sorted({step.kind for step in steps.values()} - set(gates)):
+    if unknown := sorted(set(gates) - {*ORDER, *OTHER_GATES}):
+        raise OrderError(
+            f"compress.gates.{unknown[0]} is no gate: choose among {', '.join(ORDER)}, {', '.join(OTHER_GATES)}"
+        )
+    if ungated := sorted({gate_name(step, steps.values()) for step in steps.values()} - set(gates)):
         raise OrderError(
             f"no gate for {', '.join(ungated)}, but every step must be checked; set compress.gates.{ungated[0]}"
         )

@@ -9,6 +9,9 @@ from m2fp_kd.runtime.provenance import renamed
 FORMAT = 1
 """Number of the layout of `checks.json`."""
 
+LABELS, TEACHER, MODEL_BEFORE = "the labels", "the teacher's part maps", "the model before"
+"""Truths of a `Hop`; the teacher's part maps where no photo has labels, the model before without a teacher too."""
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -17,15 +20,16 @@ class Hop:
     Attributes:
         hop: name of the step, e.g. "PyTorch -> fp32".
         pixel_agreement: share of pixels on which both models name the same part.
-        miou_change: mIoU after the step minus mIoU before it; None without labels.
+        miou_change: mIoU after the step minus mIoU before it; None where the model before is the truth.
         miou_error: standard error of that change, see `evaluation.metrics.jackknife`; None where it is unknown.
-        worst_part: part whose IoU fell most, None where no part has an IoU. Without labels the model before the step
-            counts as the truth.
+        worst_part: part whose IoU fell most, None where no part has an IoU.
         worst_part_change: change of that part's IoU.
         passed: whether the gate's limits hold.
         thresholds: the gate's limits by name.
-        miou_before: mIoU before the step; None without labels.
-        miou_after: mIoU after the step; None without labels.
+        miou_before: mIoU before the step, or None.
+        miou_after: mIoU after the step, or None.
+        truth: what mIoU and the parts' IoU are measured against: LABELS, TEACHER or MODEL_BEFORE.
+        failed: names of the limits that do not hold; empty in files of earlier versions.
     """
 
     hop: str
@@ -38,6 +42,8 @@ class Hop:
     thresholds: dict[str, float] = field(default_factory=dict)
     miou_before: float | None = None
     miou_after: float | None = None
+    truth: str = LABELS
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

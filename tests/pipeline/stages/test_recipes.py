@@ -27,6 +27,7 @@ def test_an_m2fp_is_exported_and_quantised_like_a_student(composed: Composer, te
 def test_a_pruned_student_is_fine_tuned_checked_and_reloaded(composed: Composer) -> None:
     cfg = composed(
         "compress=prune40_int8", "compress.gates.prune.min_pixel_agreement=0", "compress.gates.prune.max_miou_drop=100",
+        "compress.gates.prune.max_part_drop=null", "compress.gates.qat.max_part_drop=null",
         "compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100",
         "compress.steps.prune.reduction=0.2", "compress.steps.prune.last_epochs=1", "compress.steps.qat.epochs=1",
         "trainer.max_epochs=1",
@@ -71,7 +72,7 @@ def test_steps_in_a_wrong_order_are_refused_before_training(composed: Composer) 
 
 
 def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) -> None:
-    any_qat = ["compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100"]
+    any_qat = ["compress.gates.qat={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null}"]
     cfg = composed("compress=int8_qat", *any_qat, "compress.steps.qat.epochs=1", "trainer.max_epochs=1")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
@@ -83,7 +84,7 @@ def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) ->
 
 
 def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
-    strict = ["compress.steps.int8_accurate.max_evaluations=20", "compress.steps.int8_accurate.max_part_drop=-100"]
+    strict = ["compress.steps.int8_accurate.max_evaluations=20", "compress.steps.int8_accurate.max_part_drop=0"]
     cfg = composed("compress=int8_accurate", "trainer.max_epochs=1", *strict)
     run(cfg)
     models = read_report(Path(cfg.run_dir) / "report.json").models
@@ -93,7 +94,7 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
 
 def test_every_export_format_is_a_step(composed: Composer) -> None:
     steps = ["export", "torchscript", "int8_static", "int8_fx", "openvino_int8"]
-    any_quantise = ["compress.gates.quantise.min_pixel_agreement=0", "compress.gates.quantise.max_miou_drop=100"]
+    any_quantise = ["compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null}"]
     cfg = composed(f"compress/step@compress.steps=[{','.join(steps)}]", *any_quantise, "trainer.max_epochs=1")
     run(cfg)
     models = read_report(Path(cfg.run_dir) / "report.json").models

@@ -21,7 +21,7 @@ from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.artefact import load_checks
-from m2fp_kd.runtime.checks import Score
+from m2fp_kd.runtime.checks import TEACHER, Score
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.provenance import TeacherCard
 from tests.distill.tiny import TINY
@@ -73,6 +73,10 @@ def test_a_run_needs_only_unlabelled_photos_and_a_teacher(composed: Composer, te
     report = read_report(Path(cfg.run_dir) / "report.json")
     assert report.data.scored_on.startswith("the teacher's part maps")
     assert report.models["teacher"].miou == 1
+    assert "its own part maps" in str(report.models["teacher"].note)
+    assert [hop.truth for hop in report.parity] == [TEACHER] * 2
+    for hop, model in zip(report.parity, ("student_fp32", "student_int8"), strict=True):
+        assert hop.miou_after == pytest.approx(report.models[model].miou)
 
 
 def test_a_finished_student_is_reused(composed: Composer) -> None:

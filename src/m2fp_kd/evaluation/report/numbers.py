@@ -1,6 +1,6 @@
 """Format numbers in the same way in tables, pages, cards and error messages."""
 
-from m2fp_kd.runtime.checks import Hop
+from m2fp_kd.runtime.checks import LABELS, Hop
 
 MISSING = "–"
 
@@ -25,14 +25,36 @@ def setup(engine: str | None, precision: str | None, threads: int | None, batch:
 
 
 def verdict(hop: Hop) -> str:
-    """Format the result of a hop's gate with pixel agreement, change of mIoU and largest loss, in one line."""
+    """Format the result of a hop's gate in one line: its figures, what they are measured against, and broken limits."""
     mark = "✓ passed" if hop.passed else "✗ FAILED"
     text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
     if hop.miou_change is not None:
-        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)}"
+        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)}{_against(hop)}"
     if hop.worst_part is not None and hop.worst_part_change is not None:
         text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
-    return text
+    return f"{text}; broken: {'; '.join(broken_limits(hop))}" if hop.failed else text
+
+
+def broken_limits(hop: Hop) -> list[str]:
+    """Describe each limit of a gate that does not hold, with the figure that breaks it."""
+    return [_broken_limit(hop, name, hop.thresholds[name]) for name in hop.failed]
+
+
+def _broken_limit(hop: Hop, name: str, limit: float) -> str:
+    if name == "min_pixel_agreement":
+        return f"only {100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limit:g} %)"
+    if name == "max_miou_drop":
+        change = _points(hop.miou_change, hop.miou_error)
+        return f"{change} points of mIoU{_against(hop)} (at most {limit:g} lost with 95 % confidence)"
+    return f"{hop.worst_part} lost most, {_points(hop.worst_part_change)} points of IoU (at most {limit:g} lost)"
+
+
+def _points(change: float | None, error: float | None = None) -> str:
+    return MISSING if change is None else points(change, error, 2)
+
+
+def _against(hop: Hop) -> str:
+    return "" if hop.truth == LABELS else f" against {hop.truth}"
 
 
 def number(value: float) -> str:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +15,7 @@ from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
-from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.evaluation.metrics.evaluate import Scores
 from m2fp_kd.evaluation.report.curves import read_curves
 from m2fp_kd.evaluation.report.pictures import Picture
@@ -25,18 +24,17 @@ from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
 from m2fp_kd.evaluation.speed.macs import count_macs
 from m2fp_kd.evaluation.speed.measure import Measurement, measure_callable
-from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.latency import write_latency
 from m2fp_kd.pipeline.record.scoring import ModelScores, ParsePhoto, Scoring
+from m2fp_kd.pipeline.record.teacher_parts import teacher_parse
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.checks import Hop
-from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry, Placement, read_photo
+from m2fp_kd.runtime.geometry import Geometry, read_photo
 from m2fp_kd.runtime.parser import Parser
-from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.provenance import Lineage
 from m2fp_kd.versions import installed_versions
 
@@ -68,11 +66,11 @@ def build_report(
     parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
     parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
     models = {}
-    teacher_parse = _teacher_parse(teacher, datamodule, records)
-    scoring = Scoring(datamodule, teacher_parse)
-    if teacher_parse is not None:
-        parse = {"teacher": teacher_parse} | parse
-        scored = _teacher_scores(teacher, lambda: scoring(teacher_parse).fields, records, datamodule)
+    by_teacher = teacher_parse(teacher, datamodule, records)
+    scoring = Scoring(datamodule, by_teacher)
+    if by_teacher is not None:
+        parse = {"teacher": by_teacher} | parse
+        scored = _teacher_scores(teacher, lambda: scoring(by_teacher).fields, records, datamodule)
         models["teacher"] = _teacher_result(teacher, scored, records, cfg, datamodule)
     shares: dict[str, float] = {}
     for name, path in artefacts.items():
@@ -109,29 +107,6 @@ def _artefact_parse(parser: Parser) -> ParsePhoto:
     return lambda photo: parser(photo.image)
 
 
-def _teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
-    """Return the live network as a parser, else the cache if it holds all these photos, else None."""
-    if teacher.whole is not None:
-        whole = teacher.whole
-        return lambda photo: _parsing(photo, *whole.on_own_grid(photo.image), datamodule.labels)
-    cache = datamodule.cache
-    if cache is None or not {record.name for record in records} <= set(cache.names):
-        return None
-    hashes = {record.name: file_sha256(record.image) for record in records}
-
-    def parse(photo: Photo) -> Parsing:
-        log_parts, placement = cache.read(photo.name, hashes[photo.name])
-        return _parsing(photo, log_parts[0], placement, datamodule.labels)
-
-    return parse
-
-
-def _parsing(photo: Photo, log_parts: np.ndarray, placement: Placement, labels: LabelSet) -> Parsing:
-    """Convert a teacher's log parts (P, h, w) of a photo."""
-    found = part_map(log_parts, placement)
-    return Parsing(photo.image, found, labels, "regions", {}, placement, outputs={"part_logits": log_parts})
-
-
 def _teacher_scores(
     teacher: Teacher, score: Callable[[], dict[str, Any]], records: list[Record], datamodule: ParsingDataModule
 ) -> dict[str, Any]:
@@ -152,6 +127,9 @@ def _teacher_result(
     if teacher.card.bridge:
         note += f"; its parts pass through the bridge {teacher.card.bridge}"
     times = _teacher_times(whole, records, cfg.compress.threads) if whole else {}
+    notes = [note] if times else []
+    if not all(record.categories for record in records):
+        notes.append("scored against its own part maps, so its mIoU says nothing")
     return ModelResult(
         **scored,
         **times,
@@ -159,7 +137,7 @@ def _teacher_result(
         parameters=teacher.card.parameters,
         engine="pytorch",
         precision="f32",
-        note=note if times else None,
+        note="; ".join(notes) or None,
     )
 
 

@@ -19,7 +19,7 @@ from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefa
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.options import build
 from m2fp_kd.compress.parity import Gate, compare
-from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
+from m2fp_kd.compress.photos import training_canvases
 from m2fp_kd.compress.prune.step import Prune
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep, OrderError, TrainingStep, check_order
@@ -29,6 +29,7 @@ from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.lineage import saved_card
+from m2fp_kd.pipeline.record.teacher_parts import gate_photos
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.checks import Hop
 
@@ -124,10 +125,11 @@ def compress(
     """
 
     def made(network: Network, card: Card, steps: list[ArtefactStep], hops: Sequence[Hop] = ()) -> CompressionResult:
-        source = Source(network.module.eval(), card, training_canvases(datamodule), photos, parity=tuple(hops))
+        canvases = training_canvases(datamodule)
+        source = Source(network.module.eval(), card, canvases, photos, parity=tuple(hops), truth=truth)
         return make_artefacts(source, Path(cfg.run_dir) / "artefacts", steps, recipe.checks)
 
-    photos = SpreadPhotos(datamodule.validation_photos())
+    photos, truth = gate_photos(datamodule, teacher)
     card = saved_card(datamodule, network)
     result = made(network, card, recipe.first_artefacts)
     if not recipe.training:
@@ -139,7 +141,8 @@ def compress(
         before = recipe.training[0].name if step is not recipe.training[0] else "PyTorch"
         hop = f"{before} -> {step.name}"
         parses = torch_parse(network.module, card), torch_parse(after.module, card)
-        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, recipe.checks.gates[step.kind])
+        gate = recipe.checks.gates[step.kind]
+        parity = compare(hop, *parses, track(photos, hop), datamodule.labels, gate, truth)
         hops.append(parity)
         parents = card.parents | {step.name: after.sha256}
         card, network = replace(card, parents=parents), after
