@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
+from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard, without_folders
 
 TEACHER = TeacherCard(
     name="m2fp", licence="CC BY-NC 4.0", sha256="ab", trained_on=DataSource("cihp", "cd"), parts=("background", "hat")
@@ -12,7 +12,7 @@ TEACHER = TeacherCard(
 STUDENT = Lineage(
     teacher=TEACHER,
     licences=("CC BY-NC 4.0",),
-    parent=Parent("ef", "runs/first/student.json", Lineage(student="fpn")),
+    parent=Parent("ef", "student.json", Lineage(student="fpn")),
     objective=ObjectiveSummary({"kl": 0.7}, ("kl",), alpha=0.7, temperature=4.0, anneal=0.5),
     seed=0,
     training_steps=("pruned",),
@@ -54,3 +54,21 @@ def test_a_teachers_card_as_its_students_parent_is_read() -> None:
 def test_unknown_fields_are_named(values: dict) -> None:
     with pytest.raises(ValueError, match=r"unknown fields \['colour'\].*newer m2fp-kd"):
         Lineage.from_dict(values)
+
+
+def test_files_are_recorded_by_name() -> None:
+    """Also those that an earlier version wrote with their folders."""
+    assert Parent("ab", "/home/me/runs/first/student.json").file == "student.json"
+    assert Parent.from_dict({"sha256": "ab", "file": "C:\\Users\\me\\student.json"}).file == "student.json"
+    for weights, name in (("/home/me/lite0.pth", "lite0.pth"), ("../lite0.pth", "lite0.pth"), ("ImageNet", "ImageNet")):
+        assert Lineage(backbone_weights=weights).backbone_weights == name
+        assert Lineage.from_dict({"backbone_weights": weights}).backbone_weights == name
+
+
+def test_settings_keep_relative_paths_and_lose_the_folders_of_absolute_ones() -> None:
+    settings = {"data": {"root": "/home/me/photos", "size": 160}, "teachers": ["/a/b.json", "c/d.json"], "x": None}
+    kept = {"data": {"root": "photos", "size": 160}, "teachers": ["b.json", "c/d.json"], "x": None}
+    assert without_folders(settings) == kept
+    assert without_folders({"labels": "D:\\sets\\own.yaml", "lr": 1e-3, "text": "a/b"}) == {
+        "labels": "own.yaml", "lr": 1e-3, "text": "a/b",
+    }  # fmt: skip

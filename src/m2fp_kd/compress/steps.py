@@ -30,7 +30,7 @@ ORDER = {
 
 
 OTHER_GATES = ("convert_int8", "precision")
-"""Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision that its engine chooses."""
+"""Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision of the engine's choice."""
 
 
 class OrderError(ValueError):

@@ -1,10 +1,12 @@
 """Where a network comes from: its teacher, licences, data, objective and parent, as files and reports record it.
 
-`to_dict` leaves out what is unknown; `from_dict` also reads the key names of earlier versions.
+`to_dict` leaves out what is unknown; `from_dict` also reads the key names of earlier versions. Files are recorded by
+name and hash: the folders of the machine that trained a network are no business of the people who get it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Self
 
 from m2fp_kd.runtime.files import text_sha256
@@ -14,6 +16,22 @@ from m2fp_kd.runtime.licence import strictest
 def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return the values with some keys replaced; ``names`` maps old keys to new ones."""
     return {names.get(key, key): value for key, value in values.items()}
+
+
+def file_name(path: str) -> str:
+    """Return the last component of a path of any system; a text that is no path stays as it is."""
+    return PureWindowsPath(path).name or path
+
+
+def without_folders(value: Any) -> Any:
+    """Replace each absolute path in plain values by its last component; relative paths and other texts stay."""
+    if isinstance(value, Mapping):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return file_name(value)
+    return value
 
 
 class Record:
@@ -156,13 +174,17 @@ class Parent(Record):
 
     Attributes:
         sha256: hash of its weight file.
-        file: path that it was loaded from.
+        file: name of the file that it was loaded from; a path is shortened to it.
         lineage: where it came from in turn.
     """
 
     sha256: str
     file: str | None = None
     lineage: "Lineage" = field(default_factory=lambda: Lineage())
+
+    def __post_init__(self) -> None:
+        if self.file is not None:
+            object.__setattr__(self, "file", file_name(self.file))
 
     @classmethod
     def of_teacher(cls, card: TeacherCard, file: str | None = None) -> Self:
@@ -196,7 +218,8 @@ class Lineage(Record):
         objective: loss that it was trained with.
         student: name of the kind of student, or "M2FP".
         backbone: name of its backbone.
-        backbone_weights: weights that the backbone started from.
+        backbone_weights: weights that the backbone started from; a path is shortened to the file's name.
+        backbone_weights_sha256: hash of that file.
         parameters: number of weights.
         seed: seed of its training.
         git_commit: commit of the code that trained it.
@@ -214,11 +237,16 @@ class Lineage(Record):
     student: str | None = None
     backbone: str | None = None
     backbone_weights: str | None = None
+    backbone_weights_sha256: str | None = None
     parameters: int | None = None
     seed: int | None = None
     git_commit: str | None = None
     training_steps: tuple[str, ...] = ()
     val_miou: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.backbone_weights is not None:
+            object.__setattr__(self, "backbone_weights", file_name(self.backbone_weights))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -12,6 +12,7 @@ from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.export.torch_export import export_torch_export
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.engines import EngineError, open_engine
+from tests.handed_on import named_folders
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,7 @@ def test_interrupted_export_leaves_no_file(student, card, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         export_torch_export(student, tmp_path / "torch_export" / "model.pt2", card)
     assert list((tmp_path / "torch_export").iterdir()) == []
+
+
+def test_the_file_names_no_folder_of_this_machine(fixed: Path) -> None:
+    assert not named_folders(fixed.parent)

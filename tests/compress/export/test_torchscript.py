@@ -13,6 +13,7 @@ from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.engines import open_engine
 from tests.compress.colour_student import tiny_m2fp_student
+from tests.handed_on import named_folders
 
 CIHP = LABEL_SETS["cihp"]
 
@@ -83,3 +84,7 @@ def test_interrupted_export_leaves_no_file(student, card, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         export_torchscript(student, tmp_path / "ts" / "model.pt", card)
     assert list((tmp_path / "ts").iterdir()) == []
+
+
+def test_the_file_names_no_folder_of_this_machine(model: Path) -> None:
+    assert not named_folders(model.parent)

@@ -12,6 +12,7 @@ from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.artefact import load_card, load_checks
 from m2fp_kd.runtime.provenance import TeacherCard
+from tests.handed_on import named_folders
 from tests.pipeline.conftest import Composer
 
 
@@ -104,3 +105,4 @@ def test_every_export_format_is_a_step(composed: Composer) -> None:
         "openvino_int8": "openvino",
     }  # fmt: skip
     assert all(model.miou is not None and model.p50_ms > 0 for model in models.values())
+    assert not named_folders(Path(cfg.run_dir))

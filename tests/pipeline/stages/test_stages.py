@@ -11,31 +11,47 @@ import torch
 from PIL import Image
 from torch import nn
 
+from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
 from m2fp_kd.data.teacher_cache import CacheError
 from m2fp_kd.distill.training.fit import resume_from
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.artefact import load_checks
 from m2fp_kd.runtime.checks import TEACHER, Score
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.provenance import TeacherCard
 from tests.distill.tiny import TINY
+from tests.handed_on import named_folders
 from tests.pipeline.conftest import Composer
 
 
-def test_a_distilled_run_writes_checked_artefacts_and_a_report(composed: Composer, teacher_file: Path) -> None:
+def _weights(folder: Path) -> Path:
+    """Save random weights for the runs' backbone."""
+    return save_backbone(folder / "weights.safetensors", build_backbone("mobilenetv3_small"), {})
+
+
+def test_a_distilled_run_writes_checked_artefacts_and_a_report(
+    composed: Composer, teacher_file: Path, tmp_path: Path
+) -> None:
     cache = teacher_file.parent / "cache"
     cfg = composed(
         "teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic",
-        "data.licence=research use",
+        "data.licence=research use", f"backbone.weights={_weights(tmp_path)}",
     )  # fmt: skip
     metrics = run(cfg)
     folder = Path(cfg.run_dir)
+    assert not named_folders(folder, teacher_file.parent, Path(cfg.data.root), tmp_path)
+    lineage = load_network(folder / "student.json").lineage
+    assert (lineage.backbone_weights, lineage.backbone_weights_sha256) == (
+        "weights.safetensors", file_sha256(tmp_path / "weights.safetensors"),
+    )  # fmt: skip
     report = read_report(folder / "report.json")
     assert list(report.models) == ["teacher", "student_fp32", "student_int8"]
     assert metrics["student_int8/mIoU"] == report.models["student_int8"].miou

@@ -11,6 +11,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deployable import deployable, example_canvases
@@ -65,11 +66,19 @@ def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str 
     The file is a zip archive of JSON (the graph) and raw tensors (the weights), without pickle.
     """
     program.example_inputs = None  # they would be pickled, which the runtime refuses
+    _forget_source_files(program)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Raised for every channels-last weight; its only request, weights on the CPU, is met.
         warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
         torch.export.save(program, temporary, extra_files={OUTPUTS_FILE: json.dumps(outputs)})
     save_card(path, replace(card, outputs=list(outputs)))
+
+
+def _forget_source_files(program: ExportedProgram) -> None:
+    """Remove the stack traces of all nodes, which name folders of this machine."""
+    graphs = (module.graph for module in program.graph_module.modules() if isinstance(module, GraphModule))
+    for node in (node for graph in graphs for node in graph.nodes):
+        node.meta.pop("stack_trace", None)
 
 
 @dataclass(frozen=True, config=STRICT)

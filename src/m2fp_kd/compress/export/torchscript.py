@@ -5,6 +5,7 @@ TorchScript works, but is deprecated upstream in favour of torch.export (`export
 
 import json
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,17 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
         traced = torch.jit.freeze(torch.jit.trace(module, (example,), check_trace=False))
         with atomic_path(path) as temporary:
             torch.jit.save(traced, temporary, _extra_files={OUTPUTS_FILE: json.dumps(module.outputs)})
+            _forget_source_files(temporary)
     save_card(path, replace(card, outputs=list(module.outputs)))
+
+
+def _forget_source_files(path: Path) -> None:
+    """Remove the optional debug records of an archive, which name folders of this machine."""
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist() if not name.endswith(".debug_pkl")}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PyTorch reads no compressed records
+        for name, content in kept.items():
+            archive.writestr(name, content)
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.provenance import without_folders
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def start_wandb(cfg: DictConfig) -> list[WandbLogger]:
     resumed = cfg.ckpt_path == "last" and known.is_file()
     with tolerated("the run continues without it"):
         logger: WandbLogger = instantiate(cfg.logger.wandb, id=known.read_text() if resumed else None)
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        logger.log_hyperparams(without_folders(OmegaConf.to_container(cfg, resolve=True)))
         _remember(logger, known)
         return [logger]
     return []

@@ -14,7 +14,7 @@ Layout of ``report.json``; a value that was not measured is null::
     curves      {metric: [[step, value], ...]}
     data        DataSummary: photos, their number and hash
     lineage     Lineage: teacher with licence and SHA-256, hash of the data, parents
-    config      the complete composed configuration
+    config      the complete composed configuration, with absolute paths shortened to their last component
     versions    {library: version}
     cpu         {model, architecture, cores, features, expected_speedup: statements about INT8 and bf16 on it}
     pictures    [{name, file}, ...] strips beside report.json

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -16,6 +17,7 @@ from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
 from m2fp_kd.shipped import CHECKOUT
 
@@ -29,6 +31,7 @@ def student_lineage(
     parent: Parent | None,
 ) -> Lineage:
     """Return what is known about a student before it is trained; ``parent`` is the student that it starts from."""
+    weights = cfg.backbone.weights
     active = {name: spec for name, spec in terms.items() if spec["weight"]}
     earlier = parent.lineage.licences if parent else ()
     return Lineage(
@@ -45,7 +48,8 @@ def student_lineage(
         ),
         student=cfg.student.name,
         backbone=cfg.backbone.name,
-        backbone_weights=cfg.backbone.weights or ("ImageNet" if cfg.backbone.pretrained else None),
+        backbone_weights=weights or ("ImageNet" if cfg.backbone.pretrained else None),
+        backbone_weights_sha256=file_sha256(weights) if weights and Path(weights).is_file() else None,
         parameters=_parameters(student),
         seed=cfg.seed,
         git_commit=git_commit(),

@@ -35,7 +35,7 @@ from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.checks import Hop
 from m2fp_kd.runtime.geometry import Geometry, read_photo
 from m2fp_kd.runtime.parser import Parser
-from m2fp_kd.runtime.provenance import Lineage
+from m2fp_kd.runtime.provenance import Lineage, without_folders
 from m2fp_kd.versions import installed_versions
 
 PICTURES = 12
@@ -96,7 +96,7 @@ def build_report(
             scored_sha256=data_sha256(scoring.own),
         ),
         lineage=lineage,
-        config=OmegaConf.to_container(cfg, resolve=True),  # type: ignore[arg-type]
+        config=without_folders(OmegaConf.to_container(cfg, resolve=True)),
         versions=installed_versions(),
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )

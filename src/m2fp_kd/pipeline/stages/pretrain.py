@@ -17,6 +17,7 @@ from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.feature_teacher import build_feature_teacher
 from m2fp_kd.pipeline.record.run_folder import claim_sources
 from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.provenance import without_folders
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def _card(cfg: DictConfig, hashes: dict[str, str | None], photos: int, correlati
     """Return the known facts about a pretrained backbone."""
     facts = {
         "backbone": cfg.backbone.name,
-        "teacher": cfg.pretrain.teacher,
+        "teacher": without_folders(cfg.pretrain.teacher),
         "teacher_sha256": hashes["teacher"],
         "licence": cfg.pretrain.licence,
         "data": ", ".join(_data_names(cfg)),
