@@ -1,14 +1,19 @@
 """Exit codes and one-line errors that all commands share."""
 
 import argparse
+import errno
+import os
+import signal
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from m2fp_kd import __version__
-from m2fp_kd.command import RenamedOption, run_command, teaching
+from m2fp_kd.command import RenamedOption, Terminated, number, run_command, teaching, terminable, whole_number
+from m2fp_kd.runtime.files import atomic_path
 
 
 def command(action: Any) -> list[ModuleType]:
@@ -53,9 +58,61 @@ def test_a_missing_library_names_the_extras(capsys: pytest.CaptureFixture[str], 
     assert capsys.readouterr().err == "m2fp-kd: flask is not installed: pip install x[serve,train]\n"
 
 
-def test_a_missing_module_of_the_package_itself_is_a_bug() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        run_command(failing(ModuleNotFoundError("no", name="m2fp_kd.nowhere")), ["do"])
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("no", name="m2fp_kd.nowhere"), KeyError("x"), RuntimeError("odd")]
+)
+def test_a_defect_shows_its_traceback_before_the_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(failing(error), ["do"]) == 2
+    text = capsys.readouterr().err
+    assert text.startswith("Traceback") and text.splitlines()[-1].startswith(f"m2fp-kd: {type(error).__name__}: ")
+
+
+@pytest.mark.parametrize("words", [["do", "--debug"], ["--debug", "do"]])
+def test_debug_raises_the_error(words: list[str]) -> None:
+    with pytest.raises(ValueError, match="wrong"):
+        run_command(failing(ValueError("wrong")), words)
+
+
+def test_a_full_disk_has_a_hint_and_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(failing(OSError(errno.ENOSPC, "No space left on device", "a\x1b[31m.png")), ["do"]) == 2
+    line = "m2fp-kd: a\\x1b[31m.png: No space left on device; free some space and repeat the command\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong", "allowed"),
+    [
+        (whole_number(1, 8), ["1", "8"], ["0", "9", "1.5", "", "nan", "x", "1e3"], "a whole number from 1 to 8"),
+        (whole_number(0), ["0", "10"], ["-1", "inf"], "a whole number of at least 0"),
+        (number(0, 100), ["0.1", "1e2"], ["0", "-1", "nan", "inf", "101", "x"], "a number above 0, to 100"),
+        (number(least=0, most=1), ["0", "1"], ["-0.1", "1.1", "nan"], "a number from 0 to 1"),
+    ],
+)
+def test_an_option_outside_its_range_is_one_line(
+    kind: Any, right: list[str], wrong: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add(commands: Any) -> None:
+        parser = commands.add_parser("do")
+        parser.add_argument("--size", type=kind)
+        parser.set_defaults(run=lambda options: 0)
+
+    module = ModuleType("do")
+    module.__dict__["add"] = add
+    for text in right:
+        assert run_command([module], ["do", f"--size={text}"]) == 0
+    for text in wrong:
+        with pytest.raises(SystemExit) as end:
+            run_command([module], ["do", f"--size={text}"])
+        line = f"m2fp-kd: --size: must be {allowed}, not {text!r} (`m2fp-kd do -h` explains the options)\n"
+        assert end.value.code == 2 and capsys.readouterr().err == line
+
+
+def test_sigterm_removes_what_is_half_written(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as end, terminable(), atomic_path(tmp_path / "file"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert end.value.code == 143 and not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interrupted_command_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,20 +1,73 @@
-"""Command lines of the package: help with examples, exit codes, one-line errors."""
+"""Command lines of the package: checked options, help with examples, exit codes, one-line errors."""
 
 import argparse
+import errno
+import math
 import os
+import signal
 import sys
+import threading
+import traceback
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from m2fp_kd import __version__
 from m2fp_kd.versions import install_hint
+
+DEBUG = "--debug"
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Option and environment variable that print the traceback of an error."""
+
+ERROR = 2
+TERMINATED = 128 + signal.SIGTERM
+
+HINTS = {
+    errno.ENOSPC: "free some space and repeat the command",
+    errno.EDQUOT: "free some space and repeat the command",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EADDRINUSE: "choose another port, or stop the program that uses it",
+}
+"""Error of the operating system -> what to do."""
 
 
 def teaching(text: str) -> dict[str, Any]:
     """Return the arguments that end a parser's help with this text, with its line breaks."""
     return {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": text}
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return the `type` of an option that takes a whole number in a range."""
+    allowed = f"a whole number from {least} to {most}" if most is not None else f"a whole number of at least {least}"
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be {allowed}, not {text!r}") from None
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"must be {allowed}, not {text!r}")
+        return value
+
+    return parse
+
+
+def number(above: float = 0, most: float = 1e9, least: float | None = None) -> Callable[[str], float]:
+    """Return the `type` of an option that takes a number above a bound (or from `least` on) and at most `most`."""
+    allowed = f"a number from {least:g} to {most:g}" if least is not None else f"a number above {above:g}, to {most:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not ((value >= least if least is not None else value > above) and value <= most):
+            raise argparse.ArgumentTypeError(f"must be {allowed}, not {text!r}")
+        return value
+
+    return parse
 
 
 class RenamedOption(argparse.Action):
@@ -27,6 +80,34 @@ class RenamedOption(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+class Terminated(SystemExit):
+    """SIGTERM arrived; as an exception it removes temporary files on its way."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` inside the context where SIGTERM arrives."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise Terminated(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_fail(f"{message.removeprefix('argument ')} (`{self.prog} -h` explains the options)"))
+
+
 def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None = None, epilog: str = "") -> int:
     """Run the command of `m2fp-kd` that the arguments name.
 
@@ -37,48 +118,102 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
         epilog: end of the program's help.
 
     Returns:
-        The command's own exit code; 2 after an error, which is printed in one line; 130 where the user interrupted it;
-        141 where the reader of its output closed the pipe.
+        As in `reported`.
     """
-    program = argparse.ArgumentParser(prog="m2fp-kd", description="Human parsing on a CPU.", **teaching(epilog))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    program = _Parser(prog="m2fp-kd", description="Human parsing on a CPU.", **teaching(epilog))
     program.add_argument("--version", action="version", version=f"m2fp-kd {__version__}")
+    program.add_argument(DEBUG, action="store_true", help="print the traceback of an error")
     subparsers = program.add_subparsers(required=True, metavar="COMMAND")
     for command in commands:
         command.add(subparsers)
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
         warnings.filterwarnings("ignore", module="PIL")  # damaged metadata; damaged pixels are errors
-        options = program.parse_args(arguments)
-        try:
-            code = options.run(options)
-            sys.stdout.flush()
-            return code
-        except KeyboardInterrupt:
-            print("\nstopped", file=sys.stderr)
-            return 130
-        except BrokenPipeError:
-            # The reader, such as `head`, closed the pipe. Python must not write its buffer there at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith("m2fp_kd"):
-                raise
-            return _fail(f"{error.name} is not installed: {install_hint(options.extras)}")
-        except (OSError, ValueError) as error:
-            return _fail(_one_line(error))
+        options = program.parse_args([word for word in words if word != DEBUG])
+        return reported(lambda: options.run(options), lambda: options.extras, DEBUG in words)
+
+
+def reported(run: Callable[[], int], extras: Callable[[], str], debug: bool = False) -> int:
+    """Run a command and print its errors.
+
+    An error that a user can cause is one line, the last of the output. Any other is a defect of the package: its
+    traceback comes before the line.
+
+    Args:
+        run: the command; returns its exit code.
+        extras: returns the extras that the command imports.
+        debug: raise every error; the environment variable HYDRA_FULL_ERROR does the same.
+
+    Returns:
+        The command's own exit code; 2 after an error; 130 where the user interrupted it; 141 where the reader of its
+        output closed the pipe.
+    """
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, closed the pipe. Python must not write its buffer there at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug or os.environ.get(FULL_ERROR) == "1":
+            raise
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "m2fp_kd").startswith("m2fp_kd"):
+            return _fail(f"{error.name} is not installed: {install_hint(extras())}")
+        if not expected(error):
+            traceback.print_exception(error)
+            return _fail(f"{type(error).__name__}: {one_line(error)}; this is a defect of m2fp-kd, please report it")
+        return _fail(one_line(error))
+
+
+def expected(error: Exception) -> bool:
+    """Return whether a user can cause an error: those of the package, of a value, of a file and of memory."""
+    ours = type(error).__module__.startswith("m2fp_kd.")
+    return ours or isinstance(error, OSError | ValueError | MemoryError)
 
 
 def _fail(message: str) -> int:
-    print(f"m2fp-kd: {message}", file=sys.stderr)
-    return 2
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    print(f"m2fp-kd: {printable(message)}", file=sys.stderr)
+    return ERROR
 
 
-def _one_line(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
+def one_line(error: Exception) -> str:
+    """Return an error's text in one line, with the file and, where one is known, the way out."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror is not None:
+        text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+        text += f"; {hint}" if (hint := HINTS.get(error.errno or 0)) else ""
     return " ".join(text.split())
 
 
+def print_result(text: str) -> None:
+    """Print a line to standard output at once.
+
+    Raises:
+        OSError: it cannot be written; the error names standard output.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def printable(text: str) -> str:
+    """Return a text in which bytes of a file name that control a terminal, or are no text, are escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii", "replace")
+        for letter in text
+    )
+
+
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"m2fp-kd: {message}", file=sys.stderr)
+    print(f"m2fp-kd: {printable(str(message))}", file=sys.stderr)

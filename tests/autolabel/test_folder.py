@@ -43,11 +43,14 @@ def test_names_hold_the_subfolders(tmp_path):
     assert found == {"a": tmp_path / "a.jpg", "deep__er__b.c": tmp_path / "deep/er/b.c.PNG"}
 
 
-@pytest.mark.parametrize("names", [("a.jpg", "a.png"), ("b/a.jpg", "b__a.jpg")])
-def test_two_photos_of_one_name_are_refused(tmp_path, names):
-    touch(tmp_path, *names)
-    with pytest.raises(ValueError, match=r"would both be labelled as .*; rename one"):
-        find_sources(tmp_path, tmp_path / "out")
+def test_photos_of_one_name_get_names_of_their_own(tmp_path):
+    touch(tmp_path, "a.jpg", "a.png", "b/a.jpg", "b__a.jpg", f"{'n' * 245}.jpg")
+    names = {
+        str(path.relative_to(tmp_path))[:8]: name for name, path in find_sources(tmp_path, tmp_path / "out").items()
+    }
+    assert (names["a.jpg"], names["a.png"]) == ("a.jpg", "a.png")
+    assert names["b/a.jpg"] != names["b__a.jpg"] and names["b/a.jpg"].startswith("b__a.jpg-")
+    assert len(names["nnnnnnnn"]) == 250
 
 
 def test_a_missing_an_empty_and_an_enclosed_folder_are_refused(tmp_path):

@@ -148,7 +148,6 @@ def test_tta_averages_the_mirrored_photo(photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--ignore-below", "1.5"], "must lie between 0 and 1"),
         (["--persons"], "does not separate persons"),
         (["--labels", "cihp"], "belong to --teacher"),
         (["-a", "gone"], "gone: no such artefact"),

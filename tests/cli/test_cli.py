@@ -1,8 +1,12 @@
 """The commands parse and card on good and bad input."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +18,9 @@ from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.cli import parse
 from m2fp_kd.runtime.artefact import load_card, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop, Latency, Score
+from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.provenance import TeacherCard
+from tests.hostile import images
 
 
 @pytest.fixture
@@ -93,11 +99,74 @@ def test_photos_are_never_overwritten(artefact, photos, capsys, where):
     assert (photos / "deep" / "b.png").read_bytes() == before
 
 
-def test_two_photos_with_the_same_result_are_named(artefact, photos, tmp_path, capsys):
+def test_photos_of_one_name_have_results_of_their_own(artefact, photos, tmp_path):
     Image.open(photos / "a.jpg").save(photos / "a.png")
-    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 2
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "a.jpg.png", "a.jpg_mosaic.jpg", "a.png.png", "a.png_mosaic.jpg", "deep",
+    }  # fmt: skip
+
+
+def test_hostile_photos_are_named_and_the_others_are_parsed(artefact, tmp_path, capsys):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    for kind, photos in (("whole", images.whole()), ("broken", images.broken())):
+        for index, (_, data) in enumerate(photos):
+            (folder / f"{kind}{index}.jpg").write_bytes(data)
+    (folder / "broken_loop.jpg").symlink_to("broken_loop.jpg")
+    (folder / "broken_link.jpg").symlink_to("nowhere")
+    (folder / "raw.dng").touch()
+    assert cli.main(["parse", "-a", str(artefact()), str(folder), "-o", str(out)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    failed = {path.name for path in folder.glob("broken*")}
+    assert {re.search(r"broken\w+\.jpg", line).group() for line in lines if line.startswith("failed: ")} == failed
+    assert {path.name for path in out.glob("*.png")} == {f"{path.stem}.png" for path in folder.glob("whole*")}
+    assert lines[0] == "left out: 1 .dng; convert them to JPEG" and f"{len(failed)} failed" in lines[-1]
+
+
+def test_a_photo_above_the_limit_is_named_with_the_option(artefact, photos, tmp_path, capsys):
+    command = ["parse", "-a", str(artefact()), str(photos / "a.jpg"), "-o", str(tmp_path / "out")]
+    assert cli.main([*command, "--megapixels", "0.004"]) == 1
+    assert "a.jpg: has 90 x 45 pixels, 0 megapixels, but the limit is 0.004; shrink" in capsys.readouterr().err
+    assert cli.main([*command, "--megapixels", "0.00405"]) == 0
+
+
+def test_resume_parses_again_what_another_artefact_made(artefact, photos, tmp_path, capsys):
+    command = ["parse", str(photos), "-o", str(tmp_path / "out"), "--resume"]
+    assert cli.main([*command, "-a", str(artefact())]) == 0
+    own = (tmp_path / "out" / "a.png").read_bytes()
+    capsys.readouterr()
+    assert cli.main(command) == 0
     printed = capsys.readouterr().err
-    assert "a.jpg" in printed and "a.png" in printed and "into two folders" in printed
+    assert "2 made with another artefact or other options, parsed again" in printed and "2 parsed in" in printed
+    assert (tmp_path / "out" / "a.png").read_bytes() != own
+    assert cli.main(command) == 0
+    assert "0 parsed, 2 already there" in capsys.readouterr().err
+
+
+def test_the_summary_is_the_time_that_the_user_waited(artefact, photos, tmp_path, capsys, monkeypatch):
+    def slowly(*arguments, **options):
+        time.sleep(0.2)
+        return read_photo(*arguments, **options)
+
+    monkeypatch.setattr("m2fp_kd.runtime.geometry.read_photo", slowly)
+    cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out"), "--json"])
+    printed = capsys.readouterr()
+    words = r"2 parsed in \S+ in ([\d.]+) s: [\d.]+ s to load \w+ \(f32\), ([\d.]+) ms each \((.+)\)\n$"
+    found = re.search(words, printed.err)
+    assert float(found[1]) >= 0.4 and float(found[2]) >= 200
+    assert found[3].startswith("read 2") and "write" in found[3]
+    assert all(json.loads(line)["timings_ms"]["read"] >= 200 for line in printed.out.splitlines())
+
+
+def test_sigterm_leaves_nothing_half_written(artefact, photos, tmp_path, capsys, monkeypatch):
+    def save(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    out = tmp_path / "out"
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out)]) == 143
+    assert "--resume continues from here" in capsys.readouterr().err and not list(out.iterdir())
 
 
 @pytest.mark.parametrize("missing", ["artefact", "photo", "empty folder"])

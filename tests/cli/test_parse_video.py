@@ -101,8 +101,3 @@ sys.exit(code or ("av was imported" if {{"av", "torch"}} & set(sys.modules) else
 """
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_an_interval_of_zero_frames_is_refused(walk, capsys):
-    assert cli.main(["parse", str(walk), "--every", "0"]) == 2
-    assert "--every must be at least 1, not 0" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 """Photos and videos found in files, folders and patterns, and the paths of their results."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from m2fp_kd.cli.sources import Job, plan
+from m2fp_kd.cli.sources import Job, named, plan
+from tests.hostile.names import NAMES, create, link_to_itself
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def planned(*sources):
-    return [(str(job.source), str(job.stem)) for job in plan([Path(source) for source in sources], Path("out"))]
+    return [(str(job.source), str(job.stem)) for job in plan([Path(source) for source in sources], Path("out")).jobs]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_a_file_that_is_named_twice_is_parsed_once(folder):
 
 def test_a_photo_and_a_video_of_one_name_have_different_results(folder):
     (folder / "p" / "a.mp4").touch()
-    photo, video = plan([Path("p/a.jpg"), Path("p/a.mp4")], Path("out"))
+    photo, video = plan([Path("p/a.jpg"), Path("p/a.mp4")], Path("out")).jobs
     assert not set(photo.written()) & set(video.written(part_maps=True))
     assert photo.written(part_maps=True) == [Path("out/a.png"), Path("out/a_mosaic.jpg")]
     assert video.written() == [Path("out/a.jsonl"), Path("out/a_mosaic.mp4")]
@@ -67,11 +69,82 @@ def test_a_pattern_without_matches_is_named(folder, source):
         planned(source)
 
 
-def test_a_job_is_done_when_all_its_results_exist(tmp_path):
-    job = Job(Path("walk.mp4"), tmp_path / "walk", is_video=True)
-    job.frames.touch()
-    assert not job.done()
+def test_photos_of_one_name_keep_their_endings(folder):
+    (folder / "p" / "a.png").touch()
+    assert planned("p")[:3] == [("p/a.jpg", "out/a.jpg"), ("p/a.png", "out/a.png"), ("p/deep/b.PNG", "out/deep/b")]
+
+
+def test_photos_of_one_name_and_ending_get_a_hash_of_their_path(folder):
+    (folder / "q" / "a.jpg").touch()
+    first, second = (stem for _, stem in planned("p/a.jpg", "q/a.jpg"))
+    assert first != second and all(stem.startswith("out/a.jpg-") for stem in (first, second))
+    assert [stem for _, stem in planned("q/a.jpg", "p/a.jpg")] == [second, first], "whatever the order"
+
+
+def test_names_that_keep_their_endings_meet_no_other(folder):
+    for name in ("a.png", "a.jpg.gif", "a.png.gif"):
+        (folder / "p" / name).touch()
+    stems = [stem for _, stem in planned("p/a*")]
+    assert len(set(stems)) == len(stems) == 4
+
+
+def test_a_long_name_is_shortened_for_its_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for ending in ("x", "y"):
+        Path("n" * 245 + f"{ending}.png").touch()
+    jobs = plan([Path("*.png")], Path("out")).jobs
+    assert len({job.stem for job in jobs}) == 2
+    assert all(len(path.name) <= 255 for job in jobs for path in job.written())
+
+
+def test_a_folder_that_contains_itself_is_walked_once(folder):
+    for name in ("again", "and again"):
+        link_to_itself(folder / "p", name)
+    for pattern in ("p", "p/**", "p/**/*", "p/**/*.*"):
+        assert [source for source, _ in planned(pattern)] == ["p/a.jpg", "p/deep/b.PNG", "p/deep/c.mp4"]
+
+
+def test_a_link_to_itself_is_a_photo_that_will_fail(folder):
+    Path("p/loop.jpg").symlink_to("loop.jpg")
+    Path("p/gone.jpg").symlink_to("nowhere")
+    assert planned("p/loop.jpg", "p/gone.jpg") == [("p/loop.jpg", "out/loop"), ("p/gone.jpg", "out/gone")]
+    assert {"p/loop.jpg", "p/gone.jpg"} < {source for source, _ in planned("p")}
+
+
+def test_what_pillow_reads_is_found_and_other_pictures_are_counted(folder):
+    read = ("avif", "jfif", "gif", "jp2", "jpe", "HEIC")
+    for ending in (*read, "dng", "DNG", "jxl", "txt"):
+        (folder / "q" / f"{ending}.{ending}").touch()
+    found, left_out = plan([Path("q")], Path("out"))
+    assert {job.source.name for job in found} == {f"{ending}.{ending}" for ending in read} | {"e.webp"}
+    assert named(left_out) == "2 .dng, 1 .jxl"
+    with pytest.raises(FileNotFoundError, match=r"no photos or videos that can be read \(1 .dng\) in q/\*.dng"):
+        planned("q/*.dng")
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_any_name_gives_names_of_results(tmp_path, kind):
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    if photo := create(tmp_path / "in", NAMES[kind], b""):
+        (job,) = plan([photo], tmp_path / "out").jobs
+        for path in job.written():
+            assert path.parent == tmp_path / "out"
+            path.write_bytes(b"")
+
+
+def test_a_job_is_done_when_all_its_results_exist_and_were_made_from_the_same(tmp_path):
+    job = Job(tmp_path / "walk.mp4", tmp_path / "walk", is_video=True)
+    origin = job.made_from(["model", "f32", 1])
+    job.frames.write_text(json.dumps({"frame": 0, "made_from": origin}) + "\n")
+    assert not job.done(origin)
     job.mosaic.touch()
-    assert job.done() and not job.done(part_maps=True)
+    assert job.done(origin) and not job.done(origin, part_maps=True)
     job.part_maps.mkdir()
-    assert job.done(part_maps=True)
+    assert job.done(origin, part_maps=True)
+    assert not job.done(job.made_from(["another model", "f32", 1]))
+    assert not job.done(job.made_from(["model", "f32", 2]))
+    job.source.write_bytes(b"another video")
+    assert not job.done(job.made_from(["model", "f32", 1]))
+    job.frames.write_text("no JSON")
+    assert not job.done(origin)

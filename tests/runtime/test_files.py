@@ -1,7 +1,12 @@
 """Files are written completely or not at all."""
 
+import errno
 import hashlib
 import json
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ from m2fp_kd.runtime.files import (
     atomic_path,
     file_sha256,
     find_photos,
+    read_made_from,
     safetensors_metadata,
     write_index_png,
 )
@@ -47,6 +53,45 @@ def test_a_folder_takes_the_place_of_the_former_one(tmp_path):
     with pytest.raises(OSError), atomic_folder(target) as temporary:
         raise OSError("disk full")
     assert [path.name for path in target.iterdir()] == ["new"] and list(tmp_path.iterdir()) == [target]
+
+
+def test_the_next_call_removes_what_a_killed_process_left(tmp_path):
+    program = f"""
+import os
+from m2fp_kd.runtime.files import atomic_path
+with atomic_path({str(tmp_path / "file")!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": ":".join(sys.path)})
+    (left,) = tmp_path.iterdir()
+    other = tmp_path / f".writing-{platform.node()}.{os.getpid()}.x"  # of a process that runs
+    elsewhere = tmp_path / ".writing-another-machine.example.1.x"
+    other.mkdir(), elsewhere.mkdir()
+    with atomic_path(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == sorted([elsewhere, other, tmp_path / "file"]) and not left.exists()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path, named):
+    target = tmp_path / "map.png"
+    with pytest.raises(OSError) as error, atomic_path(target) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", *([str(temporary)] if named else []))
+    assert error.value.filename == str(target) and error.value.errno == errno.ENOSPC
+    with pytest.raises(FileNotFoundError) as error, atomic_path(target):
+        (tmp_path / "another").read_bytes()
+    assert error.value.filename == str(tmp_path / "another")
+
+
+def test_a_part_map_records_its_origin(tmp_path):
+    labels, part_map = LABEL_SETS["cihp"], np.zeros((2, 3), np.uint8)
+    write_index_png(tmp_path / "with.png", part_map, labels, "abc")
+    write_index_png(tmp_path / "without.png", part_map, labels)
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    assert [read_made_from(tmp_path / f"{name}.png") for name in ("with", "without", "broken", "gone")] == [
+        "abc", None, None, None,
+    ]  # fmt: skip
 
 
 def test_an_index_png_holds_the_indices_and_the_palette(tmp_path):

@@ -8,10 +8,12 @@
     DIR/Training/Human_ids/NAME.png     person id, 0 = no person; with persons only
     DIR/Training/Confidence/NAME.png    255 x the probability of the most probable part, rounded
 
-NAME is the photo's path below the labelled folder, with ``__`` for every separator.
+NAME is the photo's path below the labelled folder, with ``__`` for every separator. Photos that would share a name keep
+their endings in it and, where that is not enough, get a hash of the path; long names are shortened.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,11 +27,14 @@ from m2fp_kd.autolabel.answer import Answer
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, find_photos, write_index_png
 from m2fp_kd.runtime.geometry import is_upright
+from m2fp_kd.runtime.names import distinct, short_hash, shortened
 
 NAME = "autolabel.json"
 FORMAT = 1
 SPLIT = "Training"
 SEPARATOR = "__"
+LONGEST_END = len(".jpeg")
+"""Bytes of the longest usual ending of a photo's or label's file."""
 
 FOR_PEOPLE = ("name", "licence", "data")
 """Facts about a model that do not change its answers."""
@@ -68,24 +73,24 @@ def find_sources(photos: Path, output: Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: there is no such folder, or it has no photo.
-        ValueError: the folder lies in the output folder, or two photos would get the same name.
+        ValueError: the folder lies in the output folder.
     """
     if not photos.is_dir():
         raise FileNotFoundError(f"{photos}: no such folder")
     target = output.resolve()
     if photos.resolve().is_relative_to(target):
         raise ValueError(f"{photos} lies in the output folder {output}; choose another output folder")
-    found: dict[str, Path] = {}
-    for file in find_photos(photos):
-        if file.resolve().is_relative_to(target):
-            continue
-        name = SEPARATOR.join(file.relative_to(photos).with_suffix("").parts)
-        if other := found.get(name):
-            raise ValueError(f"{other} and {file} would both be labelled as {name}; rename one of them")
-        found[name] = file
-    if not found:
+    files = [file for file in find_photos(photos) if not Path(os.path.realpath(file)).is_relative_to(target)]
+    if not files:
         raise FileNotFoundError(f"no photos in {photos}")
-    return found
+    names = distinct({file: _names(file.relative_to(photos)) for file in files})
+    return {name: file for file, name in names.items()}
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names that a photo may get, by its path below the labelled folder; best first."""
+    names = [SEPARATOR.join(parts) for parts in (path.with_suffix("").parts, path.parts)]
+    return [shortened(name, LONGEST_END) for name in (*names, f"{names[-1]}-{short_hash(str(path))}")]
 
 
 class LabelFolder:

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, announce_demo
+from m2fp_kd.cli.options import add_artefact, add_megapixels, announce_demo
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.command import teaching
+from m2fp_kd.command import TERMINATED, Terminated, number, one_line, printable, teaching, terminable
 
 if TYPE_CHECKING:
     from m2fp_kd.autolabel.answer import Labeller
@@ -41,9 +41,9 @@ def add(commands: Any) -> None:
     option("--labels", metavar="SET", help="label set of the teacher's answers, by name or YAML file")
     option("--set", metavar="KEY=VALUE", nargs="+", default=[], help="settings of the teacher, as in m2fp-kd train")
     option("-o", "--output", metavar="DIR", type=Path, required=True, help="folder to write to")
-    option(
-        "--ignore-below", metavar="P", type=float, default=0.6, help="least probability of a label, 0..1 (default: 0.6)"
-    )
+    words = "least probability of a label, 0..1 (default: 0.6)"
+    option("--ignore-below", metavar="P", type=number(least=0, most=1), default=0.6, help=words)
+    add_megapixels(command)
     option("--persons", action="store_true", help="write person ids as well")
     option("--tta", action="store_true", help="average the photo and its mirror image (twice the time)")
     command.set_defaults(run=run, extras="serve")
@@ -53,8 +53,6 @@ def run(options: argparse.Namespace) -> int:
     """Label all photos; return 1 if some could not be read."""
     from m2fp_kd.autolabel.folder import LabelFolder, Settings, find_sources
 
-    if not 0 <= options.ignore_below <= 1:
-        raise ValueError(f"--ignore-below must lie between 0 and 1, not {options.ignore_below:g}")
     sources = find_sources(options.photos, options.output)
     labeller = _labeller(options)
     settings = Settings(options.photos, labeller.model, labeller.labels, options.ignore_below, options.persons)
@@ -63,10 +61,11 @@ def run(options: argparse.Namespace) -> int:
     waiting = {name: source for name, source in sources.items() if not folder.done(name)}
     folder.save(sources, failed)
     try:
-        _label_all(folder, labeller, waiting, failed)
-    except KeyboardInterrupt:
+        with terminable():
+            _label_all(folder, labeller, waiting, failed, options.megapixels)
+    except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; the same command continues from here", file=sys.stderr)
-        return 130
+        return TERMINATED if isinstance(stop, Terminated) else 130
     finally:
         folder.save(sources, failed)
     words = [f"{len(waiting) - len(failed)} labelled"]
@@ -91,18 +90,20 @@ def _labeller(options: argparse.Namespace) -> "Labeller":
     return ArtefactLabeller(options.artefact, options.persons, options.tta)
 
 
-def _label_all(folder: "LabelFolder", labeller: "Labeller", sources: dict[str, Path], failed: list[str]) -> None:
+def _label_all(
+    folder: "LabelFolder", labeller: "Labeller", sources: dict[str, Path], failed: list[str], megapixels: float
+) -> None:
     """Label the photos; print those that could not be read, and append their names to `failed`."""
     from m2fp_kd.runtime.geometry import PhotoError, read_photo
 
     progress = Progress(len(sources))
     for index, (name, source) in enumerate(sources.items()):
-        progress.show(index, str(source))
+        progress.show(index, printable(str(source)))
         try:
-            photo = read_photo(source)
+            photo = read_photo(source, megapixels=megapixels)
         except (PhotoError, FileNotFoundError) as error:
             progress.clear()
-            print(f"failed: {error}", file=sys.stderr)
+            print(f"failed: {printable(one_line(error))}", file=sys.stderr)
             failed.append(name)
             continue
         folder.write(name, source, photo, labeller(photo))

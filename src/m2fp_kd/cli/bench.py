@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd import DEMO
+from m2fp_kd.cli.options import add_threads
 from m2fp_kd.command import teaching
 from m2fp_kd.versions import install_hint
 
@@ -67,7 +68,7 @@ def add(commands: Any) -> None:
     command = commands.add_parser("bench", help="speed, size and memory on this machine", **teaching(HELP))
     command.add_argument("artefacts", metavar="ARTEFACT", type=Path, nargs="*", default=[DEMO])
     command.add_argument("--photos", metavar="PHOTO|FOLDER", type=Path, nargs="+", default=[], help="default: noise")
-    command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
+    add_threads(command)
     command.add_argument("--pick", action="store_true", help="print only the options that name the fastest")
     command.add_argument("--json", action="store_true", help="print everything as JSON")
     command.set_defaults(run=run, extras="serve")

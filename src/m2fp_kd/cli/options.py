@@ -5,12 +5,27 @@ import sys
 from pathlib import Path
 
 from m2fp_kd import DEMO
+from m2fp_kd.command import number, whole_number
+
+MOST_THREADS = 1024
+"""Most threads or streams that an option takes, more than any machine's cores."""
 
 
 def add_artefact(command: argparse._ActionsContainer) -> None:
     """Add the option that names the artefact."""
     words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: the demo that comes with the package"
     command.add_argument("-a", "--artefact", metavar="ARTEFACT", type=Path, default=DEMO, help=words)
+
+
+def add_threads(command: argparse._ActionsContainer, words: str = "CPU threads; default: the engine's choice") -> None:
+    """Add the option that limits the threads."""
+    command.add_argument("--threads", type=whole_number(1, MOST_THREADS), metavar="N", help=words)
+
+
+def add_megapixels(command: argparse._ActionsContainer) -> None:
+    """Add the option that limits the size of a photo."""
+    words = "largest photo, 10^6 pixels (default: 256); a photo takes up to 18 bytes of memory a pixel"
+    command.add_argument("--megapixels", type=number(0, 4000), metavar="N", default=256.0, help=words)
 
 
 def announce_demo(artefact: Path) -> None:

@@ -1,17 +1,30 @@
 """`m2fp-kd parse`: part maps and mosaics of photos, videos and folders."""
 
 import argparse
+import errno
 import json
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, announce_demo
+from m2fp_kd.cli.options import add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import parse_photo, parse_video
-from m2fp_kd.cli.sources import Job, plan
-from m2fp_kd.command import RenamedOption, teaching
+from m2fp_kd.cli.sources import Job, named, plan
+from m2fp_kd.cli.time_spent import TimeSpent
+from m2fp_kd.command import (
+    TERMINATED,
+    RenamedOption,
+    Terminated,
+    one_line,
+    print_result,
+    printable,
+    teaching,
+    terminable,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -25,13 +38,18 @@ HELP = """examples:
   m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (pip install 'm2fp-kd[video]')
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
-the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend. For the video NAME.mp4 it
+the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend; photos of one name, such as
+a.jpg and a.png, keep their endings (a.jpg.png). It reads every kind of photo that Pillow reads, and HEIC with the
+package pillow-heif; the endings of other pictures are named. For the video NAME.mp4 it
 writes NAME_mosaic.mp4, without sound, and NAME.jsonl, one JSON line per frame: parts, people, timings; with --part-maps
 also NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or
 not at all.
 
 Exit code: 0 all parsed, 1 some photos or videos could not be read (they are named, the others are parsed), 2 stopped by
 an error, 130 interrupted."""
+
+ERRORS_OF_ONE_FILE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""Errors that leave the other photos possible: a file that has gone, a name that the disk cannot have."""
 
 
 def add(commands: Any) -> None:
@@ -49,68 +67,96 @@ def add(commands: Any) -> None:
         help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2); "
         "default: the first that is installed",
     )
-    command.add_argument("--threads", type=int, metavar="N", help="CPU threads; default: the engine's choice")
+    add_threads(command)
     command.add_argument(
         "--precision", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
     )
     command.add_argument(
         "--arithmetic", dest="precision", choices=["f32", "auto"], action=RenamedOption, help=argparse.SUPPRESS
     )
-    command.add_argument("--resume", action="store_true", help="skip sources whose results are complete in DIR")
+    words = "skip sources whose results are complete in DIR and made with this artefact and these options"
+    command.add_argument("--resume", action="store_true", help=words)
+    add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
-    command.add_argument(
-        "--every", type=int, metavar="N", default=1, help="parse every Nth frame of a video only (default: 1)"
-    )
+    words = "parse every Nth frame of a video only (default: 1)"
+    command.add_argument("--every", type=whole_number(1), metavar="N", default=1, help=words)
     command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames as well")
     command.set_defaults(run=run, extras="serve")
 
 
 def run(options: argparse.Namespace) -> int:
     """Parse all sources; return 1 if some could not be read."""
+    start = time.monotonic()
+    jobs, left_out = plan(options.sources, options.output)
+    if left_out:
+        print(f"left out: {named(left_out)}; convert them to JPEG", file=sys.stderr)
+    from m2fp_kd.runtime.artefact import find_model
+    from m2fp_kd.runtime.files import file_sha256, model_files
     from m2fp_kd.runtime.parser import Parser
 
-    if options.every < 1:
-        raise ValueError(f"--every must be at least 1, not {options.every}")
-    jobs = plan(options.sources, options.output)
-    waiting = [job for job in jobs if not (options.resume and job.done(options.part_maps))]
+    made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
+    waiting = {job: job.made_from([*made_with, options.every] if job.is_video else made_with) for job in jobs}
+    if options.resume:
+        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, options.part_maps)}
+        if stale := sum(all(path.exists() for path in job.written(options.part_maps)) for job in waiting):
+            print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
     announce_demo(options.artefact)
     parser = Parser.load(options.artefact, options.engine, options.threads, options.precision)
+    loaded, spent, failed = time.monotonic(), TimeSpent(), 0
     try:
-        times = _parse_all(parser, waiting, options)
-    except KeyboardInterrupt:
+        with terminable():
+            failed = _parse_all(parser, waiting, options, spent)
+    except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)
-        return 130
-    failed = len(waiting) - len(times)
-    words = [f"{len(times)} parsed"]
+        return TERMINATED if isinstance(stop, Terminated) else 130
+    words = [f"{len(waiting) - failed} parsed"]
     words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
     words += [f"{failed} failed"] if failed else []
-    unit = "photo or frame" if any(job.is_video for job in waiting) else "photo"
-    speed = f", {median(times):.1f} ms a {unit} ({parser.engine.name}, {parser.engine.precision})" if times else ""
-    print(f"{', '.join(words)} in {options.output}{speed}", file=sys.stderr)
+    waited = f" in {time.monotonic() - start:.1f} s"
+    if spent.photos:
+        waited += f": {loaded - start:.1f} s to load {parser.engine.name} ({parser.engine.precision}), {spent}"
+    print(f"{', '.join(words)} in {options.output}{waited}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _parse_all(parser: "Parser", jobs: list[Job], options: argparse.Namespace) -> list[float]:
-    """Return the milliseconds per photo or frame of each job that could be read; print the names of the others."""
+def _parse_all(parser: "Parser", jobs: Mapping[Job, str], options: argparse.Namespace, spent: TimeSpent) -> int:
+    """Parse all jobs.
+
+    Args:
+        parser: loaded artefact.
+        jobs: each job with what identifies the origin of its results.
+        options: options of the command.
+        spent: gets the time of every job.
+
+    Returns:
+        The number of those that could not be read or whose results have impossible names; they are printed.
+    """
     from m2fp_kd.runtime.geometry import PhotoError
     from m2fp_kd.runtime.video import VideoError
 
-    progress, times = Progress(len(jobs)), []
-    for index, job in enumerate(jobs):
-        progress.show(index, str(job.source))
+    progress, failed = Progress(len(jobs)), 0
+    for index, (job, made_from) in enumerate(jobs.items()):
+        progress.show(index, printable(str(job.source)))
+        start = time.monotonic()
         try:
             if job.is_video:
-                result = parse_video(parser, job, options.every, options.part_maps)
+                result = parse_video(parser, job, made_from, options.every, options.part_maps)
             else:
-                result = parse_photo(parser, job)
-        except (PhotoError, VideoError, FileNotFoundError) as error:
+                result = parse_photo(parser, job, made_from, options.megapixels)
+        except (PhotoError, VideoError, OSError, MemoryError) as error:
+            if isinstance(error, OSError) and error.errno not in ERRORS_OF_ONE_FILE:
+                raise
             progress.clear()
-            print(f"failed: {error}", file=sys.stderr)
+            words = one_line(error)
+            print(
+                f"failed: {printable(words if str(job.source) in words else f'{job.source}: {words}')}", file=sys.stderr
+            )
+            failed += 1
             continue
-        times.append(sum(result["timings_ms"].values()))
+        spent.add(time.monotonic() - start, result["timings_ms"], result.get("parsed", 1))
         if options.json:
             progress.clear()
-            print(json.dumps(result), flush=True)
+            print_result(json.dumps(result))
     progress.clear()
-    return times
+    return failed

@@ -1,6 +1,7 @@
 """Files and JSON that `m2fp-kd parse` makes of a photo and of a video."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     from m2fp_kd.runtime.video import Frame
 
 
-def parse_photo(parser: "Parser", job: Job) -> dict[str, Any]:
+def parse_photo(parser: "Parser", job: Job, made_from: str, megapixels: float) -> dict[str, Any]:
     """Write a photo's part map and mosaic.
+
+    Args:
+        parser: loaded artefact.
+        job: the photo and the paths of its results.
+        made_from: what identifies the origin of the results, which the part map records.
+        megapixels: largest photo, 10^6 pixels.
 
     Returns:
         Paths of the photo and its results, with `facts`.
@@ -30,24 +37,30 @@ def parse_photo(parser: "Parser", job: Job) -> dict[str, Any]:
     from m2fp_kd.runtime.files import atomic_path, write_index_png
     from m2fp_kd.runtime.geometry import read_photo
 
-    parsing = parser(read_photo(job.source))
-    write_index_png(job.part_map, parsing.part_map, parsing.labels)
+    start = time.perf_counter()
+    photo = read_photo(job.source, megapixels=megapixels)
+    read = time.perf_counter()
+    parsing = parser(photo)
+    parsed = time.perf_counter()
+    write_index_png(job.part_map, parsing.part_map, parsing.labels, made_from)
     with atomic_path(job.mosaic) as temporary:
         parsing.mosaic().save(temporary, quality=90, subsampling=0)
-    return {
-        "photo": str(job.source),
-        "part_map": str(job.part_map),
-        "mosaic": str(job.mosaic),
-        **facts(parsing),
-    }
+    found = facts(parsing)
+    found["timings_ms"] |= {"read": _ms(read - start), "write": _ms(time.perf_counter() - parsed)}
+    return {"photo": str(job.source), "part_map": str(job.part_map), "mosaic": str(job.mosaic), **found}
 
 
-def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict[str, Any]:
+def _ms(seconds: float) -> float:
+    return round(1000 * seconds, 3)
+
+
+def parse_video(parser: "Parser", job: Job, made_from: str, every: int, part_maps: bool) -> dict[str, Any]:
     """Write a video's mosaic, a JSON line for each frame and, on request, the frames' part maps.
 
     Args:
         parser: loaded artefact.
         job: the video and the paths of its results.
+        made_from: what identifies the origin of the results, which each JSON line records.
         every: parse every Nth frame only. The frame rate of the mosaic is divided by N, so that it plays as long.
         part_maps: write the part map of each frame as NUMBER.png, where NUMBER is the frame's index in the video.
 
@@ -61,7 +74,7 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
     """
     import numpy as np
 
-    from m2fp_kd.runtime.files import atomic_folder, atomic_path, write_index_png
+    from m2fp_kd.runtime.files import MADE_FROM, atomic_folder, atomic_path, write_index_png
     from m2fp_kd.runtime.video import read_frames, read_video, write_video
 
     video = read_video(job.source)
@@ -74,7 +87,7 @@ def parse_video(parser: "Parser", job: Job, every: int, part_maps: bool) -> dict
             parsing = parser(frame.image)
             found = facts(parsing)
             time_s = round(float(frame.ticks * video.tick), 6)
-            lines.write(json.dumps({"frame": frame.index, "time_s": time_s, **found}) + "\n")
+            lines.write(json.dumps({"frame": frame.index, "time_s": time_s, MADE_FROM: made_from, **found}) + "\n")
             if maps:
                 write_index_png(maps / f"{frame.index:06}.png", parsing.part_map, parsing.labels)
             timings.append(found["timings_ms"])

@@ -1,13 +1,15 @@
 """`m2fp-kd serve`: the web page and the API."""
 
 import argparse
+import errno
 import logging
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.cli.options import add_artefact, announce_demo
-from m2fp_kd.command import teaching
+from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_threads, announce_demo
+from m2fp_kd.command import number, teaching, whole_number
 
 HELP = """examples:
   m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
@@ -26,23 +28,27 @@ def add(commands: Any) -> None:
     add_artefact(command)
     command.add_argument("--full", metavar="ARTEFACT", type=Path, help="an exported M2FP, for the light-mode switch")
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for every address of this machine")
-    command.add_argument("--port", type=int, default=8000)
+    command.add_argument("--port", type=whole_number(0, 65535), metavar="N", default=8000, help="0 for any free port")
     command.add_argument("--engine", metavar="NAME", help="as in parse")
-    command.add_argument("--streams", type=int, metavar="N", help="photos parsed at the same time; default: one a core")
-    command.add_argument("--threads", type=int, metavar="N", default=1, help="CPU threads of each stream (default: 1)")
+    words = "photos parsed at the same time; default: one a core"
+    command.add_argument("--streams", type=whole_number(1, MOST_THREADS), metavar="N", help=words)
+    add_threads(command, "CPU threads of each stream (default: 1)")
     command.add_argument(
         "--token", help="token that every client must send; safer in the environment variable M2FP_KD_TOKEN"
     )
     option = command.add_argument
-    option("--waiting", type=int, metavar="N", help="photos that may wait; further requests get status 503")
-    option("--waiting-megabytes", type=float, metavar="N", help="memory budget for photos, 18 bytes a pixel; likewise")
-    option("--megabytes", type=float, metavar="N", help="largest request, 10^6 bytes")
-    option("--requests-per-minute", type=int, metavar="N", help="limit for each client; 0 for no limit")
-    command.set_defaults(run=run, extras="serve")
+    words = "photos that may wait; further requests get status 503"
+    option("--waiting", type=whole_number(1, 1000), metavar="N", help=words)
+    words = "memory budget for photos, 18 bytes a pixel; likewise"
+    option("--waiting-megabytes", type=number(0, 1e6), metavar="N", help=words)
+    option("--megabytes", type=number(0, 2000), metavar="N", help="largest request, 10^6 bytes")
+    option("--requests-per-minute", type=whole_number(0), metavar="N", help="limit for each client; 0 for no limit")
+    command.set_defaults(run=run, extras="serve", threads=1)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    check_address(options.host, options.port)
     from m2fp_kd.serve.server import serve
     from m2fp_kd.serve.settings import Settings
 
@@ -55,3 +61,25 @@ def run(options: argparse.Namespace) -> int:
     address = (options.host, options.port)
     serve(options.artefact, options.full, *address, options.engine, options.streams, options.threads, settings)
     return 0
+
+
+def check_address(host: str, port: int) -> None:
+    """Check that a service can listen at an address, before it loads anything.
+
+    Raises:
+        ValueError: the host is no address of this machine.
+        OSError: the port is in use, or needs other rights.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"--host {host}: {getattr(error, 'strerror', None) or 'no valid name'}") from error
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(address)
+                listener.listen()
+            except OSError as error:
+                option = f"--port {port}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else f"--host {host}"
+                raise OSError(error.errno, error.strerror, option) from error

@@ -2,19 +2,34 @@
 
 import hashlib
 import json
+import os
+import platform
 import shutil
 import tempfile
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from m2fp_kd.labels import LabelSet
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+PHOTO_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif",
+    ".jp2", ".j2k", ".heic", ".heif",
+)  # fmt: skip
+"""Endings of photos, in any case; `.heic` and `.heif` need the package pillow-heif."""
+
+WRITING = ".writing-"
+"""Start of the name of a temporary folder; host, process and a random word follow."""
+
+MADE_FROM = "made_from"
+"""Key of the text in a part map that identifies what it was made from."""
 
 
 @contextmanager
@@ -22,14 +37,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path of the same name; on success it replaces `path` in one step, on any failure it is removed.
 
     The temporary file lives in a hidden folder beside `path`, hence on the same disk, and keeps its name, so that
-    libraries which choose a format by the ending are not misled. Missing parent folders are made.
+    libraries which choose a format by the ending are not misled. Missing parent folders are made. The first call for a
+    folder removes the temporary folders in it of processes that were killed.
+
+    Raises:
+        OSError: the file cannot be written; the error names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        temporary.replace(path)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent.absolute())
+        prefix = f"{WRITING}{platform.node()}.{os.getpid()}."
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            temporary.replace(path)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name a file in errors that name none, such as that of a full disk, or that name its temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or (error.filename is not None and WRITING not in str(error.filename)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine that no longer run have left in a folder."""
+    for path in folder.glob(f"{WRITING}*.*.*"):
+        node, pid, _ = path.name.removeprefix(WRITING).rsplit(".", 2)
+        if node == platform.node() and pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 @contextmanager
@@ -43,10 +95,29 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(path)
 
 
-def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet) -> None:
-    """Write a part map, uint8 (H, W), as a palette PNG whose pixel values are the part indices."""
+def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet, made_from: str | None = None) -> None:
+    """Write a part map, uint8 (H, W), as a palette PNG whose pixel values are the part indices.
+
+    Args:
+        path: new file.
+        part_map: part indices.
+        labels: label set, whose colours become the palette.
+        made_from: what identifies the part map's origin; see `read_made_from`.
+    """
+    texts = PngInfo()
+    if made_from is not None:
+        texts.add_text(MADE_FROM, made_from)
     with atomic_path(path) as temporary:
-        index_image(part_map, labels).save(temporary, format="PNG")
+        index_image(part_map, labels).save(temporary, format="PNG", pnginfo=texts)
+
+
+def read_made_from(path: Path) -> str | None:
+    """Return the origin that `write_index_png` recorded in a file; None where there is none or no such PNG."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(MADE_FROM)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
@@ -104,11 +175,17 @@ def find_photos(folder: Path) -> list[Path]:
 
 
 def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Return the files with these endings in a folder and below it, sorted; hidden files and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    """Return the files with these endings in a folder and below it, sorted; hidden files and folders are left out.
+
+    Linked folders are not entered. Links that lead nowhere are returned. A folder that cannot be read is a warning.
+    """
+    found = []
+    for directory, folders, files in os.walk(folder, onerror=_warn_of_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(directory, name) for name in files if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in suffixes and (path.is_file() or path.is_symlink())]
+    return sorted(found)
+
+
+def _warn_of_folder(error: OSError) -> None:
+    warnings.warn(f"{error.filename} is left out: {error.strerror}", stacklevel=2)

@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -16,6 +18,8 @@ MEGAPIXELS = 256.0
 
 LONGEST_SIDE = 65_535
 """Longest side in pixels, the limit of JPEG. A PNG of one column and 10^7 rows is no photo."""
+
+HEIF_SUFFIXES = (".heic", ".heif")
 
 _PILLOWS_LIMIT = Lock()
 
@@ -52,7 +56,7 @@ def opened(
     except (PhotoError, FileNotFoundError):
         raise
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{name}: cannot be read as a photo (of an unknown kind)") from error
+        raise PhotoError(f"{name}: cannot be read as a photo ({_unknown(source)})") from error
     except Exception as error:  # each of Pillow's decoders reports a broken file by exceptions of its own
         raise PhotoError(f"{name}: cannot be read as a photo ({_cause(error)})") from error
 
@@ -63,6 +67,19 @@ def _file(source: str | Path | bytes) -> BinaryIO:
     if (path := Path(source)).exists() and not (path.is_file() or path.is_dir()):
         raise OSError("not a file")  # opening a pipe would wait for its other end
     return path.open("rb")
+
+
+def _unknown(source: str | Path | bytes) -> str:
+    if not isinstance(source, bytes) and Path(source).suffix.lower() in HEIF_SUFFIXES:
+        return "pip install pillow-heif reads this kind, or convert it to JPEG"
+    return "of an unknown kind"
+
+
+@cache
+def _register_heif() -> None:
+    """Let Pillow read HEIC and HEIF photos, if pillow-heif is installed."""
+    with suppress(ModuleNotFoundError):
+        import_module("pillow_heif").register_heif_opener()
 
 
 def _cause(error: Exception) -> str:
@@ -88,6 +105,7 @@ def check_size(name: str, width: int, height: int, megapixels: float = MEGAPIXEL
 
 def _open(file: BinaryIO, formats: tuple[str, ...] | None) -> Image.Image:
     """Open an image without Pillow's own limit, which is a variable of its module; `check_size` has ours."""
+    _register_heif()
     with _PILLOWS_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
