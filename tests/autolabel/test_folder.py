@@ -44,10 +44,9 @@ def test_names_hold_the_subfolders(tmp_path):
 
 
 def test_photos_of_one_name_get_names_of_their_own(tmp_path):
-    touch(tmp_path, "a.jpg", "a.png", "b/a.jpg", "b__a.jpg", f"{'n' * 245}.jpg")
-    names = {
-        str(path.relative_to(tmp_path))[:8]: name for name, path in find_sources(tmp_path, tmp_path / "out").items()
-    }
+    touch(tmp_path, "a.jpg", "a.png", "b/a.jpg", "b__a.jpg", f"{'n' * 251}.jpg")
+    found = find_sources(tmp_path, tmp_path / "out")
+    names = {str(path.relative_to(tmp_path))[:8]: name for name, path in found.items()}
     assert (names["a.jpg"], names["a.png"]) == ("a.jpg", "a.png")
     assert names["b/a.jpg"] != names["b__a.jpg"] and names["b/a.jpg"].startswith("b__a.jpg-")
     assert len(names["nnnnnnnn"]) == 250
