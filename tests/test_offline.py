@@ -99,7 +99,7 @@ def test_no_service_connects(recorded, tmp_path: Path) -> None:
     """A photo is parsed over HTTP; the service itself resolves and connects nothing."""
     Image.fromarray(np.zeros((60, 40, 3), np.uint8)).save(tmp_path / "photo.png")
     program = """
-from m2fp_kd.cli.options import DEMO
+from m2fp_kd import DEMO
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.models import load_model
 from m2fp_kd.serve.settings import Settings
