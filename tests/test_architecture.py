@@ -32,7 +32,8 @@ ROOMS = {
         "renamed", "shipped",
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
-    "train": {"pipeline", "compress", "config", "renamed", "shipped"},
+    "preflight": {"labels"},
+    "train": {"pipeline", "compress", "config", "command", "preflight", "renamed", "shipped"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
     "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command"},
 }  # fmt: skip

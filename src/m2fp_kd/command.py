@@ -131,7 +131,8 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
         warnings.showwarning = _print_warning
         warnings.filterwarnings("ignore", module="PIL")  # damaged metadata; damaged pixels are errors
         options = program.parse_args([word for word in words if word != DEBUG])
-        return reported(lambda: options.run(options), lambda: options.extras, DEBUG in words)
+        options.debug = DEBUG in words
+        return reported(lambda: options.run(options), lambda: options.extras, options.debug)
 
 
 def reported(run: Callable[[], int], extras: Callable[[], str], debug: bool = False) -> int:
@@ -174,7 +175,7 @@ def reported(run: Callable[[], int], extras: Callable[[], str], debug: bool = Fa
 def expected(error: Exception) -> bool:
     """Return whether a user can cause an error: those of the package, of a value, of a file and of memory."""
     ours = type(error).__module__.startswith("m2fp_kd.")
-    return ours or isinstance(error, OSError | ValueError | MemoryError)
+    return ours or isinstance(error, OSError | ValueError | MemoryError | FloatingPointError)
 
 
 def _fail(message: str) -> int:

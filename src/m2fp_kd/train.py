@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 # OpenMP reads the policy once, when torch loads it. A passive thread yields its core while it waits; with other work
 # on the machine, spinning threads slow training down tenfold.
@@ -9,14 +12,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
+from m2fp_kd.command import DEBUG, FULL_ERROR, reported
 from m2fp_kd.config import register_resolvers
+from m2fp_kd.preflight import check_paths, remove_empty
 from m2fp_kd.renamed import new_names
 from m2fp_kd.shipped import conf_folder
 
+EXTRAS = "train,compress,serve"
+
 register_resolvers()
+
+
+class SettingError(ValueError):
+    """Raised for an option or value that Hydra, OmegaConf or Lightning refuses."""
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
@@ -28,12 +41,18 @@ def train(cfg: DictConfig) -> float | None:
         maximises; None where nothing was scored. A failed gate ends the program with exit code 1 and without a
         traceback, the limits that do not hold last.
     """
-    # Lightning takes seconds to import; --help and a wrong override should not.
+    try:
+        check_paths(cfg)
+    except (OSError, ValueError):
+        remove_empty(Path(HydraConfig.get().runtime.output_dir))
+        raise
+    # Lightning takes seconds to import; --help, a wrong override and a wrong path should not.
     from m2fp_kd.compress.parity import ParityError
     from m2fp_kd.pipeline import run
 
     try:
-        scores = run(cfg)
+        with _variable(FULL_ERROR, None):  # processes that Lightning starts print their own errors in one line
+            scores = run(cfg)
     except ParityError as failed:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # exiting would end the other jobs
             raise
@@ -42,11 +61,58 @@ def train(cfg: DictConfig) -> float | None:
     return scores.get("val/mIoU", scores.get("val/correlation"))
 
 
-def main() -> None:
-    """Train with the overrides on the command line; options under an old name are accepted with a warning."""
-    sys.argv[1:] = new_names(sys.argv[1:])
-    train()
+def main() -> int:
+    """Train with the overrides on the command line; options under an old name are accepted with a warning.
+
+    Returns:
+        The exit code; an error is printed as `m2fp_kd.command.reported` does.
+    """
+    debug = DEBUG in sys.argv
+    sys.argv[1:] = new_names([word for word in sys.argv[1:] if word != DEBUG])
+    return reported(_train, lambda: EXTRAS, debug)
+
+
+def _train() -> int:
+    """Run Hydra, which raises errors instead of printing them with a traceback where this variable is set."""
+    try:
+        with _variable(FULL_ERROR, "1"):
+            train()
+    except Exception as error:
+        if found := _refusal(error):
+            raise found from error
+        raise
+    return 0
+
+
+def _refusal(error: Exception) -> Exception | None:
+    """Return a library's error about a setting as one of ours; None for any other error."""
+    if isinstance(error, InstantiationException):
+        # Hydra wraps what a class raises; its own errors about a class have no cause.
+        cause = error.__cause__
+        return (_refusal(cause) or cause) if isinstance(cause, Exception) else SettingError(str(error))
+    if isinstance(error, OverrideParseException):
+        advice = "quote a value with special characters for the shell and for Hydra, as in 'KEY=\"VALUE\"'"
+        return SettingError(f"{error.override}: {error.message}; {advice}")
+    if isinstance(error, HydraException):
+        return SettingError(f"{error} {error.__cause__ or ''}".strip())
+    if isinstance(error, OmegaConfBaseException) or type(error).__name__ == "MisconfigurationException":
+        return SettingError(str(error))
+    return None
+
+
+@contextmanager
+def _variable(name: str, value: str | None) -> Iterator[None]:
+    """Set an environment variable inside the context, or remove it."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,10 +37,65 @@ def test_options_under_an_old_name_are_accepted_with_a_warning(tmp_path: Path) -
     assert done.stderr.strip() == "m2fp-kd: 'distill.fade=0.2' uses an old name; write 'distill.anneal=0.2'"
 
 
-def test_a_wrong_override_ends_with_an_error(tmp_path: Path) -> None:
-    done = run("-m", "m2fp_kd", "train", "backbone=unknown", folder=tmp_path)
-    assert done.returncode == 1 and "Could not find 'backbone/unknown'" in done.stderr
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["backbone=unknown"], "In 'config': Could not find 'backbone/unknown' Available options in 'backbone': "),
+        (
+            ["data.sise=96"],
+            "Could not override 'data.sise'. To append to your config use +data.sise=96",
+        ),
+        (["data.size"], "data.size: Error parsing override 'data.size' missing EQUAL"),
+        (["data.root=/a=(b"], "data.root=/a=(b: mismatched input '=' expecting <EOF> See "),
+        (["data=own", "data.root=gone"], "data.root=gone: no such folder"),
+        (["data=own"], "data.root is not set; give data.root=PATH"),
+        (["backbone.weights=gone.pt"], "backbone.weights=gone.pt: no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_setting_is_one_line_and_imports_no_torch(tmp_path: Path, overrides: list[str], message: str) -> None:
+    (tmp_path / "file").touch()
+    program = f"""
+import sys
+sys.modules["torch"] = None
+from m2fp_kd.cli import main
+sys.exit(main(["train", *{overrides}]))
+"""
+    done = run("-c", program, folder=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "HYDRA" not in done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("m2fp-kd: ") and message in line
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_debug_prints_the_traceback(tmp_path: Path) -> None:
+    done = run("-m", "m2fp_kd", "train", "data=own", "data.root=gone", "--debug", folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("FileNotFoundError: data.root=gone")
+    assert "Traceback" in done.stderr
+
+
+def test_an_error_in_a_run_is_the_last_line(tmp_path: Path) -> None:
+    program = """
+import os, sys
+import m2fp_kd.pipeline
+from m2fp_kd.train import main
+def run(cfg):
+    assert "HYDRA_FULL_ERROR" not in os.environ
+    raise errors.pop()
+m2fp_kd.pipeline.run = run
+errors = [KeyError("x"), FloatingPointError("the loss is nan"), ValueError("two\\nlines")]
+while errors:
+    sys.argv[1:] = ["name=failed"]
+    print("exit code", main(), file=sys.stderr)
+"""
+    done = run("-c", program, folder=tmp_path)
+    assert "HYDRA" not in done.stderr and done.stderr.count("Traceback") == 1, "that of the defect"
+    lines = done.stderr.splitlines()
+    assert [before for before, line in pairwise(lines) if line == "exit code 2"] == [
+        "m2fp-kd: two lines",
+        "m2fp-kd: the loss is nan",
+        "m2fp-kd: KeyError: 'x'; this is a defect of m2fp-kd, please report it",
+    ]
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
@@ -59,7 +117,7 @@ from m2fp_kd.train import main
 hop = Hop("fp32 -> int8", 0.95, passed=False, thresholds={"min_pixel_agreement": 0.97}, failed=["min_pixel_agreement"])
 m2fp_kd.pipeline.run = lambda cfg: raise_failed([hop])
 sys.argv[1:] = ["name=failed"]
-main()
+sys.exit(main())
 """
     done = run("-c", program, folder=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr and "HYDRA" not in done.stderr

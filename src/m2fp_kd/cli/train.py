@@ -5,6 +5,8 @@ import runpy
 import sys
 from typing import Any
 
+from m2fp_kd.command import DEBUG
+
 
 def add(commands: Any) -> None:
     """Add the command; Hydra parses its arguments, `--help` included."""
@@ -15,8 +17,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run `m2fp_kd.train` as the main module; Hydra prints its own errors and exits."""
-    sys.argv[1:] = options.overrides
+    """Run `m2fp_kd.train` as the main module, which exits with its own code."""
+    sys.argv[1:] = [*options.overrides, *([DEBUG] if options.debug else [])]
     # As `python -m` does: Lightning starts one more process for each further GPU by the main module's name.
     runpy.run_module("m2fp_kd.train", run_name="__main__", alter_sys=True)
     return 0

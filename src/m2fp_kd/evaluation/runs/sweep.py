@@ -8,10 +8,6 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from m2fp_kd.evaluation.report.report import read_report
-from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
-from m2fp_kd.evaluation.runs.gains import NO_TWIN, gains
-from m2fp_kd.evaluation.runs.gather import table
 from m2fp_kd.runtime.files import atomic_path
 
 JOBS = "sweep.txt"
@@ -37,6 +33,12 @@ class ResultsTable(Callback):
         """Add the job to the tables."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
+        # Hydra imports this file before every job, also before one that a wrong path ends at once.
+        from m2fp_kd.evaluation.report.report import read_report
+        from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
+        from m2fp_kd.evaluation.runs.gains import NO_TWIN, gains
+        from m2fp_kd.evaluation.runs.gather import table
+
         sweep = Path(config.hydra.sweep.dir)
         with (sweep / JOBS).open("a") as jobs:
             jobs.write(f"{config.run_dir}\n")

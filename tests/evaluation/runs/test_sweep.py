@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from m2fp_kd.evaluation.report.report import write_report
-from m2fp_kd.pipeline.record.sweep import ResultsTable
+from m2fp_kd.evaluation.runs.sweep import ResultsTable
 from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.reports import tiny_report
 
@@ -30,7 +30,7 @@ ConfigStore.instance().store("config", {{
     "job": "a", "run_dir": "runs/${{job}}",
     "hydra": {{
         "sweep": {{"dir": "runs"}},
-        "callbacks": {{"results": {{"_target_": "m2fp_kd.pipeline.record.sweep.ResultsTable"}}}},
+        "callbacks": {{"results": {{"_target_": "m2fp_kd.evaluation.runs.sweep.ResultsTable"}}}},
     }},
 }})
 

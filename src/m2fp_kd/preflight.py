@@ -1,0 +1,80 @@
+"""Check the paths and label sets of a configuration before PyTorch is imported, which takes seconds."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.labels import load_label_set
+
+FOLDERS = ("data.root", "data.splits.val_root", "data.unlabelled")
+"""Options that name folders, one or a list."""
+
+FILES = (
+    "backbone.weights", "teacher.backbone.weights", "teacher.checkpoint", "teacher.classes", "teacher.bridge",
+    "student.checkpoint", "pretrain.teacher_weights", "ckpt_path",
+)  # fmt: skip
+"""Options that name files, one or a list."""
+
+WORDS = {
+    "data.unlabelled": ("own",),
+    "backbone.weights": ("m2fp_kd",),
+    "teacher.backbone.weights": ("m2fp_kd",),
+    "ckpt_path": ("last",),
+}
+"""Values that are no paths."""
+
+MODELS = ("teacher.checkpoint", "student.checkpoint", "pretrain.teacher_weights", "teacher.bridge")
+"""Options that also take a name or a folder; a value without an ending is left to what reads it."""
+
+
+def check_paths(cfg: DictConfig) -> None:
+    """Check that the folders, files and label sets that the options name exist.
+
+    Args:
+        cfg: composed configuration.
+
+    Raises:
+        FileNotFoundError: one does not exist; the message names the option and the path.
+        ValueError: an option is not set, or a label set is unknown.
+    """
+    sources = [f"data.sources.{name}" for name in OmegaConf.select(cfg, "data.sources") or ()]
+    for option in (f"{part}.labels" for part in ("data", "teacher", *sources)):
+        if isinstance(name := OmegaConf.select(cfg, option), str):
+            load_label_set(name)
+    for option in (*FOLDERS, *(f"{source}.root" for source in sources)):
+        for path in _given(cfg, option):
+            if not path.is_dir():
+                kind = "is a file, not a folder" if path.is_file() else "no such folder"
+                raise FileNotFoundError(f"{option}={path}: {kind}")
+    for option in FILES:
+        for path in _given(cfg, option):
+            if not path.exists() and not (option in MODELS and not path.suffix):
+                raise FileNotFoundError(f"{option}={path}: no such file")
+
+
+def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
+    """Yield the paths that an option holds."""
+    parent, _, key = option.rpartition(".")
+    node: Any = OmegaConf.select(cfg, parent) if parent else cfg
+    if not isinstance(node, DictConfig):
+        return
+    if OmegaConf.is_missing(node, key):
+        raise ValueError(f"{option} is not set; give {option}=PATH")
+    value = node.get(key)
+    for one in [value] if isinstance(value, str) else value or ():
+        if isinstance(one, str) and one not in WORDS.get(option, ()):
+            yield Path(one)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder with nothing but empty files, such as the log of a run that did not begin, and an empty parent."""
+    files = list(folder.iterdir()) if folder.is_dir() else []
+    if all(file.is_file() and not file.stat().st_size for file in files):
+        for file in files:
+            file.unlink()
+        with suppress(OSError):  # the parent holds other runs
+            folder.rmdir()
+            folder.parent.rmdir()

@@ -1,0 +1,72 @@
+"""Wrong paths and label sets are found before anything is imported or trained."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from m2fp_kd.preflight import check_paths, remove_empty
+
+
+@pytest.fixture
+def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Make a configuration in a folder that holds `file.pt` and `photos/`; dotted keys change it."""
+    monkeypatch.chdir(tmp_path)
+    Path("file.pt").touch()
+    Path("photos").mkdir()
+
+    def compose(**changes: object) -> DictConfig:
+        cfg = OmegaConf.create(
+            {
+                "data": {"root": "photos", "labels": "cihp", "unlabelled": None, "splits": {}},
+                "backbone": {"weights": "m2fp_kd"},
+                "teacher": {"checkpoint": "nvidia/segformer", "labels": "${data.labels}"},
+                "student": {"checkpoint": None},
+                "ckpt_path": "last",
+            }
+        )
+        for key, value in changes.items():
+            OmegaConf.update(cfg, key, value, force_add=True)
+        return cfg
+
+    return compose
+
+
+def test_right_paths_pass(composed) -> None:
+    check_paths(composed())
+    check_paths(composed(**{"data.unlabelled": "own", "ckpt_path": None, "teacher.checkpoint": ["file.pt", "photos"]}))
+    check_paths(composed(**{"data.root": None, "data.sources": {"a": {"root": "photos", "labels": "lip"}}}))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("data.root", "gone", "data.root=gone: no such folder"),
+        ("data.root", "file.pt", "data.root=file.pt: is a file, not a folder"),
+        ("data.root", "???", "data.root is not set; give data.root=PATH"),
+        ("data.splits.val_root", "gone", "data.splits.val_root=gone: no such folder"),
+        ("data.unlabelled", ["photos", "gone"], "data.unlabelled=gone: no such folder"),
+        ("data.sources", {"a": {"root": "gone"}}, "data.sources.a.root=gone: no such folder"),
+        ("data.sources", {"a": {"root": "photos", "labels": "nobody"}}, "unknown label set 'nobody'"),
+        ("data.labels", "gone.yaml", "No such file or directory: 'gone.yaml'"),
+        ("data.labels", "nobody", "unknown label set 'nobody'; choose from"),
+        ("backbone.weights", "gone.pt", "backbone.weights=gone.pt: no such file"),
+        ("teacher.checkpoint", ["file.pt", "gone.pt"], "teacher.checkpoint=gone.pt: no such file"),
+        ("student.checkpoint", "gone.json", "student.checkpoint=gone.json: no such file"),
+        ("ckpt_path", "gone.ckpt", "ckpt_path=gone.ckpt: no such file"),
+    ],
+)
+def test_a_wrong_one_is_named_with_its_option(composed, option: str, value: object, message: str) -> None:
+    with pytest.raises((FileNotFoundError, ValueError)) as error:
+        check_paths(composed(**{option: value}))
+    assert message in str(error.value)
+
+
+def test_only_an_empty_folder_is_removed(tmp_path: Path) -> None:
+    for name in ("runs/empty", "runs/full", "other/empty"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "train.log").touch()
+    (tmp_path / "runs/full/config.yaml").write_text("seed: 0")
+    for name in ("runs/empty", "runs/full", "other/empty", "gone"):
+        remove_empty(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["config.yaml", "full", "runs", "train.log"]
