@@ -70,7 +70,7 @@ def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder with nothing but empty files, such as the log of a run that did not begin, and an empty parent."""
+    """Remove a folder without content, such as that of a run that did not begin, whose log is empty; its parent too."""
     files = list(folder.iterdir()) if folder.is_dir() else []
     if all(file.is_file() and not file.stat().st_size for file in files):
         for file in files:
