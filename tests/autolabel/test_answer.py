@@ -5,7 +5,6 @@ import pytest
 
 from m2fp_kd.autolabel import answer
 from m2fp_kd.autolabel.answer import Answer, View, most_probable, person_ids
-from m2fp_kd.runtime.arrays import bounding_box
 from m2fp_kd.runtime.geometry import Placement, restore_dense
 from m2fp_kd.runtime.persons import Person
 
@@ -48,6 +47,6 @@ def test_pixels_below_the_confidence_are_ignored():
 
 def test_the_better_of_two_persons_keeps_the_pixel():
     first, second = np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 1]], bool)
-    persons = [Person(mask, score, bounding_box(mask)) for mask, score in ((first, 0.9), (second, 0.5))]
+    persons = [Person.of(mask, score) for mask, score in ((first, 0.9), (second, 0.5))]
     assert person_ids(persons, np.array([[5, 5, 5, 0]], np.uint8)).tolist() == [[1, 1, 2, 0]]
     assert person_ids([], np.ones((1, 4), np.uint8)).tolist() == [[0, 0, 0, 0]]

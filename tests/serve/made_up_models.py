@@ -7,8 +7,6 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-from waitress.server import create_server
-from waitress.wasyncore import close_all
 
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.arrays import Box
@@ -16,6 +14,8 @@ from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.persons import Person
 from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.connections import Server
+from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.settings import Settings
 from m2fp_kd.serve.worker import Worker
@@ -79,7 +79,7 @@ def _person(found: np.ndarray, box: Box, score: float) -> Person:
     mask = np.zeros(found.shape, bool)
     window = slice(box[1], box[3]), slice(box[0], box[2])
     mask[window] = found[window] > 0
-    return Person(mask, score, box)
+    return Person.of(mask, score)
 
 
 class Gate:
@@ -118,8 +118,8 @@ def made_up(*modes: str, waiting: int = 8, megabytes: float = math.inf) -> tuple
 
 def _facts(mode: str) -> dict[str, Any]:
     return {
-        "mode": mode,
         "id": f"made-up-{mode}",
+        "mode": mode,
         "demo": False,
         "score": None,
         "title": "made up",
@@ -140,16 +140,14 @@ def _facts(mode: str) -> dict[str, Any]:
 @contextmanager
 def serving(models: Mapping[str, Model], settings: Settings) -> Iterator[str]:
     """Serve models on a free port of this machine and yield the address."""
-    sockets: dict[int, Any] = {}
-    server = create_server(create_app(models, settings), host="127.0.0.1", port=0, threads=8, map=sockets)
+    held = HeldBytes(1e6 * settings.held_megabytes)
+    server = Server(create_app(models, settings, held), "127.0.0.1", 0, 8, settings, held)
     thread = Thread(target=server.run)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.task_dispatcher.shutdown()
-        # The server's own thread closes its sockets, including the connections that a browser keeps open.
-        server.trigger.pull_trigger(lambda: close_all(sockets))
+        server.stop()
         thread.join()
         for model in models.values():
             model.worker.close()

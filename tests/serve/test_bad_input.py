@@ -17,6 +17,7 @@ from m2fp_kd.runtime import geometry
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve import app, parse
 from m2fp_kd.serve.settings import Settings
+from tests.hostile.images import garbage_exif, large_profile, long_text
 from tests.serve.conftest import encoded
 from tests.serve.test_worker import until
 
@@ -145,6 +146,11 @@ def test_photos_whose_parsing_failed_are_freed(client_with, monkeypatch):
         gc.enable()
         monkeypatch.undo()
     assert photos
+
+
+@pytest.mark.parametrize("data", [garbage_exif("PNG"), garbage_exif("WEBP"), long_text(), large_profile("PNG")])
+def test_a_photo_with_broken_or_large_metadata_is_parsed(client, data):
+    assert client.post("/api/parse", data=data).status_code == 200
 
 
 def test_a_turned_photo_is_parsed_upright(client):

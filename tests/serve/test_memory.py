@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from m2fp_kd.runtime.geometry import Placement
+from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.persons import find_persons
+from m2fp_kd.serve.answers import RETURNS, answer
 from m2fp_kd.serve.app import create_app
-from m2fp_kd.serve.photos import decode, needed_bytes
+from m2fp_kd.serve.photos import BYTES_OF_PIXEL, BYTES_OF_PIXEL_WITH_PERSONS, BYTES_OF_ROW, decode, size_of
 from tests.serve.conftest import UNLIMITED, encoded
-from tests.serve.made_up_models import made_up
+from tests.serve.made_up_models import LABELS, made_up
 
 PEAK = Path("/proc/self/clear_refs")  # writing 5 to it resets the peak
 SIZE = (4000, 3000)
@@ -103,4 +107,38 @@ def test_decoding(alone, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_request(alone, kind):
     data = KINDS[kind](photo())
-    assert alone.submit(peak_of_request, data).result() <= needed_bytes(data, UNLIMITED) + MARGIN
+    assert alone.submit(peak_of_request, data).result() <= size_of(data, UNLIMITED).bytes + MARGIN
+
+
+def peak_of_forty_persons(size: tuple[int, int]) -> int:
+    classes = np.full((40, LABELS.num_parts + 2), -10, np.float32)
+    classes[:, LABELS.num_parts] = 10
+    masks = np.random.default_rng(0).normal(3, 1, (40, 32, 32)).astype(np.float32)
+    placement = Placement(size, (128, 128), (128, 128))
+    found = []
+    peak = peak_of(lambda: found.extend(find_persons(classes, masks, placement, LABELS.num_parts)))
+    assert len(found) == 40 and found[0].mask.shape == size and found[0].area == found[0].mask.sum() > 1_000_000
+    return peak
+
+
+def test_the_masks_of_many_persons_are_small(alone):
+    height, width = size = (1500, 1500)
+    persons = alone.submit(peak_of_forty_persons, size).result()
+    of_photo_and_map = 4
+    assert persons <= (BYTES_OF_PIXEL_WITH_PERSONS - of_photo_and_map) * height * width + MARGIN / 3
+
+
+def peak_of_noise(size: tuple[int, int]) -> int:
+    height, width = size
+    canvas = [max(1, 512 * side // max(size)) for side in size]
+    part_map = np.random.default_rng(0).integers(0, 20, canvas, np.uint8)
+    part_map = np.asarray(Image.fromarray(part_map).resize((width, height), Image.Resampling.NEAREST))
+    parsing = Parsing(np.zeros((*size, 3), np.uint8), part_map, LABELS, "regions", {}, Placement(size, size, size), {})
+    return peak_of(lambda: answer("lite", "id", parsing, {}, RETURNS))
+
+
+@pytest.mark.parametrize("size", [(16_384, 164), (1000, 3000)], ids=["narrow", "wide"])
+def test_a_part_map_of_noise(alone, size):
+    height, width = size
+    charged = (BYTES_OF_PIXEL - 4) * height * width + BYTES_OF_ROW * height
+    assert alone.submit(peak_of_noise, size).result() <= charged + MARGIN / 3

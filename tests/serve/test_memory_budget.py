@@ -18,7 +18,7 @@ from m2fp_kd.serve.answers import answer
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.memory_budget import MemoryBudget
-from m2fp_kd.serve.photos import needed_bytes
+from m2fp_kd.serve.photos import size_of
 from m2fp_kd.serve.worker import Worker
 from tests.serve.conftest import UNLIMITED, encoded
 from tests.serve.made_up_models import Gate, made_up
@@ -26,7 +26,7 @@ from tests.serve.test_worker import until
 
 SIDE = 100
 PHOTO = encoded(np.zeros((SIDE, SIDE, 3), np.uint8))
-BYTES = needed_bytes(PHOTO, UNLIMITED)
+BYTES = size_of(PHOTO, UNLIMITED).bytes
 LARGE = encoded(np.zeros((2 * SIDE, 2 * SIDE, 3), np.uint8))
 
 

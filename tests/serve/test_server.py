@@ -76,7 +76,7 @@ def test_a_server_answers_as_the_runtime_despite_slow_and_broken_clients(server)
         return {part["name"]: part["area"] for part in post(port, data)["parts"]}
 
     assert parsed() == expected
-    head = f"POST /api/parse HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(data)}\r\n"
+    head = f"POST /api/parse HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(data)}\r\n"
     head = (head + "Connection: close\r\n\r\n").encode()
     slow = raw(port, head, *[data[start : start + 1000] for start in range(0, len(data), 1000)], pause=0.05)
     assert slow.startswith(b"HTTP/1.1 200") and b'"parts"' in slow
@@ -87,5 +87,18 @@ def test_a_server_answers_as_the_runtime_despite_slow_and_broken_clients(server)
         assert parsed() == expected, "a client that stops halfway does not block others"
     too_large = raw(port, head.replace(str(len(data)).encode(), b"1500000"), b"x" * 1_500_000)
     assert too_large.startswith(b"HTTP/1.1 413") and b"photo_too_large" in too_large
-    assert raw(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.0 400")
+    too_much = head.replace(str(len(data)).encode(), b"90000000")
+    long = b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+    coded = head.replace(b"Content-Length:", b"Transfer-Encoding: gzip\r\nX:")
+    for status, code, piece in (
+        (400, "bad_request", b"nonsense\r\n\r\n"),
+        (413, "photo_too_large", too_much),
+        (431, "headers_too_large", long),
+        (501, "not_implemented", coded),
+        (405, "method_not_allowed", head.replace(b"/api/parse", b"/healthz") + data),
+    ):
+        header, _, body = raw(port, piece).partition(b"\r\n\r\n")
+        assert int(header.split()[1]) == status and b"Content-Type: application/json" in header
+        assert json.loads(body)["error"]["code"] == code
+        assert (b"Allow: " in header) == (status == 405)
     assert parsed() == expected

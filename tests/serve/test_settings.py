@@ -11,7 +11,9 @@ from m2fp_kd.serve.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["megabytes", "megapixels", "photos", "waiting", "waiting_megabytes", "deadline"])
+@pytest.mark.parametrize(
+    "name", ["megabytes", "megapixels", "photos", "waiting", "waiting_megabytes", "grace", "deadline"]
+)
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_a_limit_that_is_not_positive_is_refused(name, value):
     with pytest.raises(ValueError, match=f"^{name} must be above 0, not {value}$"):
@@ -27,6 +29,25 @@ def test_zero_requests_per_minute_means_no_limit():
 def test_unit_and_documentation_state_the_default_memory_budget():
     unit, page = ((ROOT / name).read_text() for name in ("deploy/m2fp-kd.service", "docs/guides/deploy.md"))
     gigabytes = re.search(r"^MemoryMax=(\d+)G$", unit, re.M)
-    assert gigabytes and int(gigabytes[1]) * 2**30 >= 1e6 * (Settings().waiting_megabytes + 500)
+    budgets = Settings().waiting_megabytes + Settings().upload_megabytes
+    assert gigabytes and int(gigabytes[1]) * 2**30 >= 1e6 * (budgets + 500)
+    assert f"{Settings().upload_megabytes} MB of --upload-megabytes" in unit
     assert f"{Settings().waiting_megabytes} MB that --waiting-megabytes allows" in unit
     assert f"{Settings().waiting_megabytes} MB for each model (`--waiting-megabytes`)" in page
+
+
+def test_the_containers_and_systemd_wait_for_the_time_of_grace():
+    unit, image = ((ROOT / "deploy" / name).read_text() for name in ("m2fp-kd.service", "Dockerfile"))
+    for pattern, text in ((r"^TimeoutStopSec=(\d+)$", unit), (r"--stop-timeout (\d+)", image)):
+        assert int(re.search(pattern, text, re.M)[1]) > Settings().grace  # type: ignore[index]
+
+
+def test_the_container_is_not_killed_because_it_is_busy():
+    check = (ROOT / "deploy" / "Dockerfile").read_text().partition("HEALTHCHECK")[2]
+    assert "/healthz" in check and "/readyz" not in check
+
+
+def test_a_budget_for_uploads_that_one_body_would_exceed_is_refused():
+    assert Settings(megabytes=100, upload_megabytes=1300).held_megabytes == 100
+    with pytest.raises(ValueError, match="upload_megabytes must be at least 1300 with megabytes=100"):
+        Settings(megabytes=100)

@@ -112,6 +112,23 @@ def test_a_late_photo_is_never_parsed(slow):
     assert slow.calls == [1, 1]
 
 
+def test_a_photo_that_cannot_make_its_deadline_is_refused_at_once(slow):
+    worker = Worker([slow], waiting=8, together=1)
+    worker._seconds = 5.0
+    with ThreadPoolExecutor() as pool:
+        taken = [in_the_background(pool, worker, 1, 20)]  # an empty queue is never too long
+        slow.busy.wait(10)
+        taken.append(in_the_background(pool, worker, 2, 20))
+        until(lambda: worker.waiting == 1)
+        start = time.monotonic()
+        with pytest.raises(ApiError) as refused:
+            worker.parse([photo(3)], 4)
+        assert time.monotonic() - start < 0.5 and refused.value.code == "busy" and refused.value.retry_after == 5
+        slow.go.set()
+        assert [one.result()[0][0] for one in taken] == [1, 2]
+    worker.close()
+
+
 def test_a_failure_reaches_its_own_requests_and_the_next_photo_is_parsed(slow):
     slow.go.set()
     worker = Worker([slow], waiting=4, together=1)

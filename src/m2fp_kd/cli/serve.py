@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import logging
 import os
 import socket
 from pathlib import Path
@@ -42,22 +41,37 @@ def add(commands: Any) -> None:
     words = "memory budget for photos, 18 bytes a pixel; likewise"
     option("--waiting-megabytes", type=number(0, 1e6), metavar="N", help=words)
     option("--megabytes", type=number(0, 2000), metavar="N", help="largest request, 10^6 bytes")
-    option("--requests-per-minute", type=whole_number(0), metavar="N", help="limit for each client; 0 for no limit")
+    option("--megapixels", type=number(0, 1000), metavar="N", help="largest photo, 10^6 pixels")
+    words = "memory budget for uploads and for answers that clients have not taken; likewise"
+    option("--upload-megabytes", type=number(0, 1e6), metavar="N", help=words)
+    words = "time from a request's first byte until its answer"
+    option("--deadline", type=number(0, 3600), metavar="SECONDS", help=words)
+    words = "time for requests in flight after SIGTERM"
+    option("--grace", type=number(0, 3600), metavar="SECONDS", help=words)
+    words = "limit for each client, where a photo counts as one for each megapixel; 0 for no limit"
+    option("--requests-per-minute", type=whole_number(0), metavar="N", help=words)
+    words = "host name of this server, repeatable; addresses and localhost are always allowed"
+    option("--name", dest="names", action="append", default=[], metavar="NAME", help=words)
+    words = "origin (https://example.org) whose pages may call the API, repeatable"
+    option("--origin", dest="origins", action="append", default=[], metavar="URL", help=words)
+    option("--log", choices=("text", "json"), default="text", help="format of the log, one line a request")
     command.set_defaults(run=run, extras="serve", threads=1)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     check_address(options.host, options.port)
+    from m2fp_kd.serve.access_log import log_to_stderr
     from m2fp_kd.serve.server import serve
     from m2fp_kd.serve.settings import Settings
 
     announce_demo(options.artefact)
-    limits = ("waiting", "waiting_megabytes", "megabytes", "requests_per_minute")
-    given = {name: getattr(options, name) for name in limits}
-    given["token"] = options.token or os.environ.get("M2FP_KD_TOKEN")
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    limits = ("waiting", "waiting_megabytes", "megabytes", "megapixels", "upload_megabytes", "deadline", "grace")
+    given = {name: getattr(options, name) for name in (*limits, "requests_per_minute")}
+    given["token"] = os.environ.get("M2FP_KD_TOKEN") if options.token is None else options.token
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**given, names=tuple(options.names), origins=tuple(options.origins))
+    log_to_stderr(options.log == "json")
     address = (options.host, options.port)
     serve(options.artefact, options.full, *address, options.engine, options.streams, options.threads, settings)
     return 0

@@ -7,13 +7,13 @@ Human Parsing: A Survey and Outlook" (https://arxiv.org/abs/2301.00394) and, for
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from m2fp_kd.runtime.arrays import Box, bounding_box, sigmoid, softmax, span
 from m2fp_kd.runtime.geometry import Placement, restore_taps
-from m2fp_kd.runtime.resize import bilinear
+from m2fp_kd.runtime.resize import Taps, bilinear
 
 MAX_INSTANCES = 100
 """Most (query, class) pairs that become instances, by probability, as in Mask2Former."""
@@ -56,22 +56,48 @@ class Instance:
 
 @dataclass(frozen=True)
 class Person:
-    """A person in a photo.
+    """A person in a photo. Its mask is kept as one bit a pixel of its box, because a photo may show a hundred persons.
 
     Attributes:
-        mask: bool (H, W).
         score: 0..1.
         box: the smallest box around the mask.
+        area: pixels of the mask.
+        size: (H, W) of the photo.
+        packed: bits of the mask inside the box, row by row, as `np.packbits` makes them.
     """
 
-    mask: np.ndarray
     score: float
     box: Box
+    area: int
+    size: tuple[int, int]
+    packed: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, mask: np.ndarray, score: float, at: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None
+    ) -> "Person":
+        """Return the person of a non-empty mask.
+
+        Args:
+            mask: bool (h, w).
+            score: 0..1.
+            at: row and column of the mask's first pixel in the photo.
+            size: (H, W) of the photo; None for the mask's own.
+        """
+        left, top, right, bottom = bounding_box(mask)
+        inside = mask[top:bottom, left:right]
+        box = (at[1] + left, at[0] + top, at[1] + right, at[0] + bottom)
+        return cls(score, box, int(inside.sum()), size or mask.shape, np.packbits(inside))
 
     @property
-    def area(self) -> int:
-        """Pixels of the mask."""
-        return int(self.mask.sum())
+    def mask(self) -> np.ndarray:
+        """The mask, bool (H, W); made at every access."""
+        left, top, right, bottom = self.box
+        height, width = bottom - top, right - left
+        mask = np.zeros(self.size, bool)
+        inside = np.unpackbits(self.packed, count=height * width).view(bool)
+        mask[top:bottom, left:right] = inside.reshape(height, width)
+        return mask
 
 
 def instances(
@@ -98,22 +124,34 @@ def instances(
         top, bottom = span((logits > 0).any(axis=1)[rows.index].any(axis=1))
         left, right = span((logits > 0).any(axis=0)[columns.index].any(axis=1))
         widened = columns[left:right].columns(logits.astype(np.float32, copy=False))
-        probability = sigmoid(rows[top:bottom].rows(widened))
+        probability = _probability(rows[top:bottom], widened)
         inside = probability[probability > 0.5]
         score = float(probabilities[query, category] * inside.mean()) if inside.size else 0.0
+        del inside
         if score >= threshold:
             yield Instance(int(category), score, (left, top, right, bottom), probability)
+        del probability  # a large photo's, before the next is made
+
+
+def _probability(rows: Taps, widened: np.ndarray) -> np.ndarray:
+    """Return the mask probabilities of logits (h', W) resized to the rows: float32 (H, W)."""
+    probability = np.empty((len(rows.index), widened.shape[1]), np.float32)
+    for top in range(0, len(probability), ROWS_AT_ONCE):
+        block = slice(top, top + ROWS_AT_ONCE)
+        probability[block] = sigmoid(rows[block].rows(widened))
+    return probability
 
 
 def find_persons(
     class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int, threshold: float = 0.3
 ) -> list[Person]:
     """Return the persons in a photo, best first; needs a class head with `Human` at index `num_parts`."""
-    found = sorted(
-        instances(class_logits, mask_logits, placement, {num_parts}, threshold), key=lambda person: -person.score
-    )
-    masks = [instance.mask(placement.source) for instance in found]
-    return [Person(mask, instance.score, bounding_box(mask)) for mask, instance in zip(masks, found, strict=True)]
+    found = []
+    for one in instances(class_logits, mask_logits, placement, {num_parts}, threshold):
+        left, top, _, _ = one.box
+        found.append(Person.of(one.probability > 0.5, one.score, (top, left), placement.source))
+        del one  # a large photo's probabilities, before the next are made
+    return sorted(found, key=lambda person: -person.score)
 
 
 def paste(parts: Iterable[Instance], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

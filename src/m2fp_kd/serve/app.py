@@ -1,35 +1,44 @@
 """The Flask application and its routes."""
 
+import time
 from collections.abc import Mapping
+from functools import partial
 
 from flask import Flask, Response, jsonify, request
 
+from m2fp_kd.serve.access_log import log_requests, started
 from m2fp_kd.serve.answers import wanted
-from m2fp_kd.serve.errors import ApiError, answer_errors
+from m2fp_kd.serve.deadline import Deadline
+from m2fp_kd.serve.errors import FORM_TEXT, ApiError, answer_errors
 from m2fp_kd.serve.guard import guard
+from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.openapi import document
-from m2fp_kd.serve.parse import parse_photos
-from m2fp_kd.serve.photos import MemoryRequest, photos_of
+from m2fp_kd.serve.parse import Parse, Wish
+from m2fp_kd.serve.photos import MemoryRequest
 from m2fp_kd.serve.settings import Settings
 
 
-def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
+def create_app(models: Mapping[str, Model], settings: Settings, held: HeldBytes | None = None) -> Flask:
     """Create the service.
 
     Args:
         models: mode -> model; a request that names no mode uses the first.
         settings: limits.
+        held: bytes that the server's connections hold, for the metrics.
     """
     app = Flask(__name__)
     app.request_class = MemoryRequest
     app.config["MAX_CONTENT_LENGTH"] = int(1e6 * settings.megabytes)
     app.config["MAX_FORM_PARTS"] = settings.photos + 16
+    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    metrics = Metrics({mode: model.worker for mode, model in models.items()})
-    guard(app, settings)
+    metrics = Metrics({mode: model.worker for mode, model in models.items()}, held)
+    limit = guard(app, settings)
+    log_requests(app)
     answer_errors(app, settings)
+    parse = Parse(settings, metrics)
 
     @app.after_request
     def count(response: Response) -> Response:
@@ -54,7 +63,8 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
 
     @app.get("/readyz")
     def ready() -> tuple[Response, int]:
-        states = {mode: model.worker.ready for mode, model in models.items()}
+        stopping = request.environ.get("m2fp_kd.draining", False)
+        states = {mode: model.worker.ready and not stopping for mode, model in models.items()}
         return jsonify({"ready": states}), 200 if all(states.values()) else 503
 
     @app.get("/metrics")
@@ -72,29 +82,21 @@ def create_app(models: Mapping[str, Model], settings: Settings) -> Flask:
             }
         )
 
+    def parsed(alone: bool) -> Response:
+        mode = request.args.get("mode", next(iter(models)))
+        if mode not in models:
+            raise ApiError(404, "unknown_mode", f"There is no mode '{mode}'; choose from {', '.join(models)}.")
+        wants = wanted(request.args.get("return", "map"))
+        deadline = Deadline(started(request.environ), settings.deadline)
+        charge = partial(limit.charge, request.remote_addr or "", now=time.monotonic())
+        return parse(request, Wish(models[mode], wants, alone, deadline, charge))
+
     @app.post("/api/parse")
     def parse_one() -> Response:
-        model, wants = _requested(models)
-        data = photos_of(request, settings)
-        if len(data) > 1:
-            raise ApiError(400, "bad_request", "This address takes one photo; send several to /api/parse/batch.")
-        (result,) = parse_photos(model, data, wants, settings, metrics)
-        if isinstance(result, ApiError):
-            raise result
-        return jsonify(result)
+        return parsed(alone=True)
 
     @app.post("/api/parse/batch")
     def parse_several() -> Response:
-        model, wants = _requested(models)
-        results = parse_photos(model, photos_of(request, settings), wants, settings, metrics)
-        return jsonify({"results": [one.body if isinstance(one, ApiError) else one for one in results]})
+        return parsed(alone=False)
 
     return app
-
-
-def _requested(models: Mapping[str, Model]) -> tuple[Model, frozenset[str]]:
-    """Return the model and the members of `RETURNS` that a request's query names."""
-    mode = request.args.get("mode", next(iter(models)))
-    if mode not in models:
-        raise ApiError(404, "unknown_mode", f"There is no mode '{mode}'; choose from {', '.join(models)}.")
-    return models[mode], wanted(request.args.get("return", "map"))

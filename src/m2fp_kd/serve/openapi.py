@@ -5,6 +5,7 @@ from typing import Any
 
 from m2fp_kd import __version__
 from m2fp_kd.serve.answers import RETURNS
+from m2fp_kd.serve.photos import IMAGE_TYPES
 from m2fp_kd.serve.settings import Settings
 
 BYTES = {"type": "string", "format": "binary"}
@@ -58,7 +59,7 @@ RESULT = {
     "type": "object",
     "properties": {
         "mode": {"type": "string"},
-        "model": {"type": "string", "description": "id of the model in /api/models"},
+        "model": {"type": "string", "description": "id of the model in /api/models; another artefact has another"},
         "size": {"type": "array", "items": {"type": "integer"}, "description": "height and width of the upright photo"},
         "parts": {"type": "array", "items": PART},
         "people": PEOPLE,
@@ -82,12 +83,18 @@ ERROR = {
 REFUSALS = {
     "400": "the request has no photo, or its body cannot be understood",
     "401": "the token is missing or wrong",
+    "403": "the request comes from a page of another site",
     "404": "the server has no such mode",
     "405": "the path does not support this method",
+    "408": "the request did not arrive in time",
     "413": "too many bytes, pixels or photos, or a batch that needs too much memory",
     "415": "the body has another content type",
-    "422": "the photo is broken",
+    "421": "the server has another host name",
+    "422": "the photo is broken or too narrow",
     "429": "too many requests; see Retry-After",
+    "431": "the header is too large",
+    "500": "the server failed",
+    "501": "the transfer encoding is unknown",
     "503": "the server is busy, or the deadline has passed; see Retry-After",
 }
 
@@ -140,7 +147,7 @@ def _body(field: str, files: dict[str, Any], texts: dict[str, Any]) -> dict[str,
         "application/json": {"schema": _object(**{field: texts})},
     }
     if field == "photo":
-        content |= {kind: {"schema": BYTES} for kind in ("image/jpeg", "image/png", "image/webp")}
+        content |= {kind: {"schema": BYTES} for kind in IMAGE_TYPES}
     return {"required": True, "content": content}
 
 

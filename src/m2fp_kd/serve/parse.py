@@ -1,56 +1,117 @@
-"""Parse the photos of a request, from their encoded bytes to the answer for each."""
+"""Parse the photos of a request, from their encoded bytes to the response."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from flask import Request, Response, jsonify
 
+from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.answers import answer
+from m2fp_kd.serve.deadline import Deadline, Turns
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
-from m2fp_kd.serve.photos import decode, needed_bytes
-from m2fp_kd.serve.settings import Settings
+from m2fp_kd.serve.photos import Size, decode, photos_of, size_of
+from m2fp_kd.serve.settings import READERS, Settings
 
 T = TypeVar("T")
 
 
-def parse_photos(
-    model: Model, data: Sequence[bytes], wants: frozenset[str], settings: Settings, metrics: Metrics
-) -> list[dict[str, Any] | ApiError]:
-    """Parse photos; return an answer or an error for each.
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for.
+
+    Attributes:
+        model: model that parses its photos, together where it can.
+        wants: members of `RETURNS` to include in the answers.
+        alone: the request has one photo, and the response is its answer or error.
+        deadline: time limit.
+        charge: called with the photos' megapixels beyond one.
+    """
+
+    model: Model
+    wants: frozenset[str]
+    alone: bool
+    deadline: Deadline
+    charge: Callable[[float], None]
+
+
+class Parse:
+    """Parse the photos of requests.
+
+    Few threads decode and answer at the same time, so that the others, health checks above all, get the interpreter
+    soon, and the copies of bodies stay within their budget.
 
     Args:
-        model: model that parses them, together where it can.
-        data: encoded photos.
-        wants: members of `RETURNS` to include in the answers.
         settings: limits.
         metrics: counters to update.
-
-    Raises:
-        ApiError: the memory budget or the queue is full, or the deadline has passed.
     """
-    sizes = [_or_error(needed_bytes, one, settings) for one in data]
-    with model.worker.reserve([size for size in sizes if isinstance(size, int)]):
-        read = [
-            size if isinstance(size, ApiError) else _or_error(_Read.of, one)
-            for one, size in zip(data, sizes, strict=True)
-        ]
-        photos = [one.photo for one in read if isinstance(one, _Read)]
-        found = iter(model.worker.parse(photos, settings.deadline))
-        answers: list[dict[str, Any] | ApiError] = []
-        for one in read:
-            if isinstance(one, ApiError):
-                answers.append(one)
-                continue
-            parsing, waited = next(found)
-            timings = {"queue": waited, **parsing.timings, "read": one.milliseconds}
-            timings["total"] = sum(timings.values())
-            metrics.parsed(model.mode, timings)
-            answers.append(answer(model.mode, model.facts["id"], parsing, timings, wants))
-        return answers
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._reading = Turns(READERS)
+        self._working = Turns(os.cpu_count() or 1)
+
+    def __call__(self, request: Request, wish: Wish) -> Response:
+        """Return the response to a request.
+
+        Raises:
+            ApiError: the body holds no photos, the memory budget or the queue is full, or the deadline has passed.
+        """
+        with ExitStack() as reserved:
+            sized = self._reserve(request, wish, reserved)
+            with self._working.one(wish.deadline):
+                read = [one if isinstance(one, ApiError) else _or_error(_Read.of, one[0]) for one in sized]
+            sized.clear()
+            photos = [one.photo for one in read if isinstance(one, _Read)]
+            found = iter(wish.model.worker.parse(photos, wish.deadline.left))
+            with self._working.one(wish.deadline):
+                return _response([self._answer(one, wish, found) for one in read], wish.alone)
+
+    def _reserve(self, request: Request, wish: Wish, reserved: ExitStack) -> list[tuple[bytes, Size] | ApiError]:
+        """Read a request's photos and their sizes, and reserve memory for them until `reserved` is left."""
+        with self._reading.one(wish.deadline):
+            data = photos_of(request, self._settings)
+            if wish.alone and len(data) > 1:
+                raise ApiError(400, "bad_request", "This address takes one photo; send several to /api/parse/batch.")
+            persons = wish.model.facts["people"] == "persons"
+            sized = [_or_error(_sized, one, self._settings, persons) for one in data]
+            sizes = [one[1] for one in sized if not isinstance(one, ApiError)]
+            wish.charge(max(0, sum(size.megapixels for size in sizes) - 1))
+            reserved.enter_context(wish.model.worker.reserve([size.bytes for size in sizes]))
+        return sized
+
+    def _answer(
+        self, read: "_Read | ApiError", wish: Wish, found: Iterator[tuple[Parsing, float]]
+    ) -> dict[str, Any] | ApiError:
+        """Return the answer for a photo, whose result is the next of `found` if it could be read."""
+        wish.deadline.check()
+        if isinstance(read, ApiError):
+            return read
+        parsing, waited = next(found)
+        timings = {"queue": waited, **parsing.timings, "read": read.milliseconds}
+        timings["total"] = sum(timings.values())
+        self._metrics.parsed(wish.model.mode, timings)
+        return answer(wish.model.mode, wish.model.facts["id"], parsing, timings, wish.wants)
+
+
+def _response(answers: list[dict[str, Any] | ApiError], alone: bool) -> Response:
+    if not alone:
+        return jsonify({"results": [one.body if isinstance(one, ApiError) else one for one in answers]})
+    (only,) = answers
+    if isinstance(only, ApiError):
+        raise only
+    return jsonify(only)
+
+
+def _sized(data: bytes, settings: Settings, persons: bool) -> tuple[bytes, Size]:
+    return data, size_of(data, settings, persons)
 
 
 @dataclass(frozen=True)

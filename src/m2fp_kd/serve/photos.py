@@ -3,16 +3,18 @@
 import base64
 import binascii
 import io
+import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from flask import Request
-from PIL import Image
-from werkzeug.exceptions import BadRequest
 
-from m2fp_kd.runtime.geometry import PhotoError, read_photo
+from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.runtime.photo_file import PhotoError, PhotoSizeError, opened
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.settings import Settings
 
@@ -25,6 +27,40 @@ BYTES_OF_PIXEL = 18
 Decoding peaks at 7 bytes a pixel (Pillow's RGBA buffer and our RGB copy), 12 for progressive CMYK JPEG, 17 for WebP.
 Later steps need the network's copy, the part map and, most of all, the mosaic, which peaks at 17.
 """
+
+
+BYTES_OF_PIXEL_WITH_PERSONS = 27
+"""The same for a model that separates persons: a hundred masks of one bit a pixel, and the probabilities of one."""
+
+BYTES_OF_ROW = 2000
+"""Further memory of a photo in bytes a row: tables of rows, and the runs of its part map."""
+
+LONGEST_SIDE = 16_384
+"""Pixels of a photo's longer side."""
+
+NARROWEST = 100
+"""Limit of a photo's longer side divided by the shorter."""
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", "application/octet-stream")
+"""Content types of a body that is a photo; none at all and curl's default for `--data-binary` are taken too."""
+
+CURL_TYPE = "application/x-www-form-urlencoded"
+
+JSON_BRACKETS, JSON_COMMAS = 8, 1000
+"""Objects and lists, and values, that a JSON body may have. Millions would take 25 times their size in memory."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a photo takes.
+
+    Attributes:
+        bytes: memory at most, from decoding to its answer.
+        megapixels: 10^6 pixels.
+    """
+
+    bytes: int
+    megapixels: float
 
 
 class MemoryRequest(Request):
@@ -42,11 +78,14 @@ def photos_of(request: Request, settings: Settings) -> list[bytes]:
     """
     kind = request.mimetype
     if kind == "multipart/form-data":
-        found = [file.read() for file in request.files.getlist("photo")]
+        found = _from_form(request)
     elif kind == "application/json":
         found = _from_json(request)
+    elif not kind or kind in (*IMAGE_TYPES, CURL_TYPE):
+        found = [data] if (data := request.get_data(cache=False)) else []
     else:
-        found = [data] if (data := request.get_data()) else []
+        kinds = ", ".join(("multipart/form-data", "application/json", *IMAGE_TYPES))
+        raise ApiError(415, "content_type", f"The body has an unknown content type; send one of {kinds}.")
     if not found:
         raise ApiError(400, "no_photo", "There is no photo in the request; send it as the form field `photo`, as the "
                        "body, or as base64 in {\"photo\": ...}.")  # fmt: skip
@@ -56,26 +95,33 @@ def photos_of(request: Request, settings: Settings) -> list[bytes]:
     return found
 
 
-def needed_bytes(data: bytes, settings: Settings) -> int:
-    """Return the bytes that a photo needs at most, from decoding to its answer.
+def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
+    """Return what a photo takes, from its header.
 
     Args:
         data: encoded photo.
         settings: limits.
+        persons: the model separates persons.
 
     Raises:
-        ApiError: the photo is empty, has another format, or has too many pixels.
+        ApiError: the photo is empty, has another format, is too narrow, or has too many pixels.
     """
     if not data:
         raise ApiError(400, "no_photo", "The photo is empty; choose another file.")
     try:
-        with _broken_files_reported(), Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            pixels = image.width * image.height
-    except Image.DecompressionBombError as error:  # Pillow's own limit of pixels
+        with _broken_files_reported(), opened(data, IMAGE_FORMATS, settings.megapixels) as image:
+            shorter, longer = sorted(image.size)
+    except PhotoSizeError as error:
         raise _too_many_pixels(settings) from error
-    if pixels > 1e6 * settings.megapixels:
+    if longer > LONGEST_SIDE:
         raise _too_many_pixels(settings)
-    return BYTES_OF_PIXEL * pixels + 2 * len(data)  # decoders copy the file
+    if longer > NARROWEST * shorter > 0:
+        message = f"The photo is more than {NARROWEST} times as long as wide; crop it."
+        raise ApiError(422, "photo_shape", message)
+    pixels, rows = shorter * longer, longer  # of the upright photo, which may be turned
+    of_pixel = BYTES_OF_PIXEL_WITH_PERSONS if persons else BYTES_OF_PIXEL
+    # Decoders copy the file.
+    return Size(of_pixel * pixels + BYTES_OF_ROW * rows + 2 * len(data), pixels / 1e6)
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -85,28 +131,43 @@ def decode(data: bytes) -> np.ndarray:
         ApiError: the photo is broken.
     """
     with _broken_files_reported():
-        return read_photo(data, IMAGE_FORMATS)
+        return read_photo(data, IMAGE_FORMATS, math.inf)  # `size_of` has checked the size
 
 
 @contextmanager
 def _broken_files_reported() -> Iterator[None]:
     try:
         yield
-    # Pillow's decoders raise any of these for a broken file.
-    except (PhotoError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except PhotoSizeError:
+        raise
+    except PhotoError as error:
         kinds = ", ".join(IMAGE_FORMATS)
         raise ApiError(422, "photo_broken", f"The photo cannot be read; send a complete {kinds} file.") from error
 
 
 def _too_many_pixels(settings: Settings) -> ApiError:
-    message = f"The photo has too many pixels; the limit is {settings.megapixels:g} megapixels."
+    limits = f"{settings.megapixels:g} megapixels and sides of {LONGEST_SIDE} pixels"
+    message = f"The photo has too many pixels; the limits are {limits}."
     return ApiError(413, "too_many_pixels", message)
 
 
+def _from_form(request: Request) -> list[bytes]:
+    found = []
+    for file in request.files.getlist("photo"):
+        found.append(file.read())
+        file.close()
+    return found
+
+
 def _from_json(request: Request) -> list[bytes]:
+    data = request.get_data(cache=False)
+    if data.count(b"[") + data.count(b"{") > JSON_BRACKETS or data.count(b",") > JSON_COMMAS:
+        raise ApiError(400, "bad_request", 'The JSON body holds more than photos; send {"photo": BASE64}.')
+    if not data.isascii() or b"\\u" in data:  # Python would take four bytes for each character of the text
+        raise ApiError(400, "bad_request", "The JSON body holds other characters than base64 has.")
     try:
-        body = request.get_json()
-    except BadRequest as error:
+        body = json.loads(data)
+    except ValueError as error:
         raise ApiError(400, "bad_request", "The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise ApiError(

@@ -1,4 +1,4 @@
-"""The production server: the application in waitress, which occupies no thread while a slow client sends."""
+"""Load the models, listen, and stop gently."""
 
 import ctypes
 import logging
@@ -8,9 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
-from waitress import create_server
-
 from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.connections import Server
+from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.models import load_model
 from m2fp_kd.serve.settings import Settings
 
@@ -22,9 +22,13 @@ M_ARENA_MAX = -8
 ARENAS = 2
 """Number of heaps that the threads share."""
 
-CONNECTIONS = 256
-IDLE_SECONDS = 30
-"""A connection that is idle for longer is closed."""
+M_MMAP_THRESHOLD = -3
+LARGE = 1 << 20
+"""Bytes of an allocation that glibc returns to the system when it is freed."""
+
+
+SWITCH_SECONDS = 0.001
+"""Time after which Python lets another thread run; shorter than by default, so that health checks wait less."""
 
 
 def serve(
@@ -48,27 +52,19 @@ def serve(
         streams: photos that the student parses at the same time; None for the number of cores divided by `threads`.
         threads: CPU threads of each stream.
         settings: limits.
+
+    Raises:
+        OSError: the address cannot be used.
     """
     _share_heaps()
+    sys.setswitchinterval(SWITCH_SECONDS)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     models = {"lite": load_model("lite", lite, streams or max(1, cores // threads), threads, engine, settings)}
     if full is not None:
         models["full"] = load_model("full", full, 1, cores, engine, settings)
-    largest = int(1e6 * settings.megabytes)
-    server = create_server(
-        create_app(models, settings),
-        host=host,
-        port=port,
-        # One thread for every place in the queues and some more, so that a refusal never waits for a thread.
-        threads=settings.waiting * len(models) + 8,
-        connection_limit=CONNECTIONS,
-        channel_timeout=IDLE_SECONDS,
-        # Flask answers larger bodies with a JSON error; waitress closes twice that size unread. Nothing goes to disk.
-        max_request_body_size=2 * largest,
-        inbuf_overflow=2 * largest,
-        outbuf_overflow=2 * largest + (1 << 26),
-        ident=None,
-    )
+    held = HeldBytes(1e6 * settings.held_megabytes)
+    # One thread for every place in the queues and some more, so that a refusal never waits for a thread.
+    server = Server(create_app(models, settings, held), host, port, settings.waiting * len(models) + 8, settings, held)
     for mode, model in models.items():
         facts = model.facts
         log.info(
@@ -80,8 +76,8 @@ def serve(
             facts["compute_precision"],
         )
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # containers and systemd stop a server with it
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shell scripts ignore it otherwise
+    for number in (signal.SIGTERM, signal.SIGINT):  # containers and systemd stop a server with the first
+        signal.signal(number, lambda number, _: _stop(server, number))
     try:
         server.run()
     finally:
@@ -89,10 +85,19 @@ def serve(
             model.worker.close()
 
 
-def _share_heaps() -> None:
-    """Make all threads allocate from a few heaps.
+def _stop(server: Server, number: int) -> None:
+    """Stop at the first signal gently, at the second at once."""
+    signal.signal(number, signal.SIG_DFL)
+    log.info("stopping: requests in flight have %g s to finish", server.settings.grace)
+    server.stop()
 
-    By default glibc creates up to eight heaps per core, and each keeps the memory of its busiest moment.
+
+def _share_heaps() -> None:
+    """Make all threads allocate from a few heaps, and return large blocks to the system at once.
+
+    By default glibc creates up to eight heaps per core, each keeps the memory of its busiest moment, and blocks of up
+    to 32 MB come from them as soon as one was freed.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)

@@ -99,9 +99,11 @@ class Worker:
             For each photo its result and the milliseconds that it waited in the queue.
 
         Raises:
-            ApiError: the queue is full, or the time limit has passed.
+            ApiError: the queue is full, the time limit has passed, or the photos would wait for longer than it.
         """
         deadline = time.perf_counter() + seconds
+        if photos and self.waiting * self._seconds / len(self._threads) > seconds:
+            raise self._busy()
         jobs: list[_Job] = []
         try:
             for photo in photos:
@@ -113,7 +115,7 @@ class Worker:
             raise self._busy() from None
         except FutureTimeout:
             raise ApiError(
-                503, "deadline", f"The photo was not parsed within {seconds:g} s; try again.", self._retry_after
+                503, "deadline", "The photo was not parsed within the time limit; try again.", self._retry_after
             ) from None
         finally:
             for job in jobs:
