@@ -79,7 +79,7 @@ def _person(found: np.ndarray, box: Box, score: float) -> Person:
     mask = np.zeros(found.shape, bool)
     window = slice(box[1], box[3]), slice(box[0], box[2])
     mask[window] = found[window] > 0
-    return Person.of(mask, score)
+    return Person(score, box, int(mask.sum()), mask.shape, np.packbits(mask[window]))
 
 
 class Gate:

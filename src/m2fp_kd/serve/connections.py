@@ -45,6 +45,9 @@ PIPELINED = 4
 SOCKET_BUFFER = 1 << 18
 """Bytes that the kernel keeps of a connection; by default several megabytes."""
 
+ACCEPTED_AT_ONCE = 64
+"""Connections that are accepted before others are looked at."""
+
 QUICK_THREADS = 4
 """Threads for everything but parsing, so that health checks never wait behind photos."""
 
@@ -215,12 +218,17 @@ class Server(TcpWSGIServer):
         dispatcher.add_task(channel)
 
     def handle_accept(self) -> None:
-        """Accept a connection; where there are too many, end the one that has waited longest for its client."""
-        before = len(self.active_channels)
-        super().handle_accept()
+        """Accept the connections that wait, up to a number, because looking at all connections takes time each turn."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == before:
+                return
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Where there are too many connections, end the one that has waited longest for its client."""
         channels = list(self.active_channels.values())
-        if len(channels) == before:
-            return
         newest = channels[-1]
         own = [channel for channel in channels if channel.addr[0] == newest.addr[0]]
         if len(own) > OF_ADDRESS:
