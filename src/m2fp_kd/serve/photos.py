@@ -114,7 +114,7 @@ def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
     except PhotoSizeError as error:
         raise _too_many_pixels(settings) from error
     if longer > LONGEST_SIDE:
-        raise _too_many_pixels(settings)
+        raise ApiError(413, "too_many_pixels", f"A side of the photo has more than {LONGEST_SIDE} pixels; shrink it.")
     if longer > NARROWEST * shorter > 0:
         message = f"The photo is more than {NARROWEST} times as long as wide; crop it."
         raise ApiError(422, "photo_shape", message)
@@ -146,8 +146,7 @@ def _broken_files_reported() -> Iterator[None]:
 
 
 def _too_many_pixels(settings: Settings) -> ApiError:
-    limits = f"{settings.megapixels:g} megapixels and sides of {LONGEST_SIDE} pixels"
-    message = f"The photo has too many pixels; the limits are {limits}."
+    message = f"The photo has too many pixels; the limit is {settings.megapixels:g} megapixels."
     return ApiError(413, "too_many_pixels", message)
 
 
