@@ -1,5 +1,7 @@
 """Reading of every kind of map that the layouts use, and clear errors for bad files."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,3 +106,52 @@ def test_real_photos(real_data) -> None:
         assert photo.parts.shape == photo.image.shape[:2]
     records = ccp_records(real_data("clothing-co-parsing"))
     assert read_record(records[0], LABEL_SETS["ccp"]).parts.max() < 59
+
+
+def grey_png(path: Path, values: np.ndarray, bits: int) -> None:
+    """Write an index map as a grey PNG of 1, 2 or 4 bits, as Pillow itself cannot."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = ["".join(f"{value:0{bits}b}" for value in row) for row in values]
+    lines = [b"\0" + int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8)) for row in rows]
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 0)
+    pixels = zlib.compress(b"".join(lines))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_maps_of_few_bits_are_indices(tmp_path: Path, bits: int) -> None:
+    values = np.arange(15).reshape(3, 5) % 2**bits
+    grey_png(tmp_path / "a.png", values, bits)
+    found = read_map(tmp_path / "a.png")
+    assert np.array_equal(found, values) and found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_palette_maps_of_few_bits_are_indices(tmp_path: Path, bits: int) -> None:
+    values = (np.arange(15).reshape(3, 5) % 2**bits).astype(np.uint8)
+    image = Image.fromarray(values)
+    image.putpalette(CIHP.palette())
+    image.save(tmp_path / "a.png", bits=bits)
+    assert np.array_equal(read_map(tmp_path / "a.png"), values)
+
+
+@pytest.mark.parametrize("lossy", ["JPEG", "WEBP"])
+def test_lossy_files_are_refused_by_content(record: Record, lossy: str) -> None:
+    Image.new("L", (64, 48), 5).save(record.categories, format=lossy)
+    with pytest.raises(LabelError, match=rf"{record.categories}: this file is {lossy}, whose compression changes ind"):
+        read_record(record, CIHP)
+
+
+def test_unlabelled_pixels_of_id_maps_are_no_person(record: Record) -> None:
+    ids = np.ones((48, 64), np.uint8)
+    ids[0] = 255  # VOC outlines its objects with 255
+    for path in (record.persons, record.instances):
+        Image.fromarray(ids).save(path)
+    photo = read_record(record, CIHP)
+    assert photo.persons.dtype == photo.instances.dtype == np.int32
+    assert not photo.persons[0].any() and not photo.instances[0].any() and (photo.persons[1:] == 1).all()
+    Image.fromarray(ids.astype(np.uint16)).save(record.instances)
+    assert (read_record(record, CIHP).instances[0] == 255).all(), "255 is an id of its own among 16 bits"

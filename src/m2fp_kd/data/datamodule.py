@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from m2fp_kd.data.checking import check_photos
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.sampling import EpochSampler, Pool
@@ -129,6 +130,10 @@ class ParsingDataModule(pl.LightningDataModule):
     def validation_photos(self) -> Photos:
         """Return the validation photos."""
         return self._photos(self.val, None)
+
+    def check_files(self, known: Path) -> None:
+        """Check all photos and label maps on disk, as `check_photos`; `known` is its file of earlier findings."""
+        check_photos([*self.records, *self.test], self.labels, known)
 
     def setup(self, stage: str | None = None) -> None:
         """Check that the photos have the cached targets and labels that they need.

@@ -1,6 +1,7 @@
 """Folder layouts: which files belong together, as sorted lists of records; every gap is an error that names it."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,7 @@ def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list
 
 def _name_hash(name: str, seed: int) -> float:
     """Hash a name to a number that is uniform in [0, 1)."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/".encode() + os.fsencode(name)).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 

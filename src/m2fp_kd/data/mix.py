@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
+from m2fp_kd.data.checking import check_photos
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos
 from m2fp_kd.data.layouts import Record
@@ -166,6 +167,13 @@ class MixedDataModule(ParsingDataModule):
     def validation_photos(self) -> Photos:
         """Return the validation photos; only those with the student's labels keep them."""
         return self._mixed_photos("val")
+
+    def check_files(self, known: Path) -> None:
+        """Check all photos and label maps on disk, each in the labels of its source."""
+        for source in self.sources.values():
+            splits = source.splits
+            stored = [*_records(splits.train), *_records(splits.val), *splits.test]
+            check_photos(stored, source.part_sets.source, known)
 
     def setup(self, stage: str | None = None) -> None:
         """Check that the photos have the cached targets and labels that they need.

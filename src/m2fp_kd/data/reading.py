@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.geometry import read_photo
 
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
+
+LOSSLESS = ("PNG", "BMP", "GIF", "PPM", "TIFF")
+"""Formats, as Pillow names them, that keep every index."""
+
+NO_ID = 255
+"""Value of unlabelled pixels in id maps of 8 bits, such as the outlines of PASCAL VOC."""
 
 
 class LabelError(ValueError):
@@ -50,10 +56,10 @@ def read_record(record: Record, labels: LabelSet) -> Photo:
         photo.parts = read_parts(record.categories, labels)
         _check_size(record.categories, photo.parts, record.image, size)
     if record.persons is not None:
-        photo.persons = read_map(record.persons).astype(np.int32)
+        photo.persons = read_ids(record.persons)
         _check_size(record.persons, photo.persons, record.image, size)
     if record.instances is not None:
-        photo.instances = read_map(record.instances).astype(np.int32)
+        photo.instances = read_ids(record.instances)
         _check_size(record.instances, photo.instances, record.image, size)
     return photo
 
@@ -65,17 +71,41 @@ def read_parts(path: Path, labels: LabelSet) -> np.ndarray:
     return parts.astype(np.uint8)
 
 
+def read_ids(path: Path) -> np.ndarray:
+    """Read an id map int32 (H, W), 0 where no id is known: in maps of 8 bits, `NO_ID` marks unlabelled pixels."""
+    ids = read_map(path)
+    if ids.dtype == np.uint8:
+        ids = np.where(ids == NO_ID, 0, ids)
+    return ids.astype(np.int32)
+
+
 def read_map(path: Path) -> np.ndarray:
-    """Read an integer map (H, W) from an index PNG (8 or 16 bits) or a MATLAB file (variable `groundtruth`)."""
+    """Read an integer map (H, W) from an index PNG (1 to 16 bits) or a MATLAB file (variable `groundtruth`).
+
+    Raises:
+        LabelError: the file is unreadable, has colours, or its content, whatever its name, is of a lossy format.
+    """
     if path.suffix == ".mat":
         return _read_mat(path)
     try:
         with Image.open(path) as image:
+            if image.format not in LOSSLESS or "jpeg" in str(image.info.get("compression")):
+                raise LabelError(
+                    f"{path}: this file is {image.format}, whose compression changes indices; export the label map "
+                    "again, as PNG"
+                )
             if image.mode not in LABEL_MODES:
                 raise LabelError(f"{path}: a label map needs one channel of indices, this file is {image.mode}")
-            return np.array(image)
+            spread = _spread(image)
+            return np.array(image, np.uint8 if image.mode == "1" else None) // spread
     except (OSError, SyntaxError) as error:  # Pillow raises either for a broken PNG
         raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
+
+
+def _spread(image: ImageFile.ImageFile) -> int:
+    """Return the factor by which Pillow, on loading, multiplies the 2 or 4 bits of a grey PNG to fill 8 bits."""
+    stored = str(image.tile[0][3]) if image.tile else ""
+    return {"L;2": 85, "L;4": 17}.get(stored, 1)
 
 
 def _read_mat(path: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ which the next build detects and overwrites. If several entries share a name, th
 
 import hashlib
 import json
+import os
 import struct
 import warnings
 import zlib
@@ -147,7 +148,7 @@ class TeacherCache:
     ) -> None:
         """Encode log parts and append the entry; arguments as for `encode`."""
         body = BODY.pack(*placement.source, *placement.content, *placement.canvas, bytes.fromhex(photo_sha256))
-        encoded_name, body = name.encode(), body + encode(log_parts, flip_permutation)
+        encoded_name, body = os.fsencode(name), body + encode(log_parts, flip_permutation)
         head = ENTRY.pack(ENTRY_MAGIC, len(encoded_name), len(body), zlib.crc32(encoded_name + body))
         if not self._end:
             with atomic_path(self.path) as temporary:
@@ -178,7 +179,7 @@ class TeacherCache:
                 if magic != ENTRY_MAGIC or self._end + length > size:
                     self._fault = f"is broken after {len(self._places)} entries; the rest counts as missing."
                     return
-                self._places[file.read(name_length).decode(errors="replace")] = (self._end, length)
+                self._places[os.fsdecode(file.read(name_length))] = (self._end, length)
                 self._end += length
                 file.seek(self._end)
 
@@ -192,7 +193,7 @@ class TeacherCache:
             file.seek(start)
             entry = file.read(length)
         _, name_length, _, checksum = ENTRY.unpack_from(entry.ljust(ENTRY.size, b"\0"))
-        if zlib.crc32(entry[ENTRY.size :]) != checksum or entry[ENTRY.size :][:name_length] != name.encode():
+        if zlib.crc32(entry[ENTRY.size :]) != checksum or entry[ENTRY.size :][:name_length] != os.fsencode(name):
             raise CacheError(f"{self.path}: the entry of '{name}' is broken (checksum); rebuild the cache.")
         body = entry[ENTRY.size + name_length :]
         *sizes, photo = BODY.unpack_from(body)

@@ -1,5 +1,7 @@
 """Training with Lightning's Trainer: the moving average of weights, saved states, and resuming."""
 
+import logging
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
@@ -14,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from m2fp_kd.distill.training.fit import AtomicCheckpointIO, SaveInterrupted, fit, warmed_average
 from m2fp_kd.distill.training.module import Distillation
+from m2fp_kd.distill.training.signals import STOPPING, handled, leave
 
 
 def test_a_short_run_forgets_its_start() -> None:
@@ -129,6 +133,7 @@ def train(
     ckpt_path: str | None = "last",
     ema: float | None = None,
     monitor: str = "val/mIoU",
+    **options: Any,
 ) -> Any:
     trainer = {
         "_target_": "pytorch_lightning.Trainer",
@@ -138,7 +143,7 @@ def train(
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
         "enable_model_summary": False,
-    }
+    } | options
     logger = {"csv": {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": str(folder)}}
     settings = {"run_dir": str(folder), "ckpt_path": ckpt_path, "ema": ema, "trainer": trainer, "logger": logger}
     return fit(OmegaConf.create(settings), module, Nothing(), monitor=monitor)
@@ -235,3 +240,126 @@ def test_ctrl_c_within_an_epoch_resumes_after_the_last_batch(tmp_path: Path, mon
     again = Counter()
     train(tmp_path, again)
     assert again.steps[0] == STEPS + 2 and again.weight.item() == STEPS + 2 + len(again.steps)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_after_the_batch_with_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    step = Counter.training_step
+
+    def interrupted(self: Counter, batch: Tensor) -> Tensor:
+        if self.global_step == STEPS + 1:
+            signal.raise_signal(number)
+        return step(self, batch)
+
+    monkeypatch.setattr(Counter, "training_step", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, Counter())
+    state = tmp_path / "checkpoints" / "interrupted.ckpt"
+    assert stopped.value.code == 128 + number
+    assert stopped.value.__notes__ == [f"stopped; the same command resumes from {state}"]
+    saved = torch.load(state, weights_only=True)
+    assert (saved["global_step"], saved["state_dict"]["weight"].item()) == (STEPS + 2, STEPS + 2)
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again)
+    assert again.steps == list(range(STEPS + 2, 3 * STEPS)) and again.weight.item() == 3 * STEPS
+
+
+def test_a_signal_after_the_last_batch_ends_the_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counter, "on_train_epoch_end", lambda self: signal.raise_signal(signal.SIGTERM), raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, Counter(), epochs=1)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    monkeypatch.undo()
+    again = Counter()
+    train(tmp_path, again, epochs=1)
+    assert again.steps == []
+
+
+def test_the_second_ctrl_c_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def impatient(self: Counter, batch: Tensor) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the batch went on")
+
+    monkeypatch.setattr(Counter, "training_step", impatient)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, Counter())
+    assert stopped.value.code == 128 + signal.SIGINT
+
+
+def test_the_handlers_of_signals_are_restored(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in STOPPING]
+    train(tmp_path, Counter(), epochs=1)
+    assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def test_signals_that_nohup_ignores_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handled(leave):
+            signal.raise_signal(signal.SIGHUP)
+            with pytest.raises(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("steps", "every", "first"), [(STEPS - 1, 1, STEPS), (STEPS, 2, 2 * STEPS)])
+def test_a_training_that_ends_before_its_first_validation_is_refused(
+    tmp_path: Path, steps: int, every: int, first: int
+) -> None:
+    module = Counter()
+    message = rf"trainer.max_steps={steps} must be at least {first}, the step of the first validation.*val/mIoU"
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, module, max_steps=steps, check_val_every_n_epoch=every)
+    assert module.steps == []
+    train(tmp_path, module, max_steps=first, check_val_every_n_epoch=every)
+    assert len(module.steps) == first
+
+
+def test_a_log_file_gets_a_line_per_epoch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    train(tmp_path, Counter(), epochs=2)
+    lines = [line for line in caplog.messages if line.startswith("epoch ")]
+    assert [line.partition(",")[0] for line in lines] == ["epoch 1/2: train/loss nan", "epoch 2/2: train/loss nan"]
+    assert "val/mIoU 0.2000" in lines[0] and "val/mIoU 0.6000" in lines[1]
+    assert "it/s" not in "".join(capsys.readouterr())
+
+
+def test_synchronised_batch_norms_are_left_out_on_a_cpu(tmp_path: Path) -> None:
+    trainer = train(tmp_path, Counter(), epochs=1, sync_batchnorm=True, strategy="ddp")
+    assert trainer.strategy._layer_sync is None
+
+
+def test_a_sweep_starts_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(mode=RunMode.MULTIRUN))
+    monkeypatch.setattr("m2fp_kd.distill.training.fit.HydraConfig", hydra)
+    with pytest.raises(
+        ValueError, match=r"a sweep \(-m\) trains each job in one process, not 2; add trainer.devices=1"
+    ):
+        train(tmp_path, Counter(), devices=2, strategy="ddp")
+    train(tmp_path, Counter(), epochs=1)
+
+
+def test_a_writer_without_a_reason_names_the_file_and_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failed(*_: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", failed)
+    with pytest.raises(OSError, match=r"cannot write .*last.ckpt \(\d+ MB are free on this disk\): make room there"):
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "last.ckpt")
+
+
+def test_the_reason_of_an_interruption_is_reported_though_its_state_cannot_be_saved(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    trainer: Any = SimpleNamespace(validating=False, save_checkpoint=full)
+    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
+    callback.on_train_start(trainer, pl.LightningModule())
+    callback.on_exception(trainer, pl.LightningModule(), MemoryError())

@@ -1,6 +1,9 @@
 """Training with Lightning's Trainer: loggers, checkpoints, progress bar, resuming."""
 
 import logging
+import math
+import shutil
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +11,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import (
@@ -17,15 +22,21 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from m2fp_kd.distill.training.epoch_lines import EpochLines
 from m2fp_kd.distill.training.loggers import start_loggers
+from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
 from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
 
 INTERRUPTED = "interrupted"
+
+QUIET = ("utilities.rank_zero", "trainer.connectors.signal_connector", "trainer.connectors.checkpoint_connector")
+"""Modules of Lightning whose hardware notes, tips and notes on signals and files are not shown."""
 
 
 def fit(
@@ -41,30 +52,41 @@ def fit(
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a missing file.
-        SystemExit: the user pressed Ctrl-C; the state of the last finished batch is on disk.
+        SystemExit: Ctrl-C, SIGTERM or SIGHUP stopped the training; its state after the last batch is on disk. The code
+            is 128 + the signal's number.
     """
-    # Silence Lightning's hardware notes and tips.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in QUIET:
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     folder = Path(cfg.run_dir) / "checkpoints"
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         default_root_dir=cfg.run_dir,
         logger=start_loggers(cfg),
         callbacks=[*_callbacks(cfg, folder, monitor), *callbacks],
+        enable_progress_bar=_bars(cfg),
         plugins=[AtomicCheckpointIO()],
+        # Lightning raises an error for it on CPUs, whose processes have statistics of their own.
+        sync_batchnorm=cfg.trainer.get("sync_batchnorm", False) and not on_cpu(cfg),
     )
+    _refuse_sweep_of_processes(trainer)
     checkpoint = resume_from(cfg.ckpt_path, folder)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
     # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
+    stop = StopBetweenBatches(trainer)
     try:
-        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        with handled(stop):
+            trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        if trainer.received_sigterm:  # after the last batch
+            raise SystemExit
     except BaseException as error:
         # Resuming would hit the same NaN again.
         if not isinstance(error, FloatingPointError) and (state := resume_from("last", folder)):
             again = "the same command" if cfg.ckpt_path == "last" else "the same command with ckpt_path=last"
-            log.warning("stopped; %s resumes from %s", again, state)
+            error.add_note(f"stopped; {again} resumes from {state}")
+        if isinstance(error, SystemExit):  # Lightning's own codes are 0 and 1
+            error.code = stop.exit_code
         raise
     return trainer
 
@@ -99,7 +121,38 @@ class SaveInterrupted(Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
-            trainer.save_checkpoint(self.path)
+            try:
+                trainer.save_checkpoint(self.path)
+            except OSError as error:  # the reason of the interruption, such as a full disk, is the error to report
+                log.warning("the state was not saved (%s)", error)
+
+
+class ValidatedInTime(Callback):
+    """Refuse, before the first step, a training that ends before its first validation.
+
+    Args:
+        monitor: score that chooses the best epoch.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the limit of steps with the first validation.
+
+        Raises:
+            ValueError: the training ends earlier.
+        """
+        if trainer.val_check_batch is None:  # validation by the clock
+            return
+        epochs = trainer.check_val_every_n_epoch or 1
+        batches = (epochs - 1) * trainer.num_training_batches + trainer.val_check_batch
+        first = math.ceil(batches / trainer.accumulate_grad_batches)
+        if 0 < trainer.max_steps < first:
+            raise ValueError(
+                f"trainer.max_steps={trainer.max_steps} must be at least {first}, the step of the first validation: "
+                f"the best epoch is chosen by {self.monitor}"
+            )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -107,7 +160,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         with atomic_path(path) as temporary:
-            super().save_checkpoint(checkpoint, temporary, storage_options)
+            try:
+                super().save_checkpoint(checkpoint, temporary, storage_options)
+            except RuntimeError as error:
+                # PyTorch's writer gives no reason; a full disk or quota is the usual one.
+                free = shutil.disk_usage(temporary.parent).free / 1e6
+                raise OSError(f"cannot write {path} ({free:.0f} MB are free on this disk): make room there") from error
 
 
 def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -125,6 +183,27 @@ def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     return average
 
 
+def on_cpu(cfg: DictConfig) -> bool:
+    """Whether training runs on the CPU."""
+    return cfg.trainer.get("accelerator") == "cpu" or not torch.accelerator.is_available()
+
+
+def _bars(cfg: DictConfig) -> bool:
+    """Whether to show progress bars; a log file gets a line per epoch instead."""
+    return sys.stdout.isatty() and cfg.trainer.get("enable_progress_bar", True)
+
+
+def _refuse_sweep_of_processes(trainer: pl.Trainer) -> None:
+    """Refuse a sweep whose jobs start processes: each would draw the settings of the sweep for itself."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    starts_processes = trainer.world_size > 1 and not isinstance(environment, SLURMEnvironment)
+    if starts_processes and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError(
+            f"a sweep (-m) trains each job in one process, not {trainer.world_size}; add trainer.devices=1, or start "
+            "the settings one by one without -m"
+        )
+
+
 def _callbacks(cfg: DictConfig, folder: Path, monitor: str) -> list[Callback]:
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False),
@@ -132,7 +211,8 @@ def _callbacks(cfg: DictConfig, folder: Path, monitor: str) -> list[Callback]:
         ModelCheckpoint(folder, filename="last", enable_version_counter=False),
         SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),
         LearningRateMonitor(),
-        TQDMProgressBar(),
+        ValidatedInTime(monitor),
+        TQDMProgressBar() if _bars(cfg) else EpochLines(monitor),
     ]
     if cfg.ema is not None:
         callbacks.append(WeightAveraging(avg_fn=warmed_average(cfg.ema)))

@@ -169,12 +169,13 @@ class Distillation(pl.LightningModule):
             scores.append(miou(matrix, table.scored))
             source = f"/{name}" if len(self.part_sets) > 1 else ""
             if source:
-                self.log(f"val/mIoU{source}", scores[-1])
+                self.log(f"val/mIoU{source}", scores[-1], sync_dist=True)
             values = iou(matrix)
             for label in table.scored:
-                self.log(f"val/IoU{source}/{table.source.parts[label]}", values[label])
+                self.log(f"val/IoU{source}/{table.source.parts[label]}", values[label], sync_dist=True)
         found = [score for score in scores if not math.isnan(score)]
-        self.log("val/mIoU", float(np.mean(found)) if found else math.nan, prog_bar=True)
+        # Every process has the same scores; without sync_dist, Lightning would warn about each.
+        self.log("val/mIoU", float(np.mean(found)) if found else math.nan, prog_bar=True, sync_dist=True)
 
     def _confusion_of_source(self) -> dict[str, MulticlassConfusionMatrix]:
         return dict(zip(self.part_sets, self.confusions, strict=True))  # type: ignore[arg-type]

@@ -1,79 +1,158 @@
 """Tie a run folder to its settings, photos and teacher: it is resumed only if all of them are the same."""
 
 import json
+import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from m2fp_kd.config import differences
 from m2fp_kd.runtime.files import atomic_path
 
-SETTINGS, SOURCES = "config.yaml", "sources.json"
+log = logging.getLogger(__name__)
+
+SETTINGS, SOURCES, LOCK = "config.yaml", "sources.json", ".lock"
+
+FINISHED = ("student.json", "teacher.json", "backbone.safetensors")
+
+
+@contextmanager
+def locked(cfg: DictConfig) -> Iterator[None]:
+    """Hold ``cfg.run_dir`` for this process; the system releases it when the process ends, however it ends.
+
+    The other processes of a distributed training belong to the first one and take no lock.
+
+    Raises:
+        ValueError: another process holds the folder.
+    """
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        yield
+        return
+    folder = Path(cfg.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"another process works in {folder}; wait for its end, or choose another name=NAME") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim(cfg: DictConfig) -> None:
-    """Start or resume ``cfg.run_dir``; with ``ckpt_path=null`` remove earlier results first.
+    """Check that ``cfg.run_dir`` is free, or belongs to a run with these settings; write nothing.
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a file that does not exist.
-        ValueError: the folder belongs to other settings; the message lists the differences.
+        ValueError: the folder has results of other settings; the message lists the differences.
     """
     folder = Path(cfg.run_dir)
     if cfg.ckpt_path == "last":
         _require_same_settings(folder, cfg)
-    elif cfg.stage != "cache":
-        _clear(folder, cfg.stage, cfg.ckpt_path)
-    with atomic_path(folder / SETTINGS) as temporary:
-        OmegaConf.save(cfg, temporary, resolve=True)
+    elif cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
+        raise FileNotFoundError(
+            f"ckpt_path={cfg.ckpt_path} does not exist; ckpt_path=last resumes from this run's own state"
+        )
 
 
 def claim_sources(cfg: DictConfig, claimed: dict[str, str | None]) -> None:
-    """Record the SHA-256 of the photos, teacher and starting weights of a run folder.
+    """Begin or resume the run: record its settings and the SHA-256 of its photos, teacher and starting weights.
+
+    Unless ``ckpt_path=last`` resumes the run, remove the results of an earlier one first.
 
     Raises:
-        ValueError: the folder belongs to others.
+        ValueError: the folder has results of other photos, or of another teacher or start.
     """
-    path = Path(cfg.run_dir) / SOURCES
-    if cfg.ckpt_path == "last" and path.is_file():
-        before = json.loads(path.read_text())
-        if changed := [name for name in claimed if before.get(name) != claimed[name]]:
-            raise ValueError(
-                f"{cfg.run_dir} belongs to another {' and another '.join(changed)}; "
-                "start over with ckpt_path=null, or choose another name=NAME"
-            )
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(claimed, indent=1))
+    folder = Path(cfg.run_dir)
+    if cfg.ckpt_path == "last":
+        _require_same_sources(folder, claimed)
+    else:
+        _clear(folder, cfg)
+    with atomic_path(folder / SETTINGS) as temporary:
+        OmegaConf.save(cfg, temporary, resolve=True)
+    _write_sources(folder, claimed)
 
 
 def sources(cfg: DictConfig) -> dict[str, str | None]:
     """Return the hashes that `claim_sources` wrote into the run's folder."""
-    found: dict[str, str | None] = json.loads((Path(cfg.run_dir) / SOURCES).read_text())
-    return found
+    return _read_sources(Path(cfg.run_dir))
+
+
+def expect_mended_data(cfg: DictConfig) -> None:
+    """Let an unfinished run continue with changed photos, because a broken file stopped it and must be mended."""
+    folder = Path(cfg.run_dir)
+    finished = any((folder / name).is_file() for name in FINISHED)
+    if "data" in (known := _read_sources(folder)) and not finished:
+        _write_sources(folder, known | {"data": None})
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether a run in this folder has begun: a folder without states, networks and artefacts is free."""
+    finished = any((folder / name).is_file() for name in FINISHED)
+    return finished or any(any(folder.glob(pattern)) for pattern in ("checkpoints/*.ckpt", "artefacts/*"))
 
 
 def _require_same_settings(folder: Path, cfg: DictConfig) -> None:
-    if not (folder / SETTINGS).is_file():
+    if not (folder / SETTINGS).is_file() or not _has_results(folder):
         return
     if changed := differences(cast(DictConfig, OmegaConf.load(folder / SETTINGS)), cfg):
         shown = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
-        raise ValueError(
-            f"{folder} belongs to other settings ({shown}); choose another name=NAME, start over with "
-            "ckpt_path=null, or resume a checkpoint with its optimiser and learning rate by ckpt_path=FILE"
-        )
+        raise ValueError(f"{folder} belongs to other settings ({shown}); {_other_settings()}")
 
 
-def _clear(folder: Path, stage: str, ckpt_path: Any) -> None:
-    """Remove what an earlier run finished, so that it is not mistaken for a result of this run."""
-    (folder / SOURCES).unlink(missing_ok=True)
-    if stage == "compress":  # it trains nothing, and the student.json there may belong to another run
+def _other_settings() -> str:
+    """Return what a user can do about a folder of other settings; the jobs of a sweep must not erase each other."""
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return "leave out name=NAME, which gives each job of a sweep a folder of its own"
+    return (
+        "choose another name=NAME, start over with ckpt_path=null, or resume a checkpoint with its optimiser and "
+        "learning rate by ckpt_path=FILE"
+    )
+
+
+def _require_same_sources(folder: Path, claimed: dict[str, str | None]) -> None:
+    before = _read_sources(folder)
+    if not before or not _has_results(folder):
         return
-    if ckpt_path is None:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    elif not Path(ckpt_path).is_file():
-        raise FileNotFoundError(
-            f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes from this run's own state"
+    changed = [name for name in claimed if before.get(name) != claimed[name]]
+    if "data" in changed and "data" in before and before["data"] is None and claimed["data"] is not None:
+        log.warning("a broken file stopped this run; it continues with the photos and labels as they are now")
+        changed.remove("data")
+    if changed:
+        state = folder / "checkpoints" / "last.ckpt"
+        onward = f"continue from its state with ckpt_path={state}, " if state.is_file() else ""
+        raise ValueError(
+            f"{folder} belongs to another {' and another '.join(changed)}; {onward}start over with ckpt_path=null, "
+            "or choose another name=NAME"
         )
-    for name in ("student.json", "teacher.json", "backbone.safetensors"):
+
+
+def _read_sources(folder: Path) -> dict[str, str | None]:
+    path = folder / SOURCES
+    found: dict[str, str | None] = json.loads(path.read_text()) if path.is_file() else {}
+    return found
+
+
+def _write_sources(folder: Path, hashes: dict[str, str | None]) -> None:
+    with atomic_path(folder / SOURCES) as temporary:
+        temporary.write_text(json.dumps(hashes, indent=1))
+
+
+def _clear(folder: Path, cfg: DictConfig) -> None:
+    """Remove what an earlier run finished, so that it is not mistaken for a result of this run."""
+    if cfg.stage == "compress":  # it trains nothing, and the student.json there may belong to another run
+        return
+    if cfg.ckpt_path is None:
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name in FINISHED:
         (folder / name).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """``stage=cache``: fill the teacher's cache."""
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from m2fp_kd.pipeline.assemble.data import load_data
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
 
 
@@ -10,6 +10,7 @@ def cache_targets(cfg: DictConfig) -> dict[str, float]:
     """Fill the teacher's cache for the photos of the data; train nothing."""
     if cfg.teacher.mode != "cached" or cfg.teacher.checkpoint is None:
         raise ValueError("stage=cache needs teacher=cached teacher.checkpoint=FILE")
-    datamodule = instantiate(cfg.data.module)
+    datamodule = load_data(cfg)
     load_teacher(cfg, datamodule)
+    assert datamodule.cache is not None
     return {"cached": float(len(datamodule.cache.names))}

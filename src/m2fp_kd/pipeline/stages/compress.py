@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
@@ -12,6 +11,7 @@ from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.pipeline.assemble.data import load_data
 from m2fp_kd.pipeline.assemble.part_models import load_m2fp
 from m2fp_kd.pipeline.assemble.student import require_network
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
@@ -40,7 +40,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
     if not Path(cfg.student.checkpoint).is_file():
         raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint} does not exist; correct its path")
     recipe = read_recipe(cfg)
-    datamodule = instantiate(cfg.data.module)
+    datamodule = load_data(cfg)
     network = _load(cfg, datamodule)
     if network.geometry != datamodule.geometry:
         raise ValueError(

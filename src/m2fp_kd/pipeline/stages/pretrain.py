@@ -15,6 +15,7 @@ from m2fp_kd.distill.training.feature_pretraining import MONITOR, FeaturePretrai
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.feature_teacher import build_feature_teacher
+from m2fp_kd.pipeline.assemble.data import check_files
 from m2fp_kd.pipeline.record.run_folder import claim_sources
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.provenance import without_folders
@@ -32,6 +33,7 @@ def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
         ValueError: there are no photos, or the teacher or its weights do not fit.
     """
     datamodule = _photos(cfg)
+    check_files(cfg, datamodule)
     teacher = build_feature_teacher(cfg.pretrain.teacher, cfg.pretrain.teacher_weights, cfg.data.size)
     backbone = instantiate(cfg.backbone)
     weights = cfg.pretrain.teacher_weights

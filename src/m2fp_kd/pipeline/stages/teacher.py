@@ -12,6 +12,7 @@ from m2fp_kd.checkpoints.network import save_network
 from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.labels import load_label_set
+from m2fp_kd.pipeline.assemble.data import load_data
 from m2fp_kd.pipeline.assemble.module import build_module
 from m2fp_kd.pipeline.assemble.part_models import load_m2fp
 from m2fp_kd.pipeline.record.run_folder import claim_sources
@@ -33,7 +34,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
             f"stage=teacher trains on the labels of the data, '{labels.name}'; "
             f"remove teacher.labels={cfg.teacher.labels}"
         )
-    datamodule = instantiate(cfg.data.module)
+    datamodule = load_data(cfg)
     parent: TeacherCard | None = None
     if cfg.teacher.checkpoint is None:
         network = instantiate(cfg.teacher.network)

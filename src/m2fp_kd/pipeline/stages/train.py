@@ -13,6 +13,7 @@ from m2fp_kd.checkpoints.network import load_network, save_network
 from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.distill.training.pictures import PredictionPictures
+from m2fp_kd.pipeline.assemble.data import check_files
 from m2fp_kd.pipeline.assemble.module import build_module
 from m2fp_kd.pipeline.assemble.student import new_student
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
@@ -37,6 +38,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     recipe = read_recipe(cfg)
     datamodule = instantiate(cfg.data.module)
     check_possible(recipe.artefacts, cfg.student.name, datamodule.geometry.fixed, datamodule.labels)
+    check_files(cfg, datamodule)
     teacher = load_teacher(cfg, datamodule)
     network, architecture, parent = new_student(cfg, datamodule, teacher)
     recipe.check_training(network, datamodule.geometry.size)
