@@ -173,13 +173,6 @@ def test_weights_of_another_network_are_an_error(tmp_path: Path) -> None:
         build_backbone("efficientnet_lite1", weights=file)
 
 
-def test_a_file_that_is_not_a_state_dict_is_an_error(tmp_path: Path) -> None:
-    file = str(tmp_path / "weights.pth")
-    torch.save({"state_dict": {}, "epoch": 3}, file)
-    with pytest.raises(ValueError, match="plain state dict"):
-        build_backbone("resnet18", weights=file)
-
-
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         build_backbone("resnet18", weights="nowhere.pth")

@@ -4,7 +4,6 @@ Both publishers use the same tensor names. Our backbone has timm's names, and ou
 and value projections apart, which the published files pack into one `in_proj` tensor.
 """
 
-import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from m2fp_kd.checkpoints.network import CheckpointError, check_tensors
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.state_file import read_state
 from m2fp_kd.runtime.files import atomic_path
 
 # (our prefix, published prefix, substitutions in the rest of the name, applied in order)
@@ -145,12 +145,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; download the published pytorch_model.pt and give its path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path} is broken or holds more than tensors, so it was not loaded: {error}") from error
-    content = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(
-            f"{path} is not a state dict; it must hold a dict of names and tensors, or one under the key 'model'"
-        )
+        content = read_state(path, "teacher.checkpoint")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     return {name: tensor for name, tensor in content.items() if name not in _NOT_MODEL}

