@@ -1,14 +1,16 @@
 """Every choice of every group composes, and overrides reach their targets."""
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.config import differences, groups, register_resolvers
+from m2fp_kd.config import differences, groups, quoted, register_resolvers
 from m2fp_kd.distill.objective import build_objective
 from m2fp_kd.labels import load_label_set
 
@@ -170,3 +172,25 @@ def test_wandb_sweeps_set_existing_options(path: Path) -> None:
         for value in choices.get("values", [choices.get("min")]):
             OmegaConf.resolve(composed(f"{name}={value}"))
     assert (CONF.parent / sweep["program"]).is_file() and sweep["metric"]["name"] == "val/mIoU"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/a/b(1)", "/a=b", "/照片", "/a[1]", "/it's", "/a#1", '/a"b', "/a\\'b", "/a&b!(\\", os.fsdecode(b"/a=\xd5")],
+)
+def test_paths_that_hydra_cannot_read_are_quoted(value: str) -> None:
+    (argument,) = quoted([f"data.root={value}"])
+    assert OverridesParser.create().parse_override(argument).value() == value
+
+
+def test_the_home_is_found() -> None:
+    assert quoted(["data.root=~/photos (1)"]) == [f"data.root='{Path.home()}/photos (1)'"]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["-m", "lr=1e-3,2e-3", "data.root=/a b", "data.root='/a(1)'", "~distill.terms.kl", "+a=b", "distill.terms=[ce",
+     "distill/term@distill.terms=[ce,kl]", "data.root=~/a,~/b"],
+)  # fmt: skip
+def test_other_arguments_keep_their_form(argument: str) -> None:
+    assert quoted([argument]) == [argument]

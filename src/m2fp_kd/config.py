@@ -2,12 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
@@ -20,6 +24,40 @@ VOLATILE = ("hydra", "name", "run_dir", "ckpt_path", "logger")
 
 # Folders that are no config groups of the project.
 NO_GROUPS = ("hydra", "wandb_sweep")
+
+
+_PATH_OVERRIDE = re.compile(r"(?P<key>\+{0,2}[\w@./:-]+=)(?P<value>[^\[{('\"].*)", re.DOTALL)
+
+
+def quoted(arguments: Sequence[str]) -> list[str]:
+    """Quote the values that Hydra's grammar cannot read, such as paths with ``=``, brackets or letters beyond ASCII.
+
+    A ``~`` at the beginning is the user's home; the shell does not replace it there. Lists, dictionaries, and choices
+    of a sweep, which have commas, keep their meaning.
+
+    Args:
+        arguments: command line without the program's name.
+
+    Returns:
+        The same number of arguments.
+    """
+    parser = OverridesParser.create()
+    return [_quoted(parser, argument) for argument in arguments]
+
+
+def _quoted(parser: OverridesParser, argument: str) -> str:
+    override = _PATH_OVERRIDE.fullmatch(argument)
+    if override is None or "," in override["value"]:
+        return argument
+    try:
+        parser.parse_override(argument)
+        return argument
+    except HydraException:
+        value = override["value"]
+        if value == "~" or value.startswith("~/"):
+            value = str(Path(value).expanduser())
+        escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+        return f"{override['key']}'{escaped}'"
 
 
 def digest(*, _root_: DictConfig) -> str:

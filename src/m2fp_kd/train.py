@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from m2fp_kd.command import DEBUG, FULL_ERROR, reported
-from m2fp_kd.config import register_resolvers
+from m2fp_kd.config import quoted, register_resolvers
 from m2fp_kd.preflight import check_paths, remove_empty
 from m2fp_kd.renamed import new_names
 from m2fp_kd.shipped import conf_folder
@@ -68,7 +68,7 @@ def main() -> int:
         The exit code; an error is printed as `m2fp_kd.command.reported` does.
     """
     debug = DEBUG in sys.argv
-    sys.argv[1:] = new_names([word for word in sys.argv[1:] if word != DEBUG])
+    sys.argv[1:] = quoted(new_names([word for word in sys.argv[1:] if word != DEBUG]))
     return reported(_train, lambda: EXTRAS, debug)
 
 

@@ -1,5 +1,6 @@
 """Layouts list their records and name every gap."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,18 @@ def test_real_layouts(real_data) -> None:
     assert len(m2fp_records(real_data("cihp-mini"), "Training")) == 69
     clothing = ccp_records(real_data("clothing-co-parsing"))
     assert len(clothing) == 1200 and sum(record.categories is not None for record in clothing) == 900
+
+
+def test_photos_in_subfolders_are_named_by_their_path(tmp_path: Path) -> None:
+    for name in ("b.jpg", "summer/a.jpg", "summer/b.png", ".hidden/c.jpg", "summer/notes.txt"):
+        touch(tmp_path / name)
+    assert [record.name for record in photo_records(tmp_path)] == ["b", "summer/a", "summer/b"]
+    touch(tmp_path / "summer" / "a.png")
+    with pytest.raises(LayoutError, match=r"has both a.jpg and a.png; keep one"):
+        photo_records(tmp_path)
+
+
+def test_a_name_of_any_bytes_is_held_out_or_not() -> None:
+    records = records_named([os.fsdecode(f"照片{number}".encode("gbk")) for number in range(100)])
+    train, held_out = split_records(records)
+    assert train and held_out and len(train) + len(held_out) == 100

@@ -18,12 +18,12 @@ def images(splits: Splits) -> list[Path]:
     return sorted(record.image for record in [*splits.train, *splits.val])  # type: ignore[operator]
 
 
-def test_several_folders_are_joined_without_their_subfolders(m2fp_folder: Path) -> None:
+def test_several_folders_are_joined_with_their_subfolders(m2fp_folder: Path) -> None:
     folders = [m2fp_folder / split / "Images" for split in ("Training", "Validation")]
     (folders[0] / "deep").mkdir()
     shutil.copy(next(folders[1].iterdir()), folders[0] / "deep")
     found = pretraining_splits([], folders)
-    assert images(found) == sorted(path for folder in folders for path in folder.glob("*.jpg"))
+    assert images(found) == sorted(path for folder in folders for path in folder.rglob("*.jpg"))
     assert len(found.val) > 0 and not found.test and not found.unlabelled
 
 

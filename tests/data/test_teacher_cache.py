@@ -134,3 +134,10 @@ def test_another_file_is_refused(cache: TeacherCache, targets: list[np.ndarray])
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_sha256(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def test_a_photo_may_have_a_name_of_any_bytes(tmp_path: Path, targets: list[np.ndarray]) -> None:
+    name = os.fsdecode("照片".encode("gbk"))
+    TeacherCache(tmp_path, KEY).write(name, targets[0], PLACEMENT, PHOTO, FLIP)
+    again = TeacherCache(tmp_path, KEY)
+    assert again.names == [name] and again.has(name, PHOTO) and again.read(name, PHOTO)[1] == PLACEMENT

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from pytorch_lightning.utilities import rank_zero_only
 from tqdm.auto import tqdm
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import LabelError, read_record
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.files import atomic_path, file_sha256, text_sha256
+from m2fp_kd.runtime.files import atomic_path, file_sha256, printable, text_sha256
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def check_photos(records: Sequence[Record], labels: LabelSet, known: Path) -> No
 
 
 def _file(record: Record) -> str:
-    return (record.categories or record.image).name
+    return printable((record.categories or record.image).name)
 
 
 def _findings(records: Sequence[Record], labels: LabelSet, known: Path) -> dict[Record, Finding]:
@@ -89,7 +90,7 @@ def examine(record: Record, labels: LabelSet) -> Finding:
     try:
         photo = read_record(record, labels)
     except (OSError, ValueError) as error:
-        return Finding(" ".join(str(error).split()))
+        return Finding(printable(" ".join(str(error).split())))
     if photo.parts is None or record.categories is None:
         return Finding()
     counts = np.bincount(photo.parts.ravel(), minlength=256)
@@ -129,12 +130,13 @@ def _reordered(findings: Mapping[Record, Finding]) -> dict[str, str]:
         if moved and len(set(finding.colours)) == len(finding.colours) and shared.issuperset(finding.colours):
             part, other = moved[0]
             bad[_file(record)] = (
-                f"{record.categories}: the palette has another order than that of the other label maps: the colour of "
-                f"its index {part} is theirs of {other}; export it with the palette of the others"
+                f"{printable(record.categories or record.image)}: the palette has another order than those of the "
+                f"other label maps: the colour of its index {part} is theirs of {other}; export it with their palette"
             )
     return bad
 
 
+@rank_zero_only
 def _summarise(occurring: Sequence[Iterable[int]], labels: LabelSet) -> None:
     """Log which parts occur, and warn where the background, part 0, does not."""
     if not occurring:

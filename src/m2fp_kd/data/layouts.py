@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from m2fp_kd.runtime.files import PHOTO_SUFFIXES, file_sha256
+from m2fp_kd.runtime.files import PHOTO_SUFFIXES, file_sha256, find_photos
 
 SPLITS = ("Training", "Validation", "Testing")
 
@@ -78,7 +78,9 @@ def ccp_records(root: str | Path) -> list[Record]:
 
 
 def photo_records(root: str | Path, setting: str = "data.root") -> list[Record]:
-    """List unlabelled records of all photos in one folder, subfolders excluded.
+    """List unlabelled records of all photos in a folder and below it, without hidden ones.
+
+    A photo in a subfolder is named with its path from the folder, such as ``summer/beach``.
 
     Args:
         root: the folder.
@@ -87,7 +89,10 @@ def photo_records(root: str | Path, setting: str = "data.root") -> list[Record]:
     Raises:
         LayoutError: the folder is missing or has no photo.
     """
-    return [Record(stem, path) for stem, path in _files(Path(root), PHOTO_SUFFIXES, setting).items()]
+    folder = Path(root)
+    _require_folder(folder, setting)
+    named = [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in find_photos(folder)]
+    return [Record(name, path) for name, path in _once(folder, named, PHOTO_SUFFIXES, setting).items()]
 
 
 def data_sha256(records: Sequence[Record]) -> str | None:
@@ -158,14 +163,27 @@ def _name_hash(name: str, seed: int) -> float:
 
 def _files(folder: Path, suffixes: Iterable[str], setting: str = "data.root") -> dict[str, Path]:
     """Map stem to path for the folder's files with one of these suffixes, sorted by stem, without hidden files."""
+    _require_folder(folder, setting)
+    named = [
+        (path.stem, path)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+    return _once(folder, named, suffixes, setting)
+
+
+def _require_folder(folder: Path, setting: str) -> None:
     if not folder.is_dir():
         raise LayoutError(f"data folder {folder} does not exist; check {setting}")
+
+
+def _once(folder: Path, named: Iterable[tuple[str, Path]], suffixes: Iterable[str], setting: str) -> dict[str, Path]:
+    """Map name to path, sorted by name; raise if a name occurs twice, or if there is none."""
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
-                raise LayoutError(f"{folder} has both {found[path.stem].name} and {path.name}; keep one of them")
-            found[path.stem] = path
+    for name, path in named:
+        if name in found:
+            raise LayoutError(f"{folder} has both {found[name].name} and {path.name}; keep one of them")
+        found[name] = path
     if not found:
         raise LayoutError(f"data folder {folder} has no {'/'.join(sorted(suffixes))} file; check {setting}")
     return dict(sorted(found.items()))

@@ -127,6 +127,11 @@ def index_image(part_map: np.ndarray, labels: LabelSet) -> Image.Image:
     return image
 
 
+def printable(text: str | Path) -> str:
+    """Return a file name, or a text with one, with bytes that are not UTF-8 as ``\\xb5``, so that it can be written."""
+    return os.fsencode(text).decode(errors="backslashreplace")
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal."""
     with Path(path).open("rb") as file:

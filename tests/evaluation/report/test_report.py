@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -188,3 +189,11 @@ def test_page_and_json_show_instance_metrics_with_their_source(tmp_path: Path) -
     text = page_of(tmp_path, models=models).text
     assert "APp50" in text and "51.3" in text and "PCP50" not in text and "Zhao et al. 2018" in text
     assert read_report(tmp_path / "report.json").models["student_int8"].instances == {"APp50": 0.513, "APr": 0.4}
+
+
+def test_a_photo_may_have_a_name_of_any_bytes(tmp_path: Path) -> None:
+    strange = os.fsdecode("照片".encode("gbk"))
+    pictures = [replace(picture, name=f"{strange} & more") for picture in tiny_pictures()]
+    json_path, page_path = write_report(tmp_path, tiny_report(), pictures)
+    assert "more" in page_path.read_text(encoding="utf-8")
+    assert all(picture.name.endswith(" & more") for picture in read_report(json_path).pictures)

@@ -35,10 +35,12 @@ def write_report(folder: Path, report: RunReport, pictures: Sequence[Picture] = 
             strip(picture, report.labels).save(path, "JPEG", quality=88, subsampling=0)
     report = replace(report, pictures=files)
     json_path, page_path = folder / "report.json", folder / "report.html"
+    # Names of files may have bytes that are not UTF-8.
     with atomic_path(page_path) as path:
-        path.write_text(render(report, pictures), encoding="utf-8")
+        path.write_text(render(report, pictures), encoding="utf-8", errors="replace")
     with atomic_path(json_path) as path:
-        path.write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(report.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+        path.write_text(text, encoding="utf-8", errors="replace")
     return json_path, page_path
 
 
