@@ -119,7 +119,7 @@ def test_bad_input_ends_before_training(
 ) -> None:
     with pytest.raises(error, match=message):
         run(pretraining(*overrides))
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 def test_a_folder_without_photos_is_named(pretraining: Composer, tmp_path: Path) -> None:

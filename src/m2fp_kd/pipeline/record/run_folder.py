@@ -91,15 +91,17 @@ def sources(cfg: DictConfig) -> dict[str, str | None]:
 def expect_mended_data(cfg: DictConfig) -> None:
     """Let an unfinished run continue with changed photos, because a broken file stopped it and must be mended."""
     folder = Path(cfg.run_dir)
-    finished = any((folder / name).is_file() for name in FINISHED)
-    if "data" in (known := _read_sources(folder)) and not finished:
+    if "data" in (known := _read_sources(folder)) and not _finished(folder):
         _write_sources(folder, known | {"data": None})
 
 
 def _has_results(folder: Path) -> bool:
     """Whether a run in this folder has begun: a folder without states, networks and artefacts is free."""
-    finished = any((folder / name).is_file() for name in FINISHED)
-    return finished or any(any(folder.glob(pattern)) for pattern in ("checkpoints/*.ckpt", "artefacts/*"))
+    return _finished(folder) or any(any(folder.glob(pattern)) for pattern in ("checkpoints/*.ckpt", "artefacts/*"))
+
+
+def _finished(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in FINISHED)
 
 
 def _require_same_settings(folder: Path, cfg: DictConfig) -> None:
@@ -130,7 +132,7 @@ def _require_same_sources(folder: Path, claimed: dict[str, str | None]) -> None:
         changed.remove("data")
     if changed:
         state = folder / "checkpoints" / "last.ckpt"
-        onward = f"continue from its state with ckpt_path={state}, " if state.is_file() else ""
+        onward = "" if _finished(folder) else f"continue from its state with ckpt_path={state}, "
         raise ValueError(
             f"{folder} belongs to another {' and another '.join(changed)}; {onward}start over with ckpt_path=null, "
             "or choose another name=NAME"
