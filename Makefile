@@ -7,7 +7,7 @@ ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install train test lint docs notebook clean
+.PHONY: help install train test fuzz lint docs notebook clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +19,9 @@ train: $(INSTALLED) ## distil, quantise and check on the sample; ARGS="backbone=
 
 test: $(INSTALLED) ## run the tests; ARGS="tests/data" or ARGS="-m long"
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+fuzz: $(INSTALLED) ## read mutated photos for five minutes; ARGS="--minutes 60 --seed 1"
+	$(VENV)/bin/python -m tests.hostile.fuzz $(ARGS)
 
 lint: $(INSTALLED) ## check style, format and types
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

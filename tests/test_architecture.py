@@ -14,18 +14,18 @@ SOURCE = Path(__file__).parents[1] / "src" / "m2fp_kd"
 MODULES = {path: path.relative_to(SOURCE).with_suffix("").as_posix() for path in sorted(SOURCE.rglob("*.py"))}
 
 ROOMS = {
-    "labels": set(),
+    "labels": {"versions"},
     "versions": set(),
     "renamed": set(),
     "shipped": set(),
     "command": {"versions"},
-    "models": set(),
-    "runtime": {"labels"},
+    "models": {"versions"},
+    "runtime": {"labels", "versions"},
     "serve": {"runtime", "labels"},
-    "checkpoints": {"models", "runtime", "labels"},
+    "checkpoints": {"models", "runtime", "labels", "versions"},
     "data": {"runtime", "labels"},
     "evaluation": {"data", "runtime", "labels", "versions", "command"},
-    "distill": {"evaluation", "data", "models", "runtime", "labels"},
+    "distill": {"evaluation", "data", "models", "runtime", "labels", "versions"},
     "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
     "pipeline": {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",

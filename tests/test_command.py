@@ -4,6 +4,7 @@ import argparse
 import errno
 import os
 import signal
+import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,7 @@ def test_an_error_is_one_line(error: Exception, line: str, capsys: pytest.Captur
 def test_a_missing_library_names_the_extras(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     monkeypatch.setattr("m2fp_kd.command.install_hint", lambda extras: f"pip install x[{extras}]")
     assert run_command(failing(ModuleNotFoundError("no", name="flask")), ["do"]) == 2
-    assert capsys.readouterr().err == "m2fp-kd: flask is not installed: pip install x[serve,train]\n"
+    assert capsys.readouterr().err == f"m2fp-kd: flask is not installed in {sys.prefix}: pip install x[serve,train]\n"
 
 
 @pytest.mark.parametrize(

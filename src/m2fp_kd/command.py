@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import logging
 import math
 import os
 import signal
@@ -129,7 +130,9 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
         command.add(subparsers)
     with warnings.catch_warnings():
         warnings.showwarning = _print_warning
-        warnings.filterwarnings("ignore", module="PIL")  # damaged metadata; damaged pixels are errors
+        # Pillow's notes on damaged metadata name no photo; damaged pixels are errors.
+        warnings.filterwarnings("ignore", module="PIL")
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
         options = program.parse_args([word for word in words if word != DEBUG])
         options.debug = DEBUG in words
         return reported(lambda: options.run(options), lambda: options.extras, options.debug)
@@ -165,7 +168,7 @@ def reported(run: Callable[[], int], extras: Callable[[], str], debug: bool = Fa
         if debug or os.environ.get(FULL_ERROR) == "1":
             raise
         if isinstance(error, ModuleNotFoundError) and not (error.name or "m2fp_kd").startswith("m2fp_kd"):
-            return _fail(f"{error.name} is not installed: {install_hint(extras())}")
+            return _fail(f"{error.name} is not installed in {sys.prefix}: {install_hint(extras())}")
         if not expected(error):
             traceback.print_exception(error)
             return _fail(f"{type(error).__name__}: {one_line(error)}; this is a defect of m2fp-kd, please report it")

@@ -102,8 +102,14 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     program = "import sys; sys.modules['hydra'] = None; from m2fp_kd.cli import main; sys.exit(main(['train']))"
     done = run("-c", program, folder=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("m2fp-kd: hydra is not installed: pip install ")
+    assert done.stderr.startswith(f"m2fp-kd: hydra is not installed in {sys.prefix}: pip install ")
     assert "[train,compress,serve]" in done.stderr
+
+
+def test_without_the_environment_the_script_names_it(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-I", "-S", ROOT / "train.py"], cwd=tmp_path, capture_output=True, text=True)
+    line = f"m2fp-kd: m2fp_kd is not installed in {sys.base_prefix}; `make install` makes an environment, and "
+    assert done.returncode == 1 and done.stderr == f"{line}`.venv/bin/python train.py` runs in it\n"
 
 
 def test_a_failed_gate_is_a_result_and_the_last_line_names_the_limit(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_openvino_is_preferred_and_onnxruntime_replaces_it(artefact, monkeypatch
     assert open_engine(path).name == "openvino"
     installed.remove("openvino")
     assert open_engine(path).name == "onnxruntime"
-    with pytest.raises(EngineError, match=r"openvino is not installed: pip install 'm2fp-kd\[serve\]'"):
+    with pytest.raises(EngineError, match=r"openvino is not installed: pip install .*\[serve\]"):
         open_engine(path, "openvino")
     installed.clear()
     with pytest.raises(EngineError, match="openvino or onnxruntime is not installed"):
@@ -257,7 +257,7 @@ def test_an_engine_that_cannot_run_a_file_names_one_that_can(tmp_path, file, eng
 @pytest.mark.parametrize("file", ["model.pt", "model.pt2"])
 def test_without_torch_its_files_name_the_package_to_install(tmp_path, monkeypatch, file):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    with pytest.raises(EngineError, match=r"torch is not installed: pip install 'm2fp-kd\[train\]'"):
+    with pytest.raises(EngineError, match=r"torch is not installed: pip install .*\[train\]"):
         open_engine(tmp_path / file)
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError
 from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.versions import install_hint
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -62,7 +63,7 @@ def load_hugging_face(name: str | Path) -> HuggingFaceModel:
             another kind of model, or has weights that do not fit.
     """
     if find_spec("transformers") is None:
-        raise CheckpointError(f"{name} is a model of transformers, which is missing: pip install 'm2fp-kd[teachers]'")
+        raise CheckpointError(f"{name} is a model of transformers, which is missing: {install_hint('teachers')}")
     folder = Path(name) if Path(name).is_dir() else _download(str(name))
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:

@@ -35,7 +35,7 @@ HELP = """examples:
   m2fp-kd parse 'photos/**/*.jpg'                       a quoted pattern, for more files than a shell can pass
   m2fp-kd parse -a artefacts/int8 photos/ --resume      continue where an earlier call stopped
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
-  m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (pip install 'm2fp-kd[video]')
+  m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (extra `video`)
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
 the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend; photos of one name, such as

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from m2fp_kd.versions import install_hint
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the names and values in a YAML file.
@@ -14,7 +16,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         import yaml
     except ModuleNotFoundError as error:
-        raise ValueError("reading YAML needs PyYAML: pip install 'm2fp-kd[train]'") from error
+        raise ValueError(f"reading YAML needs PyYAML: {install_hint('train')}") from error
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from m2fp_kd.models.backbone_weights import downloading
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD, Normalise
+from m2fp_kd.versions import install_hint
 
 STRIDES = (8, 16, 32)
 
@@ -127,7 +128,7 @@ def _of_transformers(name: str, weights: str | None) -> Built:
     if weights:
         raise ValueError(f"pretrain.teacher={name} has its own weights; remove pretrain.teacher_weights")
     if find_spec("transformers") is None:
-        raise ValueError(f"pretrain.teacher={name} needs transformers: pip install 'm2fp-kd[teachers]'")
+        raise ValueError(f"pretrain.teacher={name} needs transformers: {install_hint('teachers')}")
     # AutoBackbone.from_pretrained refuses local folders (transformers 5.23), its mapping does not.
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
 

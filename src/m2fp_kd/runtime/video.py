@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from m2fp_kd.versions import install_hint
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
@@ -132,7 +134,7 @@ def _opened(path: Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
     try:
         import av
     except ModuleNotFoundError as error:
-        raise VideoError(f"{path}: videos are read by PyAV: pip install 'm2fp-kd[video]'") from error
+        raise VideoError(f"{path}: videos are read by PyAV: {install_hint('video')}") from error
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

@@ -10,6 +10,7 @@ import pytest
 
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.pipeline.tracking.dashboard import build, main
+from m2fp_kd.versions import install_hint
 from tests.pipeline.tracking.conftest import OfflineRun
 
 PARTS = load_label_set("cihp").parts
@@ -81,4 +82,4 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(SystemExit, match="2"):
         main(["--labels", "cihp"])
-    assert "wandb_workspaces is not installed: pip install 'm2fp-kd[train]'" in capsys.readouterr().err
+    assert f"wandb_workspaces is not installed: {install_hint('train')}" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from m2fp_kd.distill.teachers.resample import resample
 from m2fp_kd.models.outputs import StudentOutput
 from m2fp_kd.runtime.engines import Engine, EngineError, open_engine
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.versions import install_hint
 
 SUFFIXES = (".onnx", ".xml", ".pt2", ".pt")
 
@@ -93,7 +94,7 @@ def open_foreign_artefact(path: Path) -> tuple[nn.Module, tuple[int, int] | None
     try:
         return openers[path.suffix](path)
     except ImportError as error:
-        raise EngineError(f"{path} needs {error.name}: pip install 'm2fp-kd[serve]'") from error
+        raise EngineError(f"{path} needs {error.name}: {install_hint('serve')}") from error
     except Exception as error:  # each engine has its own kinds of error
         raise EngineError(f"{path} cannot be loaded ({error})") from error
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from m2fp_kd.labels import load_label_set
+from m2fp_kd.versions import install_hint
 
 PROJECT = "m2fp-kd"
 SETTINGS = ("backbone.name", "distill.alpha", "distill.temperature", "lr")
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         import wandb
         import wandb_workspaces  # noqa: F401
     except ModuleNotFoundError as error:
-        parser.error(f"{error.name} is not installed: pip install 'm2fp-kd[train]'")
+        parser.error(f"{error.name} is not installed: {install_hint('train')}")
     try:
         entity = (
             options.entity

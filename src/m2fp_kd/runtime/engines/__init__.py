@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from m2fp_kd.runtime.engines.engine import INPUT, Engine, EngineError
+from m2fp_kd.versions import install_hint
 
 __all__ = ["ENGINES", "INPUT", "PRECISIONS", "Engine", "EngineError", "engines_for", "open_engine", "read_metadata"]
 
@@ -20,12 +21,12 @@ ENGINES = {
 PRECISIONS = ("f32", "auto")
 
 INSTALL = {
-    "openvino": ("openvino", "pip install 'm2fp-kd[serve]'"),
-    "onnxruntime": ("onnxruntime", "pip install 'm2fp-kd[serve]'"),
-    "torchscript": ("torch", "pip install 'm2fp-kd[train]'"),
-    "torch_export": ("torch", "pip install 'm2fp-kd[train]'"),
+    "openvino": ("openvino", "serve"),
+    "onnxruntime": ("onnxruntime", "serve"),
+    "torchscript": ("torch", "train"),
+    "torch_export": ("torch", "train"),
 }
-"""Name -> the package that it needs, and how to get it."""
+"""Name -> the package that it needs, and the extra that installs it."""
 
 
 def open_engine(
@@ -102,4 +103,4 @@ def _choose(path: Path, engine: str | None) -> str:
         if find_spec(INSTALL[name][0]):
             return name
     packages = " or ".join(dict.fromkeys(INSTALL[name][0] for name in wanted))
-    raise EngineError(f"{packages} is not installed: {INSTALL[wanted[0]][1]}")
+    raise EngineError(f"{packages} is not installed: {install_hint(INSTALL[wanted[0]][1])}")

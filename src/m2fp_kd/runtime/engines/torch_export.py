@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 from m2fp_kd.runtime.engines.archive import is_quantised, output_names, refuse_pickle
 from m2fp_kd.runtime.engines.engine import Engine, EngineError
 from m2fp_kd.runtime.engines.pytorch import torch_engine
+from m2fp_kd.versions import install_hint
 
 EXAMPLE_SIDES = (256, 288)
 """Sides of the example canvas of a program of dynamic size; equal ones would compile it for square canvases only."""
@@ -48,7 +49,7 @@ def _register_int8() -> None:
     try:
         import torchao.quantization.pt2e.quantizer.x86_inductor_quantizer  # noqa: F401
     except ImportError as error:
-        raise EngineError("an INT8 program needs torchao: pip install 'm2fp-kd[compress]'") from error
+        raise EngineError(f"an INT8 program needs torchao: {install_hint('compress')}") from error
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         raise EngineError("an INT8 program is compiled when it is loaded: install g++, or use INT8 ONNX or OpenVINO")
 
