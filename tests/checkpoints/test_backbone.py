@@ -148,3 +148,12 @@ def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(backbone_file, "PACKAGED_FOLDER", tmp_path / "gone")
     with pytest.raises(FileNotFoundError, match=r"weights of no backbone, not of mobilenetv3.*backbone\.weights=FILE"):
         build_backbone("mobilenetv3", weights="m2fp_kd")
+
+
+def test_the_packages_mobilenetv3_is_small_names_its_teacher_and_is_loaded() -> None:
+    path = Path(backbone_file.packaged_weights("mobilenetv3"))
+    card = backbone_card(str(path))
+    assert path.stat().st_size <= 6_000_000
+    assert card is not None and {"teacher", "licence", "photos", "correlation"} <= card.keys()
+    loaded = saved_tensors(build_backbone("mobilenetv3", weights="m2fp_kd"))
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in load_file(path).items())

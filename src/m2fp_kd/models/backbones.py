@@ -98,7 +98,7 @@ def build_backbone(
         name: name in `BACKBONES`.
         pretrained: whether to start from the ImageNet weights of timm or torchvision, downloaded once.
         weights: local file to start from instead: one that `stage=pretrain` wrote, or ImageNet weights (see
-            `load_backbone_weights`). `m2fp_kd` takes the file in the package.
+            `load_backbone_weights`). `m2fp_kd` takes the file in the package, unless `pretrained` is set.
         zero_init_last: whether to initialise the last BatchNorm of every residual block with zero, so that an untrained
             ResNet starts as a shallow one (He et al. 2019, "Bag of Tricks"); for ResNets without pretrained weights.
 
@@ -109,12 +109,12 @@ def build_backbone(
     """
     if name not in BACKBONES:
         raise ValueError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    if weights == PACKAGED:
+        weights = None if pretrained else packaged_weights(name)
     if pretrained and weights:
         raise ValueError("backbone.pretrained=true and backbone.weights=FILE exclude each other; keep one")
     if zero_init_last and (pretrained or weights or not name.startswith("resnet")):
         raise ValueError("backbone.zero_init_last=true is for ResNets that start without pretrained weights")
-    if weights == PACKAGED:
-        weights = packaged_weights(name)
     ours = weights if weights and backbone_card(weights) else None
     with downloading(name, pretrained):
         if name == "shufflenetv2":
