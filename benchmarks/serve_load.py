@@ -32,7 +32,8 @@ import numpy as np
 from PIL import Image
 
 from m2fp_kd.data.synthetic import draw_scene
-from m2fp_kd.evaluation.speed.measure import measure_command, memory_mb
+from m2fp_kd.evaluation.speed.measure import measure_command
+from m2fp_kd.evaluation.speed.memory import memory_mb
 
 PHOTOS = 8
 SIZE = 512

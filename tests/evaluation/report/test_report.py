@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from m2fp_kd.evaluation.report.page import _charts
 from m2fp_kd.evaluation.report.pictures import Picture, PictureFile
 from m2fp_kd.evaluation.report.report import read_report, write_report
 from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
@@ -59,7 +60,7 @@ def test_json_layout(tmp_path: Path) -> None:
     assert set(int8["iou"]) == set(LABELS.parts)
     assert 0 < int8["miou"] < 1
     assert report["models"]["teacher"]["peak_mb"] is None
-    assert report["parity"][1]["thresholds"] == {"min_pixel_agreement": 0.96}
+    assert report["parity"][1]["thresholds"] == {"min_pixel_agreement": 0.96, "max_miou_drop": 3.0}
     assert report["curves"]["val/IoU/head"] == [[9, 0.1], [19, None], [29, 0.3]]
     assert report["config"] == {"distill": {"alpha": 0.7}}
     assert LabelSet.from_dict(report["labels"]) == LABELS
@@ -126,11 +127,61 @@ def test_page_shows_all_results(tmp_path: Path) -> None:
     assert "Teacher: from its card." in page.text
 
 
-def test_page_names_the_failed_gate_and_the_largest_loss(tmp_path: Path) -> None:
-    _, path = write_report(tmp_path, tiny_report(passed=False))
-    text = " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+def shown_text(folder: Path, report: RunReport) -> str:
+    """The text of a report's page, with single spaces."""
+    _, path = write_report(folder, report)
+    return " ".join(Page(path.read_text(encoding="utf-8")).text.split())
+
+
+def test_page_names_the_limit_that_failed(tmp_path: Path) -> None:
+    text = shown_text(tmp_path, tiny_report(passed=False))
+    limit = "−2.10 ± 0.42 points of mIoU (at most 0.5 lost with 95 % confidence)."
+    assert f"Parity gate failed: ONNX fp32 -> INT8. {limit} The artefact is not the one to ship." in text
+    assert "Largest loss: shoe" not in text and "gates passed" not in text
+    assert "≥ 96 % of pixels agree" in text and "≤ 0.5 points of mIoU" in text
+
+
+def test_page_of_an_earlier_version_names_the_largest_loss(tmp_path: Path) -> None:
+    report = tiny_report(passed=False)
+    text = shown_text(tmp_path, replace(report, parity=[replace(hop, failed=[]) for hop in report.parity]))
     assert "Parity gate failed: ONNX fp32 -> INT8. Largest loss: shoe <left>, −7.1 points of IoU." in text
-    assert "gates passed" not in text
+
+
+def test_headline_is_of_a_model_that_passed(tmp_path: Path) -> None:
+    assert "Student INT8 compared with the teacher" in shown_text(tmp_path / "passed", tiny_report())
+    failed = tiny_report(passed=False)
+    text = shown_text(tmp_path / "failed", failed)
+    assert "Student fp32 compared with the teacher" in text and "Student INT8 compared" not in text
+    # What is made from a failed model is not praised either.
+    made = replace(failed.models["student_int8"], p50_ms=1.0)
+    later = replace(failed.parity[0], hop="int8 -> openvino_int8")
+    chain = replace(failed, models=failed.models | {"student_openvino_int8": made}, parity=[*failed.parity, later])
+    assert "Student fp32 compared with the teacher" in shown_text(tmp_path / "chain", chain)
+    first = replace(failed, parity=[replace(failed.parity[1], hop="PyTorch -> fp32"), failed.parity[1]])
+    assert "compared with the teacher" not in shown_text(tmp_path / "none", first)
+
+
+def test_page_names_the_photos(tmp_path: Path) -> None:
+    assert "scored on 2 validation photos of tiny" in shown_text(tmp_path, tiny_report())
+
+
+def test_curves_begin_with_validation_in_percent_and_end_with_one_learning_rate(tmp_path: Path) -> None:
+    report = tiny_report()
+    rate = [(0, 0.1), (9, 0.01)]
+    curves = {f"lr-AdamW/pg{group}": rate for group in (1, 2, 3)} | report.curves
+    charts = [chart.name for chart in _charts(replace(report, curves=curves))]
+    assert charts == ["val/IoU/head %", "val/mIoU %", "train/loss", "lr-AdamW/pg1 and 2 equal"]
+    last = {chart.name: chart.last for chart in _charts(report)}
+    assert last["val/mIoU %"] == "50" and last["val/IoU/head %"] == "30"
+
+
+def test_times_of_a_busy_machine_are_marked(tmp_path: Path) -> None:
+    report = tiny_report()
+    assert "Other processes" not in shown_text(tmp_path / "alone", report)
+    busy = {key: replace(model, other_cores=1.5 * (key == "student_int8")) for key, model in report.models.items()}
+    text = shown_text(tmp_path / "busy", replace(report, models=busy))
+    assert "Other processes used the CPU while student int8 was measured" in text
+    assert "Used by others meanwhile cores" in text and "0.000.001.50" in text
 
 
 def test_page_of_a_bare_run(tmp_path: Path) -> None:

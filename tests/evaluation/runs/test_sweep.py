@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from m2fp_kd.evaluation.report.report import write_report
-from m2fp_kd.evaluation.runs.sweep import ResultsTable
+from m2fp_kd.evaluation.runs.sweep import SWEEP, ResultsTable
+from m2fp_kd.evaluation.runs.sweep_tables import print_tables
 from m2fp_kd.runtime.provenance import ObjectiveSummary
 from tests.evaluation.reports import tiny_report
 
@@ -44,8 +46,30 @@ main()
 """
 
 
-def finished(folder: Path, name: str, mode: RunMode = RunMode.MULTIRUN):
-    return OmegaConf.create({"run_dir": str(folder / name), "hydra": {"mode": mode, "sweep": {"dir": str(folder)}}})
+@pytest.fixture(autouse=True)
+def nothing_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the sweeps of these tests from printing when the tests end."""
+    monkeypatch.setattr("m2fp_kd.evaluation.runs.sweep.atexit.register", lambda *_: None)
+    monkeypatch.setenv(SWEEP, "none")
+
+
+def finished(folder: Path, name: str, *overrides: str, mode: RunMode = RunMode.MULTIRUN):
+    hydra = {"mode": mode, "sweep": {"dir": str(folder)}, "overrides": {"task": list(overrides)}}
+    return OmegaConf.create({"run_dir": str(folder / name), "hydra": hydra})
+
+
+def rows_of(folder: Path, kind: str = "sweep") -> list[dict[str, str]]:
+    """The rows of the only table in a folder."""
+    (path,) = folder.glob(f"{kind}-*.csv")
+    return list(csv.DictReader(path.open()))
+
+
+def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the sweep in a folder prints when its process exits."""
+    capsys.readouterr()
+    (jobs,) = folder.glob("sweep-*.jsonl")
+    print_tables(jobs)
+    return capsys.readouterr().out
 
 
 def test_every_job_with_a_report_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,18 +79,56 @@ def test_every_job_with_a_report_has_a_row(tmp_path: Path, capsys: pytest.Captur
         if name != "failed-early":
             write_report(tmp_path / name, tiny_report())
         table.on_job_end(finished(tmp_path, name), None)
-    rows = list(csv.DictReader((tmp_path / "sweep.csv").open()))
+    rows = rows_of(tmp_path)
     assert [row["run"] for row in rows] == ["first", "second"]
-    assert rows[0]["val mIoU %"] == "43.2" and rows[0]["backbone"] == "resnet18"
-    printed = capsys.readouterr().out
-    assert "| first | tiny | resnet18 |" in printed and "failed-early" not in printed
+    assert float(rows[0]["val mIoU %"]) == 100 * 0.4321 and rows[0]["backbone"] == "resnet18"
+    assert float(rows[0]["mIoU %"]) == 100 * tiny_report().models["student_int8"].miou
+    assert [row["photos"] for row in rows] == ["2", "2"]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("finished first: mIoU % ")
+    shown = printed(tmp_path, capsys)
+    assert "| first | tiny | resnet18 |" in shown and "| 43.2 |" in shown and "failed-early" not in shown
+
+
+def test_every_swept_key_is_a_column(tmp_path: Path) -> None:
+    table = ResultsTable()
+    table.on_multirun_start(finished(tmp_path, "any"))
+    for name, size, rest in (("a", 256, ["distill=kl"]), ("b", 512, ["distill=kl"]), ("c", 512, ["+lr=1e-3"])):
+        write_report(tmp_path / name, tiny_report())
+        table.on_job_end(finished(tmp_path, name, f"data.size={size}", "seed=3", *rest), None)
+    rows = rows_of(tmp_path)
+    assert list(rows[0])[:4] == ["run", "data.size", "distill", "lr"]
+    assert [(row["data.size"], row["distill"], row["lr"]) for row in rows] == [
+        ("256", "kl", ""), ("512", "kl", ""), ("512", "", "1e-3")
+    ]  # fmt: skip
+
+
+def test_a_second_sweep_keeps_the_files_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        minute_of_now = 0
+
+        @classmethod
+        def now(cls, tz=None):
+            cls.minute_of_now += 1
+            return datetime(2026, 1, 2, 3, cls.minute_of_now)
+
+    monkeypatch.setattr("m2fp_kd.evaluation.runs.sweep.datetime", Clock)
+    for name in ("first", "second"):
+        table = ResultsTable()
+        table.on_multirun_start(finished(tmp_path, "any"))
+        write_report(tmp_path / name, tiny_report())
+        table.on_job_end(finished(tmp_path, name), None)
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == [
+        "sweep-2026-01-02-030100.csv", "sweep-2026-01-02-030200.csv"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "mode"), [("gone", RunMode.MULTIRUN), ("there", RunMode.RUN)])
 def test_without_a_report_or_a_sweep_nothing_is_written(tmp_path: Path, name: str, mode: RunMode) -> None:
     write_report(tmp_path / "there", tiny_report())
-    ResultsTable().on_job_end(finished(tmp_path, name, mode), None)
-    assert not (tmp_path / "sweep.csv").exists()
+    ResultsTable().on_multirun_start(finished(tmp_path, "any"))
+    ResultsTable().on_job_end(finished(tmp_path, name, mode=mode), None)
+    assert not list(tmp_path.glob("*.csv"))
 
 
 def test_gains_over_a_twin_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,9 +140,9 @@ def test_gains_over_a_twin_are_printed_and_written(tmp_path: Path, capsys: pytes
     write_report(tmp_path / "distilled", report)
     for job in ("twin", "distilled"):
         table.on_job_end(finished(tmp_path, job), None)
-    rows = list(csv.DictReader((tmp_path / "gains.csv").open()))
+    rows = rows_of(tmp_path, "gains")
     assert [row["gain"] for row in rows] == ["", "+0.00 (one seed)"]
-    assert "teacher minus twin" in capsys.readouterr().out
+    assert "teacher minus twin" in printed(tmp_path, capsys)
 
 
 def test_jobs_of_other_processes_are_in_the_table(tmp_path: Path) -> None:
@@ -88,7 +150,7 @@ def test_jobs_of_other_processes_are_in_the_table(tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_report(tmp_path / name, tiny_report())
         ResultsTable().on_job_end(finished(tmp_path, name), None)
-    assert len((tmp_path / "sweep.csv").read_text().splitlines()) == 3
+    assert len(rows_of(tmp_path)) == 2
 
 
 def test_a_failed_job_does_not_remove_others_from_the_table(tmp_path: Path) -> None:
@@ -97,6 +159,10 @@ def test_a_failed_job_does_not_remove_others_from_the_table(tmp_path: Path) -> N
     command = [sys.executable, str(app), "-m", "job=a,fails,b"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "a gate failed" in done.stderr
-    rows = list(csv.DictReader((tmp_path / "runs" / "sweep.csv").open()))
+    rows = rows_of(tmp_path / "runs")
     assert [row["run"] for row in rows] == ["a", "b"]
-    assert done.stdout.rstrip().splitlines()[-1].startswith("| b |")
+    assert list(rows[0])[:2] == ["run", "job"]
+    shown = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in shown if line.startswith("finished")] == ["finished a", "finished b"]
+    assert [line[:9] for line in shown if line.startswith("| ")] == ["| run | j", "| --- | -", "| a | a |", "| b | b |"]
+    assert done.stdout.rstrip().splitlines()[-1].startswith("full precision: runs/sweep-")

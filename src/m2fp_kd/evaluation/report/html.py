@@ -3,10 +3,17 @@
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from m2fp_kd.evaluation.report.numbers import MISSING, percent, points
+from m2fp_kd.evaluation.report.numbers import MISSING, broken_limits, limit_words, percent, points
 from m2fp_kd.evaluation.report.results import title
 from m2fp_kd.evaluation.report.summary import change_of
+
+
+def _in_pieces(value: object) -> Markup:
+    """Let a browser break a name behind its underscores."""
+    return escape(str(value)).replace("_", Markup("_<wbr>"))
+
 
 _PAGES = Environment(
     loader=PackageLoader("m2fp_kd.evaluation.report"),
@@ -16,6 +23,7 @@ _PAGES = Environment(
     lstrip_blocks=True,
 )
 _PAGES.filters.update(points=points, percent=percent, change_of=change_of, title=title)
+_PAGES.filters.update(broken_limits=broken_limits, limit_words=limit_words, in_pieces=_in_pieces)
 _PAGES.globals.update(missing=MISSING)
 
 

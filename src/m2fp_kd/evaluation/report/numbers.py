@@ -40,6 +40,13 @@ def broken_limits(hop: Hop) -> list[str]:
     return [_broken_limit(hop, name, hop.thresholds[name]) for name in hop.failed]
 
 
+def limit_words(limit: float, name: str) -> str:
+    """Describe a limit of a gate, in the unit of the figure that it limits."""
+    if name == "min_pixel_agreement":
+        return f"≥ {100 * limit:g} % of pixels agree"
+    return f"≤ {limit:g} points of {'mIoU' if name == 'max_miou_drop' else 'IoU, for any part'}"
+
+
 def _broken_limit(hop: Hop, name: str, limit: float) -> str:
     if name == "min_pixel_agreement":
         return f"only {100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limit:g} %)"

@@ -7,17 +7,19 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
-from m2fp_kd.evaluation.report.curves import line_chart, short
+from m2fp_kd.evaluation.report.curves import Curve, line_chart, short
 from m2fp_kd.evaluation.report.html import render_page
 from m2fp_kd.evaluation.report.numbers import MISSING, percent, setup
 from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.report.reliability_chart import reliability_chart
-from m2fp_kd.evaluation.report.results import RunReport, title
-from m2fp_kd.evaluation.report.summary import summary_rows
+from m2fp_kd.evaluation.report.results import NOTABLE_CORES, RunReport, title
+from m2fp_kd.evaluation.report.summary import Cell, Row, summary_rows
 
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"
+SHARES = ("val/mIoU", PART_CURVES)
+"""Beginnings of the names of curves that are shares of 1; the page shows every score in percent."""
 NOTABLE_LOSS = -0.01
 
 # Heading -> (model before, model after).
@@ -72,11 +74,14 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
         "report",
         report=report,
         rows=rows,
-        tiles=[row for row in rows if row.quantity in TILES and row.cells[-1].text != MISSING],
+        tiles=_tiles(report, rows),
+        headline=_headline(report),
         setups=[setup(model.engine, model.precision, model.threads) or MISSING for model in report.models.values()],
         notes=[(title(key), model.note) for key, model in report.models.items() if model.note],
         persons=any(model.instances for model in report.models.values()),
         sources=any(model.sources for model in report.models.values()),
+        scored_on=_scored_on(report),
+        busy=[title(key) for key, model in report.models.items() if (model.other_cores or 0) > NOTABLE_CORES],
         parts=_part_rows(report),
         changes=list(_changes(report)),
         front=_front(report),
@@ -99,6 +104,33 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
     )
 
 
+def _headline(report: RunReport) -> str | None:
+    """Return the key of the model to ship: the last student that no failed gate leads to; None without one."""
+    failed: set[str] = set()
+    for hop in report.parity:
+        before, _, after = (name.lower().split(" ")[-1] for name in hop.hop.partition(" -> "))
+        if not hop.passed or before in failed:
+            failed.add(after)
+    good = [key for key in report.models if key.removeprefix("student_") not in failed]
+    return good[-1] if good and (good[-1] != "teacher" or not failed) else None
+
+
+def _tiles(report: RunReport, rows: Sequence[Row]) -> list[tuple[Row, Cell]]:
+    """Return the quantities of the headline's model, each with its cell."""
+    if (headline := _headline(report)) is None:
+        return []
+    place = list(report.models).index(headline)
+    chosen = [(row, row.cells[place]) for row in rows if row.quantity in TILES]
+    return [(row, cell) for row, cell in chosen if cell.text != MISSING]
+
+
+def _scored_on(report: RunReport) -> str:
+    """Describe the photos that the models were scored on: "500 test photos of pascal_person_part"."""
+    data = report.data
+    count = f"{data.scored_photos:,} " if data.scored_photos else ""
+    return f"{count}{data.scored_on or 'validation photos'}" + (f" of {data.name}" if data.name else "")
+
+
 def _colours(report: RunReport) -> list[str]:
     return [f"rgb({red} {green} {blue})" for red, green, blue in report.labels.colours]
 
@@ -118,8 +150,27 @@ def _facts(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 
 def _charts(report: RunReport) -> list[Chart]:
-    drawn = ((name, curve, line_chart(curve, name)) for name, curve in report.curves.items())
+    drawn = ((name, curve, line_chart(curve, name)) for name, curve in _shown_curves(report).items())
     return [Chart(name, short(curve[-1][1]), Markup(svg)) for name, curve, svg in drawn if svg]
+
+
+def _shown_curves(report: RunReport) -> dict[str, Curve]:
+    """Return the curves to draw: validation first, learning rates last, equal ones once, shares in percent."""
+    order = sorted(report.curves, key=lambda name: (not name.startswith("val/"), name.startswith("lr"), name))
+    names: dict[tuple[tuple[int, float], ...], list[str]] = {}
+    for name in order:
+        names.setdefault(tuple((step, value) for step, value in report.curves[name]), []).append(name)
+    return dict(_in_percent(_joined(same), list(curve)) for curve, same in names.items())
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} equal"
+
+
+def _in_percent(name: str, curve: list[tuple[int, float]]) -> tuple[str, Curve]:
+    if not name.startswith(SHARES):
+        return name, curve
+    return f"{name} %", [(step, 100 * value) for step, value in curve]
 
 
 def _reliability(report: RunReport) -> list[Chart]:

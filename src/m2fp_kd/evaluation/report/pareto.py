@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any
 
 import matplotlib
@@ -116,12 +116,23 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
             axes.plot(point.ms, point.value, "o", color=colour, markerfacecolor=face, markersize=7, zorder=2)
     for group, colour in colours.items():
         axes.plot([], [], "o", color=colour, label=group)
-    axes.legend(frameon=False, loc="best", fontsize=8)
+    axes.figure.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
+
+
+def _boxes_along_front(axes: Axes, points: Sequence[Point]) -> list[Bbox]:
+    """Cover the line that joins the front with small boxes, in pixels."""
+    joined = sorted((point.ms, point.value) for point in points if point.on_front and point.value is not None)
+    corners = axes.transData.transform(joined) if joined else np.empty((0, 2))
+    boxes = []
+    for start, end in pairwise(corners):
+        steps = max(2, int(np.hypot(*(end - start)) / 6))
+        boxes += [Bbox.from_extents(x - 2, y - 2, x + 2, y + 2) for x, y in np.linspace(start, end, steps)]
+    return boxes
 
 
 def _label_points(axes: Axes, points: Sequence[Point], renderer: RendererAgg) -> None:
-    """Place each label at its first offset inside the axes where it covers neither a label nor a point."""
-    taken = []
+    """Place each label at its first offset inside the axes where it covers no label, no point and not the front."""
+    taken = _boxes_along_front(axes, points)
     for point in points:
         if point.value is not None:
             x, y = axes.transData.transform((point.ms, point.value))

@@ -42,6 +42,9 @@ FORMAT = 2
 OLD_FORMAT = 1
 """`RunReport.from_dict` reads its key names too."""
 
+NOTABLE_CORES = 0.25
+"""CPU cores in use by other processes from which on a time is marked as too long."""
+
 TITLES = {
     "photo": "Photo",
     "truth": "Truth",
@@ -67,6 +70,7 @@ class ModelResult:
         megabytes: size of the shipped file(s).
         p50_ms: median time of one photo.
         p95_ms: 95th percentile of the time of one photo.
+        other_cores: mean number of CPU cores that other processes used while the time was measured.
         peak_mb: peak memory of a process that only runs this model.
         parameters: number of weights.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
@@ -86,6 +90,7 @@ class ModelResult:
     megabytes: float | None = None
     p50_ms: float | None = None
     p95_ms: float | None = None
+    other_cores: float | None = None
     peak_mb: float | None = None
     parameters: int | None = None
     gmacs: float | None = None

@@ -41,6 +41,7 @@ def summary_rows(report: RunReport) -> list[Row]:
         _row(report, "MACs", "G", lambda model: model.gmacs, number, _ratio("fewer", "more")),
         _row(report, "Latency, p50", "ms", lambda model: model.p50_ms, number, _ratio("faster", "slower")),
         _row(report, "Latency, p95", "ms", lambda model: model.p95_ms, number, _ratio("faster", "slower")),
+        _row(report, "Used by others meanwhile", "cores", lambda model: model.other_cores, number, lambda *_: ""),
         _row(report, "Peak memory", "MB", lambda model: model.peak_mb, number, _ratio("less", "more")),
     ]
     return [row for row in rows if any(cell.text != MISSING for cell in row.cells)]

@@ -28,25 +28,23 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table or the page of a folder of runs."""
-    from m2fp_kd.evaluation.report.pareto import Point, draw_front
     from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
     from m2fp_kd.evaluation.runs.gains import gains
-    from m2fp_kd.evaluation.runs.gather import FRONT, read_all, table
-    from m2fp_kd.evaluation.runs.page import runs_page
+    from m2fp_kd.evaluation.runs.gather import read_all, remarks, rounded, table
+    from m2fp_kd.evaluation.runs.page import fronts, runs_page
 
     reports = read_all(options.folder)
     rows, objectives = table(reports), gains(list(reports.values()))
     if options.format == "html":
-        points = [
-            Point(row["run"], row["backbone"] or "M2FP", row["p50 ms"], row["mIoU %"], row[FRONT] == "yes")
-            for row in rows
-            if row[FRONT] is not None
-        ]
-        picture = draw_front(points, "mIoU %", "every run's shipped model") if points else None
-        print(runs_page(str(options.folder), picture, rows, objectives))
+        print(runs_page(str(options.folder), fronts(rows), rounded(rows), objectives, remarks(rows)))
         return 0
     shown = objectives if options.gains else rows
     if not shown:
         raise ValueError(f"no run under {options.folder} was trained and scored, so there are no objectives to compare")
-    print(as_csv(shown) if options.format == "csv" else as_markdown(shown))
+    if options.format == "csv":
+        print(as_csv(shown))
+        return 0
+    print(as_markdown(shown if options.gains else rounded(rows)))
+    for sentence in remarks(rows):
+        print(f"\n{sentence}")
     return 0

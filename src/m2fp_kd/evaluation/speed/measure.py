@@ -11,7 +11,6 @@ model is measured the same way by a program that takes the options of `measuring
 import argparse
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from m2fp_kd.evaluation.speed.alone import CpuUse, one_at_a_time
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.memory import memory_mb
 from m2fp_kd.evaluation.speed.process import ProcessError, run_process
 from m2fp_kd.runtime.artefact import find_model
 from m2fp_kd.runtime.files import find_photos, megabytes
@@ -57,6 +58,7 @@ class Measurement:
         batch: number of photos in one call.
         network: height and width of the network's input for the first photo.
         times_ms: time of every timed call, in order.
+        other_cores: mean number of CPU cores that other processes used during the timed calls.
     """
 
     p50_ms: float
@@ -75,6 +77,7 @@ class Measurement:
     batch: int = 1
     network: list[int] | None = None
     times_ms: list[float] = field(default_factory=list)
+    other_cores: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def measure_command(
     options = [f"--runs={runs}", f"--batch={batch}", f"--seconds={seconds}"]
     options += [f"--threads={threads}"] if threads else []
     options += ["--photos", *map(str, photos)] if photos else []
-    result = run_process([*command, *options, f"--started={time.time()}"], f"measuring {name}")
+    with one_at_a_time():
+        result = run_process([*command, *options, f"--started={time.time()}"], f"measuring {name}")
     try:
         return Measurement(**result)
     except TypeError as error:
@@ -180,12 +184,15 @@ def measure_callable(
         raise ValueError("measuring needs at least one photo and one run")
     sizes = sorted({"x".join(map(str, photo.shape[:2])) for photo in photos})
     _time_calls(parse, photos, max(WARM_UP, len(photos)), seconds)  # some engines prepare for each photo size
+    before = CpuUse.now()
     times = _time_calls(parse, photos, runs, seconds)
+    others = before.other_cores(CpuUse.now())
     p50, p95 = np.percentile(times, [50, 95]).tolist()
     shown = f"{', '.join(sizes[:3])}{', ...' if len(sizes) > 3 else ''}"
     description = f"{len(photos)} photo{'s' if len(photos) > 1 else ''} ({shown})"
     cpu = asdict(describe_cpu())
-    return Measurement(p50, p95, len(times), description, threads, engine, precision, cpu, times_ms=times)
+    found = Measurement(p50, p95, len(times), description, threads, engine, precision, cpu, times_ms=times)
+    return replace(found, other_cores=others)
 
 
 def measuring_options(description: str) -> argparse.ArgumentParser:
@@ -236,16 +243,6 @@ def measure_here(load: Callable[[], Loaded], options: argparse.Namespace) -> Mea
 def artefact_megabytes(artefact: Path) -> float:
     """Return the size of an artefact's model file(s) in 10^6 bytes, without the card; a folder or a model file."""
     return megabytes(find_model(artefact))
-
-
-def memory_mb(field: str, process: int | str = "self") -> float | None:
-    """Return ``VmRSS`` (current) or ``VmHWM`` (peak) of a process in 10^6 bytes; None without ``/proc``.
-
-    `resource.getrusage` is no alternative: its peak is inherited from the parent process.
-    """
-    status = Path(f"/proc/{process}/status")
-    found = status.is_file() and re.search(rf"^{field}:\s*(\d+) kB", status.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 / 1e6 if found else None
 
 
 def _time_calls(parse: Parse, photos: Sequence[NDArray[np.uint8]], most: int, seconds: float) -> list[float]:

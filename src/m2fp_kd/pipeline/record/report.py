@@ -163,7 +163,12 @@ def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int
         timed = measure_callable(whole.parse, photos, runs=8)
     finally:
         torch.set_num_threads(before)
-    return {"p50_ms": timed.p50_ms, "p95_ms": timed.p95_ms, "threads": threads}
+    return {
+        "p50_ms": timed.p50_ms,
+        "p95_ms": timed.p95_ms,
+        "other_cores": timed.other_cores,
+        "threads": threads,
+    }
 
 
 def _artefact_result(
@@ -177,6 +182,7 @@ def _artefact_result(
         megabytes=timed.megabytes,
         p50_ms=timed.p50_ms,
         p95_ms=timed.p95_ms,
+        other_cores=timed.other_cores,
         peak_mb=timed.peak_mb,
         parameters=card.parameters,
         gmacs=_gmacs(path, timed),
