@@ -100,7 +100,7 @@ OLD_OPTIONS = {
 
 @pytest.mark.parametrize("data", ["sample", "ccp", "synthetic"])
 def test_settings_of_an_earlier_run_are_the_same_under_their_old_names(data: str) -> None:
-    after = composed(f"data={data}", "compress=all", "teacher.tta.flip=true")
+    after = composed(f"data={data}", "distill=classic", "compress=all", "teacher.tta.flip=true")
     before = OmegaConf.create(yaml.safe_load(OmegaConf.to_yaml(after, resolve=True)))
     for new, old in OLD_OPTIONS.items():
         OmegaConf.update(before, old, OmegaConf.select(before, new), force_add=True)
@@ -137,7 +137,7 @@ def test_the_data_owns_the_number_of_parts() -> None:
 
 
 def test_alpha_and_temperature_reach_the_terms() -> None:
-    cfg = composed("distill.alpha=0.25", "distill.temperature=2")
+    cfg = composed("distill=classic", "distill.alpha=0.25", "distill.temperature=2")
     objective = build_objective(instantiate(cfg.distill.terms), load_label_set("cihp"))
     assert objective.weights == {"kl": 0.25, "ce": 0.75}
     assert objective.terms["kl"].temperature == 2
@@ -194,3 +194,21 @@ def test_the_home_is_found() -> None:
 )  # fmt: skip
 def test_other_arguments_keep_their_form(argument: str) -> None:
     assert quoted([argument]) == [argument]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "name"),
+    [
+        ("runs/first/teacher.json", "first-teacher"),
+        ("/data/weights/pytorch_model.pt", "weights-pytorch_model"),
+        ("teacher.json", "teacher"),
+        ("[runs/a/student.json,{checkpoint:runs/b/teacher.json,size:320}]", "a-student+b-teacher"),
+    ],
+)
+def test_a_cache_is_named_by_its_teacher(checkpoint: str, name: str) -> None:
+    assert composed("teacher=cached", f"teacher.checkpoint={checkpoint}").teacher.cache == f"cache/sample-{name}"
+
+
+def test_the_default_is_the_best_measured_objective() -> None:
+    assert composed().distill == composed("distill=best").distill
+    assert "| `best` (default) |" in (CONF.parent / "docs" / "guides" / "distil.md").read_text()

@@ -111,6 +111,20 @@ def experiment(*, _root_: DictConfig) -> str:
     return chosen[-1].strip("[]").replace(",", "+") if chosen else _root_.data.name
 
 
+def teacher_file(*, _root_: DictConfig) -> str:
+    """Name the teacher's cache by its checkpoint: ``RUN-teacher`` for ``runs/RUN/teacher.json``, members by +."""
+    if OmegaConf.is_missing(_root_.teacher, "checkpoint"):
+        return "teacher"
+    found = _root_.teacher.checkpoint
+    members = found if isinstance(found, ListConfig) else [found]
+    names = [member.checkpoint if isinstance(member, DictConfig) else member for member in members]
+    return "+".join("-".join(_last_two(Path(str(name)).with_suffix(""))) for name in names)
+
+
+def _last_two(path: Path) -> list[str]:
+    return [part for part in path.parts[-2:] if part.strip("/.")]
+
+
 def tags(*, _root_: DictConfig) -> ListConfig:
     """Return the tags of a run: kind of network, backbone and terms of the objective, or the teacher of features."""
     if _root_.stage == "pretrain":
@@ -164,6 +178,7 @@ def register_resolvers() -> None:
         "sample": lambda: str(sample_folder()),
         "digest": digest,
         "subject": subject,
+        "teacher_file": teacher_file,
         "experiment": experiment,
         "tags": tags,
         "licences": licences,

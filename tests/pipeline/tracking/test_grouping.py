@@ -25,9 +25,9 @@ def test_runs_are_grouped_by_experiment_else_by_data(
 @pytest.mark.parametrize(
     ("overrides", "tags"),
     [
-        (["student=m2fp", "backbone=resnet18"], ["m2fp", "resnet18", "kl", "ce", "mask"]),
+        (["student=m2fp", "backbone=resnet18"], ["m2fp", "resnet18", "ce", "jaccard", "dist", "mask"]),
         (["distill=labels", "teacher=none"], ["fpn", "mobilenetv3", "ce"]),
-        (["distill.alpha=1"], ["fpn", "mobilenetv3", "kl"]),
+        (["distill=classic", "distill.alpha=1"], ["fpn", "mobilenetv3", "kl"]),
         (["stage=teacher"], ["m2fp", "efficientnet_lite2", "mask", "pixel"]),
         (["stage=pretrain", "backbone=resnet18"], ["resnet18", "efficientnet_lite2"]),
     ],
