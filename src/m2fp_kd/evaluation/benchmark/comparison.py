@@ -33,6 +33,7 @@ class Row:
         network: height and width of the network's input.
         p50_ms: as in `Pooled`, as are all fields up to `megabytes`.
         miou: mIoU on labelled photos, 0..1.
+        absent: the artefact's parts that the labels never name.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
         int8_share: share of the MACs that are INT8, 0..1.
         peak: peak MACs per second of the CPU with the same number of threads and requested precision.
@@ -61,6 +62,7 @@ class Row:
     inference_mb: float | None = None
     megabytes: float | None = None
     miou: float | None = None
+    absent: list[str] = field(default_factory=list)
     gmacs: float | None = None
     int8_share: float | None = None
     peak: Peak | None = None

@@ -29,8 +29,8 @@ def score(
         limit: as in `held_out_records`.
 
     Returns:
-        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, instances: {name: value}}``,
-        shares in 0..1; instances as in `Scores`.
+        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, instances: {name: value},
+        absent: [part, ...]}``, shares in 0..1; instances and absent parts as in `Scores`.
 
     Raises:
         FileNotFoundError: the artefact or the photos are missing.
@@ -48,6 +48,7 @@ def score(
         "pixel_accuracy": scores.pixel_accuracy,
         "iou": scores.iou,
         "instances": scores.instances,
+        "absent": scores.absent(parser.labels),
     }
 
 

@@ -214,6 +214,11 @@ def remarks(rows: Sequence[Row]) -> list[str]:
             f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. Trust "
             "ratios more than absolute times, or measure again while no other program runs."
         )
+    for name, absent in {row.name: row.absent for row in rows if row.absent}.items():
+        sentences.append(
+            f"The labels never name {', '.join(absent)}, which {name} has. If they are labels of another "
+            "label set, its mIoU means nothing."
+        )
     troubled = Counter((row.name, row.engine or "default engine", row.problem) for row in rows if row.problem)
     for (name, engine, problem), count in troubled.items():
         sentences.append(f"{name} in {engine} ({count} row{'s' if count > 1 else ''}): {problem}")
@@ -290,7 +295,7 @@ def _with_score(row: Row, score: list[dict[str, Any]] | ProcessError | None) -> 
         return row
     if isinstance(score, ProcessError):
         return with_problem(row, f"not scored: {score.reason}")
-    return replace(row, miou=score[0]["miou"])
+    return replace(row, miou=score[0]["miou"], absent=score[0]["absent"])
 
 
 def _drawn_together(row: Row, rows: Sequence[Row]) -> bool:

@@ -44,7 +44,7 @@ def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
     lines = []
     for row in rows:
         line = asdict(row) | {"photo_ms": row.photo_ms, "photos_per_second": row.photos_per_second}
-        del line["compared"], line["round_p50_ms"], line["peak"]
+        del line["compared"], line["round_p50_ms"], line["peak"], line["absent"]
         line["network"] = COLUMNS["Network"](row)
         for name in baselines(rows):
             against = asdict(row.compared.get(name, Compared()))

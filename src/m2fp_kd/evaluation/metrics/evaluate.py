@@ -67,6 +67,10 @@ class Scores:
         counts = self.confusion.sum(axis=1)
         return dict(zip(labels.parts, (counts / counts.sum()).tolist(), strict=True))
 
+    def absent(self, labels: LabelSet) -> list[str]:
+        """Return the parts that no true pixel has; many of them suggest labels of another label set."""
+        return [labels.parts[part] for part in np.flatnonzero(self.confusion.sum(axis=1) == 0)]
+
 
 def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
     """Return all scores of a confusion matrix ``(P, P)``."""

@@ -1,6 +1,7 @@
 """Collect scores, times and pictures of a finished run into its report."""
 
 import datetime
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +38,8 @@ from m2fp_kd.runtime.geometry import Geometry, read_photo
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.provenance import Lineage, without_folders
 from m2fp_kd.versions import installed_versions
+
+log = logging.getLogger(__name__)
 
 PICTURES = 12
 
@@ -77,6 +80,12 @@ def build_report(
         scores = scoring(parse[name])
         models[name] = _artefact_result(path, scores, records, cfg, artefacts.values())
         shares = scores.own.shares(datamodule.labels) if scores.own else {}
+    if absent := [part for part, share in shares.items() if not share]:
+        log.warning(
+            "the labels of the %s never name %d parts of '%s': %s. If they are labels of another label set, the scores "
+            "mean nothing: check data.labels",
+            scoring.photos, len(absent), datamodule.labels.name, ", ".join(absent),
+        )  # fmt: skip
     report = RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
