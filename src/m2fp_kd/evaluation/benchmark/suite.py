@@ -24,6 +24,7 @@ from m2fp_kd.evaluation.benchmark.comparison import (
     compare,
     drift,
     fastest,
+    foreign_labels,
     mark_front,
     measured,
     scored,
@@ -197,7 +198,7 @@ def with_scores(candidates: Sequence[Candidate], rows: Sequence[Row], root: Path
 
 def remarks(rows: Sequence[Row]) -> list[str]:
     """Return sentences on the fastest row and the CPU's limit, on unsteady rounds and on failures."""
-    sentences = []
+    sentences = foreign_labels(rows)
     best = fastest(rows)
     if best is not None and best.photo_ms is not None:
         how = setup(best.engine, best.precision, best.threads, best.batch)
@@ -213,11 +214,6 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         sentences.append(
             f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. Trust "
             "ratios more than absolute times, or measure again while no other program runs."
-        )
-    for name, absent in {row.name: row.absent for row in rows if row.absent}.items():
-        sentences.append(
-            f"The labels never name {', '.join(absent)}, which {name} has. If they are labels of another "
-            "label set, its mIoU means nothing."
         )
     troubled = Counter((row.name, row.engine or "default engine", row.problem) for row in rows if row.problem)
     for (name, engine, problem), count in troubled.items():
