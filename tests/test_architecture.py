@@ -33,7 +33,7 @@ ROOMS = {
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "preflight": {"labels"},
-    "train": {"pipeline", "compress", "config", "command", "preflight", "renamed", "shipped"},
+    "train": {"pipeline", "config", "command", "preflight", "renamed", "shipped"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
     "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command"},
 }  # fmt: skip

@@ -13,7 +13,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -38,8 +37,7 @@ def train(cfg: DictConfig) -> float | None:
 
     Returns:
         The student's or teacher's val/mIoU, 0..1, or a pretrained backbone's val/correlation, -1..1, which a sweep
-        maximises; None where nothing was scored. A failed gate ends the program with exit code 1 and without a
-        traceback, the limits that do not hold last.
+        maximises; None where nothing was scored.
     """
     try:
         check_paths(cfg)
@@ -47,17 +45,10 @@ def train(cfg: DictConfig) -> float | None:
         remove_empty(Path(HydraConfig.get().runtime.output_dir))
         raise
     # Lightning takes seconds to import; --help, a wrong override and a wrong path should not.
-    from m2fp_kd.compress.parity import ParityError
     from m2fp_kd.pipeline import run
 
-    try:
-        with _variable(FULL_ERROR, None):  # processes that Lightning starts print their own errors in one line
-            scores = run(cfg)
-    except ParityError as failed:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:  # exiting would end the other jobs
-            raise
-        print(failed, file=sys.stderr)
-        sys.exit(1)
+    with _variable(FULL_ERROR, None):  # processes that Lightning starts print their own errors in one line
+        scores = run(cfg)
     return scores.get("val/mIoU", scores.get("val/correlation"))
 
 
@@ -73,11 +64,17 @@ def main() -> int:
 
 
 def _train() -> int:
-    """Run Hydra, which raises errors instead of printing them with a traceback where this variable is set."""
+    """Run Hydra, which raises errors instead of printing them with a traceback where this variable is set.
+
+    A failed gate is a result and no error: the limits that do not hold are printed last, and the exit code is 1.
+    """
     try:
         with _variable(FULL_ERROR, "1"):
             train()
     except Exception as error:
+        if type(error).__name__ == "ParityError":  # its module takes seconds to import
+            print(error, file=sys.stderr)
+            return 1
         if found := _refusal(error):
             raise found from error
         raise
