@@ -1,6 +1,9 @@
-"""A run keeps one folder from start to end."""
+"""A run keeps one folder from start to end, and its last line tells how to continue it."""
 
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -9,7 +12,10 @@ from omegaconf import DictConfig
 
 from m2fp_kd import pipeline
 from m2fp_kd.config import register_resolvers
-from tests.pipeline.conftest import CONF
+from m2fp_kd.data.reading import LabelError
+from m2fp_kd.pipeline.record.run_folder import claim_sources, sources
+from m2fp_kd.runtime.geometry import PhotoError
+from tests.pipeline.conftest import CONF, Composer
 
 
 def test_instantiating_parts_of_the_configuration_does_not_rename_the_run(
@@ -29,3 +35,48 @@ def test_instantiating_parts_of_the_configuration_does_not_rename_the_run(
     monkeypatch.chdir(tmp_path)
     pipeline.run(cfg)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("runs/*")] == folders
+
+
+def stopped(composed: Composer, monkeypatch: pytest.MonkeyPatch, stage: Callable[[DictConfig], Any]) -> DictConfig:
+    """Run a stage in place of the training."""
+    monkeypatch.setitem(pipeline.STAGES, "train", stage)
+    cfg = composed()
+    with pytest.raises((SystemExit, ValueError)):
+        pipeline.run(cfg)
+    return cfg
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_outside_training_ends_the_run_with_its_exit_code(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: signal.Signals
+) -> None:
+    monkeypatch.setitem(pipeline.STAGES, "train", lambda cfg: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as stopped:
+        pipeline.run(composed())
+    assert stopped.value.code == 128 + number
+    assert caplog.messages[-1] == f"stopped by {number.name}; the same command continues the run"
+
+
+def test_the_last_line_tells_how_to_continue(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(cfg: DictConfig) -> None:
+        error = ValueError("no space left")
+        error.add_note("stopped; the same command resumes from last.ckpt")
+        raise error
+
+    stopped(composed, monkeypatch, full)
+    assert caplog.messages[-1] == "stopped; the same command resumes from last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(LabelError("a"), None), (PhotoError("a"), None), (ValueError("a"), "b")]
+)
+def test_a_broken_file_may_be_mended(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch, error: ValueError, expected: str | None
+) -> None:
+    def broken(cfg: DictConfig) -> None:
+        claim_sources(cfg, {"data": "b"})
+        raise error
+
+    assert sources(stopped(composed, monkeypatch, broken)) == {"data": expected}
