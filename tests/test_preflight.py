@@ -35,6 +35,7 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_right_paths_pass(composed) -> None:
     check_paths(composed())
     check_paths(composed(**{"data.unlabelled": "own", "ckpt_path": None, "teacher.checkpoint": ["file.pt", "photos"]}))
+    check_paths(composed(**{"teacher.checkpoint": ["openmmlab/upernet-1.5", "some/model.v2"]}))
     check_paths(composed(**{"data.root": None, "data.sources": {"a": {"root": "photos", "labels": "lip"}}}))
 
 
@@ -52,6 +53,7 @@ def test_right_paths_pass(composed) -> None:
         ("data.labels", "nobody", "unknown label set 'nobody'; choose from"),
         ("backbone.weights", "gone.pt", "backbone.weights=gone.pt: no such file"),
         ("teacher.checkpoint", ["file.pt", "gone.pt"], "teacher.checkpoint=gone.pt: no such file"),
+        ("teacher.checkpoint", "/gone/folder", "teacher.checkpoint=/gone/folder: no such file"),
         ("student.checkpoint", "gone.json", "student.checkpoint=gone.json: no such file"),
         ("ckpt_path", "gone.ckpt", "ckpt_path=gone.ckpt: no such file"),
     ],

@@ -27,7 +27,12 @@ WORDS = {
 """Values that are no paths."""
 
 MODELS = ("teacher.checkpoint", "student.checkpoint", "pretrain.teacher_weights", "teacher.bridge")
-"""Options that also take a name or a folder; a value without an ending is left to what reads it."""
+"""Options that also take a name, such as that of a model of a hub (which may have a dot), or a folder."""
+
+ENDINGS = (
+    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".json", ".safetensors", ".onnx", ".xml", ".pt2", ".yaml", ".yml", ".npz",
+)  # fmt: skip
+"""Endings of the files that these options take."""
 
 
 def check_paths(cfg: DictConfig) -> None:
@@ -51,8 +56,13 @@ def check_paths(cfg: DictConfig) -> None:
                 raise FileNotFoundError(f"{option}={path}: {kind}")
     for option in FILES:
         for path in _given(cfg, option):
-            if not path.exists() and not (option in MODELS and not path.suffix):
+            if not path.exists() and (option not in MODELS or _is_file(path)):
                 raise FileNotFoundError(f"{option}={path}: no such file")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a value that may also be a name is meant to be a file."""
+    return path.is_absolute() or path.suffix.lower() in ENDINGS
 
 
 def _given(cfg: DictConfig, option: str) -> Iterator[Path]:

@@ -151,8 +151,10 @@ def test_tta_averages_the_mirrored_photo(photos, tmp_path):
         (["--persons"], "does not separate persons"),
         (["--labels", "cihp"], "belong to --teacher"),
         (["-a", "gone"], "gone: no such artefact"),
-        (["--teacher", "gone.json"], "gone.json is missing"),
-        (["--teacher", "gone.pt"], "add --labels SET"),
+        (["--teacher", "gone.json"], "--teacher gone.json: no such file"),
+        (["--teacher", "timm/one-1.5", "gone.pt"], "--teacher gone.pt: no such file"),
+        (["--teacher", "some/model", "--labels", "nobody"], "unknown label set 'nobody'"),
+        (["--teacher", "some/model", "--set", "teacher.size"], "--set teacher.size: must be KEY=VALUE"),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_writes_nothing(photos, tmp_path, capsys, words, reason):

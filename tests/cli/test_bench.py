@@ -37,3 +37,8 @@ def test_every_engine_is_measured_and_the_fastest_one_picked(artefact, monkeypat
 def test_a_missing_artefact_is_named(tmp_path, capsys):
     assert cli.main(["bench", str(tmp_path / "nowhere")]) == 2
     assert "nowhere: no such artefact" in capsys.readouterr().err
+
+
+def test_missing_photos_are_named_before_anything_is_measured(tmp_path, capsys):
+    assert cli.main(["bench", "--photos", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"m2fp-kd: --photos {tmp_path / 'nowhere'}: no such photo or folder\n"

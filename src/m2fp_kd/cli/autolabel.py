@@ -28,6 +28,9 @@ labelled/autolabel.json holds model, licence, label set, settings and progress.
 Exit code: 0 all labelled, 1 some photos could not be read (they are named, the others are labelled), 2 stopped by an
 error, 130 interrupted."""
 
+TEACHER_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".json", ".safetensors", ".onnx", ".xml", ".pt2")
+"""Endings of the files that teach; other values may be names of models."""
+
 
 def add(commands: Any) -> None:
     """Add the command."""
@@ -54,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.autolabel.folder import LabelFolder, Settings, find_sources
 
     sources = find_sources(options.photos, options.output)
+    _check_teacher(options)
     labeller = _labeller(options)
     settings = Settings(options.photos, labeller.model, labeller.labels, options.ignore_below, options.persons)
     folder = LabelFolder(options.output, settings)
@@ -75,6 +79,29 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _check_teacher(options: argparse.Namespace) -> None:
+    """Check what can be known about a teacher before PyTorch is imported.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: the label set is unknown, a setting has no value, or options contradict each other.
+    """
+    if not options.teacher:
+        if options.labels or options.set:
+            raise ValueError("--labels and --set belong to --teacher; an artefact has its own labels and settings")
+        return
+    from m2fp_kd.labels import load_label_set
+
+    for teacher in options.teacher:
+        if Path(teacher).suffix.lower() in TEACHER_SUFFIXES and not Path(teacher).exists():
+            raise FileNotFoundError(f"--teacher {teacher}: no such file")
+    if options.labels:
+        load_label_set(options.labels)
+    for setting in options.set:
+        if "=" not in setting:
+            raise ValueError(f"--set {setting}: must be KEY=VALUE")
+
+
 def _labeller(options: argparse.Namespace) -> "Labeller":
     """Load the model."""
     if options.teacher:
@@ -82,8 +109,6 @@ def _labeller(options: argparse.Namespace) -> "Labeller":
         from m2fp_kd.autolabel.teacher import TeacherLabeller
 
         return TeacherLabeller(options.teacher, options.labels, options.set, options.persons, options.tta)
-    if options.labels or options.set:
-        raise ValueError("--labels and --set belong to --teacher; an artefact has its own labels and settings")
     from m2fp_kd.autolabel.artefact import ArtefactLabeller
 
     announce_demo(options.artefact)

@@ -110,6 +110,9 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
     from m2fp_kd.runtime.artefact import find_model, load_card
     from m2fp_kd.runtime.engines import engines_for
 
+    for path in photos:
+        if not path.exists():
+            raise FileNotFoundError(f"--photos {path}: no such photo or folder")
     cards = {path: load_card(find_model(path)) for path in artefacts}
     able = [(path, engine) for path in artefacts for engine in engines_for(find_model(path))]
     if not able:

@@ -193,4 +193,5 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def _warn_of_folder(error: OSError) -> None:
-    warnings.warn(f"{error.filename} is left out: {error.strerror}", stacklevel=2)
+    if not isinstance(error, FileNotFoundError):
+        warnings.warn(f"{error.filename} is left out: {error.strerror}", stacklevel=2)

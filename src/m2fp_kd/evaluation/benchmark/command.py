@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.command import RenamedOption, teaching
+from m2fp_kd.command import RenamedOption, number, teaching, whole_number
 
 HELP = """examples:
   m2fp-kd benchmark artefacts/fp32 artefacts/int8 --out out        both, in the default engine, in all cores
@@ -42,14 +42,16 @@ def add(commands: Any) -> None:
         action=RenamedOption,
         help=argparse.SUPPRESS,
     )
-    option("--threads", type=_positive, nargs="+", help="default: all cores")
-    option("--batch", type=_positive, nargs="+", default=[1], help="photos in one call")
-    option("--size", type=_positive, default=512, help="longest side to which the photos are resized, in pixels")
+    option("--threads", type=whole_number(1), nargs="+", help="default: all cores")
+    option("--batch", type=whole_number(1), nargs="+", default=[1], help="photos in one call")
+    option("--size", type=whole_number(1), default=512, help="longest side to which the photos are resized, in pixels")
     option("--photos", type=Path, help="folder of photos to parse; default: those of --data, else synthetic scenes")
     option("--data", type=Path, help="labelled photos in M2FP's layout; scores on Testing, else on Validation")
-    option("--limit", type=_positive, help="score on at most N photos; default: all", metavar="N")
-    option("--rounds", type=_positive, default=5, help="times that every artefact is measured")
-    option("--seconds", type=float, default=1.0, help="of timed calls in a round; the first call is always made")
+    option("--limit", type=whole_number(1), help="score on at most N photos; default: all", metavar="N")
+    option("--rounds", type=whole_number(1), default=5, help="times that every artefact is measured")
+    option(
+        "--seconds", type=number(0, 3600), default=1.0, help="of timed calls in a round; the first call is always made"
+    )
     option("--out", metavar="DIR", type=Path, help="folder for the page, tables and picture")
     command.set_defaults(run=run, extras="serve,train,compress")
 
@@ -65,9 +67,3 @@ def run(options: argparse.Namespace) -> int:
         write(benchmark, options.out)
     print(benchmark.text)
     return int(any(row.problem for row in benchmark.rows))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not '{text}'")
-    return int(text)
