@@ -28,7 +28,7 @@ def test_missing_photos_are_named_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["artefact", *arguments]) == 2
-    assert capsys.readouterr().err.startswith(message)
+    assert capsys.readouterr().err.splitlines()[-1].startswith(message)
 
 
 def test_the_help_names_every_engine_and_precision(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ class Row:
         threads: number of CPU threads.
         batch: number of photos in one call.
         network: height and width of the network's input.
-        p50_ms: as in `Pooled`, as are all fields up to `megabytes`.
+        p50_ms: as in `Pooled`, as are all fields up to `other_cores`.
         miou: mIoU on labelled photos, 0..1.
         absent: the artefact's parts that the labels never name.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
@@ -61,6 +61,7 @@ class Row:
     peak_mb: float | None = None
     inference_mb: float | None = None
     megabytes: float | None = None
+    other_cores: float | None = None
     miou: float | None = None
     absent: list[str] = field(default_factory=list)
     gmacs: float | None = None

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -22,9 +21,6 @@ from m2fp_kd.evaluation.benchmark.candidates import Candidate, list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import (
     Row,
     compare,
-    drift,
-    fastest,
-    foreign_labels,
     mark_front,
     measured,
     scored,
@@ -32,9 +28,9 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 )
 from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
+from m2fp_kd.evaluation.benchmark.remarks import remarks
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
-from m2fp_kd.evaluation.report.numbers import number, setup
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
@@ -45,8 +41,6 @@ from m2fp_kd.runtime.geometry import read_photo
 
 FORMAT = 1
 PHOTOS = 8
-STEADY = 1.25
-"""Largest ratio between rounds of a steady machine; a larger one suggests that other programs were running."""
 
 
 @dataclass(frozen=True)
@@ -196,31 +190,6 @@ def with_scores(candidates: Sequence[Candidate], rows: Sequence[Row], root: Path
     return [_with_score(row, scores.get(key(one, row))) for one, row in pairs]
 
 
-def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return sentences on the fastest row and the CPU's limit, on unsteady rounds and on failures."""
-    sentences = foreign_labels(rows)
-    best = fastest(rows)
-    if best is not None and best.photo_ms is not None:
-        how = setup(best.engine, best.precision, best.threads, best.batch)
-        sentence = f"Fastest: {best.name} ({how}), {number(best.photo_ms)} ms per photo"
-        if best.gmacs is not None and best.limit_share is not None and best.peak is not None:
-            sentence += (
-                f"; its {number(best.gmacs)} GMAC ({100 * (best.int8_share or 0):.0f} % INT8) would take "
-                f"{100 * best.limit_share:.0f} % of that time at this CPU's peak, measured on large convolutions: "
-                f"{best.peak.floating / 1e9:.0f} GMAC/s in {best.precision}, {best.peak.int8 / 1e9:.0f} in INT8"
-            )
-        sentences.append(f"{sentence}.")
-    if drift(rows) > STEADY:
-        sentences.append(
-            f"The machine was not steady: a median differed by a factor of {drift(rows):.2f} between rounds. Trust "
-            "ratios more than absolute times, or measure again while no other program runs."
-        )
-    troubled = Counter((row.name, row.engine or "default engine", row.problem) for row in rows if row.problem)
-    for (name, engine, problem), count in troubled.items():
-        sentences.append(f"{name} in {engine} ({count} row{'s' if count > 1 else ''}): {problem}")
-    return sentences
-
-
 def picture_points(rows: Sequence[Row]) -> list[Point]:
     """Return the points of the picture: the measured rows with the smallest batch and the most threads.
 
@@ -241,9 +210,10 @@ def picture_points(rows: Sequence[Row]) -> list[Point]:
 
 def write(benchmark: Benchmark, folder: Path) -> None:
     """Write ``benchmark.html``, ``.json``, ``.csv`` and ``.md`` and, if anything was measured, ``pareto.svg``."""
-    title, picture = benchmark.title, benchmark_picture(benchmark)
+    scored_on = f" · mIoU on {benchmark.scored_on}" if benchmark.scored_on else ""
+    heading, picture = f"{benchmark.title}{scored_on}", benchmark_picture(benchmark)
     texts = {
-        "benchmark.html": benchmark_page(title, picture, table(benchmark.rows), benchmark.remarks),
+        "benchmark.html": benchmark_page(heading, picture, table(benchmark.rows), benchmark.remarks),
         "benchmark.json": json.dumps(benchmark.to_dict(), indent=1, ensure_ascii=False),
         "benchmark.csv": as_csv(plain(benchmark.rows)),
         "benchmark.md": benchmark.markdown,

@@ -30,6 +30,7 @@ class Pooled:
         peak_mb: as in `Measurement`, maximum over the rounds.
         inference_mb: peak minus the empty process, maximum over the rounds.
         megabytes: size on disk, 10^6 bytes.
+        other_cores: as in `Measurement`, maximum over the rounds.
     """
 
     engine: str | None
@@ -45,6 +46,7 @@ class Pooled:
     peak_mb: float | None
     inference_mb: float | None
     megabytes: float | None
+    other_cores: float | None = None
 
 
 def turns(items: Sequence[T], rounds: int) -> Iterator[T]:
@@ -73,6 +75,7 @@ def pool(rounds: Sequence[Measurement]) -> Pooled:
         peak_mb=_over([one.peak_mb for one in rounds], max),
         inference_mb=_over(inference, max),
         megabytes=last.megabytes,
+        other_cores=_over([one.other_cores for one in rounds], max),
     )
 
 
