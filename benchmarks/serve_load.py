@@ -165,7 +165,7 @@ def naive(artefact: Path, threads: int) -> None:
         photo = np.asarray(Image.open(io.BytesIO(request.get_data())).convert("RGB"))
         with lock:
             parsing = parser(photo)
-        return jsonify(answer("naive", parsing, parsing.timings, {"map"}))
+        return jsonify(answer("naive", "naive", parsing, parsing.timings, {"map"}))
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
     print(f"http://127.0.0.1:{server.port}", file=sys.stderr, flush=True)

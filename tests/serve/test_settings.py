@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from m2fp_kd.cli import main
 from m2fp_kd.serve.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +52,9 @@ def test_a_budget_for_uploads_that_one_body_would_exceed_is_refused():
     assert Settings(megabytes=100, upload_megabytes=1300).held_megabytes == 100
     with pytest.raises(ValueError, match="upload_megabytes must be at least 1300 with megabytes=100"):
         Settings(megabytes=100)
+
+
+def test_an_empty_token_in_the_environment_starts_no_server(monkeypatch, capsys):
+    monkeypatch.setenv("M2FP_KD_TOKEN", "")
+    assert main(["serve", "--port=0"]) == 2
+    assert "token is empty" in capsys.readouterr().err
