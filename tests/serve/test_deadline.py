@@ -61,7 +61,7 @@ def test_time_before_the_application_counts(service):
 def test_a_turn_is_waited_for_until_the_deadline_only():
     turns = Turns(1)
     soon = Deadline(time.monotonic(), 0.05)
-    with turns.one(Deadline(time.monotonic(), 10)), pytest.raises(ApiError, match="was not answered within"), turns.one(soon):
+    with turns.one(Deadline(time.monotonic(), 10)), pytest.raises(ApiError, match="was not answered"), turns.one(soon):
         pass
     with turns.one(Deadline(time.monotonic(), 10)):
         assert soon.left == 0
