@@ -65,6 +65,8 @@ def serve(
     held = HeldBytes(1e6 * settings.held_megabytes)
     # One thread for every place in the queues and some more, so that a refusal never waits for a thread.
     server = Server(create_app(models, settings, held), host, port, settings.waiting * len(models) + 8, settings, held)
+    for number in (signal.SIGTERM, signal.SIGINT):  # containers and systemd stop a server with the first
+        signal.signal(number, lambda number, _: _stop(server, number))
     for mode, model in models.items():
         facts = model.facts
         log.info(
@@ -76,8 +78,6 @@ def serve(
             facts["compute_precision"],
         )
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
-    for number in (signal.SIGTERM, signal.SIGINT):  # containers and systemd stop a server with the first
-        signal.signal(number, lambda number, _: _stop(server, number))
     try:
         server.run()
     finally:
