@@ -5,7 +5,7 @@ import json
 import pytest
 
 from m2fp_kd import __version__, versions
-from m2fp_kd.versions import check_versions, install_hint, installed_versions
+from m2fp_kd.versions import VersionError, check_versions, install_hint, installed_versions
 
 
 def test_this_installation_is_accepted() -> None:
@@ -16,7 +16,7 @@ def test_this_installation_is_accepted() -> None:
 
 @pytest.mark.parametrize(("library", "wanted"), [("torchao", "0.18"), ("torchvision", "0.29")])
 def test_a_mismatch_names_the_pair_wanted(library: str, wanted: str) -> None:
-    with pytest.raises(RuntimeError, match=rf"torch 2\.14\.\* with {library} {wanted}"):
+    with pytest.raises(VersionError, match=rf"torch 2\.14\.\* with {library} {wanted}"):
         check_versions({"torch": "2.14.1", library: "0.1.0"})
 
 

@@ -27,6 +27,10 @@ TORCHVISION = {"2.14": "0.29"}
 TORCHAO = {"2.14": "0.18"}
 
 
+class VersionError(RuntimeError):
+    """Raised for versions of libraries that were not built for each other."""
+
+
 def installed_versions() -> dict[str, str]:
     """Return the versions of this package and of the installed libraries that a result can depend on."""
     found = {NAME: __version__}
@@ -60,7 +64,7 @@ def check_versions(installed: dict[str, str] | None = None) -> None:
         installed: library -> version; None for this environment.
 
     Raises:
-        RuntimeError: the versions do not match; the message names them and the pairs that do.
+        VersionError: the versions do not match; the message names them and the pairs that do.
     """
     installed = installed_versions() if installed is None else installed
     torch_minor = ".".join(installed.get("torch", "").split(".")[:2])
@@ -71,7 +75,7 @@ def check_versions(installed: dict[str, str] | None = None) -> None:
         wanted = pairs.get(torch_minor)
         if wanted is None or not found.startswith(f"{wanted}."):
             tried = ", ".join(f"torch {left}.* with {library} {right}.*" for left, right in pairs.items())
-            raise RuntimeError(
+            raise VersionError(
                 f"torch {installed.get('torch')} and {library} {found} do not match; wanted: {tried}. "
                 "Reinstall with --constraint constraints.txt"
             )
