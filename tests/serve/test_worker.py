@@ -173,3 +173,20 @@ def test_closing_finishes_the_queue(slow):
         slow.go.set()
         worker.close()
         assert sorted(one.result()[0][0] for one in futures) == [1, 2]
+
+
+def test_dropping_refuses_the_queue_only(slow):
+    worker = Worker([slow], waiting=4, together=1)
+    with ThreadPoolExecutor() as pool:
+        taken = in_the_background(pool, worker, 1)
+        slow.busy.wait(10)
+        waiting = [in_the_background(pool, worker, value) for value in (2, 3)]
+        until(lambda: worker.waiting == 2)
+        worker.drop()
+        for one in waiting:
+            with pytest.raises(ApiError) as refused:
+                one.result(10)
+            assert refused.value.code == "busy"
+        slow.go.set()
+        assert taken.result()[0][0] == 1
+    worker.close()

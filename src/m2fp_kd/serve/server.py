@@ -82,6 +82,7 @@ def serve(
         server.run()
     finally:
         for model in models.values():
+            model.worker.drop()  # the time of grace is over, and nobody can take their answers
             model.worker.close()
 
 

@@ -122,6 +122,12 @@ class Worker:
                 if job.result.cancel():
                     del job.photo  # a cancelled job stays in the queue until its turn, but its memory is released
 
+    def drop(self) -> None:
+        """Refuse the photos in the queue."""
+        while (job := self._take()) is not None:
+            if job.result.set_running_or_notify_cancel():
+                job.result.set_exception(self._busy())
+
     def close(self) -> None:
         """Finish the photos in the queue and stop the threads."""
         for _ in self._threads:
