@@ -138,4 +138,4 @@ def test_a_finished_pretraining_is_not_mistaken_for_another(pretraining: Compose
         run(pretraining("trainer.max_epochs=1", "pretrain.augmentation.hue=9"))
     with pytest.raises(FileNotFoundError):
         run(pretraining("ckpt_path=null", "data.unlabelled=gone", "trainer.max_epochs=1"))
-    assert not file.exists()
+    assert file.exists(), "a run that does not begin removes nothing"
