@@ -117,7 +117,7 @@ POSSIBLE = [
 @pytest.mark.parametrize(("term", "student"), POSSIBLE)
 def test_a_single_term_decreases(composed: Composer, term: str, student: str) -> None:
     teacher = "live" if term in LIVE_TERMS else "teacher=sample"
-    overrides = [f"distill/term@distill.terms=[{term}]", f"distill.terms.{term}.weight=1"]
+    overrides = [f"distill/term@distill.terms=[{term}]", f"distill.terms.{term}.weight=1", "distill.anneal=null"]
     module, batch = build(composed(teacher, *overrides, *STUDENTS[student]))
     values = learn(module, batch, term)
     assert values[-1] < values[0]
@@ -138,7 +138,8 @@ def test_a_recipe_trains(composed: Composer, recipe: str, teacher: str, student:
 def test_all_terms_together_under_bfloat16(composed: Composer) -> None:
     terms = ",".join(["ce", "jaccard", "pixel", *CACHED_TERMS, *LIVE_TERMS])
     certainty = [f"distill.terms.{name}.term.confidence=entropy" for name in ("kl", "boundary")]
-    module, batch = build(composed("live", f"distill/term@distill.terms=[{terms}]", *certainty, *STUDENTS["m2fp"]))
+    objective = [f"distill/term@distill.terms=[{terms}]", "distill.alpha=0.7", *certainty]
+    module, batch = build(composed("live", *objective, *STUDENTS["m2fp"]))
     with torch.autocast("cpu", torch.bfloat16):
         loss, values = module.loss(batch)
     loss.backward()
