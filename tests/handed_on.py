@@ -1,4 +1,4 @@
-"""What a run leaves for others must not name the folders of the machine that made it."""
+"""Files that a run leaves for others must not name the folders of the machine that made it."""
 
 import sys
 import zipfile

@@ -42,7 +42,7 @@ FOR_PEOPLE = ("name", "licence", "data")
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the labels of a photo.
+    """Settings that decide the labels of a photo.
 
     Attributes:
         photos: folder of the photos.

@@ -88,7 +88,7 @@ class Job:
 
 
 class Plan(NamedTuple):
-    """What `plan` found.
+    """Result of `plan`.
 
     Attributes:
         jobs: photos and videos.

@@ -30,7 +30,7 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known about the files of one photo.
+    """Facts about the files of one photo.
 
     Attributes:
         error: why they cannot be used; empty if they can.

@@ -14,6 +14,12 @@ TABLES = Path(__file__).parent / "tables"
 """Folder of the built-in bridges, `TEACHER-to-STUDENT.yaml`."""
 
 
+def changed_by_mirroring(table: np.ndarray, rows: LabelSet, columns: LabelSet) -> list[str]:
+    """Return the parts whose row of a table (rows' P, columns' P) differs once left and right are swapped in both."""
+    mirrored = table[list(rows.flip_permutation)][:, list(columns.flip_permutation)]
+    return [rows.parts[row] for row in np.flatnonzero((mirrored != table).any(axis=1))]
+
+
 @dataclass(frozen=True, eq=False)
 class Bridge:
     """A row-stochastic matrix from one label set to another, equal for all pixels.
@@ -32,9 +38,7 @@ class Bridge:
     shares: np.ndarray
 
     def __post_init__(self) -> None:
-        here, there = list(self.teacher.flip_permutation), list(self.student.flip_permutation)
-        mirrored = self.shares[here][:, there]
-        if uneven := [self.teacher.parts[row] for row in np.flatnonzero((mirrored != self.shares).any(axis=1))]:
+        if uneven := changed_by_mirroring(self.shares, self.teacher, self.student):
             raise ValueError(
                 f"left and right differ in {', '.join(uneven)}, so a mirrored photo would get other targets. Give left "
                 "and right parts mirrored shares, and give parts without sides equal shares of left and right"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from m2fp_kd.labels.bridge import changed_by_mirroring
 from m2fp_kd.labels.sets import LabelSet
 from m2fp_kd.labels.yaml_file import read_yaml
 
@@ -42,9 +43,7 @@ class PartSets:
                 f"'{self.source.name}' ignores the value {self.source.ignore_index} and '{self.student.name}' "
                 f"{self.student.ignore_index}; give both label sets the same ignore_index"
             )
-        labels, parts = list(self.source.flip_permutation), list(self.student.flip_permutation)
-        mirrored = self.sets[labels][:, parts]
-        if uneven := [self.source.parts[row] for row in np.flatnonzero((mirrored != self.sets).any(axis=1))]:
+        if uneven := changed_by_mirroring(self.sets, self.source, self.student):
             raise ValueError(
                 f"left and right differ in {', '.join(uneven)}, so a mirrored photo would get other sets; give left "
                 "and right labels mirrored parts, and labels without sides both parts of a pair"

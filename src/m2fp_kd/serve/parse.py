@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a request asks for.
+    """Options of a request.
 
     Attributes:
         model: model that parses its photos, together where it can.

@@ -52,7 +52,7 @@ JSON_BRACKETS, JSON_COMMAS = 8, 1000
 
 @dataclass(frozen=True)
 class Size:
-    """What a photo takes.
+    """Cost of a photo.
 
     Attributes:
         bytes: memory at most, from decoding to its answer.

@@ -65,7 +65,7 @@ def rows_of(folder: Path, kind: str = "sweep") -> list[dict[str, str]]:
 
 
 def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the sweep in a folder prints when its process exits."""
+    """Return the text that the sweep in a folder prints when its process exits."""
     capsys.readouterr()
     (jobs,) = folder.glob("sweep-*.jsonl")
     print_tables(jobs)
