@@ -110,6 +110,24 @@ def test_filling_a_cache_continues_after_an_interruption(
     assert len(calls) == 4
 
 
+def test_a_log_file_gets_one_line_instead_of_a_progress_bar(
+    tmp_path: Path,
+    teacher: WholePhotoTeacher,
+    records: list[Record],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cache = TeacherCache(tmp_path, KEY)
+    with caplog.at_level("INFO"):
+        fill_cache(cache, teacher, records[:1])
+        fill_cache(cache, teacher, records)
+    assert caplog.messages == [
+        "teacher: 1 of 1 photos have no target in the cache yet",
+        "teacher: 2 of 3 photos have no target in the cache yet",
+    ]
+    assert "photo/s" not in capsys.readouterr().err
+
+
 def test_the_target_of_a_changed_photo_is_recomputed(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
 ) -> None:

@@ -1,6 +1,7 @@
 """Frozen teachers on whole photos, for the cache and for the teacher's own scores."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
 from m2fp_kd.runtime.provenance import TeacherCard
+
+log = logging.getLogger(__name__)
 
 CARD_NAME = "teacher.json"
 
@@ -147,7 +150,8 @@ def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequenc
 def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
     hashes = {record.name: file_sha256(record.image) for record in records}
     missing = [record for record in records if not cache.has(record.name, hashes[record.name])]
-    for record in tqdm(missing, desc="teacher", unit="photo", disable=not missing):
+    log.info("teacher: %d of %d photos have no target in the cache yet", len(missing), len(records))
+    for record in tqdm(missing, desc="teacher", unit="photo", disable=None if missing else True):
         photo = read_photo(record.image)
         targets, placement = teacher.log_parts(photo), teacher.placement(photo)
         cache.write(record.name, targets, placement, hashes[record.name], teacher.labels.flip_permutation)
