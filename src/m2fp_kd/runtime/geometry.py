@@ -34,6 +34,17 @@ STORED_VIEWS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """EXIF orientation -> function that returns a view of an upright photo in the file's order of rows and columns."""
 
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns a stored photo upright."""
+
 TRANSPOSED = (5, 6, 7, 8)
 """EXIF orientations that swap rows and columns."""
 
@@ -90,10 +101,46 @@ def read_photo(
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        photo = _of_image(source)
-    else:
-        with opened(source, formats, megapixels) as image:
-            photo = _upright_rgb(image)
+        return _not_empty(_of_image(source), source)
+    with opened(source, formats, megapixels) as image:
+        return _not_empty(_upright_rgb(image), source)
+
+
+def read_image(
+    path: str | Path, megapixels: float = MEGAPIXELS, least: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Read a photo as a Pillow image with the pixels of `read_photo`, without a copy where it is RGB and upright.
+
+    Args:
+        path: the photo's file.
+        megapixels: largest photo, 10^6 pixels.
+        least: pixels that the longest side of a JPEG keeps, which its decoder may reduce by 2, 4 or 8; None: all.
+
+    Returns:
+        The image, RGB and upright, and the photo's own size (height, width).
+
+    Raises:
+        PhotoError, FileNotFoundError: as in `read_photo`.
+    """
+    with opened(path, None, megapixels) as image:
+        width, height = image.size
+        if least:
+            longest = max(width, height)
+            image.draft(None, (max(1, least * width // longest), max(1, least * height // longest)))
+        upright = _upright_image(image)
+        size = (width, height) if _orientation(image) in TRANSPOSED else (height, width)
+    return upright, size
+
+
+def _upright_image(image: Image.Image) -> Image.Image:
+    image.load()
+    if image.mode != "RGB" or image.has_transparency_data:
+        return Image.fromarray(_not_empty(_upright_rgb(image), "photo"))
+    turn = TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _not_empty(photo: np.ndarray, source: PhotoSource) -> np.ndarray:
     if 0 in photo.shape:
         raise PhotoError(f"{source if isinstance(source, str | Path) else 'photo'}: has no pixels")
     return photo
@@ -151,16 +198,20 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def place(photo: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, Placement]:
+def place(
+    photo: np.ndarray | Image.Image, geometry: Geometry, size: tuple[int, int] | None = None
+) -> tuple[np.ndarray, Placement]:
     """Fit a photo into a network's input: resize (bilinear, antialiased) and pad right and bottom.
 
     Args:
-        photo: uint8 (H, W, 3) RGB.
+        photo: uint8 (H, W, 3) RGB, or an RGB image.
+        geometry: size of the input.
+        size: the photo's own size (height, width), where its decoder reduced it.
 
     Returns:
         The canvas, uint8 (h, w, 3), and where the photo lies on it.
     """
-    height, width = photo.shape[:2]
+    height, width = size or (photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1])
     longest = max(height, width)
     rows, columns = (max(1, (side * geometry.size + longest // 2) // longest) for side in (height, width))
     canvas_rows, canvas_columns = (
@@ -180,11 +231,11 @@ def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:
     return np.ascontiguousarray(_resized(content, placement.source, Image.Resampling.NEAREST))
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-    """Return an image (H, W) or (H, W, 3) at another size (height, width)."""
-    if image.shape[:2] == size:
-        return image
-    return np.asarray(Image.fromarray(image).resize(size[::-1], how))
+def _resized(image: np.ndarray | Image.Image, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+    """Return an image, or an array (H, W) or (H, W, 3) of one, at another size (height, width)."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    return np.asarray(image.resize(size[::-1], how))
 
 
 def restore_dense(values: np.ndarray, placement: Placement) -> np.ndarray:

@@ -11,6 +11,9 @@ from m2fp_kd.labels import LabelSet
 LONGEST, SHORTEST = 1024, 512
 """Bounds in pixels of the photo's longest side in the mosaic."""
 
+REDUCING_GAP = 1.5
+"""A large photo is averaged over blocks to at least this many times the size before the slower bicubic resize."""
+
 OPACITY = 0.75
 BACKGROUND_BRIGHTNESS = 0.45
 GAP = 12
@@ -28,29 +31,46 @@ def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet, every_part
     """Draw photo, overlay and legend.
 
     Args:
-        photo: uint8 (H, W, 3) RGB.
-        part_map: uint8 (H, W), same size.
+        photo: uint8 (h, w, 3) RGB, of the part map's size or drawn by `shown`.
+        part_map: uint8 (H, W).
         labels: label set of the part map.
         every_part: list every part in the legend, without shares, so that the frames of a video have one size and one
             legend; False lists the parts present, with their shares.
     """
-    if photo.shape[:2] != part_map.shape:
+    picture = Image.fromarray(photo)
+    size = _shown_size(*part_map.shape)
+    if photo.shape[:2] == part_map.shape:
+        picture = shown(picture, part_map.shape)
+    elif picture.size != size:
         raise ValueError(f"photo of size {photo.shape[:2]} with a part map of size {part_map.shape}")
-    height, width = part_map.shape
-    longest = max(height, width)
-    scale = min(max(longest, SHORTEST), LONGEST) / longest
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    shown = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    small_map = np.asarray(Image.fromarray(part_map).resize(size, Image.Resampling.NEAREST))
+    parts = Image.fromarray(part_map)
+    small_map = np.asarray(parts.resize(size, Image.Resampling.NEAREST))
     columns = max(2 * size[0] + GAP, SHORTEST)
-    legend = _whole_legend(labels, columns) if every_part else _legend(_present(part_map, labels), labels, columns)
+    legend = _whole_legend(labels, columns) if every_part else _legend(_present(parts, labels), labels, columns)
     sheet = Image.new("RGB", (legend.width + 2 * GAP, size[1] + legend.height + 3 * GAP), "white")
-    sheet.paste(shown, (GAP, GAP))
+    sheet.paste(picture, (GAP, GAP))
     sheet.paste(
-        Image.fromarray(_outline(overlay(np.asarray(shown), small_map, labels), small_map)), (size[0] + 2 * GAP, GAP)
+        Image.fromarray(_outline(overlay(np.asarray(picture), small_map, labels), small_map)), (size[0] + 2 * GAP, GAP)
     )
     sheet.paste(legend, (GAP, size[1] + 2 * GAP))
     return sheet
+
+
+def shown(photo: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize a photo to what a mosaic shows of it.
+
+    Args:
+        photo: RGB.
+        size: the photo's own size (height, width), which differs from the image's where its decoder reduced it.
+    """
+    return photo.resize(_shown_size(*size), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+
+
+def _shown_size(height: int, width: int) -> tuple[int, int]:
+    """Return width and height in a mosaic of a photo."""
+    longest = max(height, width)
+    scale = min(max(longest, SHORTEST), LONGEST) / longest
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
@@ -64,17 +84,22 @@ def overlay(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet) -> np.nda
         uint8 (H, W, 3).
     """
     grey = np.asarray(Image.fromarray(photo).convert("L"))
-    return _blends(labels)[256 * part_map.astype(np.intp) + grey]
+    colours = _blends(labels)[(part_map.astype(np.intp) << 8) | grey]
+    return colours.view(np.uint8).reshape(*part_map.shape, 4)[..., :3]
 
 
 @cache
 def _blends(labels: LabelSet) -> np.ndarray:
-    """Return the colour of each part over each grey level: uint8 (256 * 256, 3), with index ``256 * part + grey``."""
+    """Return the colour of each part over each grey level, with index ``256 * part + grey``.
+
+    Returns:
+        uint32 (256 * 256,), each the bytes R, G, B and 0: NumPy looks these up in a fifth of the time of three bytes.
+    """
     grey = np.arange(256, dtype=np.float32)[:, None]
     colours = np.array(labels.palette(), np.uint8).reshape(256, 1, 3)
     blends = OPACITY * colours + (1 - OPACITY) * grey
     blends[0] = BACKGROUND_BRIGHTNESS * grey
-    return blends.round().astype(np.uint8).reshape(-1, 3)
+    return np.pad(blends.round().astype(np.uint8).reshape(-1, 3), ((0, 0), (0, 1))).view(np.uint32).ravel()
 
 
 def _outline(picture: np.ndarray, part_map: np.ndarray) -> np.ndarray:
@@ -93,7 +118,7 @@ def _whole_legend(labels: LabelSet, width: int) -> Image.Image:
 
 def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> Image.Image:
     """Draw a swatch and a text for each part (index and text), wrapped at `width` pixels."""
-    font = ImageFont.load_default(TEXT_SIZE)
+    font = _font()
     entries = []
     x, y = 0, 0
     for index, text in parts:
@@ -115,12 +140,17 @@ def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> I
     return picture
 
 
-def _present(part_map: np.ndarray, labels: LabelSet) -> list[tuple[int, str]]:
-    """Return the parts present, largest first, each with its name and share."""
-    counts = np.bincount(part_map.ravel(), minlength=256)
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(TEXT_SIZE)
+
+
+def _present(parts: Image.Image, labels: LabelSet) -> list[tuple[int, str]]:
+    """Return the parts present in an image of their indices, largest first, each with its name and share."""
+    counts = parts.histogram()  # in a sixth of the time of `np.bincount`, which converts to int64
     names = dict(enumerate(labels.parts)) | {labels.ignore_index: "not labelled"}
-    largest_first = sorted((int(index) for index in np.flatnonzero(counts[1:]) + 1), key=lambda index: -counts[index])
-    return [(index, f"{names[index]}  {_percent(counts[index] / part_map.size)}") for index in largest_first]
+    largest_first = sorted((index for index in range(1, 256) if counts[index]), key=lambda index: -counts[index])
+    return [(index, f"{names[index]}  {_percent(counts[index] / sum(counts))}") for index in largest_first]
 
 
 def _percent(share: float) -> str:

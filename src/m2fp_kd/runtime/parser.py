@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 
 from m2fp_kd.runtime.artefact import Card, find_model, load_card, load_checks
 from m2fp_kd.runtime.engines import Engine, open_engine
-from m2fp_kd.runtime.geometry import Geometry, PhotoSource, Placement, place, read_photo, restore_map
+from m2fp_kd.runtime.geometry import Geometry, PhotoSource, restore_map
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import upsampled_argmax
 from m2fp_kd.runtime.persons import Person, find_persons
+from m2fp_kd.runtime.placed import Placed
 
 MAX_BATCH = 8
 """Most photos in one call of the network; larger batches take more memory and are hardly faster."""
@@ -75,14 +75,14 @@ class Parser:
         return cls(loaded, card)
 
     @overload
-    def __call__(self, photos: PhotoSource) -> Parsing: ...
+    def __call__(self, photos: PhotoSource | Placed) -> Parsing: ...
     @overload
-    def __call__(self, photos: list[PhotoSource] | tuple[PhotoSource, ...]) -> list[Parsing]: ...
+    def __call__(self, photos: list[PhotoSource | Placed] | tuple[PhotoSource | Placed, ...]) -> list[Parsing]: ...
     def __call__(self, photos):
         """Parse a photo or a list of photos; neighbours with the same canvas size share a call of the network.
 
         Args:
-            photos: a source that `read_photo` takes, or a list of them.
+            photos: a source that `read_photo` takes, a photo that is placed already, or a list of them.
 
         Raises:
             PhotoError: a photo cannot be read.
@@ -96,8 +96,8 @@ class Parser:
         """Return the part map of one photo, uint8 ``(H, W)``, at the photo's own size; errors as in a call."""
         return self(photo).part_map
 
-    def _parse(self, sources: Sequence[PhotoSource]) -> list[Parsing]:
-        placed = [_Placed.of(source, self.geometry) for source in sources]
+    def _parse(self, sources: Sequence[PhotoSource | Placed]) -> list[Parsing]:
+        placed = [one if isinstance(one, Placed) else Placed.of(one, self.geometry) for one in sources]
         found: list[Parsing] = []
         for _, together in groupby(placed, key=lambda one: one.placement.canvas):
             group = list(together)
@@ -109,7 +109,7 @@ class Parser:
                 found.append(self._found(one, single, one.seconds | {"network": network}))
         return found
 
-    def _found(self, placed: "_Placed", outputs: dict[str, np.ndarray], seconds: dict[str, float]) -> Parsing:
+    def _found(self, placed: Placed, outputs: dict[str, np.ndarray], seconds: dict[str, float]) -> Parsing:
         """Turn the network's outputs for one canvas into the result for its photo."""
         start = time.perf_counter()
         placement = placed.placement
@@ -136,21 +136,3 @@ class Parser:
 @cache
 def _warn_once(text: str) -> None:
     warnings.warn(text, stacklevel=3)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A photo, its canvas, and the seconds that reading and placing it took."""
-
-    photo: np.ndarray
-    canvas: np.ndarray
-    placement: Placement
-    seconds: dict[str, float]
-
-    @classmethod
-    def of(cls, source: PhotoSource, geometry: Geometry) -> "_Placed":
-        start = time.perf_counter()
-        photo = read_photo(source)
-        read = time.perf_counter()
-        canvas, placement = place(photo, geometry)
-        return cls(photo, canvas, placement, {"read": read - start, "place": time.perf_counter() - read})
