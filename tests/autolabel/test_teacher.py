@@ -16,6 +16,7 @@ from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
+from m2fp_kd.runtime.arrays import softmax
 from m2fp_kd.runtime.geometry import restore_dense
 from tests.pipeline.conftest import Composer, composed, one_engine, scenes, teacher_file  # noqa: F401  fixtures
 
@@ -35,7 +36,7 @@ def test_labels_and_size_are_those_of_the_file(teacher_file, photo):  # noqa: F8
         "size": 64, "tta": None, "bridge": None,
     }  # fmt: skip
     log_parts, placement = labeller.teacher.on_own_grid(photo)
-    answer, expected = labeller(photo), restore_dense(np.exp(log_parts), placement)
+    answer, expected = labeller(photo), softmax(restore_dense(log_parts, placement), axis=0)
     np.testing.assert_array_equal(answer.part_map, expected.argmax(axis=0))
     np.testing.assert_allclose(answer.confidence, expected.max(axis=0), rtol=1e-5)
     assert answer.persons is None

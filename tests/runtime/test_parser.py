@@ -14,8 +14,9 @@ from PIL import Image
 from m2fp_kd.runtime.artefact import Card, load_card, save_card, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Latency
 from m2fp_kd.runtime.engines import Engine, EngineError
-from m2fp_kd.runtime.geometry import Geometry, PhotoError
+from m2fp_kd.runtime.geometry import Geometry, PhotoError, restore_map
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.part_map import part_map
 from tests.runtime.conftest import COLOURS
 
 
@@ -34,6 +35,20 @@ def test_a_photo_is_parsed_at_its_own_size(artefact, stripes, engine, fixed):
     assert set(parsing.timings) == {"read", "place", "network", "restore"}
     assert all(value >= 0 for value in parsing.timings.values())
     assert parsing.shares == pytest.approx({"background": 1 / 3, "green": 1 / 3, "blue": 1 / 3}, abs=0.03)
+
+
+@pytest.mark.parametrize("size", [(45, 90), (300, 140)])
+def test_part_logits_are_interpolated_to_the_photo_and_a_part_map_alone_is_enlarged(size):
+    logits = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    card = Card(COLOURS.to_dict(), asdict(Geometry(64)), "fp32", "fpn")
+    outputs = {"part_logits": logits, "part_map": logits.argmax(axis=1).repeat(4, 1).repeat(4, 2).astype(np.uint8)}
+    found = {}
+    for name, values in outputs.items():
+        engine = Engine("none", "f32", (name,), lambda images, name=name, values=values: {name: values}, None)
+        found[name] = Parser(engine, card)(np.zeros((*size, 3), np.uint8))
+    smooth, blocky = found["part_logits"], found["part_map"]
+    np.testing.assert_array_equal(smooth.part_map, part_map(logits[0], smooth.placement))
+    np.testing.assert_array_equal(blocky.part_map, restore_map(blocky.outputs["part_map"], blocky.placement))
 
 
 def test_a_list_gives_a_list_of_the_same(artefact, stripes):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.persons import find_persons
 from m2fp_kd.serve.answers import RETURNS, answer
 from m2fp_kd.serve.app import create_app
@@ -126,6 +127,23 @@ def test_the_masks_of_many_persons_are_small(alone):
     persons = alone.submit(peak_of_forty_persons, size).result()
     of_photo_and_map = 4
     assert persons <= (BYTES_OF_PIXEL_WITH_PERSONS - of_photo_and_map) * height * width + MARGIN / 3
+
+
+def peak_of_restoring(size: tuple[int, int], parts: int) -> int:
+    content = [max(1, 512 * side // max(size)) for side in size]
+    logits = np.random.default_rng(0).normal(size=(parts, 128, 128)).astype(np.float32)
+    placement = Placement(size, (content[0], content[1]), (512, 512))
+    found = []
+    peak = peak_of(lambda: found.append(part_map(logits, placement)))
+    assert found[0].shape == size and len(np.unique(found[0])) == parts
+    return peak
+
+
+@pytest.mark.parametrize("parts", [7, 59])
+@pytest.mark.parametrize("size", [(500, 400), (3000, 4000)], ids=["small", "large"])
+def test_a_part_map_at_the_photos_size_takes_little_beyond_itself(alone, size, parts):
+    """Noise, where every cell lies on a border."""
+    assert alone.submit(peak_of_restoring, size, parts).result() <= size[0] * size[1] + MARGIN / 3
 
 
 def peak_of_noise(size: tuple[int, int]) -> int:

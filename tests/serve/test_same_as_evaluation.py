@@ -24,7 +24,7 @@ pytest.importorskip("openvino", reason="the demo's figures were taken with OpenV
 
 DEMO = Path(m2fp_kd.__file__).parent / "demo"
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "Validation"
-SIZES = [(160, 160), (160, 90), (77, 160), (131, 120), (160, 41), (64, 64)]
+SIZES = [(160, 160), (160, 90), (77, 160), (131, 120), (160, 41), (700, 560)]
 
 
 @pytest.fixture

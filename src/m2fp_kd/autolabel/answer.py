@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.arrays import softmax
 from m2fp_kd.runtime.geometry import Placement, restore_taps
 from m2fp_kd.runtime.persons import Person
 
@@ -53,18 +54,20 @@ class View:
     """A model's answer to a photo or to its mirror image.
 
     Attributes:
-        probabilities: float32 (P, h, w) over the canvas.
+        logits: part logits or log parts, float32 (P, h, w) over the canvas.
         placement: place of the photo on the canvas.
         flip: for the mirrored photo, the permutation of the label set that swaps left and right parts; else None.
     """
 
-    probabilities: np.ndarray
+    logits: np.ndarray
     placement: Placement
     flip: Sequence[int] | None = None
 
 
 def most_probable(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
-    """Average the views at the photo's own size, bilinearly.
+    """Average the views' probabilities at the photo's own size, where their logits are interpolated.
+
+    The part map of a single view is that of `runtime.part_map.part_map`.
 
     Returns:
         The most probable part of every pixel, uint8 (H, W), and its mean probability, float32 (H, W).
@@ -82,16 +85,16 @@ def most_probable(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Strips:
-    """A view at the photo's size, computed row by row."""
+    """A view's probabilities at the photo's size, computed row by row."""
 
     def __init__(self, view: View) -> None:
-        self.rows, columns = restore_taps(view.probabilities.shape[-2:], view.placement)
-        self.widened = columns.columns(view.probabilities.astype(np.float32, copy=False))
+        self.rows, columns = restore_taps(view.logits.shape[-2:], view.placement)
+        self.widened = columns.columns(view.logits.astype(np.float32, copy=False))
         self.flip = view.flip
 
     def __getitem__(self, block: slice) -> np.ndarray:
         """Return the probabilities (P, rows, W) of the upright photo's rows."""
-        strip = self.rows[block].rows(self.widened)
+        strip = softmax(self.rows[block].rows(self.widened), axis=0)
         return strip if self.flip is None else strip[list(self.flip), :, ::-1]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from m2fp_kd.autolabel.answer import Answer, View, most_probable, person_ids
-from m2fp_kd.runtime.arrays import softmax
 from m2fp_kd.runtime.artefact import ArtefactError, find_model
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.parser import Parser
@@ -57,5 +56,4 @@ class ArtefactLabeller:
 
 
 def _view(parsing: Parsing, flip: tuple[int, ...] | None = None) -> View:
-    probabilities = np.moveaxis(softmax(np.moveaxis(parsing.outputs["part_logits"], 0, -1)), -1, 0)
-    return View(probabilities, parsing.placement, flip)
+    return View(parsing.outputs["part_logits"], parsing.placement, flip)

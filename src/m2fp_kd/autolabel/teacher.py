@@ -76,7 +76,7 @@ class TeacherLabeller:
     def __call__(self, photo: np.ndarray) -> Answer:
         """Label a photo, uint8 (H, W, 3)."""
         log_parts, placement = self.teacher.on_own_grid(photo)
-        part_map, confidence = most_probable([View(np.exp(log_parts), placement)])
+        part_map, confidence = most_probable([View(log_parts, placement)])
         return Answer(part_map, confidence, person_ids(self._found(photo), part_map) if self.persons else None)
 
     def _found(self, photo: np.ndarray) -> list[Person]:

@@ -22,9 +22,9 @@ from m2fp_kd.evaluation.metrics.predictions import Parse
 from m2fp_kd.runtime.artefact import Card, load_checks, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop
 from m2fp_kd.runtime.engines import open_engine
-from m2fp_kd.runtime.geometry import Geometry, place, restore_map
+from m2fp_kd.runtime.geometry import Geometry, place
 from m2fp_kd.runtime.parser import Parser
-from m2fp_kd.runtime.part_map import upsampled_argmax
+from m2fp_kd.runtime.part_map import part_map, upsampled_argmax
 from m2fp_kd.versions import installed_versions
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,8 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     @torch.inference_mode()
     def parse(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
         canvas, placement = place(photo, geometry)
-        return restore_map(network(torch.from_numpy(canvas[None]))[0][0].numpy(), placement)
+        outputs = dict(zip(network.outputs, network(torch.from_numpy(canvas[None])), strict=True))
+        return part_map(outputs["part_logits"][0].numpy(), placement)
 
     return parse
 

@@ -16,7 +16,8 @@ from m2fp_kd.data.teacher_cache import TeacherCache
 from m2fp_kd.data.transforms import Augmentation, augment
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense
+from m2fp_kd.runtime.geometry import Geometry, Placement, place
+from m2fp_kd.runtime.part_map import part_map
 
 Target = tuple[np.ndarray, Placement]
 """Cached log parts float32 (2, P, h, w) and the photo's placement on their canvas."""
@@ -174,7 +175,7 @@ class WholePhotos(Dataset):
         if target is None:
             raise ValueError(f"{photo.name} has no labels to validate against; choose labelled photos")
         log_parts, placement = target
-        return restore_dense(log_parts[0], placement).argmax(axis=0).astype(np.uint8)
+        return part_map(log_parts[0], placement)
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:

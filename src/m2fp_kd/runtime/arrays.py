@@ -18,10 +18,10 @@ def span(flags: np.ndarray | np.bool) -> tuple[int, int]:
     return int(indices[0]), int(indices[-1]) + 1
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float32."""
-    shifted = np.exp(logits.astype(np.float32) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+def softmax(logits: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Softmax over an axis, float32."""
+    shifted = np.exp(logits.astype(np.float32) - logits.max(axis=axis, keepdims=True))
+    return shifted / shifted.sum(axis=axis, keepdims=True)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

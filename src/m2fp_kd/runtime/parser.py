@@ -14,7 +14,7 @@ from m2fp_kd.runtime.artefact import Card, find_model, load_card, load_checks
 from m2fp_kd.runtime.engines import Engine, open_engine
 from m2fp_kd.runtime.geometry import Geometry, PhotoSource, restore_map
 from m2fp_kd.runtime.parsing import Parsing
-from m2fp_kd.runtime.part_map import upsampled_argmax
+from m2fp_kd.runtime.part_map import restored_argmax, upsampled_argmax
 from m2fp_kd.runtime.persons import Person, find_persons
 from m2fp_kd.runtime.placed import Placed
 
@@ -115,7 +115,9 @@ class Parser:
         placement = placed.placement
         if "part_logits" in outputs:
             outputs["part_map"] = upsampled_argmax(outputs["part_logits"])
-        part_map = restore_map(outputs["part_map"], placement)
+            part_map = restored_argmax(outputs["part_logits"], outputs["part_map"], placement)
+        else:
+            part_map = restore_map(outputs["part_map"], placement)
         seconds["restore"] = time.perf_counter() - start
         persons: list[Person] = []
         if self.card.people == "persons":

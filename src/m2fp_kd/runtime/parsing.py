@@ -56,7 +56,7 @@ class Parsing:
 
     Attributes:
         photo: uint8 (H, W, 3) RGB, upright.
-        part_map: uint8 (H, W), the part at each pixel, at the photo's own size.
+        part_map: uint8 (H, W), the part at each pixel, at the photo's own size; see `runtime.part_map`.
         labels: label set of the part map.
         people_kind: "persons" where the artefact separates persons; else "regions", the connected regions of parts.
             Two people who touch are one region, and a hidden waist splits one person in two.
@@ -153,7 +153,7 @@ class Parsing:
             return {}
         canvas, logits = self.outputs["part_map"], self.outputs["part_logits"]
         _, height, width = logits.shape
-        probabilities = np.moveaxis(softmax(np.moveaxis(logits, 0, -1)), -1, 0)
+        probabilities = softmax(logits, axis=0)
         sample = np.arange(height * width).reshape(height, width).repeat(OUTPUT_STRIDE, 0).repeat(OUTPUT_STRIDE, 1)
         of_pixel = probabilities.ravel()[canvas.astype(np.intp) * (height * width) + sample]
         runs = Runs.of(canvas)

@@ -25,7 +25,8 @@ BYTES_OF_PIXEL = 18
 """Peak memory of a photo in bytes a pixel, as measured.
 
 Decoding peaks at 7 bytes a pixel (Pillow's RGBA buffer and our RGB copy), 12 for progressive CMYK JPEG, 17 for WebP.
-Later steps need the network's copy, the part map and, most of all, the mosaic, which peaks at 17.
+Later steps need the network's copy, the part map (one byte a pixel, and 7 MB while it is made) and, most of all, the
+mosaic, which peaks at 17.
 """
 
 

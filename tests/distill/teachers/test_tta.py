@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
-from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, part_map, read_teacher_card
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, read_teacher_card
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.outputs import log_parts
 from m2fp_kd.runtime.geometry import Geometry, Placement, place
+from m2fp_kd.runtime.part_map import part_map
 from tests.distill.tiny import tiny_m2fp
 
 CIHP = LABEL_SETS["cihp"]

@@ -20,13 +20,13 @@ from m2fp_kd.distill.teachers.sources import LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import (
     WholePhotoTeacher,
     fill_cache,
-    part_map,
     read_teacher_card,
     write_teacher_card,
 )
 from m2fp_kd.labels import LABEL_SETS, find_bridge
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place
+from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import DataSource, TeacherCard
 from tests.distill.tiny import RedIsHat, tiny_m2fp
 

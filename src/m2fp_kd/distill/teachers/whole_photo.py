@@ -19,6 +19,7 @@ from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
+from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import TeacherCard
 
 log = logging.getLogger(__name__)
@@ -129,11 +130,6 @@ def _mirrored_photo(photo: np.ndarray) -> np.ndarray:
 
 def _grid(geometry: Geometry) -> tuple[int, int]:
     return geometry.size // OUTPUT_STRIDE, geometry.size // OUTPUT_STRIDE
-
-
-def part_map(log_parts: np.ndarray, placement: Placement) -> np.ndarray:
-    """Return the part map uint8 (H, W) at the photo's own size of log parts (P, h, w) on a canvas."""
-    return restore_dense(log_parts, placement).argmax(axis=0).astype(np.uint8)
 
 
 def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -23,7 +22,8 @@ from m2fp_kd.distill.training.schedule import parameter_groups
 from m2fp_kd.evaluation.metrics.miou import iou, miou
 from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.models.outputs import StudentOutput, as_student_output
-from m2fp_kd.runtime.geometry import Geometry, restore_map
+from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.part_map import part_map
 
 
 def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
@@ -148,14 +148,11 @@ class Distillation(pl.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
         images = batch["images"]
-        logits = self(images).part_logits.float()
-        maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear", align_corners=False).argmax(dim=1)
+        logits = self(images).part_logits.detach().float().cpu().numpy()
         confusion = self._confusion_of_source()
         sources = batch.get("sources", list(confusion) * len(images))
-        for part_map, placement, truth, source in zip(
-            maps.to(torch.uint8).cpu().numpy(), batch["placements"], batch["truth"], sources, strict=True
-        ):
-            maps_of_source = self.part_sets[source].in_source(restore_map(part_map, placement), truth)
+        for one, placement, truth, source in zip(logits, batch["placements"], batch["truth"], sources, strict=True):
+            maps_of_source = self.part_sets[source].in_source(part_map(one, placement), truth)
             confusion[source].update(*(torch.tensor(labels, device=self.device) for labels in maps_of_source))
 
     def on_validation_epoch_end(self) -> None:

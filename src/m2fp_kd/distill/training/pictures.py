@@ -3,12 +3,11 @@
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
 from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
-from m2fp_kd.runtime.geometry import restore_map
+from m2fp_kd.runtime.part_map import part_map
 
 PHOTOS = 4
 LONGEST = 320
@@ -50,10 +49,8 @@ class PredictionPictures(pl.Callback):
 
 def _pictures(module, batch) -> list[Picture]:
     images = batch["images"][:PHOTOS]
-    logits = module(images).part_logits.float()
-    maps = F.interpolate(logits, size=images.shape[-2:], mode="bilinear").argmax(dim=1).to(torch.uint8)
     pictures = []
-    for index, part_map in enumerate(maps.cpu().numpy()):
+    for index, logits in enumerate(module(images).part_logits.float().cpu().numpy()):
         placement, truth = batch["placements"][index], batch["truth"][index]
         height, width = placement.content
         canvas = images[index, :, :height, :width].cpu().numpy().transpose(1, 2, 0).astype(np.uint8)
@@ -62,6 +59,6 @@ def _pictures(module, batch) -> list[Picture]:
         )
         photo = canvas[rows[:, None], columns]
         own = "sources" not in batch or module.part_sets[batch["sources"][index]].one_to_one
-        shown = ({"truth": truth} if own else {}) | {"student": restore_map(part_map, placement)}
+        shown = ({"truth": truth} if own else {}) | {"student": part_map(logits, placement)}
         pictures.append(Picture(batch["names"][index], photo, shown))
     return pictures

@@ -10,7 +10,6 @@ from m2fp_kd.compress.photos import SpreadPhotos
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.distill.teachers.whole_photo import part_map
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.scoring import ParsePhoto
@@ -18,6 +17,7 @@ from m2fp_kd.runtime.checks import LABELS, TEACHER
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.part_map import part_map
 
 
 def teacher_parse(teacher: Teacher, datamodule: ParsingDataModule, records: list[Record]) -> ParsePhoto | None:
