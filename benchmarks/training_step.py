@@ -19,6 +19,8 @@ import torch
 from omegaconf import DictConfig
 from prepared import composed, prepared
 
+from m2fp_kd.distill.training.allocator import keep_freed_memory
+
 WARM_UP, STEPS = 3, 12
 
 
@@ -26,6 +28,8 @@ def main(overrides: list[str]) -> None:
     """Run the steps and print the table."""
     cfg = composed(overrides)
     device = torch.device("cuda" if cfg.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()  # as in training
     times = run_steps(cfg, device)
     size = cfg.data.module.batch_size
     photo = {part: 1000 * median(seconds[WARM_UP:]) / size for part, seconds in times.items()}

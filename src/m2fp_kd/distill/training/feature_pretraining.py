@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from m2fp_kd.distill.losses.feature import feature
 from m2fp_kd.distill.teachers.resample import resample
-from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
+from m2fp_kd.distill.training.depthwise import FastDepthwise
 from m2fp_kd.distill.training.module import require_finite
 from m2fp_kd.distill.training.schedule import parameter_groups
 from m2fp_kd.models.backbones import Backbone
@@ -72,7 +72,7 @@ class FeaturePretraining(pl.LightningModule):
             batch: ``images`` RGB 0..255 ``(B, 3, H, W)`` and ``valid`` bool ``(B, H / 4, W / 4)``.
         """
         images = batch["images"].float().contiguous(memory_format=torch.channels_last)
-        with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
+        with FastDepthwise() if torch.is_autocast_enabled("cpu") else nullcontext():
             levels = self.student(self.normalise(images))[1:]
             targets = self.teacher(images)
         losses = []

@@ -26,6 +26,7 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from m2fp_kd.distill.training.allocator import keep_freed_memory
 from m2fp_kd.distill.training.epoch_lines import EpochLines
 from m2fp_kd.distill.training.loggers import start_loggers
 from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
@@ -57,6 +58,8 @@ def fit(
     """
     for name in QUIET:
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
+    if on_cpu(cfg):
+        keep_freed_memory()
     folder = Path(cfg.run_dir) / "checkpoints"
     trainer: pl.Trainer = instantiate(
         cfg.trainer,

@@ -17,7 +17,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from m2fp_kd.distill.objective import Objective
 from m2fp_kd.distill.teachers.source_teachers import FIELD, SourceTeachers
 from m2fp_kd.distill.teachers.target import TargetSource
-from m2fp_kd.distill.training.depthwise import DepthwiseInFloat32
+from m2fp_kd.distill.training.depthwise import FastDepthwise
 from m2fp_kd.distill.training.schedule import parameter_groups
 from m2fp_kd.evaluation.metrics.miou import iou, miou
 from m2fp_kd.labels import LabelSet, PartSets
@@ -116,7 +116,7 @@ class Distillation(pl.LightningModule):
     def forward(self, images: Tensor) -> StudentOutput:
         """Return the output for RGB images 0..255 ``(B, 3, H, W)``."""
         images = images.float().contiguous(memory_format=torch.channels_last)
-        with DepthwiseInFloat32() if torch.is_autocast_enabled("cpu") else nullcontext():
+        with FastDepthwise() if torch.is_autocast_enabled("cpu") else nullcontext():
             return as_student_output(self.student(images), self.labels.num_parts)
 
     def loss(self, batch: Mapping[str, Any], progress: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
