@@ -2,12 +2,12 @@
 
 import ctypes
 import logging
-import os
 import platform
 import signal
 import sys
 from pathlib import Path
 
+from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.connections import Server
 from m2fp_kd.serve.memory_budget import HeldBytes
@@ -58,7 +58,7 @@ def serve(
     """
     _share_heaps()
     sys.setswitchinterval(SWITCH_SECONDS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     models = {"lite": load_model("lite", lite, streams or max(1, cores // threads), threads, engine, settings)}
     if full is not None:
         models["full"] = load_model("full", full, 1, cores, engine, settings)

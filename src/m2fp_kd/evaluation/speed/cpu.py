@@ -1,10 +1,11 @@
 """Describe this machine's CPU and its instructions for INT8 and bf16."""
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from m2fp_kd.runtime.cores import usable_cores
 
 # Our name -> the kernel's flag in /proc/cpuinfo: "flags" on x86, "Features" on ARM.
 X86_FEATURES = {
@@ -39,7 +40,7 @@ class Cpu:
 def describe_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Cpu:
     """Describe this machine's CPU; without ``/proc/cpuinfo`` use what Python's ``platform`` reports."""
     architecture = platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     fallback = platform.processor() or architecture
     if not cpuinfo.is_file():
         return Cpu(fallback, architecture, cores, None)
