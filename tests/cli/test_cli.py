@@ -15,10 +15,10 @@ from PIL import Image
 
 from m2fp_kd import DEMO, cli
 from m2fp_kd.checkpoints.backbone import save_backbone
-from m2fp_kd.cli import parse
+from m2fp_kd.cli import outcomes
 from m2fp_kd.runtime.artefact import load_card, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop, Latency, Score
-from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.runtime.geometry import read_image
 from m2fp_kd.runtime.provenance import TeacherCard
 from tests.hostile import images
 
@@ -144,29 +144,37 @@ def test_resume_parses_again_what_another_artefact_made(artefact, photos, tmp_pa
     assert "0 parsed, 2 already there" in capsys.readouterr().err
 
 
-def test_the_summary_is_the_time_that_the_user_waited(artefact, photos, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_summary_is_the_time_that_the_user_waited(artefact, photos, tmp_path, capsys, monkeypatch, jobs):
     def slowly(*arguments, **options):
         time.sleep(0.2)
-        return read_photo(*arguments, **options)
+        return read_image(*arguments, **options)
 
-    monkeypatch.setattr("m2fp_kd.runtime.geometry.read_photo", slowly)
-    cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out"), "--json"])
+    monkeypatch.setattr("m2fp_kd.runtime.placed.read_image", slowly)
+    command = ["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out"), "--json"]
+    cli.main([*command, "--jobs", str(jobs)])
     printed = capsys.readouterr()
-    words = r"2 parsed in \S+ in ([\d.]+) s: [\d.]+ s to load \w+ \(f32\), ([\d.]+) ms each \((.+)\)\n$"
+    words = r"2 parsed in \S+ in ([\d.]+) s: [\d.]+ s to load \w+ \(f32\), ([\d.]+) ms each(.*) \((.+)\)\n$"
     found = re.search(words, printed.err)
-    assert float(found[1]) >= 0.4 and float(found[2]) >= 200
-    assert found[3].startswith("read 2") and "write" in found[3]
+    assert float(found[1]) >= 0.4 / jobs and float(found[2]) >= 200 / jobs
+    if jobs == 2:
+        assert float(re.fullmatch(r", ([\d.]+) ms in one of 2 jobs", found[3])[1]) >= 200
+    assert found[4].startswith("read 2") and "write" in found[4]
     assert all(json.loads(line)["timings_ms"]["read"] >= 200 for line in printed.out.splitlines())
 
 
 def test_sigterm_leaves_nothing_half_written(artefact, photos, tmp_path, capsys, monkeypatch):
+    signals = iter([signal.SIGTERM])
+
     def save(*_, **__):
-        os.kill(os.getpid(), signal.SIGTERM)
+        for number in signals:
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Image.Image, "save", save)
     out = tmp_path / "out"
-    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out)]) == 143
-    assert "--resume continues from here" in capsys.readouterr().err and not list(out.iterdir())
+    assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(out), "--jobs", "2"]) == 143
+    assert "--resume continues from here" in capsys.readouterr().err
+    assert [path.name for path in out.rglob("*") if path.name != "deep"] == []
 
 
 @pytest.mark.parametrize("missing", ["artefact", "photo", "empty folder"])
@@ -190,7 +198,7 @@ def test_an_interruption_points_to_resume(artefact, photos, tmp_path, capsys, mo
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parse, "parse_photo", interrupted)
+    monkeypatch.setattr(outcomes, "parse_photo", interrupted)
     assert cli.main(["parse", "-a", str(artefact()), str(photos), "-o", str(tmp_path / "out")]) == 130
     assert "--resume" in capsys.readouterr().err
 

@@ -104,6 +104,7 @@ def test_a_disk_that_fills_up_names_the_file(artefact, photo, tmp_path, capsys, 
     [
         ("parse x.jpg --threads 0", "--threads: must be a whole number from 1 to 1024, not '0'"),
         ("parse x.jpg --threads 2.5", "--threads: must be a whole number from 1 to 1024, not '2.5'"),
+        ("parse x.jpg --jobs 0", "--jobs: must be a whole number from 1 to 1024, not '0'"),
         ("parse x.jpg --megapixels nan", "--megapixels: must be a number above 0, to 4000, not 'nan'"),
         ("parse x.jpg --precision bf16", "--precision: invalid choice: 'bf16' (choose from"),
         ("parse", "the following arguments are required: PHOTO|VIDEO|FOLDER|PATTERN"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.cli.sources import Job, named, plan
+from m2fp_kd.cli.sources import Job, Wanted, named, plan
 from tests.hostile.names import NAMES, create, link_to_itself
 
 
@@ -52,9 +52,9 @@ def test_a_file_that_is_named_twice_is_parsed_once(folder):
 def test_a_photo_and_a_video_of_one_name_have_different_results(folder):
     (folder / "p" / "a.mp4").touch()
     photo, video = plan([Path("p/a.jpg"), Path("p/a.mp4")], Path("out")).jobs
-    assert not set(photo.written()) & set(video.written(part_maps=True))
-    assert photo.written(part_maps=True) == [Path("out/a.png"), Path("out/a_mosaic.jpg")]
-    assert video.written() == [Path("out/a.jsonl"), Path("out/a_mosaic.mp4")]
+    assert not set(photo.written(Wanted())) & set(video.written(Wanted(part_maps=True)))
+    assert photo.written(Wanted(part_maps=True)) == [Path("out/a.png"), Path("out/a_mosaic.jpg")]
+    assert video.written(Wanted()) == [Path("out/a.jsonl"), Path("out/a_mosaic.mp4")]
 
 
 def test_earlier_results_are_not_parsed(folder):
@@ -94,7 +94,7 @@ def test_a_long_name_is_shortened_for_its_results(tmp_path, monkeypatch):
         Path("n" * 245 + f"{ending}.png").touch()
     jobs = plan([Path("*.png")], Path("out")).jobs
     assert len({job.stem for job in jobs}) == 2
-    assert all(len(path.name) <= 255 for job in jobs for path in job.written())
+    assert all(len(path.name) <= 255 for job in jobs for path in job.written(Wanted()))
 
 
 def test_a_folder_that_contains_itself_is_walked_once(folder):
@@ -128,7 +128,7 @@ def test_any_name_gives_names_of_results(tmp_path, kind):
         (tmp_path / name).mkdir()
     if photo := create(tmp_path / "in", NAMES[kind], b""):
         (job,) = plan([photo], tmp_path / "out").jobs
-        for path in job.written():
+        for path in job.written(Wanted()):
             assert path.parent == tmp_path / "out"
             path.write_bytes(b"")
 
@@ -137,14 +137,14 @@ def test_a_job_is_done_when_all_its_results_exist_and_were_made_from_the_same(tm
     job = Job(tmp_path / "walk.mp4", tmp_path / "walk", is_video=True)
     origin = job.made_from(["model", "f32", 1])
     job.frames.write_text(json.dumps({"frame": 0, "made_from": origin}) + "\n")
-    assert not job.done(origin)
+    assert not job.done(origin, Wanted())
     job.mosaic.touch()
-    assert job.done(origin) and not job.done(origin, part_maps=True)
+    assert job.done(origin, Wanted()) and not job.done(origin, Wanted(part_maps=True))
     job.part_maps.mkdir()
-    assert job.done(origin, part_maps=True)
-    assert not job.done(job.made_from(["another model", "f32", 1]))
-    assert not job.done(job.made_from(["model", "f32", 2]))
+    assert job.done(origin, Wanted(part_maps=True))
+    assert not job.done(job.made_from(["another model", "f32", 1]), Wanted())
+    assert not job.done(job.made_from(["model", "f32", 2]), Wanted())
     job.source.write_bytes(b"another video")
-    assert not job.done(job.made_from(["model", "f32", 1]))
+    assert not job.done(job.made_from(["model", "f32", 1]), Wanted())
     job.frames.write_text("no JSON")
-    assert not job.done(origin)
+    assert not job.done(origin, Wanted())

@@ -1,18 +1,18 @@
 """`m2fp-kd parse`: part maps and mosaics of photos, videos and folders."""
 
 import argparse
-import errno
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.options import add_artefact, add_megapixels, add_threads, announce_demo
+from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
+from m2fp_kd.cli.outcomes import outcomes
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.cli.results import parse_photo, parse_video
-from m2fp_kd.cli.sources import Job, named, plan
+from m2fp_kd.cli.sources import Job, Wanted, named, plan
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
     TERMINATED,
@@ -35,6 +35,7 @@ HELP = """examples:
   m2fp-kd parse 'photos/**/*.jpg'                       a quoted pattern, for more files than a shell can pass
   m2fp-kd parse -a artefacts/int8 photos/ --resume      continue where an earlier call stopped
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
+  m2fp-kd parse photos/ --no-mosaics --jobs 2           part maps only, on two cores
   m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (extra `video`)
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
@@ -45,11 +46,12 @@ writes NAME_mosaic.mp4, without sound, and NAME.jsonl, one JSON line per frame: 
 also NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or
 not at all.
 
+It parses several photos, or frames of a video, at the same time (--jobs), and together they have no more pixels than
+the largest photo may have (--megapixels). Results are printed in the order of the photos. The times that it prints are
+by the clock; with several jobs, a photo's steps add up to more than the mean time of a photo.
+
 Exit code: 0 all parsed, 1 some photos or videos could not be read (they are named, the others are parsed), 2 stopped by
 an error, 130 interrupted."""
-
-ERRORS_OF_ONE_FILE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-"""Errors that leave the other photos possible: a file that has gone, a name that the disk cannot have."""
 
 
 def add(commands: Any) -> None:
@@ -67,7 +69,11 @@ def add(commands: Any) -> None:
         help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2); "
         "default: the first that is installed",
     )
-    add_threads(command)
+    words = (
+        "photos or frames to parse at the same time; default: the cores that the process may use, divided by --threads"
+    )
+    command.add_argument("--jobs", type=whole_number(1, MOST_THREADS), metavar="N", help=words)
+    add_threads(command, "CPU threads of the network in each job; default: the cores divided by the jobs")
     command.add_argument(
         "--precision", choices=["f32", "auto"], default="f32", help="auto: bf16 where the CPU has it (default: f32)"
     )
@@ -78,6 +84,12 @@ def add(commands: Any) -> None:
     command.add_argument("--resume", action="store_true", help=words)
     add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
+    words = "write no mosaics: of a photo only its part map, of a video only its JSON lines"
+    command.add_argument("--no-mosaics", dest="mosaics", action="store_false", help=words)
+    words = (
+        "decode JPEGs of 2048 pixels and more at a half or less of their size: faster; 0.9 %% of a part map may differ"
+    )
+    command.add_argument("--draft", action="store_true", help=words)
     words = "parse every Nth frame of a video only (default: 1)"
     command.add_argument("--every", type=whole_number(1), metavar="N", default=1, help=words)
     command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames as well")
@@ -93,70 +105,81 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.runtime.artefact import find_model
     from m2fp_kd.runtime.files import file_sha256, model_files
     from m2fp_kd.runtime.parser import Parser
+    from m2fp_kd.runtime.photo_file import reuse_memory
 
     made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
-    waiting = {job: job.made_from([*made_with, options.every] if job.is_video else made_with) for job in jobs}
+    settings = {True: [*made_with, options.every], False: [*made_with, *(["draft"] if options.draft else [])]}
+    waiting = {job: job.made_from(settings[job.is_video]) for job in jobs}
+    wanted = Wanted(options.mosaics, options.part_maps, facts=options.json)
     if options.resume:
-        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, options.part_maps)}
-        if stale := sum(all(path.exists() for path in job.written(options.part_maps)) for job in waiting):
+        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
+        if stale := sum(all(path.exists() for path in job.written(wanted)) for job in waiting):
             print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
     announce_demo(options.artefact)
-    parser = Parser.load(options.artefact, options.engine, options.threads, options.precision)
+    options.jobs, threads = _shares(options.jobs, options.threads, waiting)
+    parser = Parser.load(options.artefact, options.engine, threads, options.precision, streams=options.jobs)
+    reuse_memory(options.jobs)
     loaded, spent, failed = time.monotonic(), TimeSpent(), 0
     try:
         with terminable():
-            failed = _parse_all(parser, waiting, options, spent)
+            failed = _parse_all(parser, waiting, wanted, options, spent)
     except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)
         return TERMINATED if isinstance(stop, Terminated) else 130
     words = [f"{len(waiting) - failed} parsed"]
     words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
     words += [f"{failed} failed"] if failed else []
-    waited = f" in {time.monotonic() - start:.1f} s"
+    end = time.monotonic()
+    waited = f" in {end - start:.1f} s"
     if spent.photos:
-        waited += f": {loaded - start:.1f} s to load {parser.engine.name} ({parser.engine.precision}), {spent}"
+        waited += f": {loaded - start:.1f} s to load {parser.engine.name} ({parser.engine.precision}), "
+        waited += spent.words(end - loaded, options.jobs)
     print(f"{', '.join(words)} in {options.output}{waited}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _parse_all(parser: "Parser", jobs: Mapping[Job, str], options: argparse.Namespace, spent: TimeSpent) -> int:
+def _shares(jobs: int | None, threads: int | None, waiting: Collection[Job]) -> tuple[int, int | None]:
+    """Return the jobs, and the network's threads in each; None leaves those of a single job to the engine."""
+    from m2fp_kd.runtime.cores import usable_cores
+
+    cores = usable_cores()
+    most = jobs or max(1, cores // (threads or 1))
+    if not any(job.is_video for job in waiting):
+        most = min(most, max(1, len(waiting)))
+    return most, threads or (max(1, cores // most) if most > 1 else None)
+
+
+def _parse_all(
+    parser: "Parser", jobs: Mapping[Job, str], wanted: Wanted, options: argparse.Namespace, spent: TimeSpent
+) -> int:
     """Parse all jobs.
 
     Args:
         parser: loaded artefact.
         jobs: each job with what identifies the origin of its results.
+        wanted: results to make.
         options: options of the command.
         spent: gets the time of every job.
 
     Returns:
         The number of those that could not be read or whose results have impossible names; they are printed.
     """
-    from m2fp_kd.runtime.geometry import PhotoError
-    from m2fp_kd.runtime.video import VideoError
-
     progress, failed = Progress(len(jobs)), 0
-    for index, (job, made_from) in enumerate(jobs.items()):
-        progress.show(index, printable(str(job.source)))
-        start = time.monotonic()
-        try:
-            if job.is_video:
-                result = parse_video(parser, job, made_from, options.every, options.part_maps)
-            else:
-                result = parse_photo(parser, job, made_from, options.megapixels)
-        except (PhotoError, VideoError, OSError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno not in ERRORS_OF_ONE_FILE:
-                raise
-            progress.clear()
-            words = one_line(error)
-            print(
-                f"failed: {printable(words if str(job.source) in words else f'{job.source}: {words}')}", file=sys.stderr
-            )
-            failed += 1
-            continue
-        spent.add(time.monotonic() - start, result["timings_ms"], result.get("parsed", 1))
-        if options.json:
-            progress.clear()
-            print_result(json.dumps(result))
+    with closing(outcomes(parser, jobs, wanted, options)) as found:
+        for index, job in enumerate(jobs):
+            progress.show(index, printable(str(job.source)))
+            outcome = next(found)
+            if isinstance(outcome, Exception):
+                progress.clear()
+                words = one_line(outcome)
+                words = words if str(job.source) in words else f"{job.source}: {words}"
+                print(f"failed: {printable(words)}", file=sys.stderr)
+                failed += 1
+                continue
+            spent.add(outcome["timings_ms"], outcome.get("parsed", 1))
+            if options.json:
+                progress.clear()
+                print_result(json.dumps(outcome))
     progress.clear()
     return failed

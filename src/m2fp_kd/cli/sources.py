@@ -18,6 +18,21 @@ LONGEST_END = len("_mosaic.jpg")
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Results that a call of `m2fp-kd parse` makes beside part maps of photos and the JSON lines of videos.
+
+    Attributes:
+        mosaics: mosaics of photos and videos.
+        part_maps: part maps of the frames of videos.
+        facts: what it prints of each photo: parts and people.
+    """
+
+    mosaics: bool = True
+    part_maps: bool = False
+    facts: bool = True
+
+
+@dataclass(frozen=True)
 class Job:
     """A photo or a video to parse.
 
@@ -51,15 +66,16 @@ class Job:
         """Folder of the part maps of a video's frames."""
         return Path(f"{self.stem}_maps")
 
-    def written(self, part_maps: bool = False) -> list[Path]:
-        """Return the paths of all results; for a video `part_maps` includes its frames' part maps."""
+    def written(self, wanted: Wanted) -> list[Path]:
+        """Return the paths of all results that are files."""
+        mosaic = [self.mosaic] if wanted.mosaics else []
         if not self.is_video:
-            return [self.part_map, self.mosaic]
-        return [self.frames, self.mosaic, *([self.part_maps] if part_maps else [])]
+            return [self.part_map, *mosaic]
+        return [self.frames, *mosaic, *([self.part_maps] if wanted.part_maps else [])]
 
-    def done(self, made_from: str, part_maps: bool = False) -> bool:
+    def done(self, made_from: str, wanted: Wanted) -> bool:
         """Return whether all results exist and were made from this; each is written whole or not at all."""
-        if not all(path.exists() for path in self.written(part_maps)):
+        if not all(path.exists() for path in self.written(wanted)):
             return False
         return self._recorded() == made_from
 
