@@ -14,9 +14,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from m2fp_kd.compress.chain import CheckSettings, make_artefacts
+from m2fp_kd.compress.chain import make_artefacts
 from m2fp_kd.compress.export.capabilities import ARTEFACT_FORMATS
-from m2fp_kd.compress.parity import Gate
+from m2fp_kd.compress.options import CheckSettings, Gate
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import check_order
 from m2fp_kd.config import register_resolvers

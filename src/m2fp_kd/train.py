@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from m2fp_kd.command import DEBUG, FULL_ERROR, reported
 from m2fp_kd.config import quoted, register_resolvers
-from m2fp_kd.preflight import check_paths, remove_empty
+from m2fp_kd.preflight import check, remove_empty
 from m2fp_kd.renamed import new_names
 from m2fp_kd.shipped import conf_folder
 
@@ -40,11 +40,11 @@ def train(cfg: DictConfig) -> float | None:
         maximises; None where nothing was scored.
     """
     try:
-        check_paths(cfg)
+        check(cfg)
     except (OSError, ValueError):
         remove_empty(Path(HydraConfig.get().runtime.output_dir))
         raise
-    # Lightning takes seconds to import; --help, a wrong override and a wrong path should not.
+    # Lightning takes seconds to import; --help and wrong options should not.
     from m2fp_kd.pipeline import run
 
     with _variable(FULL_ERROR, None):  # processes that Lightning starts print their own errors in one line
@@ -86,6 +86,8 @@ def _refusal(error: Exception) -> Exception | None:
     if isinstance(error, InstantiationException):
         # Hydra wraps what a class raises; its own errors about a class have no cause.
         cause = error.__cause__
+        if isinstance(cause, TypeError) and "keyword argument" in str(cause):  # an option that the class lacks
+            return SettingError(f"{str(error).rpartition('full_key: ')[2]}: {cause}")
         return (_refusal(cause) or cause) if isinstance(cause, Exception) else SettingError(str(error))
     if isinstance(error, OverrideParseException):
         advice = "quote a value with special characters for the shell and for Hydra, as in 'KEY=\"VALUE\"'"

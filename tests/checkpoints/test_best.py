@@ -23,6 +23,11 @@ def test_the_best_epochs_network_and_score_are_loaded(tmp_path: Path) -> None:
     assert torch.equal(network.classifier.bias, trained.classifier.bias)
 
 
+def test_a_training_without_a_validation_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ended before its first validation, so no epoch has a val/mIoU; train longer"):
+        load_best(ColourStudent(), tmp_path)
+
+
 def test_the_score_is_the_one_that_chose_the_epoch(tmp_path: Path) -> None:
     network = ColourStudent()
     _checkpoint(tmp_path / "best.ckpt", network, 0.6, "val/correlation")

@@ -9,10 +9,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from m2fp_kd.compress.callback import CompressAfterFit
-from m2fp_kd.compress.chain import CheckSettings
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.int8.static import StaticInt8
-from m2fp_kd.compress.parity import Gate
+from m2fp_kd.compress.options import CheckSettings, Gate
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos
 from m2fp_kd.data.splits import Splits

@@ -6,10 +6,11 @@ import onnx
 import pytest
 import torch
 
-from m2fp_kd.compress.chain import CheckSettings, make_artefacts
+from m2fp_kd.compress.chain import make_artefacts
 from m2fp_kd.compress.export.onnx import Export, export_onnx, write_artefact
 from m2fp_kd.compress.int8.static import StaticInt8
-from m2fp_kd.compress.parity import Gate, ParityError
+from m2fp_kd.compress.options import CheckSettings, Gate
+from m2fp_kd.compress.parity import ParityError
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import load_card, load_checks
 from m2fp_kd.runtime.files import file_sha256

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from m2fp_kd.compress.chain import torch_parse
-from m2fp_kd.compress.parity import Gate, ParityError, compare, describe, raise_failed
+from m2fp_kd.compress.options import Gate
+from m2fp_kd.compress.parity import ParityError, compare, describe, raise_failed
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.report.numbers import verdict
 from m2fp_kd.runtime.checks import MODEL_BEFORE, TEACHER, Hop

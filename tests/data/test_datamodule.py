@@ -10,11 +10,11 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.datamodule import ParsingDataModule, data_module
 from m2fp_kd.data.sampling import EpochSampler
 from m2fp_kd.data.splits import ccp_splits, m2fp_splits, photo_splits, synthetic_splits
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
 

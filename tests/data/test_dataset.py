@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.dataset import DrawnPhotos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record, m2fp_records, photo_records
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.mix import MixedDataModule, mixed_data_module, mixture
 from m2fp_kd.data.splits import Splits, ccp_splits, m2fp_splits, synthetic_splits
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LABEL_SETS, find_part_sets
 
 CIHP, PASCAL, CCP = LABEL_SETS["cihp"], LABEL_SETS["pascal_person_part"], LABEL_SETS["ccp"]

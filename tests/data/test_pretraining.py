@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.pretraining import PhotoDataModule, pretraining_splits
 from m2fp_kd.data.splits import Splits, ccp_splits, m2fp_splits, synthetic_splits
-from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LABEL_SETS
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation, Warp, augment, colour_matrix, draw_colour
+from m2fp_kd.data.transforms import Warp, augment, colour_matrix, draw_colour
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.geometry import PAD_RGB, Geometry, Placement, place
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.datamodule import ParsingDataModule, data_module
 from m2fp_kd.data.splits import ccp_splits, m2fp_splits
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.distill.losses.ce import Ce
 from m2fp_kd.distill.losses.jaccard import Jaccard
 from m2fp_kd.labels import LABEL_SETS, find_bridge

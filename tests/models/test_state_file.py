@@ -83,6 +83,13 @@ def test_other_files_are_described_in_one_line(tmp_path: Path, write: Any, messa
     assert str(raised.value).startswith(f"backbone.weights={path}: ") and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("content", [b"root:x:0:0:root:/root:/bin/bash\n", b"a", b"0\n.", b"(l.", b"]q\x00a."])
+def test_bytes_of_any_file_are_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^backbone.weights=\S+: "):
+        read_state(tmp_path / "a.pth", "backbone.weights")
+
+
 def test_a_broken_safetensors_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\x80broken")
     with pytest.raises(ValueError, match=r"a\.safetensors: broken or no checkpoint"):

@@ -11,7 +11,13 @@ PREFIX = "student."
 
 
 def load_best(network: nn.Module, folder: Path, monitor: str = "val/mIoU") -> float:
-    """Load the weights of the epoch with the best ``monitor`` from ``folder``; return that score."""
+    """Load the weights of the epoch with the best ``monitor`` from ``folder``; return that score.
+
+    Raises:
+        ValueError: no epoch was validated.
+    """
+    if not (folder / "best.ckpt").is_file():
+        raise ValueError(f"the training ended before its first validation, so no epoch has a {monitor}; train longer")
     callbacks = load_student(network, folder / "best.ckpt")["callbacks"]
     return next(float(state["best_model_score"]) for name, state in callbacks.items() if monitor in name)
 

@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from m2fp_kd.checkpoints.best import load_student
-from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefacts
+from m2fp_kd.compress.chain import CompressionResult, make_artefacts
+from m2fp_kd.compress.options import CheckSettings
 from m2fp_kd.compress.photos import SpreadPhotos, training_canvases
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep

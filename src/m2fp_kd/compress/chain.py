@@ -1,21 +1,19 @@
 """Make the artefacts of a trained student, and check each against the model that it was made from."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic.dataclasses import dataclass as checked_dataclass
 from rich.progress import track
 from torch import nn
 
 from m2fp_kd.compress.export.deployable import deployable
-from m2fp_kd.compress.options import STRICT, Count
-from m2fp_kd.compress.parity import Gate, compare, raise_failed
+from m2fp_kd.compress.options import CheckSettings
+from m2fp_kd.compress.parity import compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep, gate_name
 from m2fp_kd.evaluation.metrics.predictions import Parse
@@ -34,22 +32,6 @@ GRAPH_CANVASES = 4
 
 MAKERS = ("m2fp-kd", "torch", "onnx", "openvino")
 """Packages whose versions every card names."""
-
-
-@checked_dataclass(frozen=True, config=STRICT)
-class CheckSettings:
-    """How hops are checked.
-
-    Attributes:
-        gates: limits by the name of a gate, see `steps.gate_name`; "precision" is that of the hop to another precision.
-        threads: CPU threads of the engine; None leaves it to the engine.
-        precision: "auto" also checks the last artefact in the precision that the engine chooses (bf16 on CPUs that have
-            it); "f32" does not.
-    """
-
-    gates: Mapping[str, Gate]
-    threads: Count | None = None
-    precision: Literal["f32", "auto"] = "f32"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic.dataclasses import dataclass
 
-from m2fp_kd.compress.options import STRICT, Points, Share
+from m2fp_kd.compress.options import Gate
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
@@ -17,27 +16,6 @@ from m2fp_kd.runtime.checks import LABELS, MODEL_BEFORE, Hop
 
 class ParityError(RuntimeError):
     """Raised when a hop changed the model by more than its gate allows."""
-
-
-@dataclass(frozen=True, config=STRICT)
-class Gate:
-    """Limits of what a hop may cost.
-
-    Attributes:
-        min_pixel_agreement: least share (0..1) of pixels on which both models name the same part.
-        max_miou_drop: largest loss of mIoU in points (hundredths), tested at 95 % confidence: with so few photos that a
-            measured loss of 0.4 may be 0.6 on others, it does not pass a limit of 0.5.
-        max_part_drop: largest loss of a single part's IoU in points; None for no limit.
-    """
-
-    min_pixel_agreement: Share
-    max_miou_drop: Points
-    max_part_drop: Points | None = None
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Return the limits that are set, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def compare(

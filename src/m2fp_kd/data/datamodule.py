@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.checking import check_photos
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.sampling import EpochSampler, Pool
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.transforms import NO_AUGMENTATION, Augmentation
 from m2fp_kd.labels import LABEL_SETS, Bridge, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
 

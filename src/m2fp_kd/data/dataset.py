@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import Photo, read_record
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.data.teacher_cache import TeacherCache
-from m2fp_kd.data.transforms import Augmentation, augment
+from m2fp_kd.data.transforms import augment
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.dataset import StoredPhotos, TrainingPhotos
 from m2fp_kd.data.layouts import ccp_records, limit_records, m2fp_records, photo_records
 from m2fp_kd.data.teacher_cache import TeacherCache, stored_key
-from m2fp_kd.data.transforms import Augmentation
 from m2fp_kd.labels import LabelSet, load_label_set
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.mosaic import overlay

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
+from m2fp_kd.data.augmentation import NO_AUGMENTATION
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import DrawnPhotos, TrainingPhotos
 from m2fp_kd.data.layouts import Record, split_records
 from m2fp_kd.data.splits import HOLDOUT_FRACTION, Splits, unlabelled_records
-from m2fp_kd.data.transforms import NO_AUGMENTATION
 from m2fp_kd.runtime.files import file_sha256
 
 log = logging.getLogger(__name__)

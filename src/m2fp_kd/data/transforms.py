@@ -15,52 +15,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, PAD_RGB, Placement
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges of the changes that are drawn for a training photo; zero disables a change.
-
-    Attributes:
-        scale: longest side of the photo in crop sizes, drawn log-uniformly from this range.
-        rotation: largest angle in degrees, in either direction.
-        rotation_probability: share of photos that are rotated.
-        flip: share of photos that are mirrored.
-        colour_probability: share of photos to which each of the following four changes is applied.
-        brightness: largest shift, as a share of the full range.
-        contrast: largest relative change of the distance from mid-grey.
-        saturation: largest relative change of the distance from grey.
-        hue: largest rotation of the hue in degrees.
-    """
-
-    scale: tuple[float, float] = (0.6, 1.6)
-    rotation: float = 20.0
-    rotation_probability: float = 0.3
-    flip: float = 0.5
-    colour_probability: float = 0.5
-    brightness: float = 0.125
-    contrast: float = 0.5
-    saturation: float = 0.5
-    hue: float = 18.0
-
-    def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0 < low <= high:
-            raise ValueError(
-                f"augmentation.scale must be a range (low, high) with 0 < low <= high, not {tuple(self.scale)}"
-            )
-        for name in ("rotation_probability", "flip", "colour_probability", "contrast", "saturation", "brightness"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augmentation.{name} must lie between 0 and 1, not {getattr(self, name)}")
-        for name in ("rotation", "hue"):
-            if not 0 <= getattr(self, name) <= 180:
-                raise ValueError(f"augmentation.{name} must lie between 0 and 180 degrees, not {getattr(self, name)}")
-
-
-NO_AUGMENTATION = Augmentation((1.0, 1.0), rotation=0, flip=0, colour_probability=0)
 
 
 @dataclass(frozen=True)

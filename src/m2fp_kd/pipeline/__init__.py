@@ -13,13 +13,14 @@ from m2fp_kd.data.layouts import LayoutError
 from m2fp_kd.data.reading import LabelError
 from m2fp_kd.distill.training.loggers import wandb_ended
 from m2fp_kd.distill.training.signals import handled, leave
-from m2fp_kd.pipeline.assemble.options import check_options
+from m2fp_kd.pipeline.assemble.trial import try_training
 from m2fp_kd.pipeline.record.run_folder import claim, expect_mended_data, locked
 from m2fp_kd.pipeline.stages.cache import cache_targets
 from m2fp_kd.pipeline.stages.compress import compress_saved
 from m2fp_kd.pipeline.stages.pretrain import pretrain_backbone
 from m2fp_kd.pipeline.stages.teacher import train_teacher
 from m2fp_kd.pipeline.stages.train import train_student
+from m2fp_kd.preflight import check
 from m2fp_kd.runtime.geometry import PhotoError
 from m2fp_kd.versions import check_versions
 
@@ -38,14 +39,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Run the stage that ``cfg.stage`` names and return its metrics.
 
     Raises:
-        ValueError: the stage is unknown, settings are impossible or contradict each other, or the run folder belongs to
-            other settings or to another process.
+        FileNotFoundError: an option names a file or folder that does not exist.
+        ValueError: settings are impossible or contradict each other, or the run folder belongs to other settings or to
+            another process.
         SystemExit: a signal stopped the run; the code is 128 + its number.
     """
-    if cfg.stage not in STAGES:
-        raise ValueError(f"stage={cfg.stage} is not one of {', '.join(STAGES)}")
-    check_options(cfg)
+    check(cfg)
     check_versions()
+    try_training(cfg)
     # Fix the name now: instantiating cfg.data.module makes OmegaConf resolve the nodes that it refers to in place,
     # which would change the digest in the name.
     cfg.name, cfg.run_dir = cfg.name, cfg.run_dir

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from m2fp_kd.compress.export.capabilities import NETWORKS
 from m2fp_kd.compress.int8.accuracy import Bounds, quantise_with_accuracy_control
-from m2fp_kd.compress.options import STRICT, Count, Name, Points
+from m2fp_kd.compress.options import STRICT, Count, Name, Parts, Points
 from m2fp_kd.compress.source import Source
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class AccurateInt8:
     name: Name = "int8"
     max_miou_drop: Points = 0.1
     max_part_drop: Points | None = 1.0
-    parts: Annotated[Sequence[str], Field(min_length=1)] | None = None
+    parts: Parts | None = None
     calibration_photos: Count = 300
     max_evaluations: Count = 250
     threads: Count | None = None

@@ -1,16 +1,15 @@
 """Score the importance of channels, and train so that unimportant ones vanish."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
+from m2fp_kd.compress.options import Importance
 from m2fp_kd.compress.prune.graph import ChannelGroup
-
-Importance = Literal["l1", "bn_scale", "taylor"]
 
 
 def channel_scores(groups: Sequence[ChannelGroup], importance: Importance) -> list[Tensor]:

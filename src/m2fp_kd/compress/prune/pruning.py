@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
+from m2fp_kd.compress.options import Importance, Quantity
 from m2fp_kd.compress.prune.cost import Cost, cost_of_layers, parameters, total
 from m2fp_kd.compress.prune.graph import ChannelGroup, Prunable, channel_groups, first_layers
-from m2fp_kd.compress.prune.importance import Importance, channel_scores
+from m2fp_kd.compress.prune.importance import channel_scores
 from m2fp_kd.compress.prune.latency import LatencyTable
 from m2fp_kd.compress.prune.plan import LEAST, MULTIPLE, plan
-
-Quantity = Literal["parameters", "macs", "milliseconds"]
 
 
 class PruneError(ValueError):

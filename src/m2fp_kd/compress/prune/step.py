@@ -3,17 +3,27 @@
 import copy
 import logging
 from itertools import count
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from m2fp_kd.compress.options import STRICT, Count, Factor, Name, ShareAbove0, ShareBelow1
+from m2fp_kd.compress.options import (
+    STRICT,
+    Count,
+    Engine,
+    Factor,
+    Importance,
+    Name,
+    Quantity,
+    ShareAbove0,
+    ShareBelow1,
+)
 from m2fp_kd.compress.prune.graph import Prunable
-from m2fp_kd.compress.prune.importance import Importance, ScaleSparsity
+from m2fp_kd.compress.prune.importance import ScaleSparsity
 from m2fp_kd.compress.prune.latency import open_table
-from m2fp_kd.compress.prune.pruning import Goal, Quantity, measure, prune_towards, prune_untrained
+from m2fp_kd.compress.prune.pruning import Goal, measure, prune_towards, prune_untrained
 from m2fp_kd.compress.steps import FineTuning
 from m2fp_kd.models.pruned import pruned_architecture
 
@@ -48,7 +58,7 @@ class Prune:
     last_epochs: Count = 4
     lr_scale: Factor = 0.5
     gradient_batches: Count = 8
-    engine: Literal["openvino", "onnxruntime"] = "openvino"
+    engine: Engine = "openvino"
     threads: Count | None = None
     latency_table: str | None = None
     name: Name = "pruned"

@@ -56,22 +56,17 @@ def fit(
         SystemExit: Ctrl-C, SIGTERM or SIGHUP stopped the training; its state after the last batch is on disk. The code
             is 128 + the signal's number.
     """
-    for name in QUIET:
-        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     if on_cpu(cfg):
         keep_freed_memory()
     folder = Path(cfg.run_dir) / "checkpoints"
-    trainer: pl.Trainer = instantiate(
-        cfg.trainer,
+    trainer = new_trainer(
+        cfg,
         default_root_dir=cfg.run_dir,
         logger=start_loggers(cfg),
         callbacks=[*_callbacks(cfg, folder, monitor), *callbacks],
         enable_progress_bar=_bars(cfg),
         plugins=[AtomicCheckpointIO()],
-        # Lightning raises an error for it on CPUs, whose processes have statistics of their own.
-        sync_batchnorm=cfg.trainer.get("sync_batchnorm", False) and not on_cpu(cfg),
     )
-    _refuse_sweep_of_processes(trainer)
     checkpoint = resume_from(cfg.ckpt_path, folder)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
@@ -91,6 +86,16 @@ def fit(
         if isinstance(error, SystemExit):  # Lightning's own codes are 0 and 1
             error.code = stop.exit_code
         raise
+    return trainer
+
+
+def new_trainer(cfg: DictConfig, **options: Any) -> pl.Trainer:
+    """Return Lightning's Trainer as ``cfg.trainer`` describes it, with further options."""
+    for name in QUIET:
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
+    # Lightning raises an error for it on CPUs, whose processes have statistics of their own.
+    synchronised = cfg.trainer.get("sync_batchnorm", False) and not on_cpu(cfg)
+    trainer: pl.Trainer = instantiate(cfg.trainer, sync_batchnorm=synchronised, **options)
     return trainer
 
 
@@ -196,8 +201,12 @@ def _bars(cfg: DictConfig) -> bool:
     return sys.stdout.isatty() and cfg.trainer.get("enable_progress_bar", True)
 
 
-def _refuse_sweep_of_processes(trainer: pl.Trainer) -> None:
-    """Refuse a sweep whose jobs start processes: each would draw the settings of the sweep for itself."""
+def refuse_sweep_of_processes(trainer: pl.Trainer) -> None:
+    """Refuse a sweep whose jobs start processes: each would draw the settings of the sweep for itself.
+
+    Raises:
+        ValueError: this is one.
+    """
     environment = getattr(trainer.strategy, "cluster_environment", None)
     starts_processes = trainer.world_size > 1 and not isinstance(environment, SLURMEnvironment)
     if starts_processes and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -53,16 +53,11 @@ def claim(cfg: DictConfig) -> None:
     """Check that ``cfg.run_dir`` is free, or belongs to a run with these settings; write nothing.
 
     Raises:
-        FileNotFoundError: ``ckpt_path`` names a file that does not exist.
         ValueError: the folder has results of other settings; the message lists the differences.
     """
     folder = Path(cfg.run_dir)
     if cfg.ckpt_path == "last":
         _require_same_settings(folder, cfg)
-    elif cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
-        raise FileNotFoundError(
-            f"ckpt_path={cfg.ckpt_path} does not exist; ckpt_path=last resumes from this run's own state"
-        )
 
 
 def claim_sources(cfg: DictConfig, claimed: dict[str, str | None]) -> None:

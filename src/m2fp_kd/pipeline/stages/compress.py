@@ -35,10 +35,6 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             is not the configured student.
         Unsupported: a step does not support this kind of network.
     """
-    if cfg.student.checkpoint is None:
-        raise ValueError("stage=compress needs student.checkpoint=PATH, the student.json of a run")
-    if not Path(cfg.student.checkpoint).is_file():
-        raise FileNotFoundError(f"student.checkpoint={cfg.student.checkpoint} does not exist; correct its path")
     recipe = read_recipe(cfg)
     datamodule = load_data(cfg)
     network = _load(cfg, datamodule)

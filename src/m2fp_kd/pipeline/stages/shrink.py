@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 from torch import nn
 
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
-from m2fp_kd.compress.chain import CheckSettings, CompressionResult, make_artefacts, torch_parse
+from m2fp_kd.compress.chain import CompressionResult, make_artefacts, torch_parse
 from m2fp_kd.compress.export.onnx import Export
-from m2fp_kd.compress.options import build
-from m2fp_kd.compress.parity import Gate, compare
+from m2fp_kd.compress.options import CheckSettings, build, check_settings
+from m2fp_kd.compress.parity import compare
 from m2fp_kd.compress.photos import training_canvases
 from m2fp_kd.compress.prune.step import Prune
 from m2fp_kd.compress.source import Source
@@ -80,16 +80,13 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
         OrderError: the steps are in an impossible order, or a step has no gate.
         OptionError: an option has a wrong value.
     """
-    gates = {
-        name: build(f"compress.gates.{name}", partial(Gate, **limits)) for name, limits in cfg.compress.gates.items()
-    }
+    options: Any = OmegaConf.to_container(cfg.compress, resolve=True)
+    checks = check_settings(options)
     steps: dict[str, Any] = {
         name: build(f"compress.steps.{name}", partial(instantiate, step, _convert_="all"))
         for name, step in cfg.compress.steps.items()
     }
-    check_order(steps, gates)
-    threads, precision = cfg.compress.threads, cfg.compress.precision
-    checks = build("compress", partial(CheckSettings, gates, threads=threads, precision=precision))
+    check_order(steps, checks.gates)
     if any(step.kind in ("prune", "qat") for step in steps.values()) and "ddp" in str(cfg.trainer.get("strategy")):
         raise OrderError(
             "pruning and quantisation-aware training run on one device: train with compress=none, then "

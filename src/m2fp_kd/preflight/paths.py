@@ -1,11 +1,10 @@
-"""Check the paths and label sets of a configuration before PyTorch is imported, which takes seconds."""
+"""Check the paths and label sets that options name."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.labels import load_label_set
 
@@ -74,17 +73,8 @@ def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
     if OmegaConf.is_missing(node, key):
         raise ValueError(f"{option} is not set; give {option}=PATH")
     value = node.get(key)
-    for one in [value] if isinstance(value, str) else value or ():
+    for one in value if isinstance(value, ListConfig) else [value]:
+        if not isinstance(one, str | DictConfig | None):
+            raise ValueError(f"{option}={one} must be a path; quote it, as in '{option}=\"{one}\"'")
         if isinstance(one, str) and one not in WORDS.get(option, ()):
             yield Path(one)
-
-
-def remove_empty(folder: Path) -> None:
-    """Remove a folder without content, such as that of a run that did not begin, whose log is empty; its parent too."""
-    files = list(folder.iterdir()) if folder.is_dir() else []
-    if all(file.is_file() and not file.stat().st_size for file in files):
-        for file in files:
-            file.unlink()
-        with suppress(OSError):  # the parent holds other runs
-            folder.rmdir()
-            folder.parent.rmdir()

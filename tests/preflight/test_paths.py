@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.preflight import check_paths, remove_empty
+from m2fp_kd.preflight import remove_empty
+from m2fp_kd.preflight.paths import check_paths
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ def test_right_paths_pass(composed) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("data.root", 3, "data.root=3 must be a path"),
         ("data.root", "gone", "data.root=gone: no such folder"),
         ("data.root", "file.pt", "data.root=file.pt: is a file, not a folder"),
         ("data.root", "???", "data.root is not set; give data.root=PATH"),
