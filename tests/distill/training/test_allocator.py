@@ -17,7 +17,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def page_faults(call: str) -> int:
-    answer = subprocess.run([sys.executable, "-c", ALLOCATE_AND_FREE.format(call=call)], capture_output=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", ALLOCATE_AND_FREE.format(call=call)], capture_output=True, check=True
+    )
     return int(answer.stdout)
 
 
