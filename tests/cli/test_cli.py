@@ -209,7 +209,7 @@ def test_the_card_as_text_and_as_json(artefact, capsys):
     )
     hop = Hop("fp32 -> int8", 0.98765, -0.0012, worst_part="blue", worst_part_change=-0.02)
     latency = {"openvino": Latency(13.52, 15.0, 2, "f32", "Some CPU", fp32_p50_ms=12.0)}
-    score = Score("pascal_person_part, test photos", 500, 0.5642)
+    score = Score("pascal_person_part, test photos", 500, 0.5642, 0.3, 0.7)
     save_checks(folder / "model.onnx", CheckResults(parity=(hop,), latency=latency, score=score))
     assert cli.main(["card", str(folder)]) == 0
     text = capsys.readouterr().out
@@ -217,7 +217,7 @@ def test_the_card_as_text_and_as_json(artefact, capsys):
         "colours: background, green, blue", "3.21 M parameters", "CC BY-NC 4.0",
         "13.5 ms a photo, fp32 12.0, threads: 2, f32, Some CPU",
         "✓ passed  fp32 -> int8: 98.77 % of pixels agree, mIoU −0.12, largest loss: blue −2.0", "classifier",
-        "56.4 on pascal_person_part, test photos (500)",
+        "56.4 on pascal_person_part, test photos (500)", "boundary IoU 30.0, boundary F 70.0",
     ):  # fmt: skip
         assert words in text
     assert cli.main(["card", str(folder), "--json"]) == 0

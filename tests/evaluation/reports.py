@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from m2fp_kd.evaluation.metrics.boundary import boundary_counts
 from m2fp_kd.evaluation.metrics.evaluate import scores_of
 from m2fp_kd.evaluation.metrics.miou import confusion
 from m2fp_kd.evaluation.report.pictures import Picture
@@ -48,8 +49,9 @@ def tiny_report(name: str = "tiny", passed: bool = True, **config: object) -> Ru
     models = {}
     for key, cost in costs.items():
         counts = sum(confusion(shown.maps["truth"], shown.maps[key], 3) for shown in pictures)
-        scores = scores_of(counts, LABELS)
-        scored = {"miou": scores.miou, "miou_absent_zero": scores.miou_absent_zero, "iou": scores.iou}
+        borders = sum(boundary_counts(shown.maps["truth"], shown.maps[key], 3) for shown in pictures)
+        scores = scores_of(counts, LABELS, borders)
+        scored = {name: getattr(scores, name) for name in ("miou", "miou_absent_zero", "iou", "boundary")}
         models[key] = ModelResult(**scored, **cost)
     return RunReport(
         name=name,

@@ -81,6 +81,8 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
             yield name, value
     if score := checks.score:
         yield "mIoU", f"{percent(score.miou)} on {score.photos} ({score.count})"
+        if score.boundary_iou is not None and score.boundary_f is not None:
+            yield "borders", f"boundary IoU {percent(score.boundary_iou)}, boundary F {percent(score.boundary_f)}"
     for hop in checks.parity:
         yield "parity", verdict(hop)
     if card.float_layers:

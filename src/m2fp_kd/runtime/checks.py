@@ -75,11 +75,15 @@ class Score:
         photos: the photos, such as "pascal_person_part, test photos".
         count: their number.
         miou: mean IoU, 0..1, at the labels' own size.
+        boundary_iou: mean boundary IoU, see `evaluation.metrics.boundary`; None in files of earlier versions.
+        boundary_f: mean boundary F; None in files of earlier versions.
     """
 
     photos: str
     count: int
     miou: float
+    boundary_iou: float | None = None
+    boundary_f: float | None = None
 
 
 @dataclass(frozen=True)

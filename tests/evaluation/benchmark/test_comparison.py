@@ -75,10 +75,13 @@ def test_problems_are_joined() -> None:
 
 
 def test_tables_hold_the_measured_columns() -> None:
-    rows = compare([REFERENCE, replace(STUDENT, network=[256, 192], limit_share=0.414), FAILED])
+    rows = compare(
+        [REFERENCE, replace(STUDENT, network=[256, 192], limit_share=0.414, boundary_iou=0.3, boundary_f=0.7), FAILED]
+    )
     lines = table(rows)
     student, failed = lines[1], lines[2]
     assert student["Network"] == "256x192" and student["% of limit"] == "41" and student["mIoU %"] == "50.0"
+    assert (student["Boundary IoU %"], student["Boundary F %"]) == ("30.0", "70.0")
     assert (student["p50 ms"], student["Photos/s"], student["Disk MB"]) == ("12.0", "83.3", "5.00")
     assert student["Against reference"] == "300× · 2.0 % disk · 7.5 % memory"
     assert failed["p50 ms"] is None and failed["Model"] == "broken"

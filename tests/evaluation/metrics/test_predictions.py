@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation.metrics.predictions import predictions, total_confusion
+from m2fp_kd.evaluation.metrics.boundary import boundary_counts
+from m2fp_kd.evaluation.metrics.predictions import predictions, total_confusion, total_counts
 from m2fp_kd.labels import LabelSet
 
 LABELS = LabelSet("two", ("background", "head"), ((0, 0, 0), (1, 1, 1)))
@@ -40,6 +41,14 @@ def test_the_total_is_the_sum_over_photos_of_the_first_model() -> None:
     photos = [photo("a", [0, 1], [0, 1]), photo("b", [1], [0])]
     total = total_confusion(predictions(photos, (red, background), LABELS))
     np.testing.assert_array_equal(total, [[1, 1], [0, 1]])
+
+
+def test_borders_are_counted_with_the_confusion_matrix() -> None:
+    photos = [photo("a", [0, 1], [0, 1]), photo("b", [1], [0])]
+    matrix, borders = total_counts(predictions(photos, (red, background), LABELS))
+    np.testing.assert_array_equal(matrix, [[1, 1], [0, 1]])
+    expected = sum(boundary_counts(one.parts, red(one.image), 2) for one in photos)
+    np.testing.assert_array_equal(borders, expected)
 
 
 def test_errors_name_the_photo() -> None:

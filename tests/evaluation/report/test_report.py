@@ -119,6 +119,8 @@ def test_page_shows_all_results(tmp_path: Path) -> None:
         "All 2 parity gates passed",
         "CC BY-NC 4.0",
         "Some CPU",
+        "Boundary IoU per part",
+        "Boundary F per part",
     ):
         assert text in page.text
     assert sum(tag == "svg" and name == "viewbox" for tag, name, _ in page.attributes) == 3 + 1  # curves, front

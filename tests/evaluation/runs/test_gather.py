@@ -31,6 +31,8 @@ def test_rows_hold_settings_and_results(runs: Path) -> None:
     assert (second["backbone"], second["temperature"], second["alpha"], second["seed"]) == ("resnet18", 4.0, 0.7, 3)
     assert second["shipped"] == "int8" and second["MB"] == 8.0 and second["p50 ms"] == 6.0
     assert 0 < second["mIoU %"] < second["teacher mIoU %"] < 100
+    borders = tiny_report().models["student_int8"].boundary
+    assert (second["boundary IoU %"], second["boundary F %"]) == (100 * borders.iou, 100 * borders.f)
     assert [row["gates"] for row in (first, second, third)] == ["FAILED", "passed", None]
     assert second["val mIoU %"] == pytest.approx(43.21, abs=1e-9) and second["scored on"] == "validation photos"
     assert second["photos"] == 2 and second["objective"] == "0.7 kl + 0.3 ce (T 4)"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from m2fp_kd.data.layouts import Record, m2fp_records
+from m2fp_kd.evaluation.metrics.boundary import Boundary
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.pipeline.record.teacher_scores import kept_scores
 from m2fp_kd.runtime.provenance import TeacherCard
@@ -16,6 +17,7 @@ SCORED: dict[str, Any] = {
     "miou_absent_zero": 0.4,
     "iou": {"head": 0.5, "torso": None},
     "instances": {},
+    "boundary": Boundary(0.3, 0.7, {"head": 0.3, "torso": None}, {"head": 0.7, "torso": None}),
     "reliability": Reliability([0, 3], [None, 0.9], [None, 1.0], 0.1),
 }
 
@@ -45,8 +47,8 @@ def test_same_teacher_and_photos_are_scored_once(tmp_path: Path, records: list[R
     assert first == again == SCORED
 
 
-def test_scores_without_reliability_are_kept(tmp_path: Path, records: list[Record]) -> None:
-    scored = SCORED | {"reliability": None}
+def test_scores_that_were_not_computed_are_kept(tmp_path: Path, records: list[Record]) -> None:
+    scored = SCORED | {"reliability": None, "boundary": None}
     for _ in range(2):
         assert kept_scores(tmp_path, TeacherCard(sha256="a"), records, Teacher(scored).score) == scored
 

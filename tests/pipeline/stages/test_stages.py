@@ -62,7 +62,10 @@ def test_a_distilled_run_writes_checked_artefacts_and_a_report(
     card = Parser.load(folder / "artefacts" / "int8").card
     assert card.teacher.licence == "Apache-2.0; research use" and card.precision == "int8"
     score = load_checks(folder / "artefacts" / "int8" / "model.onnx").score
-    assert score == Score(f"{cfg.data.name}, validation photos", 2, metrics["student_int8/mIoU"])
+    borders = report.models["student_int8"].boundary
+    assert score == Score(
+        f"{cfg.data.name}, validation photos", 2, metrics["student_int8/mIoU"], borders.iou, borders.f
+    )
     assert "http" not in (folder / "report.html").read_text().split("<body")[0].replace("http://www.w3.org", "")
 
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

@@ -32,7 +32,7 @@ class Row:
         batch: number of photos in one call.
         network: height and width of the network's input.
         p50_ms: as in `Pooled`, as are all fields up to `other_cores`.
-        miou: mIoU on labelled photos, 0..1.
+        miou: mIoU on labelled photos, 0..1, and with it mean boundary IoU and boundary F.
         absent: the artefact's parts that the labels never name.
         gmacs: 10^9 multiply-accumulates of the network for one photo.
         int8_share: share of the MACs that are INT8, 0..1.
@@ -63,6 +63,8 @@ class Row:
     megabytes: float | None = None
     other_cores: float | None = None
     miou: float | None = None
+    boundary_iou: float | None = None
+    boundary_f: float | None = None
     absent: list[str] = field(default_factory=list)
     gmacs: float | None = None
     int8_share: float | None = None

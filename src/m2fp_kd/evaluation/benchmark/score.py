@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def score(
         limit: as in `held_out_records`.
 
     Returns:
-        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, instances: {name: value},
-        absent: [part, ...]}``, shares in 0..1; instances and absent parts as in `Scores`.
+        ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, boundary: {iou, f, iou_of,
+        f_of}, instances: {name: value}, absent: [part, ...]}``, shares in 0..1; boundary, instances and absent parts as
+        in `Scores`.
 
     Raises:
         FileNotFoundError: the artefact or the photos are missing.
@@ -47,6 +49,7 @@ def score(
         "miou_absent_zero": scores.miou_absent_zero,
         "pixel_accuracy": scores.pixel_accuracy,
         "iou": scores.iou,
+        "boundary": asdict(scores.boundary) if scores.boundary else None,
         "instances": scores.instances,
         "absent": scores.absent(parser.labels),
     }

@@ -261,7 +261,10 @@ def _with_score(row: Row, score: list[dict[str, Any]] | ProcessError | None) -> 
         return row
     if isinstance(score, ProcessError):
         return with_problem(row, f"not scored: {score.reason}")
-    return replace(row, miou=score[0]["miou"], absent=score[0]["absent"])
+    found, borders = score[0], score[0]["boundary"]
+    return replace(
+        row, miou=found["miou"], boundary_iou=borders["iou"], boundary_f=borders["f"], absent=found["absent"]
+    )
 
 
 def _drawn_together(row: Row, rows: Sequence[Row]) -> bool:

@@ -16,6 +16,8 @@ COLUMNS: dict[str, Callable[[Row], str | None]] = {
     "Batch": lambda row: str(row.batch),
     "Network": lambda row: "x".join(map(str, row.network)) if row.network else None,
     "mIoU %": lambda row: _text(row.miou, percent),
+    "Boundary IoU %": lambda row: _text(row.boundary_iou, percent),
+    "Boundary F %": lambda row: _text(row.boundary_f, percent),
     "p50 ms": lambda row: _text(row.p50_ms, number),
     "p95 ms": lambda row: _text(row.p95_ms, number),
     "Photos/s": lambda row: _text(row.photos_per_second, number),

@@ -9,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.metrics import miou as metric
+from m2fp_kd.evaluation.metrics.boundary import Boundary, BoundaryCounts
 from m2fp_kd.evaluation.metrics.instances import InstanceMetrics, found_in
-from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, Predictions, predictions, total_confusion
+from m2fp_kd.evaluation.metrics.predictions import (
+    LabelledPhoto,
+    Parse,
+    Predictions,
+    predictions,
+    total_confusion,
+    total_counts,
+)
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.parsing import Parsing
@@ -48,6 +56,7 @@ class Scores:
         iou: part name -> IoU, None for a part in neither truth nor prediction.
         pixel_accuracy: share of correct pixels.
         confusion: int64 (P, P), row = truth.
+        boundary: quality of the borders of parts, None if it was not computed.
         reliability: reliability of the probabilities, None if it was not computed.
         instances: values of `InstanceMetrics` by name; empty if persons were not scored.
         unscored: reason why the persons of a model that separates them were not scored; else None.
@@ -58,6 +67,7 @@ class Scores:
     iou: dict[str, float | None]
     pixel_accuracy: float
     confusion: metric.Confusion
+    boundary: Boundary | None = None
     reliability: Reliability | None = None
     instances: dict[str, float] = field(default_factory=dict)
     unscored: str | None = None
@@ -72,8 +82,8 @@ class Scores:
         return [labels.parts[part] for part in np.flatnonzero(self.confusion.sum(axis=1) == 0)]
 
 
-def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
-    """Return all scores of a confusion matrix ``(P, P)``."""
+def scores_of(matrix: metric.Confusion, labels: LabelSet, borders: BoundaryCounts | None = None) -> Scores:
+    """Return all scores of a confusion matrix ``(P, P)`` and, if given, of the counts at borders ``(7, P)``."""
     per_part = zip(labels.parts, metric.iou(matrix).tolist(), strict=True)
     return Scores(
         miou=metric.miou(matrix),
@@ -81,6 +91,7 @@ def scores_of(matrix: metric.Confusion, labels: LabelSet) -> Scores:
         iou={part: None if math.isnan(value) else value for part, value in per_part},
         pixel_accuracy=metric.pixel_accuracy(matrix),
         confusion=matrix,
+        boundary=None if borders is None else Boundary.of(borders, labels.parts),
     )
 
 
@@ -90,7 +101,7 @@ def evaluate(parse: Parse, photos: Iterable[LabelledPhoto], labels: LabelSet) ->
     Raises:
         ValueError: no photos; a photo without a label; a part map of another size or outside the label set.
     """
-    return scores_of(total_confusion(predictions(photos, [parse], labels)), labels)
+    return _scores(predictions(photos, [parse], labels), labels)
 
 
 def evaluate_in_source(parse: Callable[[P], NDArray[np.uint8]], photos: Iterable[P], table: PartSets) -> Scores:
@@ -138,7 +149,7 @@ def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels
                 metrics.add(found_in(parsing), photo.parts, photo.persons)
             yield Predictions(photo, (parsing.part_map,), labels)
 
-    scores = scores_of(total_confusion(predict()), labels)
+    scores = _scores(predict(), labels)
     if not separated:
         return scores
     if not with_ids:
@@ -146,3 +157,8 @@ def evaluate_parsings(parse: Callable[[Q], Parsing], photos: Iterable[Q], labels
     if not metrics.regions:
         return replace(scores, unscored="the photos show nobody")
     return replace(scores, instances=metrics.compute())
+
+
+def _scores(found: Iterable[Predictions], labels: LabelSet) -> Scores:
+    matrix, borders = total_counts(found)
+    return scores_of(matrix, labels, borders)

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from m2fp_kd.evaluation.metrics.boundary import BoundaryCounts, boundary_counts
 from m2fp_kd.evaluation.metrics.miou import Confusion, confusion
 from m2fp_kd.labels import LabelSet
 
@@ -51,9 +52,15 @@ class Predictions(Generic[P]):
         Raises:
             ValueError: the photo has no label, or the two maps do not fit (see `miou.confusion`).
         """
-        if self.photo.parts is None:
-            raise ValueError(f"{self.photo.name}: has no label; evaluate on labelled photos only")
-        return self._count(self.photo.parts, self.part_maps[model])
+        return self._count(self._truth, self.part_maps[model])
+
+    def boundary(self, model: int = 0) -> BoundaryCounts:
+        """Return the counts at the borders of parts ``(7, P)`` of a model, by index, against the photo's label.
+
+        Raises:
+            ValueError: the photo has no label.
+        """
+        return boundary_counts(self._truth, self.part_maps[model], self.labels.num_parts, self.labels.ignore_index)
 
     def between(self, first: int, second: int) -> Confusion:
         """Return the confusion matrix ``(P, P)`` of the second model against the first, whose map counts as the truth.
@@ -62,6 +69,12 @@ class Predictions(Generic[P]):
             ValueError: the two maps do not fit (see `miou.confusion`).
         """
         return self._count(self.part_maps[first], self.part_maps[second])
+
+    @property
+    def _truth(self) -> NDArray[np.uint8]:
+        if self.photo.parts is None:
+            raise ValueError(f"{self.photo.name}: has no label; evaluate on labelled photos only")
+        return self.photo.parts
 
     def _count(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> Confusion:
         try:
@@ -82,8 +95,25 @@ def total_confusion(found: Iterable[Predictions]) -> Confusion:
     Raises:
         ValueError: there is no photo, or a photo cannot be counted.
     """
-    matrices = (one.confusion() for one in found)
-    first = next(matrices, None)
-    if first is None:
+    (matrix,) = _total((one.confusion(),) for one in found)
+    return matrix
+
+
+def total_counts(found: Iterable[Predictions]) -> tuple[Confusion, BoundaryCounts]:
+    """Return the sums of the photos' confusion matrices and of their counts at borders, of their first model.
+
+    Raises:
+        ValueError: there is no photo, or a photo cannot be counted.
+    """
+    matrix, borders = _total((one.confusion(), one.boundary()) for one in found)
+    return matrix, borders
+
+
+def _total(counts: Iterator[tuple[NDArray[np.int64], ...]]) -> list[NDArray[np.int64]]:
+    totals = [count.copy() for count in next(counts, ())]
+    if not totals:
         raise ValueError("no photos to evaluate on; check the data folder and split")
-    return sum(matrices, start=first)
+    for of_photo in counts:
+        for total, count in zip(totals, of_photo, strict=True):
+            total += count
+    return totals

@@ -49,20 +49,20 @@ class Panel:
 
 @dataclass(frozen=True)
 class PartRow:
-    """A part's IoU for every model and its changes by compression; None if not measured or not present.
+    """A part's score for every model and its changes by compression; None if not measured or not present.
 
     Attributes:
         name: name of the part.
         colour: CSS colour.
         share: share of the scored pixels, 0..1.
-        iou: IoU of each model, 0..1.
-        changes: change of IoU for each of the run's `CHANGES`.
+        scores: score of each model, 0..1.
+        changes: change of the score for each of the run's `CHANGES`.
     """
 
     name: str
     colour: str
     share: float | None
-    iou: list[float | None]
+    scores: list[float | None]
     changes: list[float | None]
 
 
@@ -82,7 +82,8 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
         sources=any(model.sources for model in report.models.values()),
         scored_on=_scored_on(report),
         busy=[title(key) for key, model in report.models.items() if (model.other_cores or 0) > NOTABLE_CORES],
-        parts=_part_rows(report),
+        parts=_part_tables(report)["IoU"],
+        part_tables=_part_tables(report),
         changes=list(_changes(report)),
         front=_front(report),
         notable=NOTABLE_LOSS,
@@ -201,11 +202,26 @@ def _changes(report: RunReport) -> dict[str, tuple[str, str]]:
     return {heading: pair for heading, pair in CHANGES.items() if set(pair) <= set(report.models)}
 
 
-def _part_rows(report: RunReport) -> list[PartRow]:
-    """Return a row per part, rare parts first, because compression harms them most."""
+def _part_tables(report: RunReport) -> dict[str, list[PartRow]]:
+    """Return the rows of the parts for IoU and, if measured, for boundary IoU and boundary F."""
+    tables = {"IoU": _part_rows(report, {key: model.iou for key, model in report.models.items()})}
+    borders = {key: model.boundary for key, model in report.models.items()}
+    if any(borders.values()):
+        tables["Boundary IoU"] = _part_rows(report, {key: one.iou_of if one else {} for key, one in borders.items()})
+        tables["Boundary F"] = _part_rows(report, {key: one.f_of if one else {} for key, one in borders.items()})
+    return tables
+
+
+def _part_rows(report: RunReport, scores: Mapping[str, Mapping[str, float | None]]) -> list[PartRow]:
+    """Return a row per part, rare parts first, because compression harms them most.
+
+    Args:
+        report: report of the run.
+        scores: model -> part -> score.
+    """
     rows = []
     for name, colour in zip(report.labels.parts, _colours(report), strict=True):
-        values = {key: model.iou.get(name) for key, model in report.models.items()}
+        values = {key: of_model.get(name) for key, of_model in scores.items()}
         changes = [_change(values[before], values[after]) for before, after in _changes(report).values()]
         rows.append(PartRow(name, colour, report.shares.get(name), list(values.values()), changes))
     return sorted(rows, key=lambda row: 0.0 if row.share is None else row.share)

@@ -32,6 +32,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from m2fp_kd.evaluation.metrics.boundary import Boundary
 from m2fp_kd.evaluation.metrics.reliability import Reliability
 from m2fp_kd.evaluation.report.pictures import PictureFile
 from m2fp_kd.labels import LabelSet
@@ -66,6 +67,7 @@ class ModelResult:
         instances: APp50, APvol, PCP50, APr50, APr60, APr70 and APr, 0..1, defined in `evaluation.metrics.instances`;
             empty if the model does not separate persons or the photos have no person ids.
         sources: mIoU on every source of a mix in the source's own labels, 0..1; empty without a mix.
+        boundary: boundary IoU and boundary F within 1 % of the diagonal, at the labels' own size.
         reliability: accuracy by confidence and expected calibration error, at the cells of the stride-4 grid.
         megabytes: size of the shipped file(s).
         p50_ms: median time of one photo.
@@ -86,6 +88,7 @@ class ModelResult:
     iou: dict[str, float | None] = field(default_factory=dict)
     instances: dict[str, float] = field(default_factory=dict)
     sources: dict[str, float] = field(default_factory=dict)
+    boundary: Boundary | None = None
     reliability: Reliability | None = None
     megabytes: float | None = None
     p50_ms: float | None = None
@@ -99,10 +102,22 @@ class ModelResult:
     precision: str | None = None
     note: str | None = None
 
+    @property
+    def boundary_iou(self) -> float | None:
+        """Mean boundary IoU, 0..1."""
+        return self.boundary.iou if self.boundary else None
+
+    @property
+    def boundary_f(self) -> float | None:
+        """Mean boundary F, 0..1."""
+        return self.boundary.f if self.boundary else None
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build a result from the output of `dataclasses.asdict`, also of the format before this one."""
         found = renamed(values, {"arithmetic": "precision"})
+        if found.get("boundary"):
+            found["boundary"] = Boundary(**found["boundary"])
         if found.get("reliability"):
             found["reliability"] = Reliability(**found["reliability"])
         return cls(**found)

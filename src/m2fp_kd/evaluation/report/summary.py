@@ -34,6 +34,8 @@ def summary_rows(report: RunReport) -> list[Row]:
         _row(report, "mIoU", "%", lambda model: model.miou, percent, _difference),
         _row(report, "mIoU, absent parts = 0", "%", lambda model: model.miou_absent_zero, percent, _difference),
         *(_row(report, f"mIoU on {name}", "%", _source(name), percent, _difference) for name in _sources(report)),
+        _row(report, "Boundary IoU", "%", lambda model: model.boundary_iou, percent, _difference),
+        _row(report, "Boundary F", "%", lambda model: model.boundary_f, percent, _difference),
         *(_row(report, name, "%", _instances(name), percent, _difference) for name in INSTANCES),
         _row(report, "Calibration error (ECE)", "%", _ece, percent, _difference),
         _row(report, "Size", "MB", lambda model: model.megabytes, number, _ratio("smaller", "larger")),

@@ -23,6 +23,8 @@ RESULTS = {
     "teacher mIoU %": ("teacher", "miou", 100, 1),
     "fp32 mIoU %": ("student_fp32", "miou", 100, 1),
     "mIoU %": (SHIPPED, "miou", 100, 1),
+    "boundary IoU %": (SHIPPED, "boundary.iou", 100, 1),
+    "boundary F %": (SHIPPED, "boundary.f", 100, 1),
     "ECE %": (SHIPPED, "reliability.ece", 100, 1),
     "M parameters": (SHIPPED, "parameters", 1e-6, 2),
     "GMAC": (SHIPPED, "gmacs", 1, 2),

@@ -50,11 +50,13 @@ def finish(
 
 
 def _write_scores(paths: Mapping[str, Path], report: RunReport) -> None:
-    """Write the mIoU of every artefact into its check results."""
+    """Write the scores of every artefact into its check results."""
     data = report.data
     for name, path in paths.items():
-        if (miou := report.models[f"student_{name}"].miou) is not None:
-            score = Score(f"{data.name}, {data.scored_on}", data.scored_photos or 0, miou)
+        found = report.models[f"student_{name}"]
+        if found.miou is not None:
+            photos, borders = f"{data.name}, {data.scored_on}", (found.boundary_iou, found.boundary_f)
+            score = Score(photos, data.scored_photos or 0, found.miou, *borders)
             save_checks(path, replace(load_checks(path), score=score))
 
 

@@ -35,7 +35,7 @@ class ModelScores:
         """The scores as fields of a `ModelResult`."""
         if self.own is None:
             return {"sources": self.sources}
-        names = ("miou", "miou_absent_zero", "iou", "instances", "reliability")
+        names = ("miou", "miou_absent_zero", "iou", "instances", "boundary", "reliability")
         return {name: getattr(self.own, name) for name in names} | {"sources": self.sources}
 
 

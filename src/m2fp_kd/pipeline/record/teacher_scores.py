@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd.data.layouts import Record, data_sha256
-from m2fp_kd.evaluation.metrics.reliability import Reliability
+from m2fp_kd.evaluation.report.results import ModelResult
 from m2fp_kd.runtime.files import atomic_path
 from m2fp_kd.runtime.provenance import TeacherCard
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Version of the scoring code; increase it when the same teacher and photos would get other scores."""
 
 
@@ -35,12 +35,13 @@ def kept_scores(
     if path.is_file():
         log.info("reusing the teacher's scores on these photos from %s", path)
         kept: dict[str, Any] = json.loads(path.read_text())
-        return kept | {"reliability": Reliability(**kept["reliability"]) if kept["reliability"] else None}
+        known = ModelResult.from_dict(kept)
+        return {name: getattr(known, name) for name in kept}
     scored = score()
-    reliability = scored["reliability"]
+    plain = asdict(ModelResult(**scored))
     try:
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(scored | {"reliability": asdict(reliability) if reliability else None}))
+            temporary.write_text(json.dumps({name: plain[name] for name in scored}))
     except OSError as error:  # a failed write must not lose the run's report
         log.warning("could not save the teacher's scores for later runs: %s", error)
     return scored

@@ -9,7 +9,7 @@ from PIL import Image
 from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
 
-FIGURES = ("miou", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
+FIGURES = ("miou", "boundary_iou", "boundary_f", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
 LONGEST = 512
 """Longest side of a logged picture, in pixels."""
 
