@@ -8,21 +8,18 @@ from torch.export import ExportedProgram
 
 from m2fp_kd.compress.export.deployable import deployable
 from m2fp_kd.compress.int8.pt2e import quantise_pt2e
-from m2fp_kd.evaluation.speed.cpu import Cpu
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.artefact import Card, load_card
 from m2fp_kd.runtime.engines import open_engine
 from tests.compress.colour_student import canvases, tiny_m2fp_student
 
-AVX2 = Cpu("some", "x86_64", 2, ("AVX2",))
-VNNI = Cpu("some", "x86_64", 2, ("AVX2", "AVX-VNNI"))
 LABELS = LABEL_SETS["pascal_person_part"]
 
 
 @pytest.fixture(scope="module")
 def model(student, card, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pt2e") / "model.pt2"
-    quantise_pt2e(student, canvases(range(200, 216)), path, replace(card, precision="int8"), AVX2)
+    quantise_pt2e(student, canvases(range(200, 216)), path, replace(card, precision="int8"))
     return path
 
 
@@ -66,7 +63,7 @@ def test_the_compiled_program_repeats_its_results(student, card, model: Path) ->
 def test_linear_layers_stay_float(tmp_path: Path) -> None:
     torch.manual_seed(0)
     card = Card(LABELS.to_dict(), {"size": 64}, "int8", "m2fp")
-    quantise_pt2e(tiny_m2fp_student(LABELS), canvases(range(2)), tmp_path / "model.pt2", card, AVX2)
+    quantise_pt2e(tiny_m2fp_student(LABELS), canvases(range(2)), tmp_path / "model.pt2", card)
     nodes = list(_load(tmp_path / "model.pt2").graph.nodes)
     inputs = {
         kind: {str(source.target) for node in nodes if node.target is kind for source in node.all_input_nodes}
@@ -77,8 +74,6 @@ def test_linear_layers_stay_float(tmp_path: Path) -> None:
     assert not any("dequantize" in source for source in inputs[torch.ops.aten.linear.default])
 
 
-def test_range_is_reduced_only_without_vnni(student, card, model: Path, tmp_path: Path) -> None:
-    full = tmp_path / "model.pt2"
-    quantise_pt2e(student, canvases(range(200, 204)), full, replace(card, precision="int8"), VNNI)
+def test_activations_use_half_their_range(model: Path) -> None:
+    """So that the sums of a file made on any CPU overflow on none."""
     assert _activation_ranges(_load(model)) == {(0, 127)}
-    assert _activation_ranges(_load(full)) == {(0, 255)}

@@ -16,15 +16,6 @@ X86 = ("x86_64", "AMD64", "i686")
 ARM = ("aarch64", "arm64")
 
 
-def reduced_range(cpu: Cpu) -> bool:
-    """Return whether INT8 weights should use only seven of their eight bits, as CPUs without 8-bit dot products need.
-
-    Without them, x86 adds pairs of products of unsigned activations and signed weights in 16 bits, and 2 x 255 x 127
-    exceeds the maximum of 32767. An unknown CPU counts as one without: losing a bit costs little, an overflow much.
-    """
-    return not _has(cpu, INT8_PRODUCTS)
-
-
 def expected_speedup(cpu: Cpu, engine: str | None = None) -> list[str]:
     """Return statements about INT8 and bf16 on a CPU, most important first.
 
@@ -38,7 +29,7 @@ def expected_speedup(cpu: Cpu, engine: str | None = None) -> list[str]:
         return [f"{cpu.architecture}: INT8 and bf16 were never measured on this architecture"]
     if cpu.features is None:
         return [
-            "the system does not report the CPU's features: INT8 uses the reduced range, its speed is unknown",
+            "the system does not report the CPU's features: the speed of INT8 is unknown",
             "f32 is the safe precision",
         ]
     return [*_int8(cpu, engine), *_bf16(cpu, engine)]
@@ -46,7 +37,7 @@ def expected_speedup(cpu: Cpu, engine: str | None = None) -> list[str]:
 
 def _int8(cpu: Cpu, engine: str | None) -> list[str]:
     if found := _has(cpu, INT8_PRODUCTS):
-        lines = [f"INT8 is native ({', '.join(found)}): products accumulate in 32 bits, so the full range is safe"]
+        lines = [f"INT8 is native ({', '.join(found)}): products accumulate in 32 bits"]
         if "AMX INT8" in found:
             lines.append(
                 "with AMX, INT8 in OpenVINO was 2.0 times as fast as f32 for a MobileNetV3 student, 6.9 times for a "
@@ -54,8 +45,8 @@ def _int8(cpu: Cpu, engine: str | None) -> list[str]:
             )
     else:
         lines = [
-            "no VNNI, AVX-VNNI or AMX: pairs of INT8 products are added in 16 bits, which overflow at the full range, "
-            "so INT8 uses the reduced range",
+            "no VNNI, AVX-VNNI or AMX: pairs of INT8 products are added in 16 bits; weights or activations of 7 bits, "
+            "which INT8 files have, keep the sums from overflowing",
             "INT8 can be at most 2.1 times as fast as fp32 here: in OpenVINO it was 1.3 times as fast for a "
             "MobileNetV3 student, 1.9 times for a ResNet-18 student and 1.2 times for M2FP (measured)",
         ]
