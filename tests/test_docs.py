@@ -1,10 +1,14 @@
 """Everything that README, CONTRIBUTING and the pages of the site tell people to type exists; their English is plain."""
 
+import argparse
 import contextlib
 import importlib.util
 import io
 import re
+import runpy
 import shlex
+import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -41,9 +45,29 @@ def code(page: Path) -> list[str]:
 
 
 def commands(program: str, page: Path) -> list[list[str]]:
-    """The words after the program in every line of code that calls it, without comments."""
-    calls = [re.search(rf"(?:^|[\s(]){program}(?: (.*))?$", line) for line in code(page)]
-    return [shlex.split(call[1] or "", comments=True) for call in calls if call]
+    """The words after the program in every line of code that calls it, without comments and redirections.
+
+    The output of a command inside the line is a number.
+    """
+    lines = (re.sub(r"\$\(.*?\)", "1", line) for line in code(page))
+    calls = [re.search(rf"(?:^|[\s(]){program}(?: (.*))?$", line) for line in lines]
+    return [shlex.split((call[1] or "").partition(" > ")[0], comments=True) for call in calls if call]
+
+
+class Parsed(Exception):
+    """The arguments of a command are right."""
+
+
+@pytest.fixture
+def only_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop every program when it has parsed its arguments."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> None:
+        parse(parser, arguments)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
 
 
 @cache
@@ -100,12 +124,14 @@ def test_choices_exist(page: Path) -> None:
 def test_training_commands_compose(page: Path) -> None:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for words in [*commands(r"python train\.py", page), *commands("m2fp-kd train", page)]:
-            composes(words)
+        for program in (r"python train\.py", "m2fp-kd train", r"python benchmarks/training_step\.py"):
+            for words in commands(program, page):
+                composes(words)
 
 
 @pages
-def test_commands_and_their_options_exist(page: Path) -> None:
+def test_options_of_commands_exist(page: Path) -> None:
+    """Also where the text names a command with an option and leaves out the rest."""
     for words in commands("m2fp-kd", page):
         command = next(iter(words), "")
         if not re.fullmatch(r"[a-z]+", command):  # the name alone, or COMMAND
@@ -116,11 +142,33 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 
 
 @pages
-def test_options_of_benchmarks_exist(page: Path) -> None:
+def test_commands_take_these_arguments(page: Path, only_parse: None) -> None:
+    for words in commands("m2fp-kd", page):
+        if len(words) > 1 and re.fullmatch(r"[a-z]+", words[0]):
+            with pytest.raises(Parsed):
+                main(words)
+
+
+@pages
+def test_programs_take_these_arguments(page: Path, only_parse: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as Python does for a script
     for script, *words in commands("python(?= benchmarks/)", page):
-        text = (ROOT / script).read_text()
-        for option in (word for word in words if word.startswith("--")):
-            assert f'"{option}"' in text, f"{script} {option}"
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        if words and "argparse" in (ROOT / script).read_text():
+            with pytest.raises(Parsed):
+                runpy.run_path(str(ROOT / script), run_name="__main__")
+    for module, *words in commands("python -m", page):
+        monkeypatch.setattr(sys, "argv", [module, *words])
+        if words and module.startswith("m2fp_kd"):
+            with pytest.raises(Parsed):
+                runpy.run_module(module, run_name="__main__")
+
+
+@pages
+def test_make_has_these_targets(page: Path) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target, *_ in filter(None, commands("make", page)):
+        assert target in targets
 
 
 @pages

@@ -4,31 +4,65 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.other_cpus import LIMITS, part_maps
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.pipeline import run
 from tests.pipeline.conftest import CONF
 
-pytestmark = pytest.mark.long
+RECIPES = ("all", "int8_accurate", "int8_qat", "prune40_int8")
+"""The recipes that run. They contain the steps of the others."""
 
-RECIPES = sorted(path.stem for path in (CONF / "compress").glob("*.yaml") if path.stem not in ("base", "int8_dynamic"))
-"""All but the recipe for mask-classification students."""
+CONTAINED = {
+    "compress=none": "all",
+    "compress=int8_static": "all",
+    "experiment=edge": "all",
+    "experiment=accurate": "int8_accurate",
+    "compress=prune": "prune40_int8",
+}
+"""The others -> the recipe with their steps."""
+
+ELSEWHERE = {"compress=int8_dynamic", "experiment=cloud", "experiment=prototype"}
+"""Recipes for networks with queries, of which the sample has none."""
 
 
-def _run(folder: Path, *overrides: str) -> None:
+def _composed(folder: Path, *overrides: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        run(compose("config", overrides=["logger=csv", f"run_dir={folder}", *overrides]))
+        return compose("config", overrides=["logger=csv", f"run_dir={folder}", *overrides])
 
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train the student of `make train`; its own recipe passes, or this raises."""
     folder = tmp_path_factory.mktemp("train")
-    _run(folder)
+    run(_composed(folder))
     return folder / "student.json"
 
 
-@pytest.mark.parametrize("choice", [*(f"compress={name}" for name in RECIPES), "experiment=edge"])
-def test_a_shipped_recipe_passes_its_gates(choice: str, student: Path, tmp_path: Path) -> None:
-    _run(tmp_path, "stage=compress", f"student.checkpoint={student}", choice)
+@pytest.mark.long
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_passes_its_gates_on_cpus_with_and_without_vnni(recipe: str, student: Path, tmp_path: Path) -> None:
+    """The part maps with the kernels of a CPU that has AVX2 only are those that passed the gates here."""
+    run(_composed(tmp_path, "stage=compress", f"student.checkpoint={student}", f"compress={recipe}"))
+    artefacts = sorted(path for path in (tmp_path / "artefacts").iterdir() if path.is_dir())
+    here, there = (part_maps(artefacts, Path("data/sample"), before=before) for before in ([], LIMITS["AVX2"]))
+    assert {name: (here[name] == there[name]).mean() > 0.999 for name in here} == dict.fromkeys(here, True)
+
+
+@pytest.mark.parametrize("choice", CONTAINED)
+def test_the_other_recipes_have_steps_of_those_that_run(choice: str, tmp_path: Path) -> None:
+    steps, tested = (
+        OmegaConf.to_container(_composed(tmp_path, words).compress, resolve=True)
+        for words in (choice, f"compress={CONTAINED[choice]}")
+    )
+    assert steps["gates"] == tested["gates"]
+    assert steps["steps"].items() <= tested["steps"].items()
+
+
+def test_every_recipe_is_one_of_these() -> None:
+    recipes = {f"compress={path.stem}" for path in (CONF / "compress").glob("*.yaml") if path.stem != "base"}
+    text = {path.stem: path.read_text() for path in (CONF / "experiment").glob("*.yaml")}
+    recipes |= {f"experiment={name}" for name, words in text.items() if "override /compress" in words}
+    assert recipes == {*(f"compress={name}" for name in RECIPES), *CONTAINED, *ELSEWHERE}
