@@ -98,6 +98,14 @@ def test_a_resumed_run_continues_its_record(composed: Composer) -> None:
     assert ids[0] == ids[1] != ids[2], "a run that starts over has another record"
 
 
+def test_an_offline_record_prints_nothing(composed: Composer, capfd: pytest.CaptureFixture[str]) -> None:
+    cfg = composed("logger=wandb")
+    Path(cfg.run_dir).mkdir()
+    with wandb_ended():
+        start_wandb(cfg)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_failed_run_is_recorded_as_failed(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = []
     monkeypatch.setattr(wandb, "run", object())

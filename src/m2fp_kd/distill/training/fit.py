@@ -68,10 +68,10 @@ def fit(
         plugins=[AtomicCheckpointIO()],
     )
     checkpoint = resume_from(cfg.ckpt_path, folder)
-    if checkpoint:
-        log.info("resuming from %s", checkpoint)
+    log.info("resuming from %s" if checkpoint else "training in %s", checkpoint or cfg.run_dir)
     # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's own use of PyTorch
     stop = StopBetweenBatches(trainer)
     try:
         with handled(stop):

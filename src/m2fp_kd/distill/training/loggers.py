@@ -35,6 +35,7 @@ class TolerantWandbLogger(WandbLogger):
 
     def __init__(self, offline: bool = False, **settings: Any) -> None:
         super().__init__(mode="offline" if offline else "online", **settings)
+        self._wandb_init.pop("anonymous", None)  # Lightning passes it always, and W&B warns about it
         self.failed = False
 
     @rank_zero_only
