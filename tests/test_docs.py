@@ -8,7 +8,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -37,20 +37,25 @@ def exists(name: str, page: Path) -> bool:
     return (ROOT / name).is_file() or f"```python\n# {name}\n" in TEXT[page] or f"```yaml\n# {name}\n" in TEXT[page]
 
 
+def blocks(page: Path) -> list[str]:
+    """The lines of fenced blocks, those that a backslash continues as one."""
+    found = re.findall(r"^ *```.*?\n(.*?)^ *```", TEXT[page], re.MULTILINE | re.DOTALL)
+    return "\n".join(found).replace("\\\n", " ").splitlines()
+
+
 def code(page: Path) -> list[str]:
-    """The lines of fenced blocks, those that a backslash continues as one, and every `inline` code as a line."""
-    blocks = re.findall(r"^ *```.*?\n(.*?)^ *```", TEXT[page], re.MULTILINE | re.DOTALL)
+    """The lines of fenced blocks, and every `inline` code as a line."""
     inline = re.findall(r"`([^`]+)`", re.sub(r"^ *```.*?^ *```", "", TEXT[page], flags=re.MULTILINE | re.DOTALL))
-    return "\n".join(blocks).replace("\\\n", " ").splitlines() + [" ".join(words.split()) for words in inline]
+    return blocks(page) + [" ".join(words.split()) for words in inline]
 
 
-def commands(program: str, page: Path) -> list[list[str]]:
-    """The words after the program in every line of code that calls it, without comments and redirections.
+def commands(program: str, page: Path, lines: Callable[[Path], list[str]] = code) -> list[list[str]]:
+    """The words after the program in every line that calls it, without comments and redirections.
 
     The output of a command inside the line is a number.
     """
-    lines = (re.sub(r"\$\(.*?\)", "1", line) for line in code(page))
-    calls = [re.search(rf"(?:^|[\s(]){program}(?: (.*))?$", line) for line in lines]
+    texts = (re.sub(r"\$\(.*?\)", "1", line) for line in lines(page))
+    calls = [re.search(rf"(?:^|[\s(]){program}(?: (.*))?$", line) for line in texts]
     return [shlex.split((call[1] or "").partition(" > ")[0], comments=True) for call in calls if call]
 
 
@@ -143,8 +148,8 @@ def test_options_of_commands_exist(page: Path) -> None:
 
 @pages
 def test_commands_take_these_arguments(page: Path, only_parse: None) -> None:
-    for words in commands("m2fp-kd", page):
-        if len(words) > 1 and re.fullmatch(r"[a-z]+", words[0]):
+    for words in commands("m2fp-kd", page, blocks):
+        if words and re.fullmatch(r"[a-z]+", words[0]):
             with pytest.raises(Parsed):
                 main(words)
 
