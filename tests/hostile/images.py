@@ -4,6 +4,7 @@ Each generator returns the bytes of a file, takes milliseconds and needs little 
 """
 
 import io
+import math
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -89,6 +90,68 @@ def large_profile(kind: str, size: int = TWO_MEGABYTES) -> bytes:
     return encoded(pixels(), kind, icc_profile=b"\0" * size)
 
 
+def segments(count: int) -> bytes:
+    """Return a whole JPEG with a number of empty segments, four bytes each."""
+    data = encoded(pixels(), "JPEG")
+    return data[:2] + b"\xff\xe5\0\2" * count + data[2:]
+
+
+def filling(count: int) -> bytes:
+    """Return a whole JPEG with a number of bytes that fill a place between segments."""
+    data = encoded(pixels(), "JPEG")
+    return data[:2] + b"\xff" * count + data[2:]
+
+
+def comments(count: int) -> bytes:
+    """Return a whole GIF with a comment in a number of blocks of one letter."""
+    data = encoded(pixels().quantize(), "GIF")
+    header = 13 + 3 * 256
+    return data[:header] + b"\x21\xfe" + b"\1a" * count + b"\0" + data[header:]
+
+
+def chunks(count: int, kind: bytes) -> bytes:
+    """Return a whole PNG with a number of empty chunks of a kind, behind the pixels if nobody knows it."""
+    data = encoded(pixels())
+    place = data.index(b"IEND" if kind[1:2].islower() else b"IDAT") - 4
+    return data[:place] + chunk(kind, b"") * count + data[place:]
+
+
+def scans(side: int, count: int) -> bytes:
+    """Return a whole progressive JPEG of one grey with further scans, each of which visits all pixels for nothing.
+
+    ``scans(7000, 1000)`` has 0.3 MB and takes libjpeg 20 s.
+    """
+    data = encoded(Image.new("L", (side, side), 100), "JPEG", progressive=True)
+    end = data.rindex(b"\xff\xd9")
+    table = b"\xff\xc4" + struct.pack(">H", 20) + bytes([0x10, 1, *[0] * 15, 0xE0])  # one code: 2^14 blocks and more
+    runs = math.ceil(math.ceil(side / 8) ** 2 / 32767)
+    bits = ("0" + "1" * 14) * runs
+    bits += "1" * (-len(bits) % 8)
+    coded = int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
+    scan = b"\xff\xda" + struct.pack(">H", 8) + bytes([1, 1, 0, 1, 63, 0x10]) + coded
+    return data[:end] + table + scan * count + data[end:]
+
+
+def interlaced(width: int, height: int) -> bytes:
+    """Return a whole interlaced PNG of black RGB pixels."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    packer = zlib.compressobj(9)
+    packed = b""
+    for left, top, across, down in passes:
+        row = b"\0" * (1 + 3 * -(-(width - left) // across))
+        packed += b"".join(packer.compress(row) for _ in range(top, height, down))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (chunk(b"IHDR", header), chunk(b"IDAT", packed + packer.flush()), chunk(b"IEND", b""))
+    )
+
+
+def animated(kind: str, count: int, size: tuple[int, int] = SIZE) -> bytes:
+    """Return an animation of a number of pictures of one colour; ``kind`` is GIF, WEBP or PNG."""
+    first, *more = (Image.new("RGB", size, (index % 256, 9, 99)) for index in range(count))
+    return encoded(first, kind, save_all=True, append_images=more)
+
+
 def broken_avif() -> bytes:
     """Return an AVIF file whose header is whole and whose pixels are noise."""
     data = bytearray(encoded(pixels((96, 96)), "AVIF"))
@@ -128,6 +191,17 @@ def whole() -> Iterator[tuple[str, bytes]]:
         yield f"2 MB of colour profile in {kind}", large_profile(kind)
     for kind in (b"zTXt", b"iTXt", b"tEXt"):
         yield f"2 MB of {kind.decode()}", long_text(kind)
+
+
+def in_pieces() -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of files of millions of pieces or many scans, which a reader refuses in a moment."""
+    yield "JPEG of segments", segments(2_000_000)
+    yield "JPEG of filling", filling(5_000_000)
+    yield "GIF of comments", comments(2_000_000)
+    yield "PNG of texts", chunks(500_000, b"tEXt")
+    yield "PNG of empty pixels", chunks(500_000, b"IDAT")
+    yield "PNG of unknown chunks", chunks(500_000, b"prVt")
+    yield "JPEG of scans", scans(1000, 10_000)
 
 
 def broken() -> Iterator[tuple[str, bytes]]:

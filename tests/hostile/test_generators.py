@@ -22,6 +22,24 @@ def test_a_flat_png_is_a_bomb() -> None:
     assert not decoded(images.flat_png(33, 2000)).any() and decoded(images.flat_png(33, 2000)).shape == (2000, 33)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        images.segments(100),
+        images.filling(100),
+        images.comments(100),
+        images.chunks(100, b"tEXt"),
+        images.chunks(100, b"IDAT"),
+        images.chunks(100, b"prVt"),
+        images.scans(100, 100),
+        images.interlaced(33, 20),
+        *(images.animated(kind, 3) for kind in ("GIF", "WEBP", "PNG")),
+    ],
+)
+def test_many_pieces_hide_no_pixels(data: bytes) -> None:
+    assert decoded(data).size
+
+
 @pytest.mark.parametrize("kind", images.SEEDS)
 def test_every_seed_is_a_whole_photo(kind: str) -> None:
     with Image.open(io.BytesIO(images.SEEDS[kind]())) as image:

@@ -1,6 +1,7 @@
 """Hostile files: readable pixels are read whatever surrounds them, and the rest is refused by one kind of error."""
 
 import os
+import time
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.photo_file import LONGEST_SIDE, PhotoError, PhotoSizeError, opened
 from tests.hostile import images
 
-WHOLE, BROKEN = dict(images.whole()), dict(images.broken())
+WHOLE, BROKEN, IN_PIECES = dict(images.whole()), dict(images.broken()), dict(images.in_pieces())
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -89,3 +90,25 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(PhotoError, match="not a file"):
         read_photo(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_a_file_of_millions_of_pieces_is_refused_with_little_memory_and_time(name: str) -> None:
+    data = IN_PIECES[name]
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(PhotoError, match=r"more than \d+ (pieces|chunks|scans)"):
+        read_photo(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.1 * len(data) + 40_000_000 and time.process_time() - start < 5  # tracing takes most of it
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_read_as_its_first_picture(kind: str) -> None:
+    np.testing.assert_allclose(read_photo(images.animated(kind, 3)), [[[0, 9, 99]] * 40] * 30, atol=9)
+
+
+def test_scans_behind_the_picture_do_not_count() -> None:
+    data = images.encoded(images.pixels(), "JPEG")
+    np.testing.assert_array_equal(read_photo(data + b"\xff\xda" * 1000), read_photo(data))

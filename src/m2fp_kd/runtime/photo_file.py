@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from m2fp_kd.runtime.counted_file import counted
+from m2fp_kd.runtime.jpeg import check_scans
 from m2fp_kd.runtime.png import without_metadata
 
 MEGAPIXELS = 256.0
@@ -62,9 +64,11 @@ def opened(
     """
     name = "photo" if isinstance(source, bytes) else str(source)
     try:
-        with _file(source) as file, _open(without_metadata(file), formats) as image:
-            check_size(name, *image.size, megapixels)
-            yield image
+        with _file(source) as file:
+            check_scans(file)
+            with _open(counted(without_metadata(file)), formats) as image:
+                check_size(name, *image.size, megapixels)
+                yield image
     except (PhotoError, FileNotFoundError):
         raise
     except UnidentifiedImageError as error:

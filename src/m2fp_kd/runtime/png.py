@@ -3,6 +3,7 @@
 import io
 import zlib
 from collections.abc import Iterator
+from itertools import count
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -12,6 +13,9 @@ METADATA = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
 
 ORIENTED = (b"XML:com.adobe.xmp", b"Raw profile type exif")
 """Keywords of the texts that may hold a photo's orientation."""
+
+MOST_CHUNKS = 200_000
+"""Chunks of a file; the largest photo has half as many."""
 
 LARGEST_TEXT = 1 << 20
 """Bytes of a decompressed text; Pillow refuses a file with a larger one."""
@@ -24,6 +28,9 @@ def without_metadata(file: BinaryIO) -> BinaryIO:
 
     Args:
         file: an open file at its start; one of another format or without such chunks is returned unchanged.
+
+    Raises:
+        ValueError: the file has more than `MOST_CHUNKS`.
     """
     if file.read(len(SIGNATURE)) == SIGNATURE:
         removed = list(_metadata(file))
@@ -37,7 +44,11 @@ def _metadata(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Yield start and end of the chunks to remove; stop where the file is cut off."""
     kept: set[bytes] = set()
     start, size = len(SIGNATURE), file.seek(0, io.SEEK_END)
-    while start + 12 <= size:
+    for chunks in count():
+        if start + 12 > size:
+            return
+        if chunks == MOST_CHUNKS:
+            raise ValueError(f"more than {MOST_CHUNKS} chunks")
         file.seek(start)
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
         end = start + 12 + length  # length, kind and checksum have 4 bytes each
