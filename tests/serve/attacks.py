@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import resource
 import signal
@@ -102,12 +103,23 @@ def attacked(folder: Path, *options: str, environment: dict[str, str] | None = N
 
 
 @contextmanager
-def connections(port: int, count: int, first: bytes) -> Iterator[list[socket.socket]]:
-    """Open connections to this machine and send the same first bytes on each, as far as the server takes them."""
+def connections(port: int, count: int, first: bytes, answers: int | None = None) -> Iterator[list[socket.socket]]:
+    """Open connections to this machine and send the same first bytes on each, as far as the server takes them.
+
+    Args:
+        port: port of the server.
+        count: number of connections.
+        first: bytes to send.
+        answers: bytes of an answer that the system keeps for the client; None for the system's default.
+    """
     with ExitStack() as opened:
         found = []
         for _ in range(count):
-            one = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            one = opened.enter_context(socket.socket())
+            if answers is not None:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, answers)
+            one.settimeout(20)
+            one.connect(("127.0.0.1", port))
             one.settimeout(0.5)
             send(one, first)
             found.append(one)
@@ -118,6 +130,19 @@ def send(one: socket.socket, data: bytes) -> None:
     """Send bytes; give up where the server takes no more."""
     with suppress(OSError):
         one.sendall(data)
+
+
+def read(one: socket.socket, size: int) -> None:
+    """Take a number of bytes of an answer, or as many as the server sends."""
+    with suppress(OSError):
+        while size > 0 and (piece := one.recv(min(size, 65536))):
+            size -= len(piece)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def drip(opened: Sequence[socket.socket], seconds: float) -> None:

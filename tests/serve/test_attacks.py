@@ -1,5 +1,6 @@
 """The server's bounds hold under attack: memory, deadlines, and health within a second."""
 
+import gzip
 import io
 import json
 import os
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.hostile.images import flat_png
+from tests.hostile import images
 from tests.runtime.conftest import artefact  # noqa: F401  a fixture
-from tests.serve.attacks import Attacked, answer_of, attacked, connections, drip, head
+from tests.serve.attacks import Attacked, answer_of, attacked, connections, cpu_seconds, drip, head, read
 from tests.serve.conftest import encoded
 
 WAITING, UPLOAD = 250, 70
@@ -22,6 +23,10 @@ WAITING, UPLOAD = 250, 70
 LIMITS = ("--megabytes=4", f"--waiting-megabytes={WAITING}", f"--upload-megabytes={UPLOAD}", "--requests-per-minute=0")
 MARGIN = 60
 """Megabytes of the process that do not belong to a request: its threads, and what the allocator keeps."""
+
+MULTIPART = "multipart/form-data; boundary=B"
+NOISE = encoded(np.tile(np.random.default_rng(0).integers(0, 256, (16, 64, 3), np.uint8), (40, 20, 1)))
+"""A small file whose mosaic is large."""
 
 SMALL = encoded(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8))
 
@@ -118,6 +123,88 @@ def test_answers_that_nobody_takes_stay_within_the_budget(server):
     check()
 
 
+def test_answers_of_which_all_but_a_little_is_taken_stay_within_the_budget(server):
+    check = bounded(server)
+    request = head(len(NOISE)).replace(b"/api/parse", b"/api/parse?return=all") + NOISE
+    with connections(server.port, 100, request, answers=4096) as opened, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: read(one, 800_000), opened))
+        held = float(re.search(rb"^m2fp_kd_held_bytes (\S+)", server.get("/metrics")[1], re.M)[1])
+        assert held <= 1e6 * (UPLOAD - 12 * 4)
+    check()
+
+
+def test_answers_that_are_taken_are_freed_though_their_connections_stay_open(server):
+    request = head(len(NOISE)).replace(b"/api/parse", b"/api/parse?return=all") + NOISE
+    with connections(server.port, 40, b"") as opened:
+        for number, one in enumerate(opened):
+            if number == 10:  # the first requests warm up
+                before = server.resident()
+            one.sendall(request)
+            one.settimeout(20)
+            length = int(re.search(rb"Content-Length: (\d+)", begin := one.recv(65536))[1])
+            read(one, length - len(begin))
+        assert length > 1_000_000 and server.resident() - before < 30 * length
+    assert server.post(SMALL)[0] == 200
+
+
+def test_small_chunks_are_refused_before_they_take_time(server):
+    check = bounded(server)
+    chunked = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    start = cpu_seconds(server.process.pid)
+    with connections(server.port, 100, chunked + b"1\r\nx\r\n" * 20_000) as opened:
+        assert all(b"400" in one[:12] for one in map(answer_of, opened) if one)
+    assert cpu_seconds(server.process.pid) - start < 3
+    whole = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMALL), SMALL)
+    with connections(server.port, 1, chunked.replace(b"Host", b"Connection: close\r\nHost") + whole) as (one,):
+        assert answer_of(one).startswith(b"HTTP/1.1 200")
+    check()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * 10_000, MULTIPART, 413),
+        (b"--B\r\nX: " + b"x" * 3_000_000, MULTIPART, 413),
+        (gzip.compress(b"\0" * 400_000_000), "image/png", 422),
+        (encoded(Image.new("RGB", (40, 30)), "TIFF"), "image/tiff", 415),
+        (encoded(Image.new("RGB", (40, 30)), "TIFF"), "application/octet-stream", 422),
+        (encoded(Image.new("RGB", (40, 30)), "JPEG2000"), "", 422),
+        (images.animated("GIF", 200, (400, 300)), "image/gif", 200),
+        (images.animated("WEBP", 200, (400, 300)), "image/webp", 200),
+        (images.interlaced(2000, 1500), "image/png", 200),
+        (images.flat_png(2000, 1500, 16, 2), "image/png", 200),
+        (images.long_text(b"zTXt", 200_000_000), "image/png", 200),
+        (images.large_profile("JPEG"), "image/jpeg", 200),
+        (images.scans(2000, 3000), "image/jpeg", 422),
+        (images.comments(1_900_000), "image/gif", 422),
+        (images.segments(900_000), "image/jpeg", 422),
+    ],
+    ids=[
+        "10,000 parts",
+        "a part's header",
+        "gzip",
+        "TIFF",
+        "TIFF, unnamed",
+        "JPEG 2000",
+        "GIF of 200 frames",
+        "WebP of 200 frames",
+        "interlaced",
+        "16 bits",
+        "a text of 200 MB",
+        "a profile of 2 MB",
+        "scans",
+        "comments",
+        "segments",
+    ],
+)
+def test_costly_bodies_are_answered_soon_and_within_the_memory(server, body, kind, status):
+    check = bounded(server)
+    start = cpu_seconds(server.process.pid)
+    assert server.post(body, **{"Content-Type": kind, "Content-Encoding": "gzip"})[0] == status
+    assert cpu_seconds(server.process.pid) - start < 3
+    check()
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[" * 1000, b"[" + b"[]," * 1_000_000 + b"[]]", b'{"photo":"' + "\N{GRINNING FACE}".encode() * 900_000 + b'"}'],
@@ -143,7 +230,7 @@ def test_chunks_and_pipelines_that_never_end_are_dropped(server):
 
 def test_a_photo_of_one_column_is_refused_before_it_is_decoded(server):
     check = bounded(server)
-    photo = flat_png(1, 49_000_000)
+    photo = images.flat_png(1, 49_000_000)
     assert len(photo) < 200_000 and Image.open(io.BytesIO(photo)).size == (1, 49_000_000)
     start = time.monotonic()
     status, answer = server.post(photo)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -15,6 +16,15 @@ from m2fp_kd.serve.settings import Settings
 
 PARSING = ("/api/parse", "/api/parse/batch")
 """Paths that take a body."""
+
+ENTERED = "m2fp_kd.entered"
+"""Key in a WSGI environment of the function that lets the next request enter the application."""
+
+PIECE = 1 << 10
+"""Bytes of chunks that are read at a time, because waitress copies the rest for each chunk."""
+
+CHUNK_OVERHEAD = 1 << 12
+"""Bytes that the lines between the chunks may take beyond the size of the chunks."""
 
 LONGEST_LINE = 1024
 """Bytes of a line between the chunks of a body, and of the lines behind them."""
@@ -43,11 +53,11 @@ class Incoming(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         """Take bytes of the request and return their number."""
-        consumed = super().received(data)
+        consumed = super().received(data[:PIECE] if self.chunked else data)
         if self.chunked and self.body_rcv is not None:
-            lines = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
-            if lines > LONGEST_LINE:
-                self.fail(BadRequest("The body's chunks are invalid."))
+            line = len(self.body_rcv.control_line) + len(self.body_rcv.trailer)
+            if line > LONGEST_LINE or self.body_bytes_received > 2 * self.size + CHUNK_OVERHEAD:
+                self.fail(BadRequest("The body's chunks are invalid or too small."))
         if self.error:
             self.drop_body()
         if self.error or self.unread:
@@ -83,17 +93,26 @@ class Incoming(HTTPRequestParser):
 
 
 class Task(WSGITask):
-    """A request's call of the application, which also words the errors that the server finds."""
+    """A request's call of the application, which also words the errors that the server finds.
+
+    Few requests with a body enter the application at the same time, because every thread that runs Python code makes
+    all others wait, the one that reads all connections too. The application lets the next enter once it reads the body.
+    """
 
     def execute(self) -> None:
         """Call the application; close the connection if the request's body was not read or the server stops."""
         if self.request.error or self.request.unread or self.channel.server.draining:
             self.set_close_on_finish()
-        super().execute()
+        with ExitStack() as self.entrance:
+            if self.request.size:
+                self.entrance.enter_context(self.channel.server.entrance)
+            super().execute()
 
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment, with the request's start and the server's error."""
         environ = super().get_environment()
+        del environ["wsgi.file_wrapper"]  # which would keep a file open until its client has taken it
+        environ[ENTERED] = self.entrance.close
         environ["m2fp_kd.started"] = self.request.started
         environ["m2fp_kd.draining"] = self.channel.server.draining
         if self.request.error or self.request.unread:

@@ -14,6 +14,7 @@ from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.answers import answer
 from m2fp_kd.serve.deadline import Deadline, Turns
 from m2fp_kd.serve.errors import ApiError
+from m2fp_kd.serve.incoming import ENTERED
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.photos import Size, decode, photos_of, size_of
@@ -67,7 +68,7 @@ class Parse:
         with ExitStack() as reserved:
             sized = self._reserve(request, wish, reserved)
             with self._working.one(wish.deadline):
-                read = [one if isinstance(one, ApiError) else _or_error(_Read.of, one[0]) for one in sized]
+                read = [one if isinstance(one, ApiError) else _or_error(_Read.of, *one, wish.deadline) for one in sized]
             sized.clear()
             photos = [one.photo for one in read if isinstance(one, _Read)]
             found = iter(wish.model.worker.parse(photos, wish.deadline.left))
@@ -77,6 +78,7 @@ class Parse:
     def _reserve(self, request: Request, wish: Wish, reserved: ExitStack) -> list[tuple[bytes, Size] | ApiError]:
         """Read a request's photos and their sizes, and reserve memory for them until `reserved` is left."""
         with self._reading.one(wish.deadline):
+            request.environ.get(ENTERED, lambda: None)()
             data = photos_of(request, self._settings)
             if wish.alone and len(data) > 1:
                 raise ApiError(400, "bad_request", "This address takes one photo; send several to /api/parse/batch.")
@@ -122,9 +124,9 @@ class _Read:
     milliseconds: float
 
     @classmethod
-    def of(cls, data: bytes) -> "_Read":
+    def of(cls, data: bytes, size: Size, deadline: Deadline) -> "_Read":
         start = time.perf_counter()
-        return cls(decode(data), 1000 * (time.perf_counter() - start))
+        return cls(decode(data, size, deadline), 1000 * (time.perf_counter() - start))
 
 
 def _or_error(act: Callable[..., T], *arguments: Any) -> T | ApiError:

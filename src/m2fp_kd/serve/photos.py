@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from flask import Request
 
+from m2fp_kd.runtime.apart import read_apart
 from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.photo_file import PhotoError, PhotoSizeError, opened
+from m2fp_kd.serve.deadline import Deadline
 from m2fp_kd.serve.errors import ApiError
-from m2fp_kd.serve.settings import Settings
+from m2fp_kd.serve.settings import COPIES, Settings
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 """Decoders that a request may use. The first frame of an animation is parsed."""
@@ -46,6 +48,12 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif"
 """Content types of a body that is a photo; none at all and curl's default for `--data-binary` are taken too."""
 
 CURL_TYPE = "application/x-www-form-urlencoded"
+
+LARGEST_WEBP = 1
+"""Megapixels of a WebP that is decoded in this process, in 70 ms at most."""
+
+BASE64_STEP = 1 << 20
+"""Characters that are decoded at a time, because Python's other threads wait meanwhile."""
 
 JSON_BRACKETS, JSON_COMMAS = 8, 1000
 """Objects and lists, and values, that a JSON body may have. Millions would take 25 times their size in memory."""
@@ -112,6 +120,7 @@ def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
     try:
         with _broken_files_reported(), opened(data, IMAGE_FORMATS, settings.megapixels) as image:
             shorter, longer = sorted(image.size)
+            copies = COPIES if image.format == "WEBP" else 2
     except PhotoSizeError as error:
         raise _too_many_pixels(settings) from error
     if longer > LONGEST_SIDE:
@@ -122,17 +131,31 @@ def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
     pixels, rows = shorter * longer, longer  # of the upright photo, which may be turned
     of_pixel = BYTES_OF_PIXEL_WITH_PERSONS if persons else BYTES_OF_PIXEL
     # Decoders copy the file.
-    return Size(of_pixel * pixels + BYTES_OF_ROW * rows + 2 * len(data), pixels / 1e6)
+    return Size(of_pixel * pixels + BYTES_OF_ROW * rows + copies * len(data), pixels / 1e6)
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, size: Size, deadline: Deadline) -> np.ndarray:
     """Decode a photo as uint8 (H, W, 3) RGB, upright.
 
+    Args:
+        data: encoded photo.
+        size: result of `size_of`.
+        deadline: time limit.
+
     Raises:
-        ApiError: the photo is broken.
+        ApiError: the photo is broken, or the deadline has passed.
     """
     with _broken_files_reported():
+        if data[8:12] == b"WEBP" and size.megapixels > LARGEST_WEBP:
+            return _read_apart(data, deadline)
         return read_photo(data, IMAGE_FORMATS, math.inf)  # `size_of` has checked the size
+
+
+def _read_apart(data: bytes, deadline: Deadline) -> np.ndarray:
+    try:
+        return read_apart(data, deadline.left)
+    except TimeoutError:
+        raise deadline.passed from None
 
 
 @contextmanager
@@ -177,10 +200,16 @@ def _from_json(request: Request) -> list[bytes]:
     if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
         raise ApiError(400, "bad_request", "In JSON, `photo` must be a base64 string and `photos` a list of them.")
     try:
-        # Browsers encode a file as a data URL.
-        return [
-            base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text, validate=True)
-            for text in texts
-        ]
+        return [_from_base64(text) for text in texts]
     except (binascii.Error, ValueError) as error:
         raise ApiError(400, "bad_request", "A photo in the JSON body is not valid base64.") from error
+
+
+def _from_base64(text: str) -> bytes:
+    """Decode base64, or a data URL, as which browsers encode a file."""
+    start = text.rfind(",") + 1 if text.startswith("data:") else 0
+    steps = range(start, len(text), BASE64_STEP)
+    pieces = [base64.b64decode(text[one : one + BASE64_STEP], validate=True) for one in steps]
+    if any(len(piece) != BASE64_STEP // 4 * 3 for piece in pieces[:-1]):
+        raise ValueError("padding before the end")
+    return b"".join(pieces)
