@@ -67,6 +67,35 @@ def test_click_selects_part_then_person_then_everything(page):
     expect(pressed).to_have_count(0)
 
 
+def test_click_selects_beside_the_divider_of_two_models(page):
+    give(page)
+    parsed(page, lambda: choose(page, "Compare"))
+    pressed = page.locator(".entry[aria-pressed=true]")
+    click(page, *middle("pants"))
+    expect(pressed).to_have_attribute("data-part", "pants")
+    expect(page.locator("#divider")).to_have_value("100")
+    click(page, *middle("pants"))
+    expect(pressed).to_have_attribute("data-person", "0")
+    click(page, 0, 0)
+    expect(pressed).to_have_count(0)
+    frame = page.locator("#frame").bounding_box()
+    middle_row, centre = frame["y"] + frame["height"] / 2, frame["x"] + frame["width"] / 2
+    page.mouse.move(centre, middle_row)
+    page.mouse.down()
+    page.mouse.move(centre + frame["width"] / 4, middle_row, steps=4)
+    page.mouse.up()
+    assert 140 < int(page.locator("#divider").input_value()) < 160
+    expect(pressed).to_have_count(0)
+
+
+def test_part_that_only_the_other_model_found_cannot_be_cut_out(page):
+    give(page)
+    parsed(page, lambda: choose(page, "Compare"))
+    entry(page, "hat").click()
+    expect(entry(page, "hat")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#cutout")).to_be_hidden()
+
+
 def test_part_is_cut_out(page):
     photo = noise(HEIGHT, WIDTH)
     give(page, file("two.people.png", encoded(photo)))

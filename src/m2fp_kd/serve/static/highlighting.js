@@ -33,8 +33,13 @@ export function showPinned() {
   for (const node of document.querySelectorAll(".entry"))
     node.ariaPressed = `${state.pinned !== null && sameEntry(entryOf(node), state.pinned)}`;
   const cutout = byId("cutout");
-  cutout.hidden = state.pinned === null || byId("frame").hidden;
+  cutout.hidden = byId("frame").hidden || !canCut(state.pinned);
   if (state.pinned) cutout.firstElementChild.textContent = say("download.cutout", { name: nameOf(state.pinned) });
+}
+
+/** Whether the model to which the downloads belong has found the entry; the other of two compared may have found more. */
+function canCut(entry) {
+  return entry !== null && (entry.part === undefined || current().answer.parts.some(({ name }) => name === entry.part));
 }
 
 function nameOf({ part, person }) {

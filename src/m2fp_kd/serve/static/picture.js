@@ -24,7 +24,7 @@ export class Picture {
     frame.addEventListener("pointerdown", (event) => this.point(event));
     frame.addEventListener("click", (event) => {
       const [x, y] = this.positionOf(event);
-      if (this.layers.length === 1) press(this.partAt(x, y), x, y);
+      if (this.layers.length && event.target.type !== "range") press(this.partAt(x, y), x, y);
     });
     // A finger leaves the picture after every tap, so the tip of a tapped part stays.
     frame.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && this.leave());
