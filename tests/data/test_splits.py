@@ -39,6 +39,7 @@ def test_a_folder_of_photos_is_validated_on_its_own_tenth_or_on_labelled_photos(
     own, labelled = photo_splits(folder), photo_splits(folder, val_root=m2fp_folder)
     assert names(own.train) | names(own.val) == names(labelled.train) and own.val
     assert labelled.val == m2fp_records(m2fp_folder, "Validation")
+    assert len(photo_splits(folder, held_out=2).val) == 2
     with pytest.raises(LayoutError, match="does not exist"):
         photo_splits(folder / "nowhere")
 

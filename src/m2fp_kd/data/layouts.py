@@ -125,7 +125,7 @@ def split_records(records: Sequence[Record], held_out: float = 0.1, seed: int = 
     if not chosen or not kept:
         raise ValueError(
             f"holding out {held_out:g} of {len(records)} photos leaves one side empty; add photos, or give a share "
-            "between 0 and 1 or a smaller number"
+            "between 0 and 1 or a smaller number (+data.splits.held_out=2)"
         )
     return kept, [record for record in records if record.name in chosen]
 

@@ -69,18 +69,19 @@ def ccp_splits(root: str | Path) -> Splits:
     return Splits(train, val, test, [record for record in records if not record.categories])
 
 
-def photo_splits(root: str | Path, val_root: str | Path | None = None) -> Splits:
+def photo_splits(root: str | Path, val_root: str | Path | None = None, held_out: float = HOLDOUT_FRACTION) -> Splits:
     """Return a folder of unlabelled photos.
 
     Args:
         root: the folder.
-        val_root: labelled photos in M2FP's layout, whose `Validation` is used; None holds out a fixed tenth of the
+        val_root: labelled photos in M2FP's layout, whose `Validation` is used; None holds out a fixed choice of the
             unlabelled photos, which only pseudo labels can score.
+        held_out: share of the photos of that choice, below 1, or their number, from 1.
     """
     records = photo_records(root)
     if val_root:
         return Splits(records, m2fp_records(val_root, "Validation"))
-    return Splits(*split_records(records, HOLDOUT_FRACTION))
+    return Splits(*split_records(records, held_out))
 
 
 def synthetic_splits(
