@@ -17,6 +17,7 @@ from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.arrays import softmax
+from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.geometry import restore_dense
 from tests.pipeline.conftest import Composer, composed, one_engine, scenes, teacher_file  # noqa: F401  fixtures
 
@@ -100,3 +101,9 @@ def test_a_student_trains_on_the_labels(teacher_file, composed: Composer, tmp_pa
     assert all(read_record(record, CIHP).persons is not None for record in records)
     metrics = run(composed("data=own", f"data.root={out}", "data.labels=cihp", "trainer.max_epochs=1", "compress=none"))
     assert 0 <= metrics["student_fp32/mIoU"] <= 1
+    origin = json.loads((out / "autolabel.json").read_text())["settings"]["model"]
+    assert origin["licence"] == "Apache-2.0"
+    lineage = load_network(tmp_path / "run" / "student.json").lineage
+    card = load_card(tmp_path / "run" / "artefacts" / "fp32" / "model.onnx")
+    for data, licence in ((lineage.data, "; ".join(lineage.licences)), (card.data, card.teacher.licence)):
+        assert data.labelled_by == f"tiny ({origin['sha256'][:12]})" and licence == "Apache-2.0"

@@ -1,6 +1,5 @@
 """A run keeps one folder from start to end, and its last line tells how to continue it."""
 
-import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +50,6 @@ def stopped(composed: Composer, monkeypatch: pytest.MonkeyPatch, stage: Callable
 def test_a_signal_outside_training_ends_the_run_with_its_exit_code(
     composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: signal.Signals
 ) -> None:
-    caplog.set_level(logging.WARNING)  # libraries of earlier tests raise the level of all handlers
     monkeypatch.setitem(pipeline.STAGES, "train", lambda cfg: signal.raise_signal(number))
     with pytest.raises(SystemExit) as stopped:
         pipeline.run(composed())
@@ -67,7 +65,6 @@ def test_the_last_line_tells_how_to_continue(
         error.add_note("stopped; the same command resumes from last.ckpt")
         raise error
 
-    caplog.set_level(logging.WARNING)
     stopped(composed, monkeypatch, full)
     assert caplog.messages[-1] == "stopped; the same command resumes from last.ckpt"
 

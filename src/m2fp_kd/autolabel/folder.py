@@ -27,9 +27,9 @@ from m2fp_kd.autolabel.answer import Answer
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path, find_photos, write_index_png
 from m2fp_kd.runtime.geometry import is_upright
+from m2fp_kd.runtime.label_origin import ORIGIN
 from m2fp_kd.runtime.names import distinct, short_hash, shortened
 
-NAME = "autolabel.json"
 FORMAT = 1
 SPLIT = "Training"
 SEPARATOR = "__"
@@ -110,10 +110,10 @@ class LabelFolder:
         self._require_same_settings()
 
     def _require_same_settings(self) -> None:
-        path = self.root / NAME
+        path = self.root / ORIGIN
         if not path.is_file():
             if (self.root / SPLIT).exists():
-                raise ValueError(f"{self.root / SPLIT} holds data without {NAME}; choose another output folder")
+                raise ValueError(f"{self.root / SPLIT} holds data without {ORIGIN}; choose another output folder")
             return
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ class LabelFolder:
         labelled = sum(self.done(name) for name in sources)
         progress = {"photos": len(sources), "labelled": labelled, "failed": sorted(failed)}
         content = {"format": FORMAT, "settings": self.settings.to_dict(), "progress": progress}
-        with atomic_path(self.root / NAME) as temporary:
+        with atomic_path(self.root / ORIGIN) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def _path(self, folder: str, name: str, suffix: str = ".png") -> Path:

@@ -75,7 +75,12 @@ def describe(card: "Card", checks: "CheckResults") -> Iterator[tuple[str, str]]:
     yield "labels", f"{card.labels.name}: {', '.join(card.labels.parts)}"
     yield "people", "persons" if card.people == "persons" else "not separated (connected regions)"
     yield "outputs", ", ".join(card.outputs)
-    sources = {"teacher": card.teacher.name, "its data": card.teacher.trained_on.name, "data": card.data.name}
+    sources = {
+        "teacher": card.teacher.name,
+        "its data": card.teacher.trained_on.name,
+        "data": card.data.name,
+        "labels by": card.data.labelled_by,
+    }
     for name, value in (sources | {"licence": card.teacher.licence}).items():
         if value:
             yield name, value

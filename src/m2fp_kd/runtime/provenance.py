@@ -71,10 +71,12 @@ class DataSource(Record):
     Attributes:
         name: name of the data set, or a description.
         sha256: hash of its photos and labels.
+        labelled_by: names of the models that wrote its labels; None for labels of people.
     """
 
     name: str | None = None
     sha256: str | None = None
+    labelled_by: str | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | str | None) -> Self:

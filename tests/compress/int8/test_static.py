@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def test_both_engines_agree_with_the_fp32_model(fp32: Path, int8: Path, photos) 
     assert (maps[0] == truth).mean() > 0.9  # the trained student is accurate enough to lose accuracy
     assert (maps[1] == maps[0]).mean() > 0.98
     assert (maps[2] == maps[1]).mean() > 0.99
+
+
+def test_quantising_leaves_the_level_of_every_handler(
+    fp32: Path, card: Card, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quantise_static(fp32, canvases(range(2)), tmp_path / "model.onnx", card)  # pytest's handler is NNCF's as well
+    logging.getLogger("m2fp_kd.any").warning("after compression")
+    assert caplog.messages[-1] == "after compression"
 
 
 def test_same_canvases_give_the_same_file(fp32: Path, card: Card, tmp_path: Path) -> None:

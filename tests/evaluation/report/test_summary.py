@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from m2fp_kd.evaluation.report.results import ModelResult
+from m2fp_kd.evaluation.report.results import DataSummary, ModelResult
 from m2fp_kd.evaluation.report.summary import summary_rows, summary_table
 from tests.evaluation.reports import tiny_report
 
@@ -42,6 +42,13 @@ def test_table_is_aligned_and_ends_with_the_gates() -> None:
     assert ", mIoU 0.00 ± 0.00, " in lines[-2]
     assert "largest loss: shoe <left> −7.1" in lines[-1]
     assert max(map(len, lines[:-1])) <= 120
+
+
+def test_scores_on_sources_without_a_gate_are_told() -> None:
+    models = {name: ModelResult(sources={"lip": score}) for name, score in (("fp32", 0.5), ("int8", 0.47))}
+    report = replace(tiny_report(), models=models, data=DataSummary(ungated=["lip"]))
+    line = summary_table(report).splitlines()[-1]
+    assert line.startswith("! no gate  mIoU on lip, whose labels are not the student's: −3.00 points")
 
 
 def test_instance_metrics_are_shown_if_a_model_has_them() -> None:

@@ -125,7 +125,8 @@ def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelP
     )
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    nncf.set_log_level(logging.ERROR)  # progress bars stay
+    # Progress bars stay. nncf.set_log_level would also raise the level of handlers that other loggers share.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf.quantize(
         model,
         nncf.Dataset(images, lambda image: {"images": image}),

@@ -14,7 +14,7 @@ from m2fp_kd.evaluation.report.pareto import Point, draw_front, front
 from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels
 from m2fp_kd.evaluation.report.reliability_chart import reliability_chart
 from m2fp_kd.evaluation.report.results import NOTABLE_CORES, RunReport, title
-from m2fp_kd.evaluation.report.summary import Cell, Row, summary_rows
+from m2fp_kd.evaluation.report.summary import Cell, Row, summary_rows, ungated_scores
 
 TILES = ("mIoU", "Size", "Latency, p50", "Peak memory")
 PART_CURVES = "val/IoU/"
@@ -81,6 +81,7 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
         persons=any(model.instances for model in report.models.values()),
         sources=any(model.sources for model in report.models.values()),
         scored_on=_scored_on(report),
+        ungated=ungated_scores(report),
         busy=[title(key) for key, model in report.models.items() if (model.other_cores or 0) > NOTABLE_CORES],
         parts=_part_tables(report)["IoU"],
         part_tables=_part_tables(report),

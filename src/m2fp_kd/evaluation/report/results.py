@@ -136,6 +136,7 @@ class DataSummary(Record):
         scored_photos: number of photos that the models were scored on.
         sha256: hash of all photos and labels.
         scored_sha256: hash of the photos and labels that the models were scored on.
+        ungated: sources of a mix with labels of their own, whose scores no gate limits.
     """
 
     name: str | None = None
@@ -146,6 +147,7 @@ class DataSummary(Record):
     scored_photos: int | None = None
     sha256: str | None = None
     scored_sha256: str | None = None
+    ungated: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

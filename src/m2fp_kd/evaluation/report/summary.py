@@ -60,7 +60,18 @@ def summary_table(report: RunReport) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     text.insert(1, "─" * len(max(text, key=len)))
-    return "\n".join([*text, "", *map(verdict, report.parity)]).rstrip()
+    return "\n".join([*text, "", *map(verdict, report.parity), *ungated_scores(report)]).rstrip()
+
+
+def ungated_scores(report: RunReport) -> list[str]:
+    """Return a line for each source of a mix whose score no gate limits, with what compression changed."""
+    students = [model for name, model in report.models.items() if name != "teacher"]
+    return [
+        f"! no gate  mIoU on {name}, whose labels are not the student's: {points(scores[-1] - scores[0], decimals=2)} "
+        "points from the first to the last student"
+        for name in report.data.ungated
+        if (scores := [model.sources[name] for model in students if name in model.sources])
+    ]
 
 
 def change_of(hop: Hop) -> str:

@@ -18,6 +18,7 @@ from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.label_origin import label_models
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
 from m2fp_kd.shipped import CHECKOUT
 
@@ -34,11 +35,13 @@ def student_lineage(
     weights = cfg.backbone.weights
     active = {name: spec for name, spec in terms.items() if spec["weight"]}
     earlier = parent.lineage.licences if parent else ()
+    labellers = label_models(record.categories for record in datamodule.records if record.categories)
+    licences = [teacher.all.licence, *(model["licence"] for model in labellers), *earlier, cfg.data.licence]
     return Lineage(
         teacher=teacher.all,
-        licences=tuple(dict.fromkeys(filter(None, [teacher.all.licence, *earlier, cfg.data.licence]))),
+        licences=tuple(dict.fromkeys(filter(None, licences))),
         parent=parent,
-        data=DataSource(cfg.data.name, data_sha256(datamodule.records)),
+        data=DataSource(cfg.data.name, data_sha256(datamodule.records), _names(labellers)),
         objective=ObjectiveSummary(
             terms={name: spec["weight"] for name, spec in active.items()},
             teacher_terms=tuple(name for name, spec in active.items() if reads_teacher(spec["term"])),
@@ -99,6 +102,11 @@ def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
     card = student_card(datamodule, network.module, network.lineage)
     parents = card.parents | {"student": network.sha256}
     return replace(card, backbone=original_architecture(network.architecture)["backbone"]["name"], parents=parents)
+
+
+def _names(models: list[dict[str, Any]]) -> str | None:
+    """Return the models' names with the beginnings of their hashes."""
+    return ", ".join(f"{model['name']} ({str(model['sha256'])[:12]})" for model in models) or None
 
 
 def _parameters(network: nn.Module) -> int:

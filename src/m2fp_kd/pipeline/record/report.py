@@ -103,6 +103,7 @@ def build_report(
             scored_photos=len(scoring.own),
             sha256=data_sha256(datamodule.records),
             scored_sha256=data_sha256(scoring.own),
+            ungated=scoring.others,
         ),
         lineage=lineage,
         config=without_folders(OmegaConf.to_container(cfg, resolve=True)),

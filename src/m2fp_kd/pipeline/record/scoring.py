@@ -48,6 +48,7 @@ class Scoring:
 
     Attributes:
         own: photos with the student's labels.
+        others: sources with other labels.
         mixed: whether sources are scored in labels of their own.
         photos: description of the photos with the student's labels.
     """
@@ -60,6 +61,7 @@ class Scoring:
         self.source_of = {record: name for name, records in self.sources.items() for record in records}
         own = [name for name in self.sources if self.tables[name].one_to_one]
         self.own = [record for name in own for record in self.sources[name]]
+        self.others = [name for name in self.sources if name not in own]
         self.mixed = len(self.tables) > 1 or not own
         self.photos = _kind(self.own, datamodule, own if self.mixed else [])
 
