@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from m2fp_kd.runtime.geometry import read_photo
-from m2fp_kd.runtime.photo_file import LONGEST_SIDE, PhotoError, PhotoSizeError, opened
+from m2fp_kd.runtime.photo_file import LONGEST_SIDE, PhotoError, PhotoSizeError, look_ahead, opened
 from tests.hostile import images
 
 WHOLE, BROKEN, IN_PIECES = dict(images.whole()), dict(images.broken()), dict(images.in_pieces())
@@ -112,3 +112,26 @@ def test_an_animation_is_read_as_its_first_picture(kind: str) -> None:
 def test_scans_behind_the_picture_do_not_count() -> None:
     data = images.encoded(images.pixels(), "JPEG")
     np.testing.assert_array_equal(read_photo(data + b"\xff\xda" * 1000), read_photo(data))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_look_ahead_gives_the_size(tmp_path: Path, name: str) -> None:
+    (tmp_path / "photo").write_bytes(WHOLE[name])
+    with opened(tmp_path / "photo") as image:
+        assert look_ahead(tmp_path / "photo") == image.width * image.height / 1e6
+
+
+def test_a_look_ahead_leaves_errors_to_the_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text("a text")
+    for name in ("gone", "pipe", "text", "."):
+        assert look_ahead(tmp_path / name) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system reads nothing ahead")
+def test_a_look_ahead_lets_the_system_read_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advised = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, *rest: advised.append((os.fstat(file).st_size, *rest)))
+    (tmp_path / "photo.jpg").write_bytes(b"a photo")
+    look_ahead(tmp_path / "photo.jpg")
+    assert advised == [(7, 0, 0, os.POSIX_FADV_WILLNEED)]

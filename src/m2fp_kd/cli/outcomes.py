@@ -59,11 +59,6 @@ def _attempt(parse: Callable[[], dict[str, Any]]) -> Outcome:
 
 
 def _megapixels(pair: tuple[Job, str]) -> float:
-    """Return the size of a job's photo; 0 where its file cannot be read, which its parsing reports."""
-    from m2fp_kd.runtime.photo_file import opened
+    from m2fp_kd.runtime.photo_file import look_ahead
 
-    try:
-        with opened(pair[0].source) as image:
-            return image.width * image.height / 1e6
-    except (OSError, ValueError):
-        return 0.0
+    return look_ahead(pair[0].source)
