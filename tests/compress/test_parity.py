@@ -95,6 +95,31 @@ def test_a_hop_names_the_limits_that_failed_and_no_others(gate: Gate, failed: li
         assert {name for name, words in limits.items() if words in text} == set(failed)
 
 
+def _square(left: int) -> np.ndarray:
+    part_map = np.zeros((120, 160), np.uint8)
+    part_map[40:80, left : left + 40] = 1
+    return part_map
+
+
+@pytest.mark.parametrize(("limit", "failed"), [(None, []), (40.0, []), (20.0, ["max_boundary_drop"])])
+def test_borders_have_a_limit_of_their_own(limit: float | None, failed: list[str]) -> None:
+    """A square of 40 pixels that is shifted by one loses 5 points of its IoU, but a third of that of its borders."""
+    photo = Photo("square", np.zeros((120, 160, 3), np.uint8), _square(50))
+    gate = Gate(0.99, 5.0, max_boundary_drop=limit)
+    hop = compare("hop", lambda _: _square(50), lambda _: _square(51), [photo], COLOURS, gate)
+    ring, overlap = 40**2 - 36**2, 40 * 39 - (2 * 36**2 - 36 * 35)  # two pixels wide
+    square = overlap / (2 * ring - overlap)
+    assert 2 * hop.boundary_change < square - 1, "the borders of the background change as well"
+    assert hop.boundary_error is None, "one photo has no error"
+    assert hop.failed == failed and ("points of boundary IoU" in describe(hop)) is bool(failed)
+    assert f"boundary IoU −{-100 * hop.boundary_change:.2f}" in verdict(hop)
+
+
+def test_borders_are_not_scored_without_labels() -> None:
+    hop = compare("hop", _right, _blue_becomes_green, [_photo(None)], COLOURS, Gate(0.5, 0.0, None, 0.0))
+    assert hop.boundary_change is hop.boundary_error is None and hop.passed
+
+
 def test_a_score_against_the_teacher_is_gated_and_named() -> None:
     """Photos without labels get the teacher's part maps, whose loss counts like a loss against labels."""
     hop = compare("hop", _right, _blue_becomes_green, [_photo(TRUTH)], COLOURS, Gate(0.5, 20.0), TEACHER)

@@ -70,7 +70,7 @@ def compose_small(scenes: Path, run_dir: Path, *overrides: str) -> DictConfig:
         "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
         "trainer.log_every_n_steps=1",
         "student.network.width=16",
-        "compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null}",
+        "compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null,max_boundary_drop:null}",
         f"run_dir={run_dir}",
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -59,11 +59,13 @@ class Gate:
         max_miou_drop: largest loss of mIoU in points (hundredths), tested at 95 % confidence: with so few photos that a
             measured loss of 0.4 may be 0.6 on others, it does not pass a limit of 0.5.
         max_part_drop: largest loss of a single part's IoU in points; None for no limit.
+        max_boundary_drop: largest loss of mean boundary IoU in points, tested as mIoU is; None for no limit.
     """
 
     min_pixel_agreement: Share
     max_miou_drop: Points
     max_part_drop: Points | None = None
+    max_boundary_drop: Points | None = None
 
     @property
     def thresholds(self) -> dict[str, float]:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.compress.options import Gate
-from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
+from m2fp_kd.evaluation.metrics.boundary import mean_boundary_iou
+from m2fp_kd.evaluation.metrics.jackknife import GROUPS, score_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
 from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
 from m2fp_kd.evaluation.report.numbers import broken_limits, points
@@ -43,15 +44,16 @@ def compare(
     """
     size = (labels.num_parts, labels.num_parts)
     between = np.zeros(size, np.int64)
-    truth_before, truth_after = (np.zeros((GROUPS, *size), np.int64) for _ in range(2))
+    matrices, borders = (np.zeros((2, GROUPS, rows, labels.num_parts), np.int64) for rows in (labels.num_parts, 7))
     for index, found in enumerate(predictions(photos, (before, after), labels)):
         between += found.between(0, 1)
         if found.photo.parts is not None:
-            truth_before[index % GROUPS] += found.confusion(0)
-            truth_after[index % GROUPS] += found.confusion(1)
+            for model in (0, 1):
+                matrices[model, index % GROUPS] += found.confusion(model)
+                borders[model, index % GROUPS] += found.boundary(model)
     if not between.any():
         raise ValueError(f"{hop}: there are no photos to compare on; check the validation photos")
-    return _judge(hop, between, truth_before, truth_after, labels, gate, truth)
+    return _judge(hop, between, matrices, borders, labels, gate, truth)
 
 
 def raise_failed(parities: Iterable[Hop]) -> None:
@@ -80,26 +82,29 @@ def describe(hop: Hop) -> str:
 def _judge(
     hop: str,
     between: Confusion,
-    truth_before: NDArray[np.int64],
-    truth_after: NDArray[np.int64],
+    matrices: NDArray[np.int64],
+    borders: NDArray[np.int64],
     labels: LabelSet,
     gate: Gate,
     truth: str,
 ) -> Hop:
-    """Judge the confusion matrices: (P, P) between the models, and (G, P, P) of each with the truth."""
-    labelled = bool(truth_before.any())
-    before = truth_before.sum(axis=0) if labelled else np.diag(between.sum(axis=1))
-    after = truth_after.sum(axis=0) if labelled else between
+    """Judge counts: (P, P) between the models; for both with the truth matrices (2, G, P, P), borders (2, G, 7, P)."""
+    labelled = bool(matrices.any())
+    before, after = matrices.sum(axis=1) if labelled else (np.diag(between.sum(axis=1)), between)
     # A part in neither truth nor prediction on one side has no IoU there, hence no change.
     changes = iou(after) - iou(before)
     worst = int(np.nanargmin(changes)) if not np.isnan(changes).all() else None
     part_change = None if worst is None else float(changes[worst])
-    change = miou_change(truth_before, truth_after) if labelled else None
+    change = score_change(matrices[0], matrices[1]) if labelled else None
+    at_borders = score_change(borders[0], borders[1], mean_boundary_iou) if labelled else None
     agreement = pixel_accuracy(between)
     holds = {
         "min_pixel_agreement": agreement >= gate.min_pixel_agreement,
         "max_miou_drop": change is None or 100 * change.most_lost <= gate.max_miou_drop,
         "max_part_drop": gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop,
+        "max_boundary_drop": gate.max_boundary_drop is None
+        or at_borders is None
+        or 100 * at_borders.most_lost <= gate.max_boundary_drop,
     }
     failed = [name for name, held in holds.items() if not held]
     return Hop(
@@ -115,4 +120,6 @@ def _judge(
         passed=not failed,
         truth=truth if labelled else MODEL_BEFORE,
         failed=failed,
+        boundary_change=at_borders.value if at_borders else None,
+        boundary_error=at_borders.error if at_borders else None,
     )

@@ -22,6 +22,9 @@ class Hop:
         pixel_agreement: share of pixels on which both models name the same part.
         miou_change: mIoU after the step minus mIoU before it; None where the model before is the truth.
         miou_error: standard error of that change, see `evaluation.metrics.jackknife`; None where it is unknown.
+        boundary_change: mean boundary IoU after the step minus that before it; None where the model before is the
+            truth, and in files of earlier versions.
+        boundary_error: standard error of that change.
         worst_part: part whose IoU fell most, None where no part has an IoU.
         worst_part_change: change of that part's IoU.
         passed: whether the gate's limits hold.
@@ -44,6 +47,8 @@ class Hop:
     miou_after: float | None = None
     truth: str = LABELS
     failed: list[str] = field(default_factory=list)
+    boundary_change: float | None = None
+    boundary_error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from m2fp_kd.evaluation.metrics.jackknife import GROUPS, miou_change
+from m2fp_kd.evaluation.metrics.jackknife import GROUPS, score_change
 from m2fp_kd.evaluation.metrics.miou import miou
 
 
@@ -14,7 +14,7 @@ def _confusion(correct: np.ndarray, pixels: int = 100) -> np.ndarray:
 
 
 def test_an_equal_loss_on_every_photo_has_no_error() -> None:
-    change = miou_change(_confusion(np.full(10, 90)), _confusion(np.full(10, 80)))
+    change = score_change(_confusion(np.full(10, 90)), _confusion(np.full(10, 80)))
     assert change.value == pytest.approx(80 / 120 - 90 / 110)
     assert change.error == pytest.approx(0, abs=1e-12)
     assert change.most_lost == pytest.approx(-change.value)
@@ -23,7 +23,7 @@ def test_an_equal_loss_on_every_photo_has_no_error() -> None:
 def test_two_groups_in_closed_form() -> None:
     before, after = _confusion(np.array([90, 90])), _confusion(np.array([90, 70]))
     first, second = 0.0, 70 / 130 - 90 / 110
-    change = miou_change(before, after)
+    change = score_change(before, after)
     assert change.value == pytest.approx(80 / 120 - 90 / 110)
     assert change.error == pytest.approx(abs(second - first) / 2)
     assert change.most_lost == pytest.approx(-change.value + 6.3137515 * change.error)  # Student's t, 1 degree, 95 %
@@ -32,12 +32,20 @@ def test_two_groups_in_closed_form() -> None:
 def test_groups_without_labels_do_not_count() -> None:
     before, after = _confusion(np.array([90, 80, 85])), _confusion(np.array([80, 80, 84]))
     empty = np.zeros((GROUPS - 3, 2, 2), np.int64)
-    padded = miou_change(np.concatenate([before, empty]), np.concatenate([after, empty]))
-    assert padded == miou_change(before, after)
+    padded = score_change(np.concatenate([before, empty]), np.concatenate([after, empty]))
+    assert padded == score_change(before, after)
+
+
+def test_the_score_of_other_counts_changes_likewise() -> None:
+    """The share of the first row in the second, summed over groups."""
+    before, after = np.array([[[5], [10]], [[8], [10]]]), np.array([[[5], [10]], [[2], [10]]])
+    change = score_change(before, after, lambda counts: float(counts[0, 0] / counts[1, 0]))
+    assert change.value == pytest.approx((7 - 13) / 20)
+    assert change.error == pytest.approx(abs(0 - -0.6) / 2)
 
 
 def test_one_group_has_no_error() -> None:
-    change = miou_change(_confusion(np.array([90])), _confusion(np.array([80])))
+    change = score_change(_confusion(np.array([90])), _confusion(np.array([80])))
     assert change.error is None
     assert change.most_lost == -change.value
 
@@ -53,5 +61,5 @@ def test_the_bound_holds_with_95_percent_confidence() -> None:
 
     before, after = (matrix.sum(axis=0) for matrix in draw(200_000))
     truth = miou(after) - miou(before)
-    held = np.mean([-truth <= miou_change(*draw(160)).most_lost for _ in range(500)])
+    held = np.mean([-truth <= score_change(*draw(160)).most_lost for _ in range(500)])
     assert 0.92 < held < 0.98

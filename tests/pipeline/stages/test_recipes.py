@@ -95,7 +95,9 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
 
 def test_every_export_format_is_a_step(composed: Composer) -> None:
     steps = ["export", "torchscript", "int8_static", "int8_fx", "openvino_int8"]
-    any_quantise = ["compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null}"]
+    any_quantise = [
+        "compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null,max_boundary_drop:null}"
+    ]
     cfg = composed(f"compress/step@compress.steps=[{','.join(steps)}]", *any_quantise, "trainer.max_epochs=1")
     run(cfg)
     models = read_report(Path(cfg.run_dir) / "report.json").models

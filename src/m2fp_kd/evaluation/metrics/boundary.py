@@ -59,7 +59,7 @@ class Boundary:
         """
         iou, f = boundary_iou(counts), boundary_f(counts)
         iou_of, f_of = (dict(zip(parts, map(_known, values.tolist()), strict=True)) for values in (iou, f))
-        return cls(_known(mean_of_present(iou)), _known(mean_of_present(f)), iou_of, f_of)
+        return cls(_known(mean_boundary_iou(counts)), _known(mean_of_present(f)), iou_of, f_of)
 
 
 def boundary_counts(
@@ -112,6 +112,11 @@ def mean_of_present(values: NDArray[np.float64]) -> float:
     """Return the mean of the values that are not NaN; NaN without such."""
     present = ~np.isnan(values)
     return float(values[present].mean()) if present.any() else float("nan")
+
+
+def mean_boundary_iou(counts: BoundaryCounts) -> float:
+    """Return the mean boundary IoU over the parts that occur in truth or prediction; NaN without such."""
+    return mean_of_present(boundary_iou(counts))
 
 
 def _known(value: float) -> float | None:

@@ -5,9 +5,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from m2fp_kd.evaluation.report.numbers import MISSING, broken_limits, limit_words, percent, points
+from m2fp_kd.evaluation.report.numbers import (
+    MISSING,
+    boundary_change_of,
+    broken_limits,
+    change_of,
+    limit_words,
+    percent,
+    points,
+)
 from m2fp_kd.evaluation.report.results import title
-from m2fp_kd.evaluation.report.summary import change_of
 
 
 def _in_pieces(value: object) -> Markup:
@@ -22,7 +29,8 @@ _PAGES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGES.filters.update(points=points, percent=percent, change_of=change_of, title=title)
+_PAGES.filters.update(points=points, percent=percent, title=title)
+_PAGES.filters.update(change_of=change_of, boundary_change_of=boundary_change_of)
 _PAGES.filters.update(broken_limits=broken_limits, limit_words=limit_words, in_pieces=_in_pieces)
 _PAGES.globals.update(missing=MISSING)
 

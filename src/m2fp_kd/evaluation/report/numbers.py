@@ -30,6 +30,8 @@ def verdict(hop: Hop) -> str:
     text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
     if hop.miou_change is not None:
         text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)}{_against(hop)}"
+    if hop.boundary_change is not None:
+        text += f", boundary IoU {points(hop.boundary_change, hop.boundary_error, 2)}"
     if hop.worst_part is not None and hop.worst_part_change is not None:
         text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
     return f"{text}; broken: {'; '.join(broken_limits(hop))}" if hop.failed else text
@@ -44,16 +46,28 @@ def limit_words(limit: float, name: str) -> str:
     """Describe a limit of a gate, in the unit of the figure that it limits."""
     if name == "min_pixel_agreement":
         return f"≥ {100 * limit:g} % of pixels agree"
-    return f"≤ {limit:g} points of {'mIoU' if name == 'max_miou_drop' else 'IoU, for any part'}"
+    scores = {"max_miou_drop": "mIoU", "max_boundary_drop": "boundary IoU", "max_part_drop": "IoU, for any part"}
+    return f"≤ {limit:g} points of {scores[name]}"
 
 
 def _broken_limit(hop: Hop, name: str, limit: float) -> str:
     if name == "min_pixel_agreement":
         return f"only {100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limit:g} %)"
-    if name == "max_miou_drop":
-        change = _points(hop.miou_change, hop.miou_error)
-        return f"{change} points of mIoU{_against(hop)} (at most {limit:g} lost with 95 % confidence)"
+    if name in ("max_miou_drop", "max_boundary_drop"):
+        of_miou = name == "max_miou_drop"
+        score, change = ("mIoU", change_of(hop)) if of_miou else ("boundary IoU", boundary_change_of(hop))
+        return f"{change} points of {score}{_against(hop)} (at most {limit:g} lost with 95 % confidence)"
     return f"{hop.worst_part} lost most, {_points(hop.worst_part_change)} points of IoU (at most {limit:g} lost)"
+
+
+def change_of(hop: Hop) -> str:
+    """Format a hop's change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
+    return _points(hop.miou_change, hop.miou_error)
+
+
+def boundary_change_of(hop: Hop) -> str:
+    """Format a hop's change in mean boundary IoU likewise."""
+    return _points(hop.boundary_change, hop.boundary_error)
 
 
 def _points(change: float | None, error: float | None = None) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from m2fp_kd.evaluation.report.numbers import MISSING, number, percent, points, setup, verdict
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
-from m2fp_kd.runtime.checks import Hop
 
 INSTANCES = ("APp50", "APvol", "PCP50", "APr50", "APr")
 """Instance metrics to show; ``report.json`` holds the other thresholds."""
@@ -72,11 +71,6 @@ def ungated_scores(report: RunReport) -> list[str]:
         for name in report.data.ungated
         if (scores := [model.sources[name] for model in students if name in model.sources])
     ]
-
-
-def change_of(hop: Hop) -> str:
-    """Format a hop's change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
-    return MISSING if hop.miou_change is None else points(hop.miou_change, hop.miou_error, decimals=2)
 
 
 def _millions(count: int | None) -> float | None:

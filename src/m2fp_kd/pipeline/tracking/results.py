@@ -26,7 +26,8 @@ def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> Non
     import wandb
 
     parts = [[part, *(model.iou.get(part) for model in report.models.values())] for part in report.labels.parts]
-    hops = ["hop", "pixel_agreement", "miou_change", "miou_error", "worst_part", "worst_part_change", "passed"]
+    hops = ["hop", "pixel_agreement", "miou_change", "miou_error", "boundary_change", "boundary_error"]
+    hops += ["worst_part", "worst_part_change", "passed"]
     run.log(
         {
             "results": wandb.Table(
