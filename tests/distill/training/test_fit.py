@@ -15,7 +15,13 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from m2fp_kd.distill.training.fit import AtomicCheckpointIO, SaveInterrupted, fit, warmed_average
+from m2fp_kd.distill.training.fit import (
+    AtomicCheckpointIO,
+    SaveInterrupted,
+    fit,
+    refuse_sweep_of_processes,
+    warmed_average,
+)
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.distill.training.signals import STOPPING, handled, leave
 
@@ -336,14 +342,14 @@ def test_synchronised_batch_norms_are_left_out_on_a_cpu(tmp_path: Path) -> None:
     assert trainer.strategy._layer_sync is None
 
 
-def test_a_sweep_starts_no_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_starts_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     hydra = SimpleNamespace(initialized=lambda: True, get=lambda: SimpleNamespace(mode=RunMode.MULTIRUN))
     monkeypatch.setattr("m2fp_kd.distill.training.fit.HydraConfig", hydra)
     with pytest.raises(
         ValueError, match=r"a sweep \(-m\) trains each job in one process, not 2; add trainer.devices=1"
     ):
-        train(tmp_path, Counter(), devices=2, strategy="ddp")
-    train(tmp_path, Counter(), epochs=1)
+        refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False))
+    refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=1, logger=False))
 
 
 def test_a_writer_without_a_reason_names_the_file_and_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,15 +100,15 @@ def test_the_training_photos_of_the_data_set_and_the_folders_are_used(composed: 
 @pytest.mark.parametrize(
     ("overrides", "error", "message"),
     [
-        (["data.unlabelled=null"], ValueError, r"no photos to pretrain on; give data\.unlabelled"),
-        (["data.unlabelled=[]"], ValueError, r"no photos to pretrain on"),
-        (["data.unlabelled=[gone]"], FileNotFoundError, r"data folder gone does not exist; check data\.unlabelled"),
+        (["data.unlabelled=null"], ValueError, r"needs photos: give data\.root=DIR or data\.unlabelled=DIR"),
+        (["data.unlabelled=[]"], ValueError, r"needs photos"),
+        (["data.unlabelled=[gone]"], FileNotFoundError, r"data\.unlabelled=gone: no such folder"),
         (["data.unlabelled=own"], ValueError, r"no unlabelled photos of its own"),
         (["pretrain.teacher=vgg"], ValueError, r"pretrain\.teacher=vgg is unknown; choose one of mobilenetv3"),
         (
             ["pretrain.teacher_weights=gone.pth"],
             FileNotFoundError,
-            r"pretrain\.teacher_weights=gone\.pth does not exist",
+            r"pretrain\.teacher_weights=gone\.pth: no such file",
         ),
         (["pretrain.teacher=resnet34"], ValueError, r"holds the backbone resnet18, which does not fit this one"),
         (["backbone.weights=m2fp_kd", "backbone=resnet34"], InstantiationException, r"not of resnet34\. Make your own"),
@@ -119,7 +119,7 @@ def test_bad_input_ends_before_training(
 ) -> None:
     with pytest.raises(error, match=message):
         run(pretraining(*overrides))
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    assert {path.name for path in (tmp_path / "run").glob("*")} <= {".lock"}
 
 
 def test_a_folder_without_photos_is_named(pretraining: Composer, tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def test_divider_between_the_models(page):
     page.keyboard.press("End")
     np.testing.assert_array_equal(overlay(page), expected(WIDTH))
     frame = page.locator("#frame").bounding_box()
-    page.mouse.click(frame["x"] + 0.25 * frame["width"], frame["y"] + 5)
+    page.mouse.move(frame["x"] + frame["width"] - 1, frame["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 0.25 * frame["width"] - 1, frame["y"] + 5)
+    page.mouse.up()
     np.testing.assert_array_equal(overlay(page), expected(WIDTH // 4))
     assert page.locator("#heads span").all_text_contents() == ["Part", "Light", "Full"]
     assert "0 % / " in entry(page, "hat").get_attribute("aria-label")
