@@ -34,7 +34,7 @@ MADE_FROM = "made_from"
 
 
 RUNS = zlib.Z_RLE
-"""Compression of part maps: it looks for runs only, in half of the time, and their files are not larger."""
+"""Compression of part maps: it looks for runs only, in half of the time, and large files become smaller."""
 
 
 @contextmanager
