@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial import KDTree
 
+from m2fp_kd.evaluation.metrics.miou import mean_of_present
+
 DISTANCE = 0.01
 """Distance within which pixels are close, as a share of the photo's diagonal. The paper of boundary IoU takes 0.02."""
 
@@ -106,12 +108,6 @@ def boundary_f(counts: BoundaryCounts) -> NDArray[np.float64]:
     f = _ratio(2 * precision * recall, precision + recall)
     # A contour in only one of the maps is missed or invented as a whole.
     return np.where((of.contour_prediction + of.contour_truth > 0) & np.isnan(f), 0, f)
-
-
-def mean_of_present(values: NDArray[np.float64]) -> float:
-    """Return the mean of the values that are not NaN; NaN without such."""
-    present = ~np.isnan(values)
-    return float(values[present].mean()) if present.any() else float("nan")
 
 
 def mean_boundary_iou(counts: BoundaryCounts) -> float:

@@ -51,7 +51,11 @@ def miou(matrix: Confusion, parts: Sequence[int] | None = None) -> float:
         matrix: ``(P, P)``.
         parts: parts to average over; None for all.
     """
-    values = iou(matrix) if parts is None else iou(matrix)[list(parts)]
+    return mean_of_present(iou(matrix) if parts is None else iou(matrix)[list(parts)])
+
+
+def mean_of_present(values: NDArray[np.float64]) -> float:
+    """Return the mean of the values that are not NaN; NaN without such."""
     present = ~np.isnan(values)
     return float(values[present].mean()) if present.any() else float("nan")
 
