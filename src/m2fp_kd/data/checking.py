@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from tqdm.auto import tqdm
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.reading import LabelError, read_record
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.files import atomic_path, file_sha256, printable, text_sha256
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ def _file(record: Record) -> str:
 
 def _findings(records: Sequence[Record], labels: LabelSet, known: Path) -> dict[Record, Finding]:
     """Return the finding of every photo; only photos whose content is new are read."""
-    with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow and hashlib release Python's lock
+    with ThreadPoolExecutor(usable_cores()) as pool:  # Pillow and hashlib release Python's lock
         keys = dict(zip(records, pool.map(lambda record: _key(record, labels), records), strict=True))
         found = _read(known)
         new = [record for record in records if keys[record] not in found]

@@ -1,6 +1,5 @@
 """Parse the photos of a request, from their encoded bytes to the response."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from flask import Request, Response, jsonify
 
+from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.answers import answer
 from m2fp_kd.serve.deadline import Deadline, Turns
@@ -57,7 +57,7 @@ class Parse:
         self._settings = settings
         self._metrics = metrics
         self._reading = Turns(READERS)
-        self._working = Turns(os.cpu_count() or 1)
+        self._working = Turns(usable_cores())
 
     def __call__(self, request: Request, wish: Wish) -> Response:
         """Return the response to a request.
