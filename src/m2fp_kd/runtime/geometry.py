@@ -234,6 +234,8 @@ def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:
 def _resized(image: np.ndarray | Image.Image, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
     """Return an image, or an array (H, W) or (H, W, 3) of one, at another size (height, width)."""
     if isinstance(image, np.ndarray):
+        if image.shape[:2] == size:
+            return image
         image = Image.fromarray(image)
     return np.asarray(image.resize(size[::-1], how))
 
