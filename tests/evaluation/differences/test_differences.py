@@ -5,7 +5,7 @@ import pytest
 
 from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.differences.compare import BROKEN, FIXED, WRONG, differences, verdict
-from m2fp_kd.evaluation.differences.page import Shown, render
+from m2fp_kd.evaluation.differences.page import Shown, part_rows, render
 from m2fp_kd.labels import LABEL_SETS
 
 LABELS = LABEL_SETS["pascal_person_part"]
@@ -63,3 +63,17 @@ def test_the_page_shows_both_kinds_of_photos_and_escapes_names() -> None:
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert page.count("data:image/jpeg") == 5  # photo, truth, both models, changes
     assert "28.6 % of the labelled pixels were fixed and 14.3 % broken" in page
+
+
+def test_rows_give_each_parts_iou_and_boundary_iou() -> None:
+    truth = np.zeros((40, 40), np.uint8)
+    truth[10:30, 10:30] = 2
+    hollow = truth.copy()
+    hollow[15:25, 15:25] = 0
+    found = differences(lambda _: hollow, lambda _: truth, [Photo("a", np.zeros((40, 40, 3), np.uint8), truth)], LABELS)
+    rows = {row["part"]: row for row in part_rows(found, found.before.shares(LABELS))}
+    assert rows["head"]["IoU before %"] == "75.0" and rows["head"]["change of IoU"] == "+25.0"
+    # Bands are one pixel wide: 76 pixels at the outer contour, in both maps, and 44 around the hole.
+    assert rows["head"]["boundary IoU before %"] == "63.3" and rows["head"]["change of boundary IoU"] == "+36.7"
+    assert rows["torso"]["boundary IoU before %"] == rows["torso"]["change of boundary IoU"] == "–"
+    assert rows["mean"]["IoU after %"] == "100.0"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.data.reading import Photo
+from m2fp_kd.evaluation.metrics.boundary import ROWS
 from m2fp_kd.evaluation.metrics.evaluate import Scores, scores_of
 from m2fp_kd.evaluation.metrics.predictions import Parse, Predictions, predictions
 from m2fp_kd.labels import LabelSet
@@ -71,13 +72,16 @@ def differences(before: Parse, after: Parse, photos: Iterable[Photo], labels: La
         ValueError: there are no labelled pixels, a photo has no label, or a part map has another size.
     """
     counts = np.zeros((2, labels.num_parts, labels.num_parts), np.int64)
+    borders = np.zeros((2, ROWS, labels.num_parts), np.int64)
     changes = []
     for index, found in enumerate(predictions(photos, (before, after), labels)):
         counts += [found.confusion(0), found.confusion(1)]
+        borders += [found.boundary(0), found.boundary(1)]
         changes.append(_photo_change(index, found))
     if not counts.any():
         raise ValueError("no labelled pixels to compare on; check the data folder and --limit")
-    return Differences(scores_of(counts[0], labels), scores_of(counts[1], labels), changes)
+    first, second = (scores_of(matrix, labels, border) for matrix, border in zip(counts, borders, strict=True))
+    return Differences(first, second, changes)
 
 
 def _photo_change(index: int, found: Predictions[Photo]) -> PhotoChange:

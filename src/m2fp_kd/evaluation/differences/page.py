@@ -1,6 +1,6 @@
 """Render the comparison as one self-contained HTML page, without scripts and external requests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +28,23 @@ class Shown:
 
 
 def part_rows(found: Differences, shares: dict[str, float]) -> Iterator[dict[str, str]]:
-    """Yield a row for each part, rare parts first, and one for the mean."""
+    """Yield a row for each part, rare parts first, and one for the means: IoU, then boundary IoU."""
     parts = sorted(found.before.iou, key=lambda part: shares[part])
-    values = [(part, f"{percent(shares[part])}", found.before.iou[part], found.after.iou[part]) for part in parts]
-    for name, share, before, after in [*values, ("mIoU", "", found.before.miou, found.after.miou)]:
-        change = MISSING if before is None or after is None else points(after - before)
-        texts = (MISSING if value is None else percent(value) for value in (before, after))
-        yield dict(
-            zip(("part", "share %", "before %", "after %", "change"), (name, share, *texts, change), strict=True)
-        )
+    models = (found.before, found.after)
+    borders = [model.boundary for model in models if model.boundary]
+    for part in parts:
+        pairs = [[model.iou[part] for model in models], [border.iou_of[part] for border in borders]]
+        yield _row(part, percent(shares[part]), *pairs)
+    yield _row("mean", "", [model.miou for model in models], [border.iou for border in borders])
+
+
+def _row(name: str, share: str, *pairs: Sequence[float | None]) -> dict[str, str]:
+    row = {"part": name, "share %": share}
+    for metric, (before, after) in zip(("IoU", "boundary IoU"), pairs, strict=True):
+        for moment, value in (("before", before), ("after", after)):
+            row[f"{metric} {moment} %"] = MISSING if value is None else percent(value)
+        row[f"change of {metric}"] = MISSING if before is None or after is None else points(after - before)
+    return row
 
 
 def render(

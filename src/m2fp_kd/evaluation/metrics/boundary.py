@@ -35,6 +35,9 @@ class _Of(NamedTuple):
     right: NDArray[np.int64]
 
 
+ROWS = len(_Of._fields)
+
+
 @dataclass(frozen=True)
 class Boundary:
     """Quality of the borders over a data set, 0..1.
