@@ -1,8 +1,10 @@
 """Videos on the command line: mosaic, JSON lines, part maps and errors."""
 
+import errno
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +14,16 @@ from PIL import Image
 
 pytest.importorskip("av", reason="needs the video extra")
 
+import av
+
 from m2fp_kd import cli
-from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.runtime.artefact import Card, save_card
+from m2fp_kd.runtime.geometry import Geometry, read_photo
 from m2fp_kd.runtime.parser import Parser
-from m2fp_kd.runtime.video import Frame, Video, read_frames, read_video, write_video
+from m2fp_kd.runtime.video.reading import Frame, Video, read_frames, read_video
+from m2fp_kd.runtime.video.writing import write_video
+from tests.runtime.conftest import COLOURS
+from tests.runtime.video.files import with_sound
 
 PHOTOS = sorted((Path(__file__).parents[2] / "data" / "sample" / "Validation" / "Images").iterdir())[:7]
 RATE = Fraction(24000, 1001)
@@ -101,3 +109,118 @@ sys.exit(code or ("av was imported" if {{"av", "torch"}} & set(sys.modules) else
 """
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def logits_artefact(tmp_path):
+    """An artefact whose logits are the colour channels, averaged over 4 x 4 pixels."""
+    onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["images"], ["values"], to=types.FLOAT),
+        helper.make_node("Transpose", ["values"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["planes"], ["mean"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Div", ["mean", "scale"], ["part_logits"]),
+    ]
+    images = helper.make_tensor_value_info("images", types.UINT8, ["N", "H", "W", 3])
+    logits = helper.make_tensor_value_info("part_logits", types.FLOAT, ["N", 3, "h", "w"])
+    scale = onnx.numpy_helper.from_array(np.array(25, np.float32), "scale")
+    model = helper.make_model(
+        helper.make_graph(nodes, "logits", [images], [logits], [scale]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    path = tmp_path / "logits" / "model.onnx"
+    path.parent.mkdir()
+    onnx.save(model, path)
+    outputs = ("part_logits",)
+    save_card(path, Card(COLOURS.to_dict(), asdict(Geometry(64)), "fp32", "fpn", outputs=outputs))
+    return path.parent
+
+
+def coloured(tmp_path, pictures):
+    """Write a video of pictures without any loss."""
+    path = tmp_path / "scene.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, pix_fmt="bgr0")
+        for picture in pictures:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = picture.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def parsed_lines(command, out, name="scene"):
+    assert cli.main([*command, "-o", str(out)]) == 0
+    return [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()]
+
+
+def walkers(count=12):
+    """A green and a blue person on red ground, who walk to the right."""
+    for index in range(count):
+        picture = np.full((64, 128, 3), (200, 30, 30), np.uint8)
+        picture[20:50, 4 + 3 * index : 20 + 3 * index] = (30, 200, 30)
+        picture[20:50, 64 + 3 * index : 80 + 3 * index] = (30, 30, 200)
+        yield picture
+
+
+def test_people_keep_their_ids_and_colours(artefact, tmp_path):
+    scene = coloured(tmp_path, walkers())
+    lines = parsed_lines(["parse", "-a", str(artefact()), str(scene), "--jobs", "2"], tmp_path / "out")
+    order = [[one["id"] for one in sorted(line["people"], key=lambda one: one["box"][0])] for line in lines]
+    assert order == [order[0]] * 12 and sorted(order[0]) == [1, 2]
+    assert all({"id", "score", "box"} == set(one) for line in lines for one in line["people"])
+
+
+def test_smoothing_calms_noise_and_forgets_at_a_cut(logits_artefact, tmp_path):
+    noise = np.random.default_rng(0)
+    grey = np.full((64, 64, 3), 120, np.uint8)
+    still = [np.clip(grey + noise.normal(0, 6, grey.shape), 0, 255).astype(np.uint8) for _ in range(8)]
+    other = np.kron(noise.integers(0, 256, (8, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    scene = coloured(tmp_path, [*still, other, other])
+    command = ["parse", "-a", str(logits_artefact), str(scene), "--part-maps", "--no-mosaics"]
+    maps = {}
+    for smooth in ("0", "0.8"):
+        out = tmp_path / smooth
+        lines = parsed_lines([*command, "--smooth", smooth], out)
+        maps[smooth] = np.array([np.asarray(Image.open(path)) for path in sorted((out / "scene_maps").iterdir())])
+        assert ("smooth" in lines[1]["timings_ms"]) == (smooth != "0")
+    flicker = {smooth: (found[1:8] != found[:7]).mean() for smooth, found in maps.items()}
+    assert flicker["0.8"] < 0.5 * flicker["0"], flicker
+    np.testing.assert_array_equal(maps["0"][8], maps["0.8"][8])
+    assert cli.main([*command, "--smooth", "0.8", "--resume", "-o", str(tmp_path / "0")]) == 0
+
+
+def test_smoothing_without_logits_is_an_error(artefact, walk, tmp_path, capsys):
+    command = ["parse", "-a", str(artefact()), str(walk), "-o", str(tmp_path / "out")]
+    assert cli.main([*command, "--smooth", "0.5"]) == 2
+    assert "--smooth needs an artefact with part_logits" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--smooth", "1"])
+    assert "--smooth: must be a number from 0 to 0.99, not '1'" in capsys.readouterr().err
+
+
+def test_speed_and_missing_sound_are_printed(artefact, tmp_path, capsys):
+    frames = (Frame(index, index, picture) for index, picture in enumerate(walkers(3)))
+    with_sound(tmp_path / "Прогулка é.mp4", frames)
+    out = tmp_path / "out"
+    assert cli.main(["parse", "-a", str(artefact()), str(tmp_path / "Прогулка é.mp4"), "-o", str(out), "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    speed = f"{found['frames_per_second']:.1f}"
+    assert f"Прогулка é.mp4: 3 frames, {speed} frames/s at 64 (openvino, f32)" in printed.err
+    assert "its sound is not in the mosaic" in printed.err
+    assert sorted(path.name for path in out.iterdir()) == ["Прогулка é.jsonl", "Прогулка é_mosaic.mp4"]
+
+
+def test_a_full_disk_stops_and_leaves_no_files(artefact, walk, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise av.error.OSError(errno.ENOSPC, "No space left on device", "walk_mosaic.mp4")
+
+    monkeypatch.setattr("m2fp_kd.runtime.video.writing._picture", full)
+    out = tmp_path / "out"
+    assert cli.main(["parse", "-a", str(artefact()), str(walk), "-o", str(out), "--part-maps"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "walk_mosaic.mp4: cannot be written (No space left on device)" in last and "free some space" in last
+    assert not list(out.iterdir())

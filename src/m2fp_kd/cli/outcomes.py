@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.in_order import in_order
-from m2fp_kd.cli.results import parse_photo, parse_video
+from m2fp_kd.cli.results import parse_photo
 from m2fp_kd.cli.sources import Job, Wanted
+from m2fp_kd.cli.video import parse_video
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -36,7 +37,7 @@ def outcomes(
         return _attempt(lambda: parse_photo(parser, *pair, wanted, options.megapixels, options.draft))
 
     def video(pair: tuple[Job, str]) -> Outcome:
-        return _attempt(lambda: parse_video(parser, *pair, wanted, options.every, options.megapixels, options.jobs))
+        return _attempt(lambda: parse_video(parser, *pair, wanted, options))
 
     for is_video, group in groupby(jobs.items(), key=lambda pair: pair[0].is_video):
         if is_video:
@@ -48,7 +49,7 @@ def outcomes(
 def _attempt(parse: Callable[[], dict[str, Any]]) -> Outcome:
     """Return the results of a job, or the error that leaves the other jobs possible."""
     from m2fp_kd.runtime.photo_file import PhotoError
-    from m2fp_kd.runtime.video import VideoError
+    from m2fp_kd.runtime.video.reading import VideoError
 
     try:
         return parse()

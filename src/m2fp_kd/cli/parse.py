@@ -18,6 +18,7 @@ from m2fp_kd.command import (
     TERMINATED,
     RenamedOption,
     Terminated,
+    number,
     one_line,
     print_result,
     printable,
@@ -92,6 +93,8 @@ def add(commands: Any) -> None:
     command.add_argument("--draft", action="store_true", help=words)
     words = "parse every Nth frame of a video only (default: 1)"
     command.add_argument("--every", type=whole_number(1), metavar="N", default=1, help=words)
+    words = "smooth the parts of a video over time: share of the past, 0 to 0.99; 0.6 is a good value (default: 0, off)"
+    command.add_argument("--smooth", type=number(least=0, most=0.99), metavar="S", default=0.0, help=words)
     command.add_argument("--part-maps", action="store_true", help="write the part maps of a video's frames as well")
     command.set_defaults(run=run, extras="serve")
 
@@ -108,7 +111,10 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.runtime.photo_file import reuse_memory
 
     made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
-    settings = {True: [*made_with, options.every], False: [*made_with, *(["draft"] if options.draft else [])]}
+    settings = {
+        True: [*made_with, options.every, options.smooth],
+        False: [*made_with, *(["draft"] if options.draft else [])],
+    }
     waiting = {job: job.made_from(settings[job.is_video]) for job in jobs}
     wanted = Wanted(options.mosaics, options.part_maps, facts=options.json)
     if options.resume:

@@ -151,7 +151,7 @@ def named(left_out: Counter[str]) -> str:
 
 def is_video(path: Path) -> bool:
     """Return whether a file has the ending of a video."""
-    from m2fp_kd.runtime.video import VIDEO_SUFFIXES
+    from m2fp_kd.runtime.video.reading import VIDEO_SUFFIXES
 
     return path.suffix.lower() in VIDEO_SUFFIXES
 
@@ -205,7 +205,7 @@ def _matches(root: Path, pattern: Path) -> list[Path]:
 
 def _suffixes() -> tuple[str, ...]:
     from m2fp_kd.runtime.files import PHOTO_SUFFIXES
-    from m2fp_kd.runtime.video import VIDEO_SUFFIXES
+    from m2fp_kd.runtime.video.reading import VIDEO_SUFFIXES
 
     return PHOTO_SUFFIXES + VIDEO_SUFFIXES + UNREADABLE
 

@@ -38,7 +38,7 @@ def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet, every_part
             legend; False lists the parts present, with their shares.
     """
     picture = Image.fromarray(photo)
-    size = _shown_size(*part_map.shape)
+    size = shown_size(*part_map.shape)
     if photo.shape[:2] == part_map.shape:
         picture = shown(picture, part_map.shape)
     elif picture.size != size:
@@ -62,10 +62,10 @@ def shown(photo: Image.Image, size: tuple[int, int]) -> Image.Image:
         photo: RGB.
         size: the photo's own size (height, width), which differs from the image's where its decoder reduced it.
     """
-    return photo.resize(_shown_size(*size), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+    return photo.resize(shown_size(*size), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
 
 
-def _shown_size(height: int, width: int) -> tuple[int, int]:
+def shown_size(height: int, width: int) -> tuple[int, int]:
     """Return width and height in a mosaic of a photo."""
     longest = max(height, width)
     scale = min(max(longest, SHORTEST), LONGEST) / longest
@@ -123,7 +123,7 @@ def _whole_legend(labels: LabelSet, width: int) -> Image.Image:
 
 def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> Image.Image:
     """Draw a swatch and a text for each part (index and text), wrapped at `width` pixels."""
-    font = _font()
+    font = text_font()
     entries = []
     x, y = 0, 0
     for index, text in parts:
@@ -146,7 +146,8 @@ def _legend(parts: Sequence[tuple[int, str]], labels: LabelSet, width: int) -> I
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def text_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of mosaics."""
     return ImageFont.load_default(TEXT_SIZE)
 
 

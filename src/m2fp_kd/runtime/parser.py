@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,21 @@ from m2fp_kd.runtime.placed import Placed
 
 MAX_BATCH = 8
 """Most photos in one call of the network; larger batches take more memory and are hardly faster."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The network's outputs for one photo.
+
+    Attributes:
+        placed: the photo on the canvas.
+        outputs: output -> its values, as in `Parsing.outputs`.
+        seconds: time by step: read, place, network.
+    """
+
+    placed: Placed
+    outputs: Mapping[str, np.ndarray] = field(repr=False)
+    seconds: Mapping[str, float]
 
 
 class Parser:
@@ -88,17 +104,18 @@ class Parser:
             PhotoError: a photo cannot be read.
         """
         if not isinstance(photos, list | tuple):
-            return self._parse([photos])[0]
+            return self.parsing(next(self.answers([photos])))
         size = min(self.engine.max_batch or MAX_BATCH, MAX_BATCH)
-        return [found for first in range(0, len(photos), size) for found in self._parse(photos[first : first + size])]
+        batches = (photos[first : first + size] for first in range(0, len(photos), size))
+        return [self.parsing(answer) for batch in batches for answer in self.answers(batch)]
 
     def part_map(self, photo: PhotoSource) -> np.ndarray:
         """Return the part map of one photo, uint8 ``(H, W)``, at the photo's own size; errors as in a call."""
         return self(photo).part_map
 
-    def _parse(self, sources: Sequence[PhotoSource | Placed]) -> list[Parsing]:
+    def answers(self, sources: Sequence[PhotoSource | Placed]) -> Iterator[Answer]:
+        """Run the network only; `parsing` completes an answer. Arguments and errors as in a call."""
         placed = [one if isinstance(one, Placed) else Placed.of(one, self.geometry) for one in sources]
-        found: list[Parsing] = []
         for _, together in groupby(placed, key=lambda one: one.placement.canvas):
             group = list(together)
             start = time.perf_counter()
@@ -106,12 +123,12 @@ class Parser:
             network = (time.perf_counter() - start) / len(group)
             for index, one in enumerate(group):
                 single = {name: values[index] for name, values in outputs.items()}
-                found.append(self._found(one, single, one.seconds | {"network": network}))
-        return found
+                yield Answer(one, single, one.seconds | {"network": network})
 
-    def _found(self, placed: Placed, outputs: dict[str, np.ndarray], seconds: dict[str, float]) -> Parsing:
-        """Turn the network's outputs for one canvas into the result for its photo."""
+    def parsing(self, answer: Answer) -> Parsing:
+        """Return the result for the photo of an answer."""
         start = time.perf_counter()
+        placed, outputs, seconds = answer.placed, dict(answer.outputs), dict(answer.seconds)
         placement = placed.placement
         if "part_logits" in outputs:
             outputs["part_map"] = upsampled_argmax(outputs["part_logits"])
