@@ -37,15 +37,15 @@ HELP = """examples:
   m2fp-kd parse -a artefacts/int8 photos/ --resume      continue where an earlier call stopped
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
   m2fp-kd parse photos/ --no-mosaics --jobs 2           part maps only, on two cores
-  m2fp-kd parse walk.mp4 --every 5 --part-maps          a video (extra `video`)
+  m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
 the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend; photos of one name, such as
 a.jpg and a.png, keep their endings (a.jpg.png). It reads every kind of photo that Pillow reads, and HEIC with the
-package pillow-heif; the endings of other pictures are named. For the video NAME.mp4 it
-writes NAME_mosaic.mp4, without sound, and NAME.jsonl, one JSON line per frame: parts, people, timings; with --part-maps
-also NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or
-not at all.
+package pillow-heif; the endings of other pictures are named. For the video NAME.mp4 it writes NAME_mosaic.mp4, without
+sound, and NAME.jsonl, one JSON line per frame: parts, people with ids that they keep, timings; with --part-maps also
+NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or not
+at all.
 
 It parses several photos, or frames of a video, at the same time (--jobs), and together they have no more pixels than
 the largest photo may have (--megapixels). Results are printed in the order of the photos. The times that it prints are
