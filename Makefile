@@ -41,6 +41,6 @@ clean: ## remove .venv and build results
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), which takes minutes and some gigabytes"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,docs,dev]'
+	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,docs,dev,executorch,ncnn,litert]'
 	$(VENV)/bin/python -m m2fp_kd.versions
 	touch $@

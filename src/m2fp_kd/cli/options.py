@@ -13,7 +13,8 @@ MOST_THREADS = 1024
 
 def add_artefact(command: argparse._ActionsContainer) -> None:
     """Add the option that names the artefact."""
-    words = "model file (.onnx, .xml, .pt, .pt2) or its folder; default: the demo that comes with the package"
+    kinds = ".onnx, .xml, .pt, .pt2, .pte, .tflite, .param"
+    words = f"model file ({kinds}) or its folder; default: the demo that comes with the package"
     command.add_argument("-a", "--artefact", metavar="ARTEFACT", type=Path, default=DEMO, help=words)
 
 

@@ -67,7 +67,8 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--engine",
         metavar="NAME",
-        help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2); "
+        help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2), "
+        "executorch (.pte), litert (.tflite), ncnn (.param); "
         "default: the first that is installed",
     )
     words = (

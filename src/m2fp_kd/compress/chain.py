@@ -125,8 +125,8 @@ def torch_parse(student: nn.Module, card: Card) -> Parse:
     @torch.inference_mode()
     def parse(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
         canvas, placement = place(photo, geometry)
-        outputs = dict(zip(network.outputs, network(torch.from_numpy(canvas[None])), strict=True))
-        return part_map(outputs["part_logits"][0].numpy(), placement)
+        part_logits, *_ = network.logits(torch.from_numpy(canvas[None]))
+        return part_map(part_logits[0].numpy(), placement)
 
     return parse
 

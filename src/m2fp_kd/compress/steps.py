@@ -5,6 +5,7 @@ from a network or from its export.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -15,6 +16,7 @@ from torch import nn
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, require
 from m2fp_kd.compress.source import Source
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.versions import install_hint
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -28,6 +30,12 @@ ORDER = {
 }
 """Kinds of steps in their order -> reason for the place of each."""
 
+CONVERTERS = {
+    "executorch": ("executorch", "executorch"),
+    "litert": ("litert_torch", "litert,litert-converter"),
+    "ncnn": ("pnnx", "ncnn"),
+}
+"""Format -> the module that converts to it, and the extras that install it; other formats need `compress` only."""
 
 OTHER_GATES = ("convert_int8", "precision")
 """Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision of the engine's choice."""
@@ -98,12 +106,12 @@ class ArtefactStep(Step, Protocol):
 
 
 def gate_name(step: Step, steps: Iterable[Step]) -> str:
-    """Return the name of a step's gate: its kind, or "convert_int8" for a conversion of an INT8 artefact.
+    """Return the name of a step's gate: its own or its kind, or "convert_int8" for a conversion of an INT8 artefact.
 
     An INT8 graph rounds activations, so another engine's order of summation moves more pixels than in fp32.
     """
     if step.kind != "convert":
-        return step.kind
+        return getattr(step, "gate", step.kind)
     origins = [other.kind for other in steps if getattr(other, "name", "") == getattr(step, "made_from", None)]
     return "convert_int8" if "quantise" in origins else "convert"
 
@@ -174,6 +182,10 @@ def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool, lab
         if network not in step.networks:
             kinds = " or ".join(step.networks)
             raise Unsupported(f"{step.name} is for {kinds} networks, and this one is {network}; use int8_static")
+        if step.format in CONVERTERS:
+            module, extra = CONVERTERS[step.format]
+            if find_spec(module) is None:
+                raise Unsupported(f"{step.name} needs {module}, which is not installed: {install_hint(extra)}")
         if step.networks is NETWORKS:
             require(Cell(step.format, "int8" if step.kind == "quantise" else "fp32", network, fixed))
 

@@ -29,7 +29,8 @@ MODELS = ("teacher.checkpoint", "student.checkpoint", "pretrain.teacher_weights"
 """Options that also take a name, such as that of a model of a hub (which may have a dot), or a folder."""
 
 ENDINGS = (
-    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".json", ".safetensors", ".onnx", ".xml", ".pt2", ".yaml", ".yml", ".npz",
+    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".json", ".safetensors", ".onnx", ".xml", ".pt2", ".pte", ".tflite",
+    ".param", ".yaml", ".yml", ".npz",
 )  # fmt: skip
 """Endings of the files that these options take."""
 

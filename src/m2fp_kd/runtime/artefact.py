@@ -32,7 +32,7 @@ FORMAT = 2
 OLD_FIELDS = ("engine", "arithmetic", "parity", "latency", "sizes")
 """Fields of the first layout that later cards no longer have."""
 
-MODEL_SUFFIXES = (".onnx", ".xml", ".pt2", ".pt")
+MODEL_SUFFIXES = (".onnx", ".xml", ".pt2", ".pt", ".pte", ".tflite", ".param")
 """Endings of model files, in order of preference for a folder that holds several kinds."""
 
 CHOICES = {"precision": ("fp32", "int8"), "head": ("fpn", "m2fp"), "people": ("none", "persons")}

@@ -170,8 +170,8 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
 
 
 def model_files(model: Path) -> list[Path]:
-    """Return the files that make up a model: OpenVINO's `.xml` has its weights in a `.bin`."""
-    return [model, *([model.with_suffix(".bin")] if model.suffix == ".xml" else [])]
+    """Return the files that make up a model: OpenVINO's `.xml` and ncnn's `.param` have their weights in a `.bin`."""
+    return [model, *([model.with_suffix(".bin")] if model.suffix in (".xml", ".param") else [])]
 
 
 def megabytes(model: Path) -> float:

@@ -14,6 +14,9 @@ ARTEFACT_FORMATS = {
     "openvino": "OpenVINO IR; INT8 from the INT8 ONNX file",
     "torchscript": "traced TorchScript; INT8 by FX graph mode",
     "torch_export": "torch.export; INT8 by torchao PT2E, compiled when loaded",
+    "executorch": "ExecuTorch with XNNPACK; INT8 by torchao PT2E",
+    "litert": "LiteRT, once TensorFlow Lite; INT8 by the AI Edge quantiser",
+    "ncnn": "ncnn with fp16 weights",
 }
 """Format -> its description, and how its INT8 is made."""
 
@@ -73,6 +76,9 @@ _ONNX_SIZES = (
     "a fixed size, TorchScript or torch.export"
 )
 
+_ONE_SIZE = "these files have one input size; export a student whose geometry is fixed, or use ncnn or ONNX"
+_NCNN = "ncnn's converter does not know the attention of mask classifiers; use ExecuTorch or LiteRT"
+
 REFUSALS = (
     Refusal(
         _FX.format("a transformer decoder", "it reads the sizes of its levels from tensors"),
@@ -84,6 +90,11 @@ REFUSALS = (
     ),
     Refusal(_ONNX_SIZES, "onnx", None, "teacher", False),
     Refusal(_ONNX_SIZES, "openvino", None, "teacher", False),  # made from ONNX
+    Refusal(_ONE_SIZE, "executorch", None, None, False),
+    Refusal(_ONE_SIZE, "litert", None, None, False),
+    Refusal(_NCNN, "ncnn", None, "m2fp"),
+    Refusal(_NCNN, "ncnn", None, "teacher"),
+    Refusal("ncnn files are made with fp16 weights only; use ncnn in fp32, or INT8 in LiteRT", "ncnn", "int8"),
 )  # fmt: skip
 
 

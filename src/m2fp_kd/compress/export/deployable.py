@@ -81,18 +81,26 @@ class Deployable(nn.Module):
             images: uint8 (N, H, W, 3) RGB; H and W multiples of 32.
 
         Returns:
-            The tensors named by `outputs`: part_map uint8 (N, H, W), part_logits (N, P, H/4, W/4),
-            class_logits (N, Q, C + 1), mask_logits (N, Q, H/4, W/4).
+            The tensors named by `outputs`: part_map uint8 (N, H, W), then `logits`.
+        """
+        part_logits, *queries = self.logits(images)
+        upsampled = F.interpolate(part_logits, scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
+        return upsampled.argmax(dim=1).to(torch.uint8), part_logits, *queries
+
+    def logits(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return all outputs but the part map, which our runtime computes from them.
+
+        Args:
+            images: as in `forward`.
+
+        Returns:
+            part_logits (N, P, H/4, W/4); of a mask classifier also class_logits (N, Q, C + 1) and mask_logits (N, Q,
+            H/4, W/4).
         """
         output = self.student(self.normalise(images).permute(0, 3, 1, 2))
-        queries, part_logits = output.queries, output.part_logits
-        if queries is not None:
-            part_logits = part_scores(queries, part_logits.shape[1])
-        logits = F.interpolate(part_logits, scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
-        part_map = logits.argmax(dim=1).to(torch.uint8)
-        if queries is None:
-            return part_map, part_logits
-        return part_map, part_logits, queries.class_logits, queries.mask_logits
+        if (queries := output.queries) is None:
+            return (output.part_logits,)
+        return part_scores(queries, output.part_logits.shape[1]), queries.class_logits, queries.mask_logits
 
 
 class M2FPAsStudent(nn.Module):

@@ -15,6 +15,9 @@ ENGINES = {
     "onnxruntime": (".onnx",),
     "torchscript": (".pt",),
     "torch_export": (".pt2",),
+    "executorch": (".pte",),
+    "litert": (".tflite",),
+    "ncnn": (".param",),
 }
 """Name -> endings of the files that it runs; in order of preference."""
 
@@ -25,6 +28,9 @@ INSTALL = {
     "onnxruntime": ("onnxruntime", "serve"),
     "torchscript": ("torch", "train"),
     "torch_export": ("torch", "train"),
+    "executorch": ("executorch", "executorch"),
+    "litert": ("ai_edge_litert", "litert"),
+    "ncnn": ("ncnn", "ncnn"),
 }
 """Name -> the package that it needs, and the extra that installs it."""
 
@@ -41,7 +47,8 @@ def open_engine(
     """Load a model into an engine.
 
     Args:
-        path: an `.onnx` file, OpenVINO's `.xml`, a TorchScript `.pt` or an exported program `.pt2`.
+        path: an `.onnx` file, OpenVINO's `.xml`, a TorchScript `.pt`, an exported program `.pt2`, or a file for phones
+            and boards: ExecuTorch's `.pte`, LiteRT's `.tflite`, ncnn's `.param`.
         engine: one of `ENGINES`; None for the first one that is installed and runs files of this kind.
         threads: CPU threads; None leaves it to the engine.
         precision: "f32", or "auto" for what the engine finds fastest (OpenVINO: bf16 on CPUs that have it).

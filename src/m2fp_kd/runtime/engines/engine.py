@@ -20,7 +20,7 @@ class Engine:
     """A loaded model, callable from any thread.
 
     Attributes:
-        name: "openvino", "onnxruntime", "torchscript" or "torch_export".
+        name: one of `ENGINES`.
         precision: precision of its floating-point part: "f32", or "bf16" / "f16" where the engine chose it.
         outputs: names of the outputs it computes.
         max_batch: most photos in one call; None for any number.

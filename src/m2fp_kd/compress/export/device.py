@@ -1,0 +1,43 @@
+"""Prepare a network for the formats of phones and boards, which have one input size and run one photo at a time."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from m2fp_kd.compress.export.deployable import Deployable, deployable
+from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.runtime.artefact import Card
+from m2fp_kd.runtime.geometry import Geometry
+
+
+class WithoutMap(nn.Module):
+    """A deployable network that leaves the part map to the caller: upsampling and argmax are slow in these engines."""
+
+    def __init__(self, network: Deployable) -> None:
+        super().__init__()
+        self.network = network
+        self.outputs = network.outputs[1:]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Map a canvas, uint8 (1, H, W, 3), to the tensors that `outputs` names; see `Deployable.logits`."""
+        return self.network.logits(images)
+
+
+def for_device(network: nn.Module, card: Card) -> WithoutMap:
+    """Return a copy of a network without BatchNorm, with operations that change no tensor in place.
+
+    Weights stay in PyTorch's usual order: ExecuTorch's XNNPACK refuses channels-last ones.
+    """
+    copied = deployable(network, card)
+    fold_batch_norm(copied)
+    for module in copied.modules():
+        if hasattr(module, "inplace"):
+            cast(nn.ReLU, module).inplace = False
+    return WithoutMap(copied).eval()
+
+
+def example_canvas(card: Card) -> Tensor:
+    """Return a canvas of the card's fixed size, uint8 (1, S, S, 3)."""
+    side = Geometry(**card.geometry).size
+    return torch.zeros(1, side, side, 3, dtype=torch.uint8)

@@ -1,0 +1,94 @@
+"""Export a trained network to ncnn (`.param` and `.bin`), whose kernels for Arm are among the fastest."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, kind_of, require
+from m2fp_kd.compress.export.device import example_canvas, for_device
+from m2fp_kd.compress.options import STRICT, Name
+from m2fp_kd.compress.source import Source
+from m2fp_kd.runtime.artefact import Card, save_card
+from m2fp_kd.runtime.files import atomic_path
+
+
+class Core(nn.Module):
+    """The part of a student that ncnn runs: planes of colours as ncnn's `Mat::from_pixels` makes them.
+
+    Args:
+        normalise: a `NormaliseCanvases`.
+        student: per-pixel student that takes normalised images.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalise: nn.Module, student: nn.Module) -> None:
+        super().__init__()
+        for name in ("mean", "std"):
+            self.register_buffer(name, normalise.get_buffer(name).view(1, -1, 1, 1))
+        self.student = student
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float32 (1, 3, H, W) RGB 0..255, to part logits (1, P, H/4, W/4)."""
+        return self.student((images - self.mean) / self.std).part_logits
+
+
+@torch.no_grad()
+def export_ncnn(network: nn.Module, path: str | Path, card: Card) -> None:
+    """Export a per-pixel student with fp16 weights, with `card.json` beside it.
+
+    The input `in0` is a canvas as float planes, RGB 0..255; the output `out0` are the part logits at stride 4.
+
+    Args:
+        network: student (maps RGB images 0..255 (N, 3, H, W) to a `StudentOutput`).
+        path: `.param` file to write; the weights are written to a `.bin` beside it.
+        card: card with the network's label set, geometry and head.
+
+    Raises:
+        Unsupported: this network cannot be exported to ncnn, or pnnx refuses it.
+    """
+    require(Cell("ncnn", "fp32", kind_of(network, card), card.geometry["fixed"]))
+    import pnnx
+
+    path = Path(path)
+    deployed = for_device(network, card).network
+    core = Core(deployed.normalise, deployed.student).eval()
+    example = example_canvas(card).float().permute(0, 3, 1, 2)
+    with TemporaryDirectory() as folder:
+        torch.jit.trace(core, (example,), check_trace=False).save(f"{folder}/core.pt")
+        shape = ",".join(map(str, example.shape))
+        command = [pnnx.EXEC_PATH, "core.pt", f"inputshape=[{shape}]", "fp16=1"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        param, weights = (Path(folder) / f"core.ncnn.{suffix}" for suffix in ("param", "bin"))
+        if done.returncode or not param.is_file():
+            raise Unsupported(f"pnnx cannot convert it to ncnn: {done.stderr.strip()[-500:]}")
+        with atomic_path(path.with_suffix(".bin")) as temporary:
+            temporary.write_bytes(weights.read_bytes())
+        with atomic_path(path) as temporary:  # after the weights that it needs
+            temporary.write_bytes(param.read_bytes())
+    save_card(path, replace(card, outputs=["part_logits"]))
+
+
+@dataclass(frozen=True, config=STRICT)
+class Ncnn:
+    """Export to ncnn with fp16 weights."""
+
+    kind: ClassVar[str] = "export"
+    gate: ClassVar[str] = "precision"  # of the weights, fp16
+    format: ClassVar[str] = "ncnn"
+    networks: ClassVar[Sequence[str]] = NETWORKS
+    made_from: ClassVar[None] = None
+    name: Name = "ncnn"
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        path = folder / "model.param"
+        export_ncnn(source.student, path, source.card)
+        return path
