@@ -76,6 +76,7 @@ _ONNX_SIZES = (
     "a fixed size, TorchScript or torch.export"
 )
 
+_STUDENTS = "files for phones are made from students; XNNPACK refuses M2FP's decoder, so distil it first"
 _ONE_SIZE = "these files have one input size; export a student whose geometry is fixed, or use ncnn or ONNX"
 _NCNN = "ncnn's converter does not know the attention of mask classifiers; use ExecuTorch or LiteRT"
 
@@ -90,6 +91,8 @@ REFUSALS = (
     ),
     Refusal(_ONNX_SIZES, "onnx", None, "teacher", False),
     Refusal(_ONNX_SIZES, "openvino", None, "teacher", False),  # made from ONNX
+    Refusal(_STUDENTS, "executorch", None, "teacher"),
+    Refusal(_STUDENTS, "litert", None, "teacher"),
     Refusal(_ONE_SIZE, "executorch", None, None, False),
     Refusal(_ONE_SIZE, "litert", None, None, False),
     Refusal(_NCNN, "ncnn", None, "m2fp"),

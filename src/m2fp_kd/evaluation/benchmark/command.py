@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
     option = command.add_argument
     option("artefacts", metavar="ARTEFACT", type=Path, nargs="+", help="folders or model files")
     option("--baseline", nargs="+", default=[], help="artefacts or commands to compare with")
-    words = "openvino, onnxruntime, torchscript, torch_export; default: the first that is installed"
+    names = "openvino, onnxruntime, torchscript, torch_export, executorch, litert, ncnn"
+    words = f"{names}; default: the first that is installed"
     option("--engines", nargs="+", default=[None], help=words)
     option("--precision", nargs="+", choices=["f32", "auto"], default=["f32"])
     option(
