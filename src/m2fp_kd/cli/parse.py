@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import outcomes
 from m2fp_kd.cli.progress import Progress
@@ -38,6 +39,8 @@ HELP = """examples:
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
   m2fp-kd parse photos/ --no-mosaics --jobs 2           part maps only, on two cores
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
+  m2fp-kd parse 0                                       a camera; Ctrl-C ends it
+  m2fp-kd parse rtsp://HOST/PATH                        a stream
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
 the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend; photos of one name, such as
@@ -46,6 +49,10 @@ package pillow-heif; the endings of other pictures are named. For the video NAME
 sound, and NAME.jsonl, one JSON line per frame: parts, people with ids that they keep, timings; with --part-maps also
 NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or not
 at all.
+
+A camera or a stream is parsed as it arrives, the newest frame each time, into files named after it and the time, and
+into a window where there is a display; q closes it. A stream that is lost is opened again for 30 seconds. A URL of a
+recording is parsed frame by frame.
 
 It parses several photos, or frames of a video, at the same time (--jobs), and together they have no more pixels than
 the largest photo may have (--megapixels). Results are printed in the order of the photos. The times that it prints are
@@ -58,8 +65,8 @@ an error, 130 interrupted."""
 def add(commands: Any) -> None:
     """Add the command."""
     command = commands.add_parser("parse", help="part maps and mosaics of photos and videos", **teaching(HELP))
-    words = "photos, videos, folders and patterns"
-    command.add_argument("sources", metavar="PHOTO|VIDEO|FOLDER|PATTERN", type=Path, nargs="+", help=words)
+    words = "photos, videos, folders and patterns; or a camera (0) or a stream (rtsp://..., http://...)"
+    command.add_argument("sources", metavar="PHOTO|VIDEO|FOLDER|PATTERN|CAMERA|URL", type=source, nargs="+", help=words)
     add_artefact(command)
     command.add_argument(
         "-o", "--output", metavar="DIR", type=Path, default=Path("parsed"), help="folder to write to (default: parsed)"
@@ -102,6 +109,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Parse all sources; return 1 if some could not be read."""
+    if live := [one for one in options.sources if not isinstance(one, Path)]:
+        return parse_live(live[0], options)
     start = time.monotonic()
     jobs, left_out = plan(options.sources, options.output)
     if left_out:

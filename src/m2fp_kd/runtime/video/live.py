@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from m2fp_kd.runtime.video.reading import Frame, Video, VideoError, upright
+from m2fp_kd.runtime.video.reading import USUAL_RATE, Frame, Video, VideoError, upright
 from m2fp_kd.versions import install_hint
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
 TICK = Fraction(1, 1000)
 """Unit of the times of live frames, in seconds; they are those of the arrival."""
-
-USUAL_RATE = Fraction(25)
-"""Frames a second that a file of live frames claims; each frame has its own time."""
 
 OPENING, READING = 10.0, 5.0
 """Seconds after which a stream that does not open, or sends nothing, is lost."""
@@ -34,8 +30,8 @@ PATIENCE = 30.0
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each attempt to open a lost stream again; the last one is repeated."""
 
-OPTIONS = {"rtsp_transport": "tcp", "fflags": "nobuffer", "flags": "low_delay"}
-"""FFmpeg's options of streams: no loss of packets, little delay."""
+OPTIONS = {"rtsp_transport": "tcp"}
+"""FFmpeg's options of streams: no loss of packets. `fflags=nobuffer` would drop the first frames of recordings."""
 
 
 @dataclass(frozen=True)
@@ -73,31 +69,35 @@ class LiveSource:
         return cls(text, urlunsplit((parts.scheme, host, parts.path, "", "")), stem, camera=False)
 
 
-@dataclass
 class Live:
-    """The frames of a camera or stream while they arrive, as a context manager.
+    """The frames of a camera or stream, as a context manager.
 
     A thread decodes every frame and keeps the newest only, so frames that arrive faster than they are taken are left
-    out, and the delay does not grow.
-
-    Args:
-        source: camera or stream.
-        every: keep every Nth frame only.
-        patience: seconds in which a lost stream must come back; a camera that is lost is not opened again.
+    out, and the delay does not grow. Of a recording, which has a length, it leaves out none.
 
     Attributes:
+        patience: seconds in which a lost stream must come back; a camera that is lost is not opened again.
+        video: properties of a video of the frames.
         arrived: number of frames that arrived.
-        ended: why no more frames arrive; None while they do.
+        ended: why no more frames arrive; None while they do, or if this is the end of a recording.
     """
 
-    source: LiveSource
-    every: int = 1
-    patience: float = PATIENCE
-    arrived: int = field(default=0, init=False)
-    ended: str | None = field(default=None, init=False)
-    _newest: "tuple[int, float, VideoFrame] | None" = field(default=None, init=False)
-    _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
-    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    patience = PATIENCE
+    video = Video(USUAL_RATE, TICK, None)
+
+    def __init__(self, source: LiveSource, every: int = 1) -> None:
+        """Remember the source.
+
+        Args:
+            source: camera or stream.
+            every: keep every Nth frame only.
+        """
+        self.arrived = 0
+        self.ended: str | None = None
+        self._source, self._every = source, every
+        self._newest: _Arrived | None = None
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
 
     def __enter__(self) -> Self:
         """Open the source.
@@ -105,78 +105,84 @@ class Live:
         Raises:
             VideoError: it cannot be opened, or has no video stream.
         """
-        container = open_live(self.source)
+        container = open_live(self._source)
+        self.recorded = container.duration is not None
         self._thread = threading.Thread(target=self._run, args=(container,), daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self._thread.join(timeout=1.0)  # it may wait for a stream that sends nothing
 
     def stop(self) -> None:
-        """End the frames. It may be called from a signal handler, so it takes no lock."""
+        """End the frames. A signal handler may call it, because it takes no lock."""
         self._stop.set()
-
-    @property
-    def video(self) -> Video:
-        """Properties of a video of the frames."""
-        return Video(USUAL_RATE, TICK, None)
 
     def frames(self) -> Iterator[Frame]:
         """Yield the newest frame whenever one is wanted, until the source ends or is stopped.
 
-        The index counts the frames that arrived; the time is that of the arrival, from the first frame.
+        The index counts the frames that arrived. The time is that of the arrival or, in a recording, its own, from the
+        first frame.
 
         Raises:
-            VideoError: the frames' size changes, as that of a stream that comes back may.
+            VideoError: no frame arrives at all, or their size changes, as that of a stream that comes back may.
         """
-        start, before, size = None, -1, None
+        start, before, size = 0.0, -1, None
         while (found := self._next()) is not None:
-            index, arrival, picture = found
-            start = arrival if start is None else start
-            image = upright(picture)
-            if image.shape != (size or image.shape):
-                raise VideoError(f"{self.source.name}: the size of the frames changed; begin again")
-            size, before = image.shape, max(round((arrival - start) / TICK), before + 1)
-            yield Frame(index, before, image)
+            image = upright(found.picture)
+            if size is None:
+                start, size = found.seconds, image.shape
+            if image.shape != size:
+                raise VideoError(f"{self._source.name}: the size of the frames changed; begin again")
+            before = max(round((found.seconds - start) / TICK), before + 1)
+            yield Frame(found.index, before, image)
+        if size is None:
+            raise VideoError(f"{self._source.name}: no frame arrived" + (f": {self.ended}" if self.ended else ""))
 
-    def _next(self) -> "tuple[int, float, VideoFrame] | None":
+    def _next(self) -> "_Arrived | None":
         """Wait for a frame and take it; None when there are no more."""
         with self._changed:
-            while self._newest is None and self.ended is None and not self._stop.is_set():
+            while self._newest is None and self._thread.is_alive() and not self._stop.is_set():
                 self._changed.wait(0.1)
             found, self._newest = self._newest, None
+            self._changed.notify()
         return None if self._stop.is_set() else found
 
     def _run(self, container: "InputContainer | None") -> None:
-        """Read until the source is lost for good; runs in a thread."""
-        reason = ""
+        """Read until the source ends for good; runs in a thread."""
+        reason, once = "", True
         while container is not None:
-            reason = self._read(container)
-            container = None if self.source.camera else self._open_again()
+            reason, once = self._read(container), self._source.camera or self.recorded
+            container = None if once else self._open_again()
+        if reason and not self._stop.is_set():
+            self.ended = reason if once else f"{reason}, and it did not come back in {self.patience:g} s"
         with self._changed:
-            self.ended = reason if self.source.camera else f"{reason}, and it did not come back in {self.patience:g} s"
             self._changed.notify()
 
     def _read(self, container: "InputContainer") -> str:
-        """Keep the newest frame until the stream ends; return why it did."""
+        """Keep the newest frame until the stream ends; return why it did, nothing at the end of a recording."""
         import av
 
         try:
             with container:
-                for picture in container.decode(container.streams.video[0]):
+                stream = container.streams.video[0]
+                for picture in container.decode(stream):
+                    seconds = float(picture.time or 0) if self.recorded else time.monotonic()
+                    self._keep(_Arrived(self.arrived, seconds, picture))
                     if self._stop.is_set():
-                        return "stopped"
-                    self._keep(picture)
+                        break
         except av.FFmpegError as error:
             return f"it was lost ({error.strerror})"
-        return "it ended"
+        return "" if self.recorded else "it ended"
 
-    def _keep(self, picture: "VideoFrame") -> None:
+    def _keep(self, arrived: "_Arrived") -> None:
+        """Replace the newest frame; in a recording, wait until it was taken."""
         with self._changed:
-            if self.arrived % self.every == 0:
-                self._newest = (self.arrived, time.monotonic(), picture)
+            while self.recorded and self._newest is not None and not self._stop.is_set():
+                self._changed.wait(0.1)
+            if self.arrived % self._every == 0:
+                self._newest = arrived
                 self._changed.notify()
             self.arrived += 1
 
@@ -188,8 +194,16 @@ class Live:
                 return None
             attempt += 1
             with suppress(VideoError):
-                return open_live(self.source)
+                return open_live(self._source)
         return None
+
+
+class _Arrived(NamedTuple):
+    """A decoded frame: its number, its time in seconds, and its picture."""
+
+    index: int
+    seconds: float
+    picture: "VideoFrame"
 
 
 def open_live(source: LiveSource) -> "InputContainer":
@@ -217,13 +231,3 @@ def open_live(source: LiveSource) -> "InputContainer":
         container.close()
         raise VideoError(f"{source.name}: has no video stream")
     return container
-
-
-def is_recorded(source: LiveSource) -> bool:
-    """Return whether a URL is a recording of a known length, all of whose frames can be parsed.
-
-    Raises:
-        VideoError: as in `open_live`.
-    """
-    with open_live(source) as container:
-        return not source.camera and container.duration is not None
