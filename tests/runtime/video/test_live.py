@@ -4,12 +4,15 @@ import functools
 import http.server
 import threading
 import time
+from contextlib import contextmanager
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 pytest.importorskip("av", reason="needs the video extra")
+
+import av
 
 from m2fp_kd.runtime.video.live import Live, LiveSource
 from m2fp_kd.runtime.video.reading import Frame, Video, VideoError
@@ -75,14 +78,40 @@ def test_a_stream_that_does_not_come_back_ends_with_a_sentence(monkeypatch):
     assert found and live.ended.startswith("it ") and live.ended.endswith(", and it did not come back in 1 s")
 
 
-def test_a_recording_loses_no_frame(tmp_path):
-    frames = (Frame(index, index, np.full((48, 64, 3), 5 * index, np.uint8)) for index in range(30))
-    write_video(tmp_path / "clip.mkv", frames, Video(Fraction(25), Fraction(1, 25), None))
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+@contextmanager
+def served(folder):
+    """Serve the files of a folder; yield the address."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with Live(LiveSource.of(f"http://127.0.0.1:{server.server_port}/clip.mkv"), every=3) as live:
-            found = [frame for frame in live.frames() if not time.sleep(0.02)]
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def pictures(count):
+    return (Frame(index, index, np.full((48, 64, 3), 5 * index, np.uint8)) for index in range(count))
+
+
+def test_the_frames_of_a_segment_are_taken_when_they_are_due(tmp_path):
+    with av.open(str(tmp_path / "live.m3u8"), "w", format="hls", options={"hls_time": "1"}) as container:
+        stream = container.add_stream("libx264", rate=25, width=64, height=48, pix_fmt="yuv420p")
+        for frame in pictures(25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.image, format="rgb24")))
+        container.mux(stream.encode(None))
+    playlist = (tmp_path / "live.m3u8").read_text().replace("#EXT-X-ENDLIST", "")
+    (tmp_path / "live.m3u8").write_text(playlist)
+    times = []
+    with served(tmp_path) as address, Live(LiveSource.of(f"{address}/live.m3u8")) as live:
+        for frame in live.frames():
+            times.append(frame.ticks / 1000)
+            if len(times) == 8:
+                live.stop()
+    assert not live.recorded and times[-1] > 0.25, times
+
+
+def test_a_recording_loses_no_frame(tmp_path):
+    write_video(tmp_path / "clip.mkv", pictures(30), Video(Fraction(25), Fraction(1, 25), None))
+    with served(tmp_path) as address, Live(LiveSource.of(f"{address}/clip.mkv"), every=3) as live:
+        found = [frame for frame in live.frames() if not time.sleep(0.02)]
     assert [frame.index for frame in found] == list(range(0, 30, 3)) and live.ended is None
     assert [frame.ticks for frame in found] == [120 * index for index in range(10)]

@@ -27,6 +27,9 @@ OPENING, READING = 10.0, 5.0
 PATIENCE = 30.0
 """Seconds in which a lost stream must come back."""
 
+LONGEST_SEGMENT = 20.0
+"""Seconds that a segment of an HLS stream lasts at most. Its frames arrive at once and are kept until they are due."""
+
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each attempt to open a lost stream again; the last one is repeated."""
 
@@ -166,9 +169,14 @@ class Live:
 
         try:
             with container:
-                stream = container.streams.video[0]
-                for picture in container.decode(stream):
-                    seconds = float(picture.time or 0) if self.recorded else time.monotonic()
+                in_segments = container.format.name == "hls" and not self.recorded
+                began: float | None = None
+                for picture in container.decode(container.streams.video[0]):
+                    due = picture.time or 0.0
+                    began = time.monotonic() - due if began is None else began
+                    if in_segments and 0 < (early := began + due - time.monotonic()) < LONGEST_SEGMENT:
+                        self._stop.wait(early)
+                    seconds = due if self.recorded else time.monotonic()
                     self._keep(_Arrived(self.arrived, seconds, picture))
                     if self._stop.is_set():
                         break
