@@ -139,7 +139,7 @@ class Live:
             if image.shape != size:
                 raise VideoError(f"{self._source.name}: the size of the frames changed; begin again")
             before = max(round((found.seconds - start) / TICK), before + 1)
-            yield Frame(found.index, before, image)
+            yield Frame(found.number, before, image)
         if size is None:
             raise VideoError(f"{self._source.name}: no frame arrived" + (f": {self.ended}" if self.ended else ""))
 
@@ -209,7 +209,7 @@ class Live:
 class _Arrived(NamedTuple):
     """A decoded frame: its number, its time in seconds, and its picture."""
 
-    index: int
+    number: int
     seconds: float
     picture: "VideoFrame"
 
