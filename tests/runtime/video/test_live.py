@@ -17,6 +17,7 @@ import av
 from m2fp_kd.runtime.video.live import Live, LiveSource
 from m2fp_kd.runtime.video.reading import Frame, Video, VideoError
 from m2fp_kd.runtime.video.writing import write_video
+from tests.runtime.video.rtsp import rtsp_camera
 from tests.runtime.video.sender import Sender, number_of, sending
 
 
@@ -76,6 +77,18 @@ def test_a_stream_that_does_not_come_back_ends_with_a_sentence(monkeypatch):
     ):
         found = list(live.frames())
     assert found and live.ended.startswith("it ") and live.ended.endswith(", and it did not come back in 1 s")
+
+
+def test_a_camera_that_speaks_rtsp():
+    with rtsp_camera(frames=150) as url, Live(LiveSource.of(url)) as live:
+        found = []
+        for frame in live.frames():
+            found.append(frame)
+            if len(found) == 10:
+                live.stop()
+    assert not live.recorded and live.ended is None
+    assert all(frame.image.shape == (48, 64, 3) for frame in found)
+    assert len({round(float(frame.image.mean())) for frame in found}) > 3, "time goes by"
 
 
 @contextmanager
