@@ -61,8 +61,7 @@ def quantise_executorch(
 def _quantizer() -> Any:
     """Return XNNPACK's quantiser, taught to see a convolution with ReLU6 as one operation.
 
-    It knows ReLU only, and would round a convolution's result over its whole range, of which ReLU6 keeps 0 to 6: of an
-    EfficientNet-Lite0's canvases, 9 instead of 22 % of the pixels then changed their part.
+    It knows ReLU only, and would round a convolution's result over its whole range, of which ReLU6 keeps 0 to 6.
     """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
