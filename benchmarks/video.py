@@ -93,8 +93,9 @@ def row(folder: Path, smooth: float, options: Sequence[str]) -> str:
     moving = parse(folder / "pan.mp4", folder / "out", options)
     parse(folder / "rest.mkv", folder / "out", [*options, "--part-maps", "--no-mosaics"])
     steps = moving["timings_ms"]
-    numbers = (moving["frames_per_second"], flicker(folder / "out" / "rest_maps"), steps["network"])
-    return f"| {smooth:g} | {' | '.join(f'{one:.1f}' for one in (*numbers, steps.get('smooth', 0.0)))} |"
+    trembling = flicker(folder / "out" / "rest_maps")
+    times = f"{steps['network']:.1f} | {steps.get('smooth', 0.0):.1f}"
+    return f"| {smooth:g} | {moving['frames_per_second']:.1f} | {trembling:.2f} | {times} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
