@@ -224,3 +224,12 @@ def test_a_full_disk_stops_and_leaves_no_files(artefact, walk, tmp_path, capsys,
     last = capsys.readouterr().err.splitlines()[-1]
     assert "walk_mosaic.mp4: cannot be written (No space left on device)" in last and "free some space" in last
     assert not list(out.iterdir())
+
+
+def test_the_persons_of_a_mask_classifier_have_ids(people_artefact, tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (180, 225, 3), np.uint8)
+    scene = coloured(tmp_path, [photo] * 3)
+    lines = parsed_lines(["parse", "-a", str(people_artefact), str(scene)], tmp_path / "out")
+    ids = [[one["id"] for one in line["people"]] for line in lines]
+    assert ids == [list(range(1, len(ids[0]) + 1))] * 3 and ids[0]
+    assert lines[0]["people_kind"] == "persons" and lines[0]["people"][0]["score"] > 0.3
