@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd import DEMO
-from m2fp_kd.runtime.artefact import find_model, load_checks
+from m2fp_kd.runtime.artefact import Card, find_model, load_checks
 from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.serve.settings import Settings
@@ -51,9 +51,23 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
     """
     parser = Parser.load(path, engine, threads, streams=streams)
     card, file = parser.card, find_model(path)
-    score = load_checks(file).score
     together = min(TOGETHER, parser.engine.max_batch or TOGETHER)
-    facts = {
+    engine_facts = {"engine": parser.engine.name, "compute_precision": parser.engine.precision}
+    facts = facts_of(mode, file, card) | engine_facts
+    worker = Worker([parser] * streams, settings.waiting, together, settings.waiting_megabytes)
+    return Model(mode, facts, worker)
+
+
+def facts_of(mode: str, file: Path, card: Card) -> dict[str, Any]:
+    """Describe an artefact as `/api/models` does, without the engine that runs it.
+
+    Args:
+        mode: name of the model in requests.
+        file: its model file.
+        card: its card.
+    """
+    score = load_checks(file).score
+    return {
         "mode": mode,
         "id": text_sha256([file_sha256(one) for one in model_files(file)])[:16],
         "demo": file.parent.resolve() == DEMO.resolve(),
@@ -63,9 +77,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         "head": card.head,
         "precision": card.precision,
         "megabytes": round(megabytes(file), 2),
-        "engine": parser.engine.name,
-        "compute_precision": parser.engine.precision,
-        "input": parser.geometry.size,
+        "input": card.geometry["size"],
         "people": "persons" if card.people == "persons" else "regions",
         "licence": card.teacher.licence,
         "teacher": card.teacher.name,
@@ -75,5 +87,3 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
             "colours": [list(colour) for colour in card.labels.colours],
         },
     }
-    worker = Worker([parser] * streams, settings.waiting, together, settings.waiting_megabytes)
-    return Model(mode, facts, worker)

@@ -8,8 +8,9 @@ import { letGo, listenToEntries, picture } from "./highlighting.js";
 import { listenToLanguage, useLanguage } from "./language.js";
 import { addFromCamera, addPhotos, clear, listenToDrops, remove, select } from "./photos.js";
 import { render } from "./render.js";
+import { offered } from "./sources.js";
 import { SPLIT, state } from "./state.js";
-import { cancel, connect, update } from "./work.js";
+import { cancel, connect, moveTo, update } from "./work.js";
 import { percent } from "./words.js";
 
 function listen() {
@@ -20,6 +21,7 @@ function listen() {
   };
   byId("camera").onclick = addFromCamera;
   onButton(byId("photos"), ({ place }) => select(state.photos[place]));
+  onButton(byId("places"), ({ where }) => moveTo(where));
   onButton(byId("downloads"), (data) => download(data.download));
   byId("retry").onclick = () => {
     state.message.again();
@@ -74,6 +76,8 @@ function useToken(event) {
 }
 
 async function start() {
+  [state.where] = offered();
+  if (!offered().includes("server")) navigator.serviceWorker?.register("offline.js");
   useLanguage();
   listen();
   showOpacity();

@@ -1,6 +1,6 @@
 /** Parse all photos in a row and save the results in one archive. */
 
-import { blobOf, save } from "./dom.js";
+import { save } from "./dom.js";
 import { render, tell } from "./render.js";
 import { state } from "./state.js";
 import { attempt, begin, isFinal, parseMissing, reasonOf } from "./work.js";
@@ -49,7 +49,7 @@ function filesOf(photos, mode) {
   return photos.flatMap(({ runs }, place) => {
     const { map, ...result } = runs[mode].answer;
     return [
-      { name: `${stems[place]}-parts.png`, blob: blobOf(map, "image/png") },
+      { name: `${stems[place]}-parts.png`, blob: map },
       { name: `${stems[place]}-result.json`, blob: new Blob([JSON.stringify(result, null, 1)]) },
     ];
   });

@@ -8,7 +8,7 @@ import { decodeMask } from "./run_lengths.js";
 /**
  * Cut out a part at the photo's own size.
  * @param {Blob} photo
- * @param {{map: string, parts: object[]}} answer
+ * @param {{map: Blob, parts: object[]}} answer
  * @param {object} labels label set of the answer
  * @param {string} name name of the part
  */

@@ -1,8 +1,8 @@
 /** Show the OpenAPI document as a page on which every operation can be tried. */
 
-import { bearer } from "./api.js";
 import { byId, el } from "./dom.js";
 import { listenToLanguage, useLanguage } from "./language.js";
+import { bearer } from "./server.js";
 import { number, say } from "./words.js";
 
 const LONGEST = 200;

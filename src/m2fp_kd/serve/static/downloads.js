@@ -1,21 +1,21 @@
 /** Results as files. */
 
-import { ApiError } from "./api.js";
 import { cutPart, cutPerson } from "./cutout.js";
-import { blobOf, save } from "./dom.js";
+import { save } from "./dom.js";
+import { ApiError } from "./errors.js";
 import { summary, tell } from "./render.js";
 import { current, isBusy, state } from "./state.js";
 import { attempt, begin, request } from "./work.js";
 import { say } from "./words.js";
 
 const KINDS = {
-  map: ({ answer }) => [blobOf(answer.map, "image/png"), "parts.png"],
+  map: ({ answer }) => [answer.map, "parts.png"],
   json: ({ answer: { map, ...rest } }) => [
     new Blob([JSON.stringify(rest, null, 1)], { type: "application/json" }),
     "result.json",
   ],
   mosaic: (run) =>
-    withAnswer(run, "mosaic", ({ mosaic }) => [blobOf(mosaic, "image/jpeg"), "mosaic.jpg"]),
+    withAnswer(run, "mosaic", ({ mosaic }) => [mosaic, "mosaic.jpg"]),
   cutout: (run) => (state.pinned.part === undefined ? personFile(run) : partFile(run)),
 };
 

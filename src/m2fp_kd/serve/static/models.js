@@ -5,7 +5,10 @@ import { SPLIT } from "./state.js";
 import { milliseconds, number, say } from "./words.js";
 
 const STEPS = ["queue", "read", "place", "network", "restore", "people", "total"];
-const ENGINES = { openvino: "OpenVINO", onnxruntime: "ONNX Runtime", torchscript: "TorchScript" };
+const ENGINES = {
+  openvino: "OpenVINO", onnxruntime: "ONNX Runtime", torchscript: "TorchScript",
+  wasm: "ONNX Runtime Web, WebAssembly", webgpu: "ONNX Runtime Web, WebGPU",
+};
 const BACKBONES = {
   mobilenetv3: "MobileNetV3", mobilenetv3_small: "MobileNetV3-Small", shufflenetv2: "ShuffleNetV2",
   efficientnet_lite0: "EfficientNet-Lite0", efficientnet_lite1: "EfficientNet-Lite1",

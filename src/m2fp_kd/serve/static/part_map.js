@@ -1,6 +1,6 @@
 /** Part maps in the page's memory: one byte a pixel, at the displayed size. */
 
-import { blobOf, el } from "./dom.js";
+import { el } from "./dom.js";
 
 const LONGEST = 1600;
 const EXACT = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
@@ -25,12 +25,12 @@ export function drawn(image, smooth) {
 /**
  * Decode the part map of an answer. A browser gives a palette PNG's colours only, which are converted back to
  * part indices.
- * @param {string} base64 a palette PNG
+ * @param {Blob} map a palette PNG
  * @param {{parts: string[], colours: number[][]}} labels
  * @returns {Promise<{width: number, height: number, indices: Uint8Array, labels: object}>}
  */
-export async function decodeMap(base64, labels) {
-  const image = await createImageBitmap(blobOf(base64, "image/png"), EXACT);
+export async function decodeMap(map, labels) {
+  const image = await createImageBitmap(map, EXACT);
   const canvas = drawn(image, false);
   image.close();
   const { width, height } = canvas;
@@ -40,14 +40,14 @@ export async function decodeMap(base64, labels) {
 
 /**
  * The part indices within a box (left, top, right, bottom) at the photo's own size, row by row.
- * @param {string} base64 a palette PNG
+ * @param {Blob} map a palette PNG
  * @param {{colours: number[][]}} labels
  * @param {number[]} box
  * @returns {Promise<Uint8Array>}
  */
-export async function indicesWithin(base64, labels, [left, top, right, bottom]) {
+export async function indicesWithin(map, labels, [left, top, right, bottom]) {
   const [width, height] = [right - left, bottom - top];
-  const image = await createImageBitmap(blobOf(base64, "image/png"), left, top, width, height, EXACT);
+  const image = await createImageBitmap(map, left, top, width, height, EXACT);
   const context = el("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   image.close();

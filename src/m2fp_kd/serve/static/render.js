@@ -5,17 +5,28 @@ import { CAN_HOVER, picture, showPinned } from "./highlighting.js";
 import { partEntries, partHeads, peopleEntries, peopleHeads } from "./legend.js";
 import { describeView, facts, timings, title, viewChoice } from "./models.js";
 import { agreement } from "./part_map.js";
+import { offered } from "./sources.js";
 import { current, isBusy, runsOf, shown, SPLIT, state, wantedModes } from "./state.js";
 import { milliseconds, modeName, percent, say, sayCount } from "./words.js";
 
 export function render() {
   const runs = shown();
   renderMessage();
+  renderPlaces();
   renderModels();
   renderPhotos();
   for (const id of ["side", "timings", "downloads"]) byId(id).hidden = runs.length === 0;
   if (runs.length) renderResults(runs);
   showLayers();
+}
+
+/** Say where photos are parsed. */
+function renderPlaces() {
+  byId("places").hidden = offered().length < 2;
+  byId("api").hidden = !offered().includes("server");
+  byId("private").textContent = say(`private.${state.where}`);
+  for (const button of byId("places").querySelectorAll("button"))
+    button.ariaPressed = `${button.dataset.where === state.where}`;
 }
 
 /** Make the switch between the models again when it is next rendered. */
@@ -27,7 +38,7 @@ function renderModels() {
   byId("views").hidden = models.length < 2;
   byId("invite").textContent = say(CAN_HOVER ? "invite" : "invite.touch");
   if (!models.length) return;
-  byId("limits").textContent = say("limits", limits);
+  byId("limits").textContent = say(`limits.${state.where}`, limits);
   byId("models-title").textContent = say(models.length > 1 ? "models" : "models.one");
   byId("facts").replaceChildren(facts(models));
   byId("ribbon").replaceChildren(...models[0].label_set.colours.slice(1).map(stripe));

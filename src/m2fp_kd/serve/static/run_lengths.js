@@ -31,3 +31,29 @@ function runLengths(text) {
   }
   return lengths;
 }
+
+/** Encode a mask, 0 and 1 row by row, as `decodeMask` reads it. */
+export function encodeMask(mask, [height, width]) {
+  const runs = [];
+  let [value, length] = [0, 0];
+  for (let x = 0; x < width; x++)
+    for (let y = 0; y < height; y++, length++) {
+      if (mask[y * width + x] === value) continue;
+      runs.push(length);
+      [value, length] = [1 - value, 0];
+    }
+  runs.push(length);
+  const counts = runs.map((run, place) => characters(place > 2 ? run - runs[place - 2] : run)).join("");
+  return { size: [height, width], counts };
+}
+
+function characters(value) {
+  let text = "";
+  for (let more = true; more; ) {
+    const bits = value & 31;
+    value >>= 5;
+    more = value !== (bits & 16 ? -1 : 0);
+    text += String.fromCharCode(bits + 32 * more + 48);
+  }
+  return text;
+}

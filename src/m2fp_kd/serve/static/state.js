@@ -14,6 +14,8 @@
 export const SPLIT = "split";
 
 export const state = {
+  /** Where photos are parsed, "device" or "server". */
+  where: null,
   models: [],
   limits: null,
   token: "",

@@ -1,10 +1,10 @@
-/** Requests to the server and messages about their progress. */
+/** Requests for answers and messages about their progress. */
 
-import { ApiError, getModels, parse } from "./api.js";
 import { byId } from "./dom.js";
-import { readable } from "./encoding.js";
+import { ApiError } from "./errors.js";
 import { decodeMap } from "./part_map.js";
 import { forgetModels, render, renderPhotos, summary, tell } from "./render.js";
+import { source } from "./sources.js";
 import { state, wantedModes } from "./state.js";
 import { knows, modeName, number, say } from "./words.js";
 
@@ -27,13 +27,25 @@ export function cancel() {
   render();
 }
 
-/** Load the list of the server's models. */
+/** Parse on the "device" or by the "server" from now on. */
+export function moveTo(where) {
+  begin();
+  Object.assign(state, { where, models: [] });
+  forgetModels();
+  connect();
+}
+
+/** Load the list of the models. */
 export async function connect() {
+  const { where } = state;
+  tell(() => say(`connecting.${where}`), "loading");
+  render();
   try {
     await learnModels();
+    if (state.where !== where) return;
     tell(() => "", "done");
   } catch (error) {
-    fail(error, connect);
+    if (state.where === where) fail(error, connect);
   }
   render();
   if (state.photo && state.models.length) update();
@@ -41,7 +53,9 @@ export async function connect() {
 
 /** Read the server's models. Results of models that it no longer has are dropped. */
 async function learnModels() {
-  const { models, limits, token } = await getModels(state.token);
+  const { where } = state;
+  const { models, limits, token } = await source().getModels();
+  if (state.where !== where) return;
   const known = models.map(({ id }) => id);
   if (`${known}` !== `${state.models.map(({ id }) => id)}`) forgetModels();
   Object.assign(state, { models, limits });
@@ -87,12 +101,8 @@ export async function parseMissing(photo, modes, signal, report) {
   photo.failure = null;
 }
 
-/** Send a photo to the server and return the answer. */
-export async function request(photo, mode, wants, signal, uploaded) {
-  photo.sent ??= await readable(photo.blob);
-  if (photo.sent.size > 1e6 * state.limits.megabytes) throw new ApiError("too_large_here", photo.name);
-  return parse(photo.sent, mode, wants, state.token, signal, uploaded);
-}
+/** Return the answer for a photo. */
+export const request = (...wish) => source().parse(...wish);
 
 /** The model that gave an answer; where the server has changed its models since, they are loaded again. */
 async function modelOf({ mode, model: id }) {

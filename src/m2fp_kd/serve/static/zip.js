@@ -33,7 +33,8 @@ export async function zip(files) {
   return new Blob([...contents, ...directory, end], { type: "application/zip" });
 }
 
-function crc32(bytes) {
+/** The checksum of ZIP and PNG. */
+export function crc32(bytes) {
   let crc = ~0;
   for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
   return ~crc >>> 0;

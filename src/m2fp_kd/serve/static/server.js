@@ -1,36 +1,34 @@
-/** The service's HTTP API. */
+/** Answers from the service, by its HTTP API. */
 
-/** An error answer. `retryAfter`: seconds after which the same request may succeed; absent if it never will. */
-export class ApiError extends Error {
-  constructor(code, message, retryAfter = null) {
-    super(message);
-    this.code = code;
-    this.retryAfter = retryAfter;
-  }
-}
+import { blobOf } from "./dom.js";
+import { readable } from "./encoding.js";
+import { ApiError } from "./errors.js";
+import { state } from "./state.js";
 
 /** The server's models and limits, and whether it requires a token. */
-export async function getModels(token) {
-  const response = await fetch("api/models", { headers: bearer(token) }).catch(() => null);
+export async function getModels() {
+  const response = await fetch("api/models", { headers: bearer(state.token) }).catch(() => null);
   if (response === null) throw unreachable("api/models");
   return checked(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
 }
 
 /**
  * Parse a photo.
- * @param {Blob} photo
+ * @param {import("./state.js").Photo} photo
  * @param {string} mode
  * @param {string} wants kinds of results, separated by commas
- * @param {string} token "" without a token
  * @param {AbortSignal} signal
  * @param {(share: number) => void} uploaded called with the share of the photo that is sent, 0 to 1
+ * @returns {Promise<object>} the API's answer, with Blobs for its images
  */
-export async function parse(photo, mode, wants, token, signal, uploaded) {
+export async function parse(photo, mode, wants, signal, uploaded) {
+  photo.sent ??= await readable(photo.blob);
+  if (photo.sent.size > 1e6 * state.limits.megabytes) throw new ApiError("too_large_here", photo.name);
   const body = new FormData();
-  body.append("photo", photo, photo.name ?? "photo");
+  body.append("photo", photo.sent, photo.sent.name ?? "photo");
   const query = new URLSearchParams({ mode, return: wants });
-  const request = await post(`api/parse?${query}`, body, bearer(token), signal, uploaded);
-  return checked(request.status, request.responseText, request.getResponseHeader("Retry-After"));
+  const request = await post(`api/parse?${query}`, body, bearer(state.token), signal, uploaded);
+  return withBlobs(checked(request.status, request.responseText, request.getResponseHeader("Retry-After")));
 }
 
 /** A header carries bytes: the token's text is sent as UTF-8. */
@@ -68,6 +66,13 @@ function parsed(text) {
   } catch {
     return null;
   }
+}
+
+const IMAGES = { map: "image/png", mosaic: "image/jpeg" };
+
+function withBlobs(answer) {
+  for (const [name, type] of Object.entries(IMAGES)) if (answer[name]) answer[name] = blobOf(answer[name], type);
+  return answer;
 }
 
 const unreachable = (address) => new ApiError("unreachable", address);
