@@ -1,6 +1,6 @@
 /** Where a photo lies on the network's canvas; sizes are [height, width], the content is top-left. */
 
-import { resizeColumns, resizeRows, weightsOf } from "./resample.js";
+import { columnsFirst, resizeColumns, resizeRows, resizeStrips, weightsOf } from "./resample.js";
 
 const MULTIPLE = 32;
 const PADDING = [124, 116, 104];
@@ -19,16 +19,21 @@ export function placementOf(source, { size, fixed }) {
  * @returns {Uint8Array} the canvas, RGB
  */
 export function placed(strips, { source, content, canvas }) {
-  const [[height, width], [rows, columns]] = [source, content];
-  const narrow = new Uint8Array(height * columns * 3);
-  const across = weightsOf(width, columns);
-  let at = 0;
-  for (const strip of strips) {
-    resizeRows(strip, width, narrow, at, columns, across);
-    at += (strip.length / 4 / width) * columns * 3;
-  }
-  const pixels = new Uint8Array(canvas[0] * canvas[1] * 3);
+  const [[height, width], columns] = [source, content[1]];
+  const [down, along] = [0, 1].map((axis) => weightsOf(source[axis], content[axis]));
+  const stride = canvas[1] * 3;
+  const pixels = new Uint8Array(canvas[0] * stride);
   for (let i = 0; i < pixels.length; i++) pixels[i] = PADDING[i % 3];
-  resizeColumns(narrow, columns * 3, pixels, canvas[1] * 3, rows, weightsOf(height, rows));
+  if (columnsFirst(source, content)) {
+    resizeRows(resizeStrips(strips, 4 * width, down), width, pixels, 0, stride, along);
+    return pixels;
+  }
+  const narrow = new Uint8Array(height * columns * 3);
+  let row = 0;
+  for (const strip of strips) {
+    resizeRows(strip, width, narrow, row, columns * 3, along);
+    row += strip.length / 4 / width;
+  }
+  resizeColumns(narrow, columns * 3, pixels, stride, down);
   return pixels;
 }
