@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -138,10 +139,10 @@ def _facts(mode: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(models: Mapping[str, Model], settings: Settings) -> Iterator[str]:
-    """Serve models on a free port of this machine and yield the address."""
+def serving(models: Mapping[str, Model], settings: Settings, device: Path | None = None) -> Iterator[str]:
+    """Serve models on a free port of this machine and yield the address; `device` as in `create_app`."""
     held = HeldBytes(1e6 * settings.held_megabytes)
-    server = Server(create_app(models, settings, held), "127.0.0.1", 0, 8, settings, held)
+    server = Server(create_app(models, settings, held, device), "127.0.0.1", 0, 8, settings, held)
     thread = Thread(target=server.run)
     thread.start()
     try:

@@ -13,6 +13,7 @@ from m2fp_kd.command import number, teaching, whole_number
 HELP = """examples:
   m2fp-kd serve                                        web page and API at http://127.0.0.1:8000/
   m2fp-kd serve -a artefacts/int8 --full m2fp/int8     with a switch between the student and the full M2FP
+  m2fp-kd serve -a artefacts/int8 --web page           with a choice to parse on the visitor's own device
   m2fp-kd serve -a artefacts/int8 --host 0.0.0.0       for other machines; M2FP_KD_TOKEN requires a token of clients
   curl -F photo=@photo.jpg http://127.0.0.1:8000/api/parse
 
@@ -26,6 +27,8 @@ def add(commands: Any) -> None:
     command = commands.add_parser("serve", help="the web page and the API", **teaching(HELP))
     add_artefact(command)
     command.add_argument("--full", metavar="ARTEFACT", type=Path, help="an exported M2FP, for the light-mode switch")
+    words = "folder of `m2fp-kd export web`; the page then also parses on the visitor's device"
+    command.add_argument("--web", metavar="DIR", type=Path, help=words)
     command.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for every address of this machine")
     command.add_argument("--port", type=whole_number(0, 65535), metavar="N", default=8000, help="0 for any free port")
     command.add_argument("--engine", metavar="NAME", help="as in parse")
@@ -64,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.serve.access_log import log_to_stderr
     from m2fp_kd.serve.server import serve
     from m2fp_kd.serve.settings import Settings
+    from m2fp_kd.serve.web_page import device_files
 
+    device = None if options.web is None else device_files(options.web)
     announce_demo(options.artefact)
     limits = ("waiting", "waiting_megabytes", "megabytes", "megapixels", "upload_megabytes", "deadline", "grace")
     given = {name: getattr(options, name) for name in (*limits, "requests_per_minute")}
@@ -73,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(**given, names=tuple(options.names), origins=tuple(options.origins))
     log_to_stderr(options.log == "json")
     address = (options.host, options.port)
-    serve(options.artefact, options.full, *address, options.engine, options.streams, options.threads, settings)
+    engine = (options.engine, options.streams, options.threads)
+    serve(options.artefact, options.full, *address, *engine, settings, device)
     return 0
 
 

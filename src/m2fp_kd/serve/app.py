@@ -3,14 +3,15 @@
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, request, send_from_directory
 
 from m2fp_kd.serve.access_log import log_requests, started
 from m2fp_kd.serve.answers import wanted
 from m2fp_kd.serve.deadline import Deadline
 from m2fp_kd.serve.errors import FORM_TEXT, ApiError, answer_errors
-from m2fp_kd.serve.guard import guard
+from m2fp_kd.serve.guard import HEADERS, guard
 from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
@@ -18,15 +19,19 @@ from m2fp_kd.serve.openapi import document
 from m2fp_kd.serve.parse import Parse, Wish
 from m2fp_kd.serve.photos import MemoryRequest
 from m2fp_kd.serve.settings import Settings
+from m2fp_kd.serve.web_page import DEVICE_HEADERS, STATIC, device_page
 
 
-def create_app(models: Mapping[str, Model], settings: Settings, held: HeldBytes | None = None) -> Flask:
+def create_app(
+    models: Mapping[str, Model], settings: Settings, held: HeldBytes | None = None, device: Path | None = None
+) -> Flask:
     """Create the service.
 
     Args:
         models: mode -> model; a request that names no mode uses the first.
         settings: limits.
         held: bytes that the server's connections hold, for the metrics.
+        device: folder of what a visitor's device needs to parse photos itself; None for a page without that choice.
     """
     app = Flask(__name__)
     app.request_class = MemoryRequest
@@ -35,7 +40,7 @@ def create_app(models: Mapping[str, Model], settings: Settings, held: HeldBytes 
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_TEXT
     app.json.sort_keys = False  # type: ignore[attr-defined]
     metrics = Metrics({mode: model.worker for mode, model in models.items()}, held)
-    limit = guard(app, settings)
+    limit = guard(app, settings, HEADERS if device is None else DEVICE_HEADERS)
     log_requests(app)
     answer_errors(app, settings)
     parse = Parse(settings, metrics)
@@ -47,7 +52,16 @@ def create_app(models: Mapping[str, Model], settings: Settings, held: HeldBytes 
 
     @app.get("/")
     def index() -> Response:
-        return app.send_static_file("index.html")
+        if device is None:
+            return app.send_static_file("index.html")
+        page = (STATIC / "index.html").read_text(encoding="utf-8")
+        return Response(device_page(page, "server device"), content_type="text/html; charset=utf-8")
+
+    if device is not None:
+
+        @app.get("/device/<path:name>")
+        def device_file(name: str) -> Response:
+            return send_from_directory(device, name)
 
     @app.get("/docs")
     def docs() -> Response:

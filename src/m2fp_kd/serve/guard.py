@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from ipaddress import ip_address
 from threading import Lock
 from urllib.parse import urlsplit
@@ -70,8 +71,8 @@ class RateLimit:
             self._buckets.popitem(last=False)
 
 
-def guard(app: Flask, settings: Settings) -> RateLimit:
-    """Check every request to /api; add the security headers to every answer; return the limit of rates."""
+def guard(app: Flask, settings: Settings, headers: Mapping[str, str] = HEADERS) -> RateLimit:
+    """Check every request to /api; add security headers to every answer; return the limit of rates."""
     limit = RateLimit(settings.requests_per_minute)
 
     @app.before_request
@@ -96,7 +97,7 @@ def guard(app: Flask, settings: Settings) -> RateLimit:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers.extend(HEADERS)
+        response.headers.extend(headers)
         if request.path.startswith("/api/"):
             response.headers["Cache-Control"] = "no-store"
             _allow_origin(response, request.headers.get("Origin"), settings)

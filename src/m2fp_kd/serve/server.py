@@ -40,6 +40,7 @@ def serve(
     streams: int | None,
     threads: int,
     settings: Settings,
+    device: Path | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -52,6 +53,7 @@ def serve(
         streams: photos that the student parses at the same time; None for the number of cores divided by `threads`.
         threads: CPU threads of each stream.
         settings: limits.
+        device: as in `create_app`.
 
     Raises:
         OSError: the address cannot be used.
@@ -64,7 +66,8 @@ def serve(
         models["full"] = load_model("full", full, 1, cores, engine, settings)
     held = HeldBytes(1e6 * settings.held_megabytes)
     # One thread for every place in the queues and some more, so that a refusal never waits for a thread.
-    server = Server(create_app(models, settings, held), host, port, settings.waiting * len(models) + 8, settings, held)
+    app = create_app(models, settings, held, device)
+    server = Server(app, host, port, settings.waiting * len(models) + 8, settings, held)
     for number in (signal.SIGTERM, signal.SIGINT):  # containers and systemd stop a server with the first
         signal.signal(number, lambda number, _: _stop(server, number))
     for mode, model in models.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m2fp_kd.runtime.artefact import CARD_NAME, ArtefactError, find_model, load_card
 from m2fp_kd.runtime.files import atomic_folder, file_sha256
-from m2fp_kd.serve.guard import POLICY
+from m2fp_kd.serve.guard import HEADERS, POLICY
 from m2fp_kd.serve.models import facts_of
 from m2fp_kd.serve.onnxruntime_web import runtime_files
 
@@ -22,11 +22,30 @@ OFFLINE = "offline.js"
 DEVICE_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
 """Content-Security-Policy of a page that runs a model."""
 
+DEVICE_HEADERS = HEADERS | {
+    "Content-Security-Policy": DEVICE_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+"""Headers of such a page. The last two isolate it, without which WebAssembly has one thread."""
+
 LIMITS = {"megabytes": 200, "megapixels": 64, "photos": 1}
 """Limits of a photo on a visitor's device, as `/api/models` gives those of a server."""
 
 LICENCES = {"LICENSE": "LICENSE.onnxruntime", "ThirdPartyNotices.txt": "ThirdPartyNotices.onnxruntime.txt"}
 """Licence in the installed ONNX Runtime -> name on the page; npm's package has none."""
+
+
+def device_files(folder: Path) -> Path:
+    """Return the files that a device needs, of an exported page.
+
+    Raises:
+        FileNotFoundError: the folder holds no exported page.
+    """
+    device = (folder / "device").absolute()
+    if not (device / "facts.json").is_file():
+        raise FileNotFoundError(f"{folder}: is no page of `m2fp-kd export web`")
+    return device
 
 
 def export(artefact: Path, folder: Path, runtime: Path | None = None) -> None:
@@ -93,10 +112,10 @@ def _copy_licences(folder: Path) -> None:
 
 
 def _list_files(folder: Path) -> None:
-    """Write what the service worker needs to know: the files that it keeps, each with its hash, and the policy."""
+    """Write what the service worker needs to know: the files that it keeps, each with its hash, and the headers."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != OFFLINE)
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-    text = f"self.FILES = {json.dumps(hashes, indent=1)};\nself.POLICY = {json.dumps(DEVICE_POLICY)};\n"
+    text = f"self.FILES = {json.dumps(hashes, indent=1)};\nself.HEADERS = {json.dumps(DEVICE_HEADERS, indent=1)};\n"
     (folder / "files.js").write_text(text, encoding="utf-8")
 
 

@@ -87,6 +87,7 @@ export const CHINESE = {
   "fact.precision": "精度",
   "fact.megabytes": "大小",
   "fact.engine": "推理引擎",
+  "fact.threads.other": "{count} 个线程",
   "fact.compute_precision": "运算精度",
   "fact.input": "输入",
   "fact.labels": "标签集",

@@ -87,6 +87,8 @@ export const ENGLISH = {
   "fact.precision": "Precision",
   "fact.megabytes": "Size",
   "fact.engine": "Engine",
+  "fact.threads.one": "{count} thread",
+  "fact.threads.other": "{count} threads",
   "fact.compute_precision": "Computed in",
   "fact.input": "Input",
   "fact.labels": "Label set",

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { SPLIT } from "./state.js";
-import { milliseconds, number, say } from "./words.js";
+import { milliseconds, number, say, sayCount } from "./words.js";
 
 const STEPS = ["queue", "read", "place", "network", "restore", "people", "total"];
 const ENGINES = {
@@ -68,7 +68,7 @@ export function facts(models) {
     head: ({ head }) => say(`head.${head}`),
     precision: ({ precision }) => precision.toUpperCase(),
     megabytes: ({ megabytes }) => `${number(megabytes, megabytes < 10 ? 1 : 0)} MB`,
-    engine: ({ engine }) => engineName(engine),
+    engine: ({ engine, threads }) => [engineName(engine), threads && sayCount("fact.threads", threads)].filter(Boolean).join(", "),
     compute_precision: ({ compute_precision }) => compute_precision,
     input: ({ input }) => `${input} px`,
     labels: ({ label_set: { name, parts } }) => say("fact.parts", { name, count: parts.length }),

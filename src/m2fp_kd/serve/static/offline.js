@@ -3,16 +3,8 @@
  * that isolate the page, without which WebAssembly has one thread.
  */
 
-importScripts("files.js"); // self.FILES: path -> SHA-256; self.POLICY
+importScripts("files.js"); // self.FILES: path -> SHA-256; self.HEADERS: name -> value
 
-const HEADERS = {
-  "Content-Security-Policy": self.POLICY,
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "X-Content-Type-Options": "nosniff",
-  "Referrer-Policy": "no-referrer",
-};
 const PREFIX = "m2fp-kd ";
 const addressOf = (path) => new URL(path, self.registration.scope).href;
 
@@ -51,6 +43,6 @@ async function answer(request) {
 
 function isolated(response) {
   const headers = new Headers(response.headers);
-  for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
+  for (const [name, value] of Object.entries(self.HEADERS)) headers.set(name, value);
   return new Response(response.body, { status: response.status, headers });
 }
