@@ -91,9 +91,7 @@ def test_without_npm_or_network(artefact, archive, tmp_path, capsys, monkeypatch
     out = ["-a", artefact(), "-o", tmp_path / "page"]
     monkeypatch.setattr(shutil, "which", lambda name: None)
     _, line = web(capsys, *out)
-    assert (
-        "npm, which downloads onnxruntime-web 1.30.0, is not installed; run `npm pack onnxruntime-web@1.30.0`" in line
-    )
+    assert "npm, which downloads onnxruntime-web 1.30.0, is not installed; run `npm pack onnxruntime-web@" in line
     npm = tmp_path / "npm"
     npm.write_text("#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\necho 'npm error network' >&2\nexit 1\n")
     npm.chmod(0o755)

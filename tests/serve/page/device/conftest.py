@@ -11,9 +11,9 @@ pytest.importorskip("playwright", reason="needs Playwright, of the dev extra")
 
 from playwright.sync_api import Browser, Page
 
+from benchmarks.demo_at import smaller_demo
 from m2fp_kd.serve.onnxruntime_web import RuntimeFilesError, runtime_files
 from m2fp_kd.serve.web_page import export
-from tests.serve.page.device.demo import smaller_demo
 from tests.serve.page.device.hosting import hosted
 
 PATIENCE = 180_000
