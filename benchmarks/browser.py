@@ -1,8 +1,8 @@
 """Time artefacts on the page of `m2fp-kd export web`, in headless Chromium.
 
-    python benchmarks/browser.py                        the demo at 256 and 512 pixels, in fp32 and INT8
-    python benchmarks/browser.py artefacts/fp32 artefacts/int8
-    python benchmarks/browser.py artefacts/fp32 --webgpu      also WebGPU, on the CPU by SwiftShader: parity, no speed
+    python -m benchmarks.browser                     the demo at 256 and 512 pixels, in fp32 and INT8
+    python -m benchmarks.browser artefacts/fp32 artefacts/int8
+    python -m benchmarks.browser artefacts/fp32 --webgpu      also WebGPU, on the CPU by SwiftShader: parity, no speed
 
 For each artefact and engine the script prints the size of the page, the seconds until the model is loaded on the first
 visit and on the second (from the service worker's cache), the time of the first answer, the median of later ones, and
