@@ -23,7 +23,7 @@ export function render() {
 /** Say where photos are parsed. */
 function renderPlaces() {
   byId("places").hidden = offered().length < 2;
-  byId("api").hidden = !offered().includes("server");
+  document.querySelector("[data-page=docs]").hidden = !offered().includes("server");
   byId("private").textContent = say(`private.${state.where}`);
   for (const button of byId("places").querySelectorAll("button"))
     button.ariaPressed = `${button.dataset.where === state.where}`;
