@@ -15,6 +15,7 @@ HELP = """examples:
   m2fp-kd parse -a artefacts/int8 photos/ -o out  a folder and its subfolders
   m2fp-kd autolabel photos/ -o labelled           labels of photos, to correct and to train on
   m2fp-kd serve                                   web page and API at http://127.0.0.1:8000/
+  m2fp-kd export web -o page                      a static page that parses photos in the visitor's browser
   m2fp-kd bench artefacts/fp32 artefacts/int8     the fastest artefact and engine on this machine
   m2fp-kd card artefacts/int8                     network, labels, licence and checks of an artefact
   m2fp-kd train backbone=mobilenetv3              distil, quantise and check on the sample
