@@ -91,7 +91,7 @@ def row(folder: Path, smooth: float, options: Sequence[str]) -> str:
     """Return a row of the table."""
     options = ["--smooth", f"{smooth:g}", *options]
     moving = parse(folder / "pan.mp4", folder / "out", options)
-    parse(folder / "rest.mkv", folder / "out", [*options, "--part-maps", "--no-mosaics"])
+    parse(folder / "rest.mkv", folder / "out", [*options, "--part-maps", "--write", "map"])
     steps = moving["timings_ms"]
     trembling = flicker(folder / "out" / "rest_maps")
     times = f"{steps['network']:.1f} | {steps.get('smooth', 0.0):.1f}"

@@ -71,6 +71,18 @@ def number(above: float = 0, most: float = 1e9, least: float | None = None) -> C
     return parse
 
 
+def several(allowed: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return the `type` of an option that takes words of a list, separated by commas; it returns them in its order."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = [word.strip() for word in text.split(",")]
+        if unknown := [word for word in chosen if word not in allowed]:
+            raise argparse.ArgumentTypeError(f"there is no {unknown[0]!r}; choose from {', '.join(allowed)}")
+        return tuple(word for word in allowed if word in chosen)
+
+    return parse
+
+
 class RenamedOption(argparse.Action):
     """Option of the last version; it warns and stores its value under its destination, the present option."""
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from m2fp_kd import cli
 from m2fp_kd.cli import outcomes
+from m2fp_kd.cli.jobs import Job
 from m2fp_kd.cli.parse import _shares
-from m2fp_kd.cli.sources import Job
 from m2fp_kd.runtime import cores, placed
 from m2fp_kd.runtime.geometry import read_image
 
@@ -158,11 +158,11 @@ def test_a_full_disk_ends_it_with_one_line(parse, tmp_path, monkeypatch):
 
 
 def test_without_mosaics(parse, tmp_path):
-    code, lines, _ = parse("--no-mosaics", "--json")
+    code, lines, _ = parse("--write", "map", "--json")
     assert code == 0 and set(files(tmp_path / "out")) == {f"{index:02}.png" for index in range(COUNT)}
     assert {line["mosaic"] for line in without_times(lines)} == {None}
     maps = files(tmp_path / "out")
-    assert f"0 parsed, {COUNT} already there" in parse("--no-mosaics", "--resume")[2]
+    assert f"0 parsed, {COUNT} already there" in parse("--write", "map", "--resume")[2]
     assert f"{COUNT} parsed in" in parse("--resume")[2], "their mosaics were missing"
     assert maps.items() <= files(tmp_path / "out").items()
 

@@ -68,7 +68,7 @@ def test_a_stream_ends_with_whole_files(artefact, tmp_path, capsys, monkeypatch,
 def test_a_lost_stream_ends_with_a_sentence_and_its_files(artefact, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("m2fp_kd.runtime.video.live.Live.patience", 1.0)
     monkeypatch.setattr(live, "open_window", lambda _: None)
-    command = ["parse", "-a", str(artefact()), "-o", str(tmp_path / "out"), "--no-mosaics"]
+    command = ["parse", "-a", str(artefact()), "-o", str(tmp_path / "out"), "--write", "map"]
     with sending(Sender(per_connection=100, connections=1, rate=20)) as sender:
         assert cli.main([*command, sender.url]) == 1
     (lines,) = (tmp_path / "out").iterdir()

@@ -179,7 +179,7 @@ def test_smoothing_calms_noise_and_forgets_at_a_cut(logits_artefact, tmp_path):
     still = [np.clip(grey + noise.normal(0, 6, grey.shape), 0, 255).astype(np.uint8) for _ in range(8)]
     other = np.kron(noise.integers(0, 256, (8, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
     scene = coloured(tmp_path, [*still, other, other])
-    command = ["parse", "-a", str(logits_artefact), str(scene), "--part-maps", "--no-mosaics"]
+    command = ["parse", "-a", str(logits_artefact), str(scene), "--part-maps", "--write", "map"]
     maps = {}
     for smooth in ("0", "0.8"):
         out = tmp_path / smooth

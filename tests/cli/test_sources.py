@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.cli.sources import Job, Wanted, named, plan
+from m2fp_kd.cli.jobs import Job, Wanted
+from m2fp_kd.cli.sources import named, plan
 from tests.hostile.names import NAMES, create, link_to_itself
 
 

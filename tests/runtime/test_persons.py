@@ -7,6 +7,7 @@ import pytest
 
 from m2fp_kd.runtime import persons
 from m2fp_kd.runtime.geometry import Placement
+from m2fp_kd.runtime.persons import Person, person_ids
 
 PARTS, HUMAN = range(20), 20
 GOLDEN = Path(__file__).parents[1] / "golden" / "m2fp_postprocess.npz"
@@ -89,3 +90,10 @@ def test_one_query_may_give_two_instances():
     found = list(persons.instances(class_logits, masks, placement, range(2)))
     assert sorted(instance.category for instance in found) == [0, 1]
     assert all(instance.score == pytest.approx(0.45, rel=1e-3) for instance in found)
+
+
+def test_the_better_of_two_persons_keeps_the_pixel():
+    first, second = np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 1]], bool)
+    found = [Person.of(mask, score) for mask, score in ((first, 0.9), (second, 0.5))]
+    assert person_ids(found, np.array([[5, 5, 5, 0]], np.uint8)).tolist() == [[1, 1, 2, 0]]
+    assert person_ids([], np.ones((1, 4), np.uint8)).tolist() == [[0, 0, 0, 0]]

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from m2fp_kd.autolabel.answer import Answer, View, most_probable, person_ids
+from m2fp_kd.autolabel.answer import Answer
 from m2fp_kd.runtime.artefact import ArtefactError, find_model
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.persons import person_ids
+from m2fp_kd.runtime.probabilities import View, most_probable
 
 
 class ArtefactLabeller:

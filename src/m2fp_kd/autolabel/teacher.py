@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from m2fp_kd.autolabel.answer import Answer, View, most_probable, person_ids
+from m2fp_kd.autolabel.answer import Answer
 from m2fp_kd.checkpoints.network import load_network
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.teachers.part_model import PartModel
@@ -26,7 +26,8 @@ from m2fp_kd.pipeline.assemble.teacher import teacher_card
 from m2fp_kd.runtime.artefact import ArtefactError, find_model, load_card
 from m2fp_kd.runtime.engines import EngineError
 from m2fp_kd.runtime.geometry import place
-from m2fp_kd.runtime.persons import Person, find_persons
+from m2fp_kd.runtime.persons import Person, find_persons, person_ids
+from m2fp_kd.runtime.probabilities import View, most_probable
 from m2fp_kd.shipped import conf_folder
 
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from m2fp_kd.cli.chosen import translation_of, wanted_of
 from m2fp_kd.cli.frames import Work
+from m2fp_kd.cli.jobs import Job, Wanted
 from m2fp_kd.cli.options import announce_demo
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.cli.sources import Job, Wanted
 from m2fp_kd.cli.video import Drawn, Recording, summary
 from m2fp_kd.cli.window import Window, open_window
 
@@ -43,14 +44,18 @@ def parse_live(live_source: "LiveSource", options: argparse.Namespace) -> int:
 
     if len(options.sources) > 1 or options.resume:
         raise ValueError(f"{live_source.name} does not go with other sources or --resume; parse it by itself")
+    wanted = wanted_of(options, videos=True)
+    translation = translation_of(options, wanted)
     options.output.mkdir(parents=True, exist_ok=True)
     announce_demo(options.artefact)
     with Live(live_source, options.every) as live, _stopped_by_signals(live.stop):
         jobs = options.jobs or 1
-        parser = Parser.load(options.artefact, options.engine, options.threads, options.precision, streams=jobs)
+        parser = Parser.load(
+            options.artefact, options.engine, options.threads, options.precision, streams=jobs, translation=translation
+        )
         window = open_window(live_source.name)
         try:
-            words = _record(parser, live, live_source, options, window)
+            words = _record(parser, live, live_source, options, wanted, window)
         finally:
             if window:
                 window.close()
@@ -61,10 +66,14 @@ def parse_live(live_source: "LiveSource", options: argparse.Namespace) -> int:
 
 
 def _record(
-    parser: "Parser", live: "Live", live_source: "LiveSource", options: argparse.Namespace, window: Window | None
+    parser: "Parser",
+    live: "Live",
+    live_source: "LiveSource",
+    options: argparse.Namespace,
+    wanted: Wanted,
+    window: Window | None,
 ) -> str:
     """Write all results; return number and speed of the frames, and the files, in words."""
-    wanted = Wanted(options.mosaics, options.part_maps, facts=True)
     name = f"{live_source.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     job = Job(Path(live_source.name), options.output / name, is_video=True)
     recording = Recording(live_source.name, live.video, job, wanted, name, draws=wanted.mosaics or window is not None)

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.in_order import in_order
+from m2fp_kd.cli.jobs import Job, Wanted
 from m2fp_kd.cli.results import parse_photo
-from m2fp_kd.cli.sources import Job, Wanted
 from m2fp_kd.cli.video import parse_video
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`m2fp-kd parse`: part maps and mosaics of photos, videos and folders."""
+"""`m2fp-kd parse`: part maps, mosaics and other results of photos, videos and folders."""
 
 import argparse
 import json
@@ -9,11 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from m2fp_kd.cli.chosen import translation_of, wanted_of
+from m2fp_kd.cli.dataset import write_dataset
+from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
 from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import outcomes
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.cli.sources import Job, Wanted, named, plan
+from m2fp_kd.cli.sources import common_folder, named, plan
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
     TERMINATED,
@@ -23,6 +26,7 @@ from m2fp_kd.command import (
     one_line,
     print_result,
     printable,
+    several,
     teaching,
     terminable,
     whole_number,
@@ -37,18 +41,22 @@ HELP = """examples:
   m2fp-kd parse 'photos/**/*.jpg'                       a quoted pattern, for more files than a shell can pass
   m2fp-kd parse -a artefacts/int8 photos/ --resume      continue where an earlier call stopped
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
-  m2fp-kd parse photos/ --no-mosaics --jobs 2           part maps only, on two cores
+  m2fp-kd parse photos/ --write map --jobs 2            part maps only, on two cores
+  m2fp-kd parse photos/ --write masks,polygons,json     other results; docs/guides/outputs.md describes them
+  m2fp-kd parse photos/ --format coco                   one annotations.json for label tools and training
+  m2fp-kd parse -a ARTEFACT photos/ --labels lip        part maps with LIP's indices
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
   m2fp-kd parse 0                                       a camera; Ctrl-C ends it
   m2fp-kd parse rtsp://HOST/PATH                        a stream
 
 For the photo NAME.jpg it writes NAME.png, whose pixel values are part indices (at the photo's own upright size, with
-the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend; photos of one name, such as
-a.jpg and a.png, keep their endings (a.jpg.png). It reads every kind of photo that Pillow reads, and HEIC with the
-package pillow-heif; the endings of other pictures are named. For the video NAME.mp4 it writes NAME_mosaic.mp4, without
-sound, and NAME.jsonl, one JSON line per frame: parts, people with ids that they keep, timings; with --part-maps also
-NAME_maps/NUMBER.png for each frame. The output keeps the structure of the folders. Every file is written whole or not
-at all.
+the label set's palette), and NAME_mosaic.jpg, the photo beside its parts with a legend. --write chooses among these and
+NAME_masks/ (a PNG for each part and person), NAME.json (parts, persons, boxes, areas, scores), NAME_polygons.json and
+NAME_confidence.png (255 x the probability of each pixel's part). Photos of one name, such as a.jpg and a.png, keep
+their endings (a.jpg.png). It reads every kind of photo that Pillow reads, and HEIC with the package pillow-heif; the
+endings of other pictures are named. For the video NAME.mp4 it writes NAME_mosaic.mp4, without sound, and NAME.jsonl,
+one JSON line per frame: parts, people with ids that they keep, timings; with --part-maps also NAME_maps/NUMBER.png for
+each frame. The output keeps the structure of the folders. Every file is written whole or not at all.
 
 A camera or a stream is parsed as it arrives, the newest frame each time, into files named after it and the time, and
 into a window where there is a display; q closes it. A stream that is lost is opened again for 30 seconds. A URL of a
@@ -93,8 +101,15 @@ def add(commands: Any) -> None:
     command.add_argument("--resume", action="store_true", help=words)
     add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
-    words = "write no mosaics: of a photo only its part map, of a video only its JSON lines"
-    command.add_argument("--no-mosaics", dest="mosaics", action="store_false", help=words)
+    words = f"results of a photo, any of {', '.join(ENDINGS)} (default: map,mosaic; with --format none)"
+    command.add_argument("--write", type=several(list(ENDINGS)), metavar="KIND,...", help=words)
+    words = f"write {DATASET}, one COCO file for all photos; coco has exact run lengths, coco-polygons polygons"
+    command.add_argument("--format", choices=FORMATS, help=words)
+    words = (
+        "label set of the results: one to which a bridge leads from the artefact's, such as lip, atr or "
+        "pascal_person_part, or a .yaml file"
+    )
+    command.add_argument("--labels", metavar="SET|FILE", help=words)
     words = (
         "decode JPEGs of 2048 pixels and more at a half or less of their size: faster; 0.9 %% of a part map may differ"
     )
@@ -120,26 +135,34 @@ def run(options: argparse.Namespace) -> int:
     from m2fp_kd.runtime.parser import Parser
     from m2fp_kd.runtime.photo_file import reuse_memory
 
+    wanted = wanted_of(options, any(job.is_video for job in jobs))
+    translation = translation_of(options, wanted)
     made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
+    made_with += [] if translation is None else [translation.sha256]
     settings = {
         True: [*made_with, options.every, options.smooth],
         False: [*made_with, *(["draft"] if options.draft else [])],
     }
-    waiting = {job: job.made_from(settings[job.is_video]) for job in jobs}
-    wanted = Wanted(options.mosaics, options.part_maps, facts=options.json)
+    waiting = all_jobs = {job: job.made_from(settings[job.is_video]) for job in jobs}
     if options.resume:
-        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
+        waiting = {job: made_from for job, made_from in all_jobs.items() if not job.done(made_from, wanted)}
         if stale := sum(all(path.exists() for path in job.written(wanted)) for job in waiting):
             print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
     announce_demo(options.artefact)
     options.jobs, threads = _shares(options.jobs, options.threads, waiting)
-    parser = Parser.load(options.artefact, options.engine, threads, options.precision, streams=options.jobs)
+    parser = Parser.load(
+        options.artefact, options.engine, threads, options.precision, streams=options.jobs, translation=translation
+    )
     reuse_memory(options.jobs)
     loaded, spent, failed = time.monotonic(), TimeSpent(), 0
     try:
         with terminable():
             failed = _parse_all(parser, waiting, wanted, options, spent)
+            if options.format:
+                dataset, folder = options.output / DATASET, common_folder(options.sources)
+                photos = write_dataset(dataset, options.format, all_jobs, folder, parser.labels)
+                print(f"{dataset}: {photos} photos, their names relative to {printable(str(folder))}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)
         return TERMINATED if isinstance(stop, Terminated) else 130

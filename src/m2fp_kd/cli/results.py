@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from m2fp_kd.cli.sources import Job, Wanted
+from m2fp_kd.cli.jobs import ENDINGS, Job, Wanted
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 def parse_photo(
     parser: "Parser", job: Job, made_from: str, wanted: Wanted, megapixels: float, draft: bool
 ) -> dict[str, Any]:
-    """Write a photo's part map and, if wanted, its mosaic.
+    """Write the results of a photo.
 
     Args:
         parser: loaded artefact.
         job: the photo and the paths of its results.
-        made_from: what identifies the origin of the results, which the part map records.
+        made_from: what identifies the origin of the results, which each of them records.
         wanted: results to make.
         megapixels: largest photo, 10^6 pixels.
         draft: let the decoder reduce a large JPEG, as in `Placed.of_file`.
@@ -30,20 +30,19 @@ def parse_photo(
         PhotoError: the photo cannot be read.
         OSError: the results cannot be written.
     """
-    from m2fp_kd.runtime.files import atomic_path, write_index_png
     from m2fp_kd.runtime.placed import Placed
+    from m2fp_kd.runtime.result_files import WRITERS
 
     parsing = parser(Placed.of_file(job.source, parser.geometry, megapixels, wanted.mosaics, draft))
     parsed = time.perf_counter()
-    write_index_png(job.part_map, parsing.part_map, parsing.labels, made_from)
-    if wanted.mosaics:
-        with atomic_path(job.mosaic) as temporary:
-            parsing.mosaic().save(temporary, quality=90, subsampling=0)
+    for kind in wanted.kinds:
+        WRITERS[kind](job.path(kind), parsing, made_from)
     write = time.perf_counter() - parsed
     found = facts(parsing) if wanted.facts else {}
     found["timings_ms"] = _timings(parsing) | {"write": round(1000 * write, 3)}
-    mosaic = str(job.mosaic) if wanted.mosaics else None
-    return {"photo": str(job.source), "part_map": str(job.part_map), "mosaic": mosaic, **found}
+    paths = {kind: str(job.path(kind)) for kind in wanted.kinds if kind in ENDINGS}
+    two = {"part_map": paths.pop("map", None), "mosaic": paths.pop("mosaic", None)}
+    return {"photo": str(job.source), **two, **paths, **found}
 
 
 def facts(parsing: "Parsing") -> dict[str, Any]:

@@ -1,106 +1,20 @@
-"""The photos and videos that `m2fp-kd parse` finds, and the paths of their results."""
+"""The photos and videos that `m2fp-kd parse` finds."""
 
 import glob
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
+from m2fp_kd.cli.jobs import DATASET, ENDINGS, Job
+
 UNREADABLE = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".jxl", ".svg", ".psd", ".xcf")
 """Endings of pictures that are left out; programs convert them to JPEG."""
 
-LONGEST_END = len("_mosaic.jpg")
+LONGEST_END = max(map(len, ENDINGS.values()))
 """Bytes of the longest text behind a result's stem."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Results that a call of `m2fp-kd parse` makes beside part maps of photos and the JSON lines of videos.
-
-    Attributes:
-        mosaics: mosaics of photos and videos.
-        part_maps: part maps of the frames of videos.
-        facts: what it prints of each photo: parts and people.
-    """
-
-    mosaics: bool = True
-    part_maps: bool = False
-    facts: bool = True
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photo or a video to parse.
-
-    Attributes:
-        source: file of the photo or video.
-        stem: path of its results, without their endings.
-        is_video: whether the source is a video.
-    """
-
-    source: Path
-    stem: Path
-    is_video: bool
-
-    @property
-    def part_map(self) -> Path:
-        """Path of a photo's part map."""
-        return Path(f"{self.stem}.png")
-
-    @property
-    def mosaic(self) -> Path:
-        """Path of a photo's or a video's mosaic."""
-        return Path(f"{self.stem}_mosaic.{'mp4' if self.is_video else 'jpg'}")
-
-    @property
-    def frames(self) -> Path:
-        """Path of a video's results, one JSON line a frame."""
-        return Path(f"{self.stem}.jsonl")
-
-    @property
-    def part_maps(self) -> Path:
-        """Folder of the part maps of a video's frames."""
-        return Path(f"{self.stem}_maps")
-
-    def written(self, wanted: Wanted) -> list[Path]:
-        """Return the paths of all results that are files."""
-        mosaic = [self.mosaic] if wanted.mosaics else []
-        if not self.is_video:
-            return [self.part_map, *mosaic]
-        return [self.frames, *mosaic, *([self.part_maps] if wanted.part_maps else [])]
-
-    def done(self, made_from: str, wanted: Wanted) -> bool:
-        """Return whether all results exist and were made from this; each is written whole or not at all."""
-        if not all(path.exists() for path in self.written(wanted)):
-            return False
-        return self._recorded() == made_from
-
-    def _recorded(self) -> str | None:
-        """Return the origin that the results record."""
-        from m2fp_kd.runtime.files import MADE_FROM, read_made_from
-
-        if not self.is_video:
-            return read_made_from(self.part_map)
-        try:
-            with self.frames.open(encoding="utf-8") as lines:
-                return json.loads(lines.readline()).get(MADE_FROM)
-        except (OSError, ValueError, AttributeError):
-            return None
-
-    def made_from(self, settings: Sequence[object]) -> str:
-        """Return what identifies the origin of the results: a hash of the settings and of the source's name and size.
-
-        Args:
-            settings: artefact and options that change the results.
-        """
-        from m2fp_kd.runtime.files import text_sha256
-
-        size = self.source.stat().st_size if self.source.exists() else None
-        return text_sha256([*map(str, settings), self.source.name, size])[:16]
 
 
 class Plan(NamedTuple):
@@ -156,16 +70,42 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def common_folder(sources: Sequence[Path]) -> Path:
+    """Return the folder that holds all sources: a single folder itself, or that of a photo or pattern."""
+    roots = [source if source.is_dir() else _root(source) for source in sources]
+    return Path(os.path.commonpath([os.path.abspath(root) for root in roots]))  # noqa: PTH100  a link stays a link
+
+
 def _apart(found: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """Return each file with the stem of its results; no two photos, and no two videos, share one."""
+    """Return each file with the stem of its results; no two photos, and no two videos, share one.
+
+    No result has the name of another photo's, as `a_confidence.png` is for both a.jpg and a_confidence.jpg, and no
+    folder of results is one of photos.
+    """
     from m2fp_kd.runtime.names import distinct, short_hash, shortened
 
-    def choices(file: Path, name: Path) -> list[tuple[Path, bool]]:
-        stem = name.stem if name.stem.strip(".") else name.name
-        stems = (stem, name.name, f"{name.name}-{short_hash(os.path.realpath(file))}")
-        return [(name.parent / shortened(stem, LONGEST_END), is_video(file)) for stem in stems]
+    pairs = list(found)
+    folders = {parent for _, name in pairs for parent in name.parents}
 
-    return [(file, stem) for file, (stem, _) in distinct({file: choices(file, name) for file, name in found}).items()]
+    def stems(file: Path, name: Path) -> list[Path]:
+        stem = name.stem if name.stem.strip(".") else name.name
+        names = (stem, name.name, f"{name.name}-{short_hash(os.path.realpath(file))}")
+        return [name.parent / shortened(one, LONGEST_END) for one in names]
+
+    possible = {file: stems(file, name) for file, name in pairs}
+    taken = {stem for choices in possible.values() for stem in choices}
+
+    def free(stem: Path) -> bool:
+        behind = [ending.partition(".")[0] for ending in ENDINGS.values()]
+        bases = [stem.with_name(stem.name.removesuffix(end)) for end in behind if end and len(stem.name) > len(end)]
+        inside = any(Path(f"{stem}{end}") in folders for end in ("_masks", "_maps"))
+        return not inside and f"{stem}.json" != DATASET and not any(base != stem and base in taken for base in bases)
+
+    choices = {
+        file: [(stem, is_video(file)) for stem in (*filter(free, stems[:-1]), stems[-1])]
+        for file, stems in possible.items()
+    }
+    return [(file, stem) for file, (stem, _) in distinct(choices).items()]
 
 
 def _files(source: Path, output: Path) -> list[tuple[Path, Path]]:
@@ -180,11 +120,18 @@ def _files(source: Path, output: Path) -> list[tuple[Path, Path]]:
     elif source.exists() or source.is_symlink():
         return [(source, Path(source.name))]
     elif glob.has_magic(str(source)):
-        root = Path(*takewhile(lambda part: not glob.has_magic(part), source.parts))
+        root = _root(source)
         files = _matches(root, source.relative_to(root))
     else:
         raise FileNotFoundError(f"{source}: no such photo, video or folder")
     return [(path, path.relative_to(root)) for path in files if not _real(path).is_relative_to(target)]
+
+
+def _root(source: Path) -> Path:
+    """Return the leading folders of a pattern, or the folder of a file."""
+    if source.exists() or source.is_symlink():
+        return source.parent
+    return Path(*takewhile(lambda part: not glob.has_magic(part), source.parts))
 
 
 def _matches(root: Path, pattern: Path) -> list[Path]:

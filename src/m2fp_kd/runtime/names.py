@@ -22,6 +22,15 @@ def shortened(name: str, reserved: int) -> str:
     return encoded[: LONGEST_NAME - reserved - len(end)].decode(errors="ignore") + end
 
 
+def safe(text: str) -> str:
+    """Return a text as a part of a file name: letters, digits, `-` and `_`, at most 64; `x` for an empty one.
+
+    >>> safe("left/arm (upper)")
+    'left_arm__upper_'
+    """
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in text)[:64] or "x"
+
+
 def short_hash(text: str) -> str:
     """Return eight hexadecimal digits that identify a text, or any name that a file system has."""
     return hashlib.sha256(os.fsencode(text)).hexdigest()[:8]

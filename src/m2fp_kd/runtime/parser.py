@@ -11,6 +11,7 @@ from typing import overload
 
 import numpy as np
 
+from m2fp_kd.labels import Translation
 from m2fp_kd.runtime.artefact import Card, find_model, load_card, load_checks
 from m2fp_kd.runtime.engines import Engine, open_engine
 from m2fp_kd.runtime.geometry import Geometry, PhotoSource, restore_map
@@ -18,6 +19,7 @@ from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.part_map import restored_argmax, upsampled_argmax
 from m2fp_kd.runtime.persons import Person, find_persons
 from m2fp_kd.runtime.placed import Placed
+from m2fp_kd.runtime.relabel import relabelled
 
 MAX_BATCH = 8
 """Most photos in one call of the network; larger batches take more memory and are hardly faster."""
@@ -44,14 +46,15 @@ class Parser:
     Attributes:
         engine: engine that runs the network, in `engine.precision`.
         card: the artefact's card.
-        labels: its label set.
+        labels: label set of the results: the artefact's, or that of a translation.
         geometry: how photos are resized and padded to its input.
     """
 
-    def __init__(self, engine: Engine, card: Card) -> None:
+    def __init__(self, engine: Engine, card: Card, translation: Translation | None = None) -> None:
         self.engine = engine
         self.card = card
-        self.labels = card.labels
+        self.labels = card.labels if translation is None else translation.target
+        self._translation = translation
         self.geometry = Geometry(**card.geometry)
 
     @classmethod
@@ -63,6 +66,7 @@ class Parser:
         precision: str = "f32",
         keep: bool = True,
         streams: int = 1,
+        translation: Translation | None = None,
     ) -> "Parser":
         """Load an artefact: its model file or the folder that holds it, with its card.
 
@@ -75,6 +79,7 @@ class Parser:
             precision: "f32", or "auto" for what the engine finds fastest.
             keep: keep what OpenVINO compiles in the user's cache, so that the next start is fast.
             streams: calls that run at the same time, as in `open_engine`.
+            translation: translation of the results to another label set, as `find_translation(card.labels, "lip")`.
 
         Raises:
             FileNotFoundError: there is no such artefact.
@@ -88,7 +93,7 @@ class Parser:
         loaded = open_engine(model, engine, threads, precision, outputs, keep, streams)
         if slower := load_checks(model).slower_int8(loaded.name):
             _warn_once(f"{path}: {slower}; `m2fp-kd bench FP32 INT8 --pick` chooses the faster file")
-        return cls(loaded, card)
+        return cls(loaded, card, translation)
 
     @overload
     def __call__(self, photos: PhotoSource | Placed) -> Parsing: ...
@@ -129,7 +134,7 @@ class Parser:
         """Return the result for the photo of an answer."""
         start = time.perf_counter()
         placed, outputs, seconds = answer.placed, dict(answer.outputs), dict(answer.seconds)
-        placement = placed.placement
+        placement, labels = placed.placement, self.card.labels
         if "part_logits" in outputs:
             outputs["part_map"] = upsampled_argmax(outputs["part_logits"])
             part_map = restored_argmax(outputs["part_logits"], outputs["part_map"], placement)
@@ -138,18 +143,19 @@ class Parser:
         seconds["restore"] = time.perf_counter() - start
         persons: list[Person] = []
         if self.card.people == "persons":
-            persons = find_persons(outputs["class_logits"], outputs["mask_logits"], placement, self.labels.num_parts)
+            persons = find_persons(outputs["class_logits"], outputs["mask_logits"], placement, labels.num_parts)
             seconds["people"] = time.perf_counter() - start - seconds["restore"]
-        return Parsing(
+        parsing = Parsing(
             photo=placed.photo,
             part_map=part_map,
-            labels=self.labels,
+            labels=labels,
             people_kind="persons" if self.card.people == "persons" else "regions",
             timings={step: 1000 * value for step, value in seconds.items()},
             placement=placement,
             outputs=outputs,
             persons=persons,
         )
+        return parsing if self._translation is None else relabelled(parsing, self._translation)
 
 
 @cache

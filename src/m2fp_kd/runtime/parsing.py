@@ -60,10 +60,11 @@ class Parsing:
         labels: label set of the part map.
         people_kind: "persons" where the artefact separates persons; else "regions", the connected regions of parts.
             Two people who touch are one region, and a hidden waist splits one person in two.
-        timings: milliseconds by step: read, place, network, restore and, with persons, people.
+        timings: milliseconds by step: read, place, network, restore and, with persons, people; labels where the result
+            was translated to another label set.
         placement: place of the photo on the network's canvas.
         outputs: outputs of the network for the canvas: part_logits (P, h, w) at stride 4; with persons also
-            class_logits (Q, C + 1) and mask_logits (Q, h, w).
+            class_logits (Q, C + 1) and mask_logits (Q, h, w), unless the result was translated.
         persons: persons, best first, of an artefact that separates them.
     """
 
@@ -112,12 +113,13 @@ class Parsing:
         """Return what ModelScope's M2FP pipeline returns, so that code written for it keeps working.
 
         An artefact that separates persons gives instances: every part of every person, then every person under the
-        label "Human". Any other gives one mask per part present, background included.
+        label "Human". Any other, and a result in another label set, gives one mask per part present, background
+        included.
 
         Returns:
             "labels" (names), "scores" (0..1) and "masks", float32 (H, W) of 0 and 1, in the same order.
         """
-        if self.people_kind == "persons":
+        if "class_logits" in self.outputs:
             return modelscope_instances(self.outputs, self.placement, self.labels)
         return modelscope_parts(self.part_map, self.part_scores, self.labels)
 

@@ -6,7 +6,7 @@ Human Parsing: A Survey and Outlook" (https://arxiv.org/abs/2301.00394) and, for
 (https://arxiv.org/abs/2112.01527).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -152,6 +152,20 @@ def find_persons(
         found.append(Person.of(one.probability > 0.5, one.score, (top, left), placement.source))
         del one  # a large photo's probabilities, before the next are made
     return sorted(found, key=lambda person: -person.score)
+
+
+def person_ids(persons: Sequence[Person], part_map: np.ndarray) -> np.ndarray:
+    """Number the persons from 1, uint8 (H, W); 0 on the background and outside them.
+
+    Args:
+        persons: best first; where two overlap, the better one keeps the pixel.
+        part_map: uint8 (H, W), 0 on the background.
+    """
+    ids = np.zeros(part_map.shape, np.uint8)
+    for number, person in reversed(list(enumerate(persons, 1))):
+        ids[person.mask] = number
+    ids[part_map == 0] = 0
+    return ids
 
 
 def paste(parts: Iterable[Instance], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -87,14 +87,27 @@ class Region:
 
 def connected_regions(mask: np.ndarray, smallest: int = 1) -> list[Region]:
     """Return the 4-connected regions of a bool (H, W) mask that have at least `smallest` pixels, largest first."""
-    runs = Runs.of(mask)
-    runs = runs[mask[runs.row, runs.start]]
+    runs, region = _labelled(mask)
     height, width = mask.shape
-    region = _join(runs, width)
     large = np.bincount(region, runs.length)[region] >= smallest
     runs, region = runs[large], region[large]
     found = [Region(area, box, runs[region == number], (height, width)) for number, area, box in runs.places(region)]
     return sorted(found, key=lambda one: -one.area)
+
+
+def region_at(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return numbers of the 4-connected regions of a bool (H, W) mask that pixels of it, int (N, 2), belong to."""
+    runs, region = _labelled(mask)
+    stride = mask.shape[1]
+    place = pixels[:, 0] * stride + pixels[:, 1]
+    return region[np.searchsorted(runs.row * stride + runs.start, place, side="right") - 1]
+
+
+def _labelled(mask: np.ndarray) -> tuple[Runs, np.ndarray]:
+    """Return the runs of a mask's pixels, and the region of each."""
+    runs = Runs.of(mask)
+    runs = runs[mask[runs.row, runs.start]]
+    return runs, _join(runs, mask.shape[1])
 
 
 def _join(runs: Runs, width: int) -> np.ndarray:

@@ -1,0 +1,106 @@
+"""A photo or video that `m2fp-kd parse` parses, its results and their paths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ENDINGS = {
+    "map": ".png",
+    "mosaic": "_mosaic.jpg",
+    "json": ".json",
+    "masks": "_masks",
+    "polygons": "_polygons.json",
+    "confidence": "_confidence.png",
+}
+"""Kind of a photo's result -> the end of its path."""
+
+OF_VIDEOS = ("map", "mosaic")
+"""Kinds that videos have too: `map` by `--part-maps`."""
+
+FORMATS = ("coco", "coco-polygons")
+"""Formats of one file for all photos. What `--resume` needs of a photo lies in a hidden folder with this name."""
+
+DATASET = "annotations.json"
+"""The file for all photos."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Results that a call of `m2fp-kd parse` makes beside the JSON lines of videos.
+
+    Attributes:
+        kinds: kinds of results of photos, keys of `ENDINGS` and at most one of `FORMATS`.
+        part_maps: part maps of the frames of videos.
+        facts: what it prints of each photo: parts and people.
+    """
+
+    kinds: tuple[str, ...] = ("map", "mosaic")
+    part_maps: bool = False
+    facts: bool = True
+
+    @property
+    def mosaics(self) -> bool:
+        """Whether mosaics of photos and videos are made."""
+        return "mosaic" in self.kinds
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo or a video to parse.
+
+    Attributes:
+        source: file of the photo or video.
+        stem: path of its results, without their endings.
+        is_video: whether the source is a video.
+    """
+
+    source: Path
+    stem: Path
+    is_video: bool
+
+    def path(self, kind: str) -> Path:
+        """Return the path of a photo's result."""
+        if kind in FORMATS:
+            return self.stem.parent / f".{kind}" / f"{self.stem.name}.jsonl"
+        return Path(f"{self.stem}{ENDINGS[kind]}")
+
+    @property
+    def mosaic(self) -> Path:
+        """Path of a video's mosaic."""
+        return Path(f"{self.stem}_mosaic.mp4")
+
+    @property
+    def frames(self) -> Path:
+        """Path of a video's results, one JSON line a frame."""
+        return Path(f"{self.stem}.jsonl")
+
+    @property
+    def part_maps(self) -> Path:
+        """Folder of the part maps of a video's frames."""
+        return Path(f"{self.stem}_maps")
+
+    def written(self, wanted: Wanted) -> list[Path]:
+        """Return the paths of all results; a folder counts as one."""
+        if not self.is_video:
+            return [self.path(kind) for kind in wanted.kinds]
+        mosaic = [self.mosaic] if wanted.mosaics else []
+        return [self.frames, *mosaic, *([self.part_maps] if wanted.part_maps else [])]
+
+    def done(self, made_from: str, wanted: Wanted) -> bool:
+        """Return whether all results exist and were made from this; each is written whole or not at all."""
+        from m2fp_kd.runtime.result_files import recorded
+
+        written = self.written(wanted)
+        recording = [self.frames] if self.is_video else written
+        return all(path.exists() for path in written) and all(recorded(path) == made_from for path in recording)
+
+    def made_from(self, settings: Sequence[object]) -> str:
+        """Return what identifies the origin of the results: a hash of the settings and of the source's name and size.
+
+        Args:
+            settings: artefact and options that change the results.
+        """
+        from m2fp_kd.runtime.files import text_sha256
+
+        size = self.source.stat().st_size if self.source.exists() else None
+        return text_sha256([*map(str, settings), self.source.name, size])[:16]
