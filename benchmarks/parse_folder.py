@@ -2,7 +2,7 @@
 
     python benchmarks/parse_folder.py photos/ v0.9 HEAD                           two commits
     python benchmarks/parse_folder.py photos/ OLD/bin/python NEW/bin/python       two installations
-    python benchmarks/parse_folder.py photos/ HEAD 'HEAD --no-mosaics' 'HEAD --jobs 1'
+    python benchmarks/parse_folder.py photos/ HEAD 'HEAD --write map' 'HEAD --jobs 1'
     taskset -c 0 python benchmarks/parse_folder.py photos/ v0.9 HEAD              on one core
 
 Each variant is a commit of this repository or a Python interpreter, and options of `m2fp-kd parse`. Commits run in this

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.cli.jobs import Job, Wanted
+from m2fp_kd.cli.jobs import ENDINGS, Job, Wanted
 from m2fp_kd.cli.sources import named, plan
 from tests.hostile.names import NAMES, create, link_to_itself
 
@@ -149,3 +149,20 @@ def test_a_job_is_done_when_all_its_results_exist_and_were_made_from_the_same(tm
     assert not job.done(job.made_from(["model", "f32", 1]), Wanted())
     job.frames.write_text("no JSON")
     assert not job.done(origin, Wanted())
+
+
+def test_no_result_has_the_name_of_another_photos(tmp_path):
+    photos = tmp_path / "photos"
+    for folder in ("b_masks", "d.jpg_masks", "d_masks"):
+        (photos / folder).mkdir(parents=True)
+    names = ["a.jpg", "a_confidence.jpg", "a_polygons.png", "a_mosaic.jpg", "b.jpg", "d.jpg", "annotations.jpg"]
+    for name in (*names, "b_masks/001_head.jpg", "d_masks/x.jpg", "d.jpg_masks/x.jpg", "_masks.jpg"):
+        (photos / name).touch()
+    jobs, _ = plan([photos], tmp_path / "out")
+    paths = [path for job in jobs for path in job.written(Wanted((*ENDINGS, "coco")))]
+    assert len(set(paths)) == len(paths) == 7 * len(jobs)
+    folders = {path for path in paths if path.name.endswith("_masks")}
+    assert not any(parent in folders for path in paths for parent in path.parents)
+    assert tmp_path / "out" / "annotations.json" not in paths
+    stems = {job.source.name: job.stem.name for job in jobs if job.source.parent == photos}
+    assert stems["a.jpg"] == "a" and stems["a_confidence.jpg"] == "a_confidence.jpg" and stems["b.jpg"] == "b.jpg"

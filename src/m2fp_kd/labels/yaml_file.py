@@ -16,7 +16,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         import yaml
     except ModuleNotFoundError as error:
-        raise ValueError(f"reading YAML needs PyYAML: {install_hint('train')}") from error
+        raise ValueError(f"reading YAML needs PyYAML: {install_hint('serve')}") from error
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from m2fp_kd.runtime.coco import annotations
 from m2fp_kd.runtime.described import described, outlines
 from m2fp_kd.runtime.files import MADE_FROM, RUNS, atomic_folder, atomic_path, read_made_from, write_index_png
+from m2fp_kd.runtime.formats import Found
 from m2fp_kd.runtime.names import safe
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.runtime.probabilities import confidence
@@ -66,15 +67,17 @@ def write_polygons(path: Path, parsing: Parsing, made_from: str) -> None:
 
 def write_masks(path: Path, parsing: Parsing, made_from: str) -> None:
     """Write a folder with a PNG of one bit a pixel for each part and person, and `MASKS`, which lists them."""
-    numbered = [(f"{one.index:03}_{safe(one.name)}.png", one) for one in parsing.parts]
-    listed: list[dict[str, Any]] = [{"file": file, "index": one.index, "name": one.name} for file, one in numbered]
-    persons = [(f"person_{number:03}.png", one) for number, one in enumerate(parsing.persons, 1)]
-    listed += [{"file": file, "person": number} for number, (file, _) in enumerate(persons, 1)]
+    files: list[tuple[dict[str, Any], Found]] = [
+        ({"file": f"{one.index:03}_{safe(one.name)}.png", "index": one.index, "name": one.name}, one)
+        for one in parsing.parts
+    ]
+    files += [
+        ({"file": f"person_{number:03}.png", "person": number}, one) for number, one in enumerate(parsing.persons, 1)
+    ]
     with atomic_folder(path) as folder:
-        for file, one in [*numbered, *persons]:
-            Image.fromarray(one.mask).save(folder / file, format="PNG", compress_type=RUNS)
-        text = json.dumps(_about(parsing, made_from) | {"masks": listed})
-        (folder / MASKS).write_text(text + "\n", encoding="utf-8")
+        for facts, one in files:
+            Image.fromarray(one.mask).save(folder / facts["file"], format="PNG", compress_type=RUNS)
+        _write_json(folder / MASKS, _about(parsing, made_from) | {"masks": [facts for facts, _ in files]})
 
 
 def write_confidence(path: Path, parsing: Parsing, made_from: str) -> None:
