@@ -160,7 +160,7 @@ def test_another_label_set_changes_indices_palette_and_origin(parse, artefact, p
 
 
 def test_a_cihp_artefact_writes_what_try_on_programs_read(parse, people_artefact, stripes, tmp_path):
-    """Palette PNGs with LIP's or ATR's indices; which of the artefact's parts are guesses is said."""
+    """Palette PNGs with LIP's or ATR's indices; parts that can only be guessed are named."""
     Image.fromarray(stripes).resize((225, 180)).save(tmp_path / "a.png")
     own = Parser.load(people_artefact)(tmp_path / "a.png").part_map
     for name, guess in (("lip", "torso-skin -> background"), ("atr", "socks -> left-leg")):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from m2fp_kd.labels import LABEL_SETS
+from m2fp_kd.labels import LABEL_SETS, find_translation, targets
 from m2fp_kd.runtime.arrays import Box
 from m2fp_kd.runtime.geometry import Placement
 from m2fp_kd.runtime.parsing import Parsing
@@ -112,7 +112,8 @@ def made_up(*modes: str, waiting: int = 8, megabytes: float = math.inf) -> tuple
             gate.pass_through()
             return [parsing(mode, photo) for photo in photos]
 
-        return Model(mode, _facts(mode), Worker([parse], waiting, 1, megabytes))
+        translations = {name: find_translation(LABELS, name) for name in targets(LABELS)}
+        return Model(mode, _facts(mode), Worker([parse], waiting, 1, megabytes), translations)
 
     return {mode: model(mode) for mode in modes}, gate
 
@@ -134,6 +135,8 @@ def _facts(mode: str) -> dict[str, Any]:
         "people": {"lite": "regions", "full": "persons"}[mode],
         "licence": {"lite": None, "full": "CC BY-NC 4.0"}[mode],
         "teacher": {"lite": "M2FP, ResNet-101", "full": None}[mode],
+        "probabilities": mode == "full",
+        "labels": targets(LABELS),
         "label_set": {"name": LABELS.name, "parts": LABELS.parts, "colours": LABELS.colours},
     }
 

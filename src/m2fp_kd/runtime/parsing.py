@@ -14,6 +14,7 @@ from m2fp_kd.runtime.formats import coco_result, modelscope_instances, modelscop
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Placement
 from m2fp_kd.runtime.mosaic import mosaic as draw_mosaic
 from m2fp_kd.runtime.persons import Person
+from m2fp_kd.runtime.probabilities import confidence
 from m2fp_kd.runtime.regions import Region, Runs, connected_regions
 
 SMALLEST_REGION = 0.001
@@ -108,6 +109,16 @@ class Parsing:
                 one legend; False lists the parts present, with their shares.
         """
         return draw_mosaic(self.photo, self.part_map, self.labels, every_part)
+
+    def confidence(self) -> np.ndarray:
+        """Return the probability of each pixel's part as 0..255, uint8 (H, W), at the photo's own size.
+
+        Raises:
+            ValueError: the artefact gives no probabilities.
+        """
+        if "part_logits" not in self.outputs:
+            raise ValueError("the artefact gives no probabilities (part_logits); export it with this version")
+        return confidence(self.outputs["part_logits"], self.placement)
 
     def to_modelscope(self) -> dict[str, list[Any]]:
         """Return what ModelScope's M2FP pipeline returns, so that code written for it keeps working.

@@ -15,7 +15,6 @@ from m2fp_kd.runtime.files import MADE_FROM, RUNS, atomic_folder, atomic_path, r
 from m2fp_kd.runtime.formats import Found
 from m2fp_kd.runtime.names import safe
 from m2fp_kd.runtime.parsing import Parsing
-from m2fp_kd.runtime.probabilities import confidence
 
 MASKS = "masks.json"
 """File in a folder of masks that says which mask is which."""
@@ -85,16 +84,7 @@ def write_confidence(path: Path, parsing: Parsing, made_from: str) -> None:
     texts = PngInfo()
     texts.add_text(MADE_FROM, made_from)
     with atomic_path(path) as temporary:
-        confidence_image(parsing).save(temporary, format="PNG", pnginfo=texts, compress_level=1)
-
-
-def confidence_image(parsing: Parsing) -> Image.Image:
-    """Return the probability of each pixel's part, 0..1 as 0..255, as a grey image of the photo's size.
-
-    Raises:
-        KeyError: the artefact gives no probabilities (`part_logits`).
-    """
-    return Image.fromarray(confidence(parsing.outputs["part_logits"], parsing.placement))
+        Image.fromarray(parsing.confidence()).save(temporary, format="PNG", pnginfo=texts, compress_level=1)
 
 
 def write_coco(path: Path, parsing: Parsing, made_from: str, as_polygons: bool = False) -> None:

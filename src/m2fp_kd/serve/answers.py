@@ -8,26 +8,49 @@ from typing import Any
 
 from PIL import Image
 
+from m2fp_kd.labels import Translation
+from m2fp_kd.runtime.described import described, outlines
 from m2fp_kd.runtime.files import index_image
-from m2fp_kd.runtime.formats import rle
+from m2fp_kd.runtime.formats import Found, rle
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
+from m2fp_kd.serve.models import Model
 
-RETURNS = ("map", "masks", "rle", "mosaic")
+RETURNS = ("map", "masks", "rle", "polygons", "confidence", "mosaic")
 
 
-def wanted(text: str) -> frozenset[str]:
-    """Parse the query ``return=``: members of `RETURNS`, separated by commas, or "all".
+def wanted(text: str, probabilities: bool) -> frozenset[str]:
+    """Parse the query ``return=``: members of `RETURNS`, separated by commas, or "all" that the model can give.
+
+    Args:
+        text: value of the query.
+        probabilities: whether the model gives probabilities.
 
     Raises:
-        ApiError: a name is unknown.
+        ApiError: a name is unknown, or the model cannot give it.
     """
     names = frozenset(filter(None, text.split(",")))
     if unknown := sorted(names - {*RETURNS, "all"}):
         raise ApiError(
             400, "bad_request", f"There is no return={unknown[0]}; choose from {', '.join(RETURNS)} and all."
         )
-    return frozenset(RETURNS) if "all" in names else names
+    if "confidence" in names and not probabilities:
+        raise ApiError(400, "bad_request", "This model gives no probabilities; leave out return=confidence.")
+    possible = frozenset(RETURNS) - (frozenset() if probabilities else {"confidence"})
+    return possible if "all" in names else names
+
+
+def translation_of(model: Model, name: str) -> Translation | None:
+    """Return the translation of a model's answers to the label set of the query ``labels=``; "" is the model's own.
+
+    Raises:
+        ApiError: there is none.
+    """
+    if name and name not in model.translations:
+        choices = ", ".join(model.translations)
+        message = f"The model '{model.mode}' gives no labels={name}; choose from {choices}."
+        raise ApiError(400, "bad_request", message)
+    return model.translations[name] if name else None
 
 
 def answer(
@@ -42,36 +65,18 @@ def answer(
         timings: milliseconds by step.
         wants: members of `RETURNS` to include.
     """
-    result: dict[str, Any] = {
-        "mode": mode,
-        "model": model,
-        "size": list(parsing.part_map.shape),
-        "parts": [
-            {
-                "index": part.index,
-                "name": part.name,
-                "colour": list(part.colour),
-                "area": part.area,
-                "share": part.share,
-                "box": list(part.box),
-                "score": part.score,
-            }
-            | ({"mask": _text(_png(Image.fromarray(part.mask)))} if "masks" in wants else {})
-            | ({"rle": rle(part.mask)} if "rle" in wants else {})
-            for part in parsing.parts
-        ],
-        "people": {
-            "kind": parsing.people_kind,
-            "found": [
-                {"box": list(person.box), "score": person.score, "area": person.area}
-                | ({"rle": rle(person.mask)} if "rle" in wants else {})
-                for person in parsing.people
-            ],
-        },
-        "timings_ms": {step: round(value, 3) for step, value in timings.items()},
-    }
+    facts = described(parsing)
+    for part, found in zip(facts["parts"], parsing.parts, strict=True):
+        part |= {"mask": _text(_png(Image.fromarray(found.mask)))} if "masks" in wants else {}
+        part |= _shapes(found, wants)
+    for person, one in zip(facts["people"]["found"], parsing.people, strict=True):
+        person |= _shapes(one, wants)
+    result: dict[str, Any] = {"mode": mode, "model": model, "labels": parsing.labels.name, **facts}
+    result["timings_ms"] = {step: round(value, 3) for step, value in timings.items()}
     if "map" in wants:
         result["map"] = _text(_png(index_image(parsing.part_map, parsing.labels)))
+    if "confidence" in wants:
+        result["confidence"] = _text(_png(Image.fromarray(parsing.confidence()), compress_level=1))
     if "mosaic" in wants:
         buffer = io.BytesIO()
         parsing.mosaic().save(buffer, "JPEG", quality=90, subsampling=0)
@@ -79,10 +84,22 @@ def answer(
     return result
 
 
-def _png(image: Image.Image) -> bytes:
+def _shapes(found: Found, wants: Collection[str]) -> dict[str, Any]:
+    """Return the run lengths and polygons of a part, person or region that are wanted."""
+    left, top, right, bottom = found.box
+    shapes: dict[str, Any] = {}
+    if "rle" in wants:
+        mask = found.mask
+        shapes["rle"] = rle(mask[top:bottom, left:right], (top, left), mask.shape)
+    if "polygons" in wants:
+        shapes["polygons"] = outlines(found)
+    return shapes
+
+
+def _png(image: Image.Image, **compression: int) -> bytes:
     buffer = io.BytesIO()
     # Run lengths are zlib's fastest strategy; on part maps the files are a third smaller than the default's at level 1.
-    image.save(buffer, "PNG", compress_type=zlib.Z_RLE)
+    image.save(buffer, "PNG", **(compression or {"compress_type": zlib.Z_RLE}))
     return buffer.getvalue()
 
 

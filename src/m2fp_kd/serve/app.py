@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask, Response, jsonify, request, send_from_directory
 
 from m2fp_kd.serve.access_log import log_requests, started
-from m2fp_kd.serve.answers import wanted
+from m2fp_kd.serve.answers import translation_of, wanted
 from m2fp_kd.serve.deadline import Deadline
 from m2fp_kd.serve.errors import FORM_TEXT, ApiError, answer_errors
 from m2fp_kd.serve.guard import HEADERS, guard
@@ -69,7 +69,7 @@ def create_app(
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(document(list(models), settings))
+        return jsonify(document({mode: model.facts["labels"] for mode, model in models.items()}, settings))
 
     @app.get("/healthz")
     def health() -> Response:
@@ -100,10 +100,12 @@ def create_app(
         mode = request.args.get("mode", next(iter(models)))
         if mode not in models:
             raise ApiError(404, "unknown_mode", f"There is no mode '{mode}'; choose from {', '.join(models)}.")
-        wants = wanted(request.args.get("return", "map"))
+        model = models[mode]
+        wants = wanted(request.args.get("return", "map"), model.facts["probabilities"])
+        translation = translation_of(model, request.args.get("labels", ""))
         deadline = Deadline(started(request.environ), settings.deadline)
         charge = partial(limit.charge, request.remote_addr or "", now=time.monotonic())
-        return parse(request, Wish(models[mode], wants, alone, deadline, charge))
+        return parse(request, Wish(model, wants, translation, alone, deadline, charge))
 
     @app.post("/api/parse")
     def parse_one() -> Response:

@@ -1,10 +1,12 @@
 """The models of a server, each with its queue."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from m2fp_kd import DEMO
+from m2fp_kd.labels import Translation, find_translation, targets
 from m2fp_kd.runtime.artefact import Card, find_model, load_checks
 from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
 from m2fp_kd.runtime.parser import Parser
@@ -25,11 +27,13 @@ class Model:
         mode: name of the model in requests, "lite" or "full".
         facts: description of the model in the answer of /api/models.
         worker: queue and threads of the model.
+        translations: label sets in which it can answer -> their translation; None for its own.
     """
 
     mode: str
     facts: dict[str, Any]
     worker: Worker
+    translations: Mapping[str, Translation | None]
 
 
 def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | None, settings: Settings) -> Model:
@@ -52,10 +56,15 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
     parser = Parser.load(path, engine, threads, streams=streams)
     card, file = parser.card, find_model(path)
     together = min(TOGETHER, parser.engine.max_batch or TOGETHER)
-    engine_facts = {"engine": parser.engine.name, "compute_precision": parser.engine.precision}
-    facts = facts_of(mode, file, card) | engine_facts
+    translations = {name: find_translation(card.labels, name) for name in targets(card.labels)}
+    facts = facts_of(mode, file, card) | {
+        "engine": parser.engine.name,
+        "compute_precision": parser.engine.precision,
+        "probabilities": "part_logits" in card.outputs,
+        "labels": list(translations),
+    }
     worker = Worker([parser] * streams, settings.waiting, together, settings.waiting_megabytes)
-    return Model(mode, facts, worker)
+    return Model(mode, facts, worker, translations)
 
 
 def facts_of(mode: str, file: Path, card: Card) -> dict[str, Any]:

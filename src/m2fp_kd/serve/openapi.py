@@ -1,6 +1,6 @@
 """The OpenAPI document of the service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from m2fp_kd import __version__
@@ -23,6 +23,16 @@ RLE = {
     "properties": {"size": {"type": "array", "items": {"type": "integer"}}, "counts": {"type": "string"}},
     "required": ["size", "counts"],
 }
+POLYGONS = {
+    "type": "array",
+    "items": {
+        "type": "array",
+        "items": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}, "minItems": 3},
+        "minItems": 1,
+    },
+    "description": "of each region the rings, the exterior first, then holes; a ring is a list of points x, y; with "
+    "return=polygons",
+}
 SCORE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
 PART = {
@@ -37,6 +47,7 @@ PART = {
         "score": SCORE,
         "mask": BASE64 | {"description": "PNG of one bit a pixel; with return=masks"},
         "rle": RLE,
+        "polygons": POLYGONS,
     },
     "required": ["index", "name", "colour", "area", "share", "box", "score"],
 }
@@ -48,7 +59,13 @@ PEOPLE = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"box": BOX, "score": SCORE, "area": {"type": "integer"}, "rle": RLE},
+                "properties": {
+                    "box": BOX,
+                    "score": SCORE,
+                    "area": {"type": "integer"},
+                    "rle": RLE,
+                    "polygons": POLYGONS,
+                },
                 "required": ["box", "score", "area"],
             },
         },
@@ -60,14 +77,17 @@ RESULT = {
     "properties": {
         "mode": {"type": "string"},
         "model": {"type": "string", "description": "id of the model in /api/models; another artefact has another"},
+        "labels": {"type": "string", "description": "label set of the answer"},
         "size": {"type": "array", "items": {"type": "integer"}, "description": "height and width of the upright photo"},
         "parts": {"type": "array", "items": PART},
         "people": PEOPLE,
         "timings_ms": {"type": "object", "additionalProperties": {"type": "number"}},
         "map": BASE64 | {"description": "palette PNG whose pixel values are part indices; with return=map"},
+        "confidence": BASE64
+        | {"description": "grey PNG, 255 x the probability of each pixel's part; with return=confidence"},
         "mosaic": BASE64 | {"description": "JPEG: photo, overlay and legend; with return=mosaic"},
     },
-    "required": ["mode", "model", "size", "parts", "people", "timings_ms"],
+    "required": ["mode", "model", "labels", "size", "parts", "people", "timings_ms"],
 }
 ERROR = {
     "type": "object",
@@ -99,15 +119,27 @@ REFUSALS = {
 }
 
 
-def document(modes: Sequence[str], settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of a server with these modes."""
+def document(labels: Mapping[str, Sequence[str]], settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a server.
+
+    Args:
+        labels: mode -> names of the label sets in which its model answers.
+        settings: limits.
+    """
+    modes, names = list(labels), list(dict.fromkeys(name for one in labels.values() for name in one))
     query = [
-        {"name": "mode", "in": "query", "schema": {"enum": list(modes), "default": modes[0]}},
+        {"name": "mode", "in": "query", "schema": {"enum": modes, "default": modes[0]}},
         {
             "name": "return",
             "in": "query",
             "description": f"any of {', '.join(RETURNS)}, separated by commas, or all",
             "schema": {"type": "string", "default": "map"},
+        },
+        {
+            "name": "labels",
+            "in": "query",
+            "description": "label set of the answer; empty for the model's own; /api/models lists those of each model",
+            "schema": {"enum": ["", *names], "default": ""},
         },
     ]
     secured: dict[str, Any] = {"security": [{"token": []}]} if settings.token else {}

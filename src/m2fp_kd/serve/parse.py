@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 from flask import Request, Response, jsonify
 
+from m2fp_kd.labels import Translation
 from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.relabel import relabelled
 from m2fp_kd.serve.answers import answer
 from m2fp_kd.serve.deadline import Deadline, Turns
 from m2fp_kd.serve.errors import ApiError
@@ -30,6 +32,7 @@ class Wish:
     Attributes:
         model: model that parses its photos, together where it can.
         wants: members of `RETURNS` to include in the answers.
+        translation: translation of the answers to another label set.
         alone: the request has one photo, and the response is its answer or error.
         deadline: time limit.
         charge: called with the photos' megapixels beyond one.
@@ -37,6 +40,7 @@ class Wish:
 
     model: Model
     wants: frozenset[str]
+    translation: Translation | None
     alone: bool
     deadline: Deadline
     charge: Callable[[float], None]
@@ -97,6 +101,8 @@ class Parse:
         if isinstance(read, ApiError):
             return read
         parsing, waited = next(found)
+        if wish.translation is not None:
+            parsing = relabelled(parsing, wish.translation)
         timings = {"queue": waited, **parsing.timings, "read": read.milliseconds}
         timings["total"] = sum(timings.values())
         self._metrics.parsed(wish.model.mode, timings)
