@@ -45,6 +45,14 @@ def test_polygons_are_those_of_the_masks(fake, mode):
             assert beyond_a_pixel(other.mask, rasterised(rings, other.mask.shape)) == 0
 
 
+def test_persons_have_masks_too(fake):
+    addresses = (f"/api/parse?mode={mode}&return=masks" for mode in ("lite", "full"))
+    lite, full = (fake.post(address, data=encoded(PHOTO)).json["people"]["found"] for address in addresses)
+    assert all("mask" not in region for region in lite)
+    for one, person in zip(full, parsing("full", PHOTO).persons, strict=True):
+        np.testing.assert_array_equal(picture(one["mask"]), person.mask)
+
+
 def test_confidence_is_a_grey_picture_of_the_photos_size(fake):
     answer = fake.post("/api/parse?mode=full&return=confidence,map", data=encoded(PHOTO)).json
     found = picture(answer["confidence"])

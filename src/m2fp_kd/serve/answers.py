@@ -67,10 +67,10 @@ def answer(
     """
     facts = described(parsing)
     for part, found in zip(facts["parts"], parsing.parts, strict=True):
-        part |= {"mask": _text(_png(Image.fromarray(found.mask)))} if "masks" in wants else {}
         part |= _shapes(found, wants)
+    of_people = wants if parsing.people_kind == "persons" else set(wants) - {"masks"}
     for person, one in zip(facts["people"]["found"], parsing.people, strict=True):
-        person |= _shapes(one, wants)
+        person |= _shapes(one, of_people)
     result: dict[str, Any] = {"mode": mode, "model": model, "labels": parsing.labels.name, **facts}
     result["timings_ms"] = {step: round(value, 3) for step, value in timings.items()}
     if "map" in wants:
@@ -85,9 +85,11 @@ def answer(
 
 
 def _shapes(found: Found, wants: Collection[str]) -> dict[str, Any]:
-    """Return the run lengths and polygons of a part, person or region that are wanted."""
+    """Return the mask, run lengths and polygons of a part, person or region that are wanted."""
     left, top, right, bottom = found.box
     shapes: dict[str, Any] = {}
+    if "masks" in wants:
+        shapes["mask"] = _text(_png(Image.fromarray(found.mask)))
     if "rle" in wants:
         mask = found.mask
         shapes["rle"] = rle(mask[top:bottom, left:right], (top, left), mask.shape)

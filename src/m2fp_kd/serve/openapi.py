@@ -33,6 +33,8 @@ POLYGONS = {
     "description": "of each region the rings, the exterior first, then holes; a ring is a list of points x, y; with "
     "return=polygons",
 }
+MASK = BASE64 | {"description": "PNG of one bit a pixel; with return=masks, of parts and of persons"}
+SHAPES = {"mask": MASK, "rle": RLE, "polygons": POLYGONS}
 SCORE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 
 PART = {
@@ -45,9 +47,7 @@ PART = {
         "share": {"type": "number", "description": "share of the photo, 0..1"},
         "box": BOX,
         "score": SCORE,
-        "mask": BASE64 | {"description": "PNG of one bit a pixel; with return=masks"},
-        "rle": RLE,
-        "polygons": POLYGONS,
+        **SHAPES,
     },
     "required": ["index", "name", "colour", "area", "share", "box", "score"],
 }
@@ -59,13 +59,7 @@ PEOPLE = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {
-                    "box": BOX,
-                    "score": SCORE,
-                    "area": {"type": "integer"},
-                    "rle": RLE,
-                    "polygons": POLYGONS,
-                },
+                "properties": {"box": BOX, "score": SCORE, "area": {"type": "integer"}, **SHAPES},
                 "required": ["box", "score", "area"],
             },
         },

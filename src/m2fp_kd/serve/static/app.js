@@ -33,6 +33,7 @@ function listen() {
   byId("parse-all").onclick = parseAll;
   byId("opacity").oninput = showOpacity;
   byId("divider").oninput = showDivider;
+  byId("labels").onchange = ({ target }) => (state.labels = target.value);
   byId("views").onchange = ({ target }) => chooseView(target.value);
   byId("token").onsubmit = useToken;
   listenToLanguage(byId("languages"), render);

@@ -1,23 +1,59 @@
 /** Results as files. */
 
 import { cutPart, cutPerson } from "./cutout.js";
-import { save } from "./dom.js";
+import { blobOf, save } from "./dom.js";
 import { ApiError } from "./errors.js";
 import { summary, tell } from "./render.js";
 import { current, isBusy, state } from "./state.js";
 import { attempt, begin, request } from "./work.js";
-import { say } from "./words.js";
+import { knows, say } from "./words.js";
+import { zip } from "./zip.js";
 
 const KINDS = {
-  map: ({ answer }) => [answer.map, "parts.png"],
-  json: ({ answer: { map, ...rest } }) => [
-    new Blob([JSON.stringify(rest, null, 1)], { type: "application/json" }),
-    "result.json",
-  ],
-  mosaic: (run) =>
-    withAnswer(run, "mosaic", ({ mosaic }) => [mosaic, "mosaic.jpg"]),
+  map: (run) => (state.labels ? requested(run, "map") : mapFile(run.answer)),
+  json: (run) => (state.labels ? requested(run, "json") : jsonFile(run.answer, "result.json")),
+  mosaic: (run) => requested(run, "mosaic"),
+  masks: (run) => requested(run, "masks"),
+  polygons: (run) => requested(run, "polygons"),
+  confidence: (run) => requested(run, "confidence"),
   cutout: (run) => (state.pinned.part === undefined ? personFile(run) : partFile(run)),
 };
+
+/** Kind of a file -> what it is made of an answer. */
+const FILES = {
+  map: (answer) => mapFile(answer),
+  json: (answer) => jsonFile(answer, "result.json"),
+  mosaic: ({ mosaic }) => [mosaic, "mosaic.jpg"],
+  masks: async (answer) => [await masksOf(answer), "masks.zip"],
+  polygons: (answer) => jsonFile(answer, "polygons.json"),
+  confidence: ({ confidence }) => [confidence, "confidence.png"],
+};
+
+const mapFile = ({ map }) => [map, "parts.png"];
+
+function jsonFile({ map, ...rest }, name) {
+  return [new Blob([JSON.stringify(rest, null, 1)], { type: "application/json" }), name];
+}
+
+/** The masks of parts and persons as a ZIP, with the names that `m2fp-kd parse --write masks` gives them. */
+function masksOf({ parts, people }) {
+  const three = (number) => `${number}`.padStart(3, "0");
+  const safe = (name) => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || "x";
+  const ofPart = ({ index, name, mask }) => ({ name: `${three(index)}_${safe(name)}.png`, blob: blobOf(mask, "image/png") });
+  const ofPerson = ({ mask }, place) => ({ name: `person_${three(place + 1)}.png`, blob: blobOf(mask, "image/png") });
+  const persons = people.found.filter(({ mask }) => mask);
+  return zip([...parts.map(ofPart), ...persons.map(ofPerson)]);
+}
+
+/** Request what a file is made of, in the chosen label set. */
+function requested(run, kind) {
+  const { labels } = state;
+  const make = async (answer) => {
+    const [blob, name] = await FILES[kind](answer);
+    return [blob, labels ? `${labels}-${name}` : name];
+  };
+  return withAnswer(run, kind, kind === "json" ? "" : kind, make, labels);
+}
 
 async function partFile({ photo, answer, layer }) {
   const { part } = state.pinned;
@@ -28,30 +64,38 @@ async function partFile({ photo, answer, layer }) {
 function personFile(run) {
   const { person } = state.pinned;
   const { kind } = run.answer.people;
-  return withAnswer(run, "rle", async ({ people }) => [
+  return withAnswer(run, "cutout", "rle", async ({ people }) => [
     await cutPerson(run.photo.blob, people.found[person]),
     `${{ persons: "person", regions: "region" }[kind]}-${person + 1}.png`,
   ]);
 }
 
-/** Request another kind of result and return the file that `make` makes of it; null after an error. */
-async function withAnswer({ photo, mode, answer }, kind, make) {
+/**
+ * Request results and return the file that `make` makes of them; null after an error.
+ * @param {object} run
+ * @param {string} kind kind of the file
+ * @param {string} wants results to request
+ * @param {(answer: object) => Promise<[Blob, string]>} make
+ * @param {string} labels label set of the answer; "" for the model's own
+ */
+async function withAnswer({ photo, mode, answer }, kind, wants, make, labels = "") {
   const signal = begin();
   let file = null;
   const work = async () => {
-    const busy = () => tell(() => say(`busy.${kind}`), "busy");
+    const words = knows(`busy.${wants}`) ? `busy.${wants}` : "busy.file";
+    const busy = () => tell(() => say(words), "busy");
     busy();
-    const found = await request(photo, mode, kind, signal, busy);
+    const found = await request(photo, mode, wants, signal, busy, labels);
     if (found.model !== answer.model) throw new ApiError("models_changed", found.model);
     file = await make(found);
     signal.throwIfAborted();
     tell(summary(), "done");
   };
-  await attempt(signal, work, () => download(kind === "rle" ? "cutout" : kind), photo);
+  await attempt(signal, work, () => download(kind), photo);
   return signal.aborted ? null : file;
 }
 
-/** Save the "map", the "json", the "mosaic" or the "cutout" of the current run. */
+/** Save a file of the current run; `kind` is a key of `KINDS`. */
 export async function download(kind) {
   const { photo } = state;
   const run = current();

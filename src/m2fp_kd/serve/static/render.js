@@ -121,6 +121,18 @@ function renderResults(runs) {
   byId("steps").replaceChildren(timings(runsOf(state.photo)));
   const from = state.models.length > 1 ? "download.from" : "download";
   byId("download-from").textContent = say(from, { mode: modeName(mode) });
+  renderDownloads(state.models.find((model) => model.mode === mode));
+}
+
+/** Offer what the model gives, and its label sets, its own first. A model in the browser names none. */
+function renderDownloads({ probabilities, labels = [] }) {
+  byId("confidence").hidden = !probabilities;
+  byId("masks").hidden = byId("polygons").hidden = labels.length === 0;
+  byId("labels-choice").hidden = labels.length < 2;
+  if (!labels.slice(1).includes(state.labels)) state.labels = "";
+  const option = (name, place) => el("option", { value: place ? name : "" }, name);
+  byId("labels").replaceChildren(...labels.map(option));
+  byId("labels").value = state.labels;
 }
 
 function renderParts(runs) {

@@ -19,14 +19,15 @@ export async function getModels() {
  * @param {string} wants kinds of results, separated by commas
  * @param {AbortSignal} signal
  * @param {(share: number) => void} uploaded called with the share of the photo that is sent, 0 to 1
+ * @param {string} labels label set of the answer; "" for the model's own
  * @returns {Promise<object>} the API's answer, with Blobs for its images
  */
-export async function parse(photo, mode, wants, signal, uploaded) {
+export async function parse(photo, mode, wants, signal, uploaded, labels = "") {
   photo.sent ??= await readable(photo.blob);
   if (photo.sent.size > 1e6 * state.limits.megabytes) throw new ApiError("too_large_here", photo.name);
   const body = new FormData();
   body.append("photo", photo.sent, photo.sent.name ?? "photo");
-  const query = new URLSearchParams({ mode, return: wants });
+  const query = new URLSearchParams({ mode, return: wants, ...(labels && { labels }) });
   const request = await post(`api/parse?${query}`, body, bearer(state.token), signal, uploaded);
   return withBlobs(checked(request.status, request.responseText, request.getResponseHeader("Retry-After")));
 }
@@ -68,7 +69,7 @@ function parsed(text) {
   }
 }
 
-const IMAGES = { map: "image/png", mosaic: "image/jpeg" };
+const IMAGES = { map: "image/png", confidence: "image/png", mosaic: "image/jpeg" };
 
 function withBlobs(answer) {
   for (const [name, type] of Object.entries(IMAGES)) if (answer[name]) answer[name] = blobOf(answer[name], type);

@@ -29,6 +29,8 @@ export const state = {
   view: null,
   /** The mode chosen last, to which the people and the downloads belong. */
   mode: null,
+  /** The label set of downloads; "" for the model's own. */
+  labels: "",
   /** The pressed entry of the legend or of the people: {part} or {person}. */
   pinned: null,
   /** The text under the picture as a function, its kind ("busy", "done" or "bad") and the action of a retry. */

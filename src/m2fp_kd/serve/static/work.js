@@ -101,7 +101,7 @@ export async function parseMissing(photo, modes, signal, report) {
   photo.failure = null;
 }
 
-/** Return the answer for a photo. */
+/** Return the answer for a photo, in the model's own label set unless the last argument names another. */
 export const request = (...wish) => source().parse(...wish);
 
 /** The model that gave an answer; where the server has changed its models since, they are loaded again. */
