@@ -47,7 +47,7 @@ def test_every_kind_can_be_written_alone_and_says_what_it_was_made_from(parse, a
         path = Job(photo, out / "a", is_video=False).path(kind)
         assert list(out.iterdir()) == [path] and len(recorded(path)) == 16
         assert "0 parsed, 1 already there" in parse("-a", model, photo, "--write", kind, "-o", out, "--resume")[2]
-        assert "1 made with another" in parse("-a", DEMO, photo, "--write", kind, "-o", out, "--resume")[2]
+        assert "1 made with another" in parse("-a", model, photo, "--write", kind, "-o", out, "--resume", "--draft")[2]
 
 
 def test_the_default_is_map_and_mosaic_and_nothing_more_is_done(parse, artefact, photo, tmp_path, monkeypatch):

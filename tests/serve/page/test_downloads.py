@@ -74,4 +74,3 @@ def test_the_choices_fit_on_a_phone(open_page, locale):
     page.set_input_files("#files", [{"name": "a.png", "mimeType": "image/png", "buffer": encoded(PHOTO)}])
     expect(page.locator("#labels")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 360 and too_small_to_tap(page) == []
-    page.locator("#downloads").screenshot(path=f"/tmp/outputs/phone-{locale}.png")
