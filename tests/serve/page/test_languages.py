@@ -8,7 +8,7 @@ from m2fp_kd.labels import LABEL_SETS
 from tests.serve.page.actions import STATIC, choose, entry, file, give, milliseconds
 
 NAMES_AND_UNITS = """m2fp kd English PNG JPEG JSON API Apache ms MB px f32 cihp MobileNetV3 INT8 FP32 OpenVINO M2FP
-    ResNet CC BY NC ZIP"""
+    ResNet CC BY NC ZIP atr lip pascal person part"""
 
 
 def test_chinese(open_page):
