@@ -4,8 +4,9 @@ import pytest
 from m2fp_kd.compress.chain import torch_parse
 from m2fp_kd.compress.options import Gate
 from m2fp_kd.compress.parity import ParityError, compare, describe, raise_failed
-from m2fp_kd.data.reading import Photo
-from m2fp_kd.evaluation.report.numbers import verdict
+from m2fp_kd.data.reading import Photo, SourceLabels
+from m2fp_kd.evaluation.report.numbers import checked_limits, verdict
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.checks import MODEL_BEFORE, TEACHER, Hop
 from m2fp_kd.runtime.parser import Parser
 from tests.compress.colour_student import COLOURS
@@ -126,6 +127,82 @@ def test_a_score_against_the_teacher_is_gated_and_named() -> None:
     assert hop.failed == ["max_miou_drop"] and hop.truth == TEACHER
     assert "of mIoU against the teacher's part maps" in describe(hop)
     assert compare("hop", _right, _right, [_photo(None)], COLOURS, STRICT, TEACHER).truth == MODEL_BEFORE
+
+
+COLD = PartSets(
+    LabelSet("cold", ("black", "red", "cold"), ((0, 0, 0), (255, 0, 0), (0, 255, 255))),
+    COLOURS,
+    np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]], bool),
+    np.array([0, 1, 2, 2], np.uint8),
+)
+"""A source that calls green and blue cold."""
+
+
+def _of_source(name: str, table: PartSets, parts: np.ndarray, own: np.ndarray | None) -> Photo:
+    photo = _photo(own, name)
+    photo.of_source = SourceLabels(name, table, parts)
+    return photo
+
+
+def _red_becomes_black(image: np.ndarray) -> np.ndarray:
+    part_map = image[..., 0].copy()
+    part_map[0, 3] = 0
+    return part_map
+
+
+@pytest.mark.parametrize(
+    ("gate", "failed"),
+    [
+        (Gate(0.8, 30.0, 51.0), []),
+        (Gate(0.8, 27.0, 51.0), ["max_miou_drop"]),
+        (Gate(0.8, 30.0, 49.0), ["max_part_drop"]),
+        (Gate(0.8, 30.0, None, 20.0), ["max_boundary_drop"]),
+    ],
+)
+def test_a_source_with_other_labels_has_every_limit_in_its_own_labels(gate: Gate, failed: list[str]) -> None:
+    photos = [_photo(TRUTH), _of_source("snow", COLD, np.minimum(TRUTH, 2), None)]
+    hop = compare("hop", _right, _red_becomes_black, photos, COLOURS, Gate(0.8, 100.0))
+    (snow,) = hop.sources
+    assert snow.miou_change == pytest.approx((2 / 3 + 1 / 2 + 1) / 3 - 1) and snow.worst_part == "red"
+    assert snow.worst_part_change == pytest.approx(-1 / 2)
+    hop = compare("hop", _right, _red_becomes_black, photos, COLOURS, gate)
+    assert hop.sources[0].failed == failed and hop.passed is not bool(failed)
+    assert ("on snow, " in describe(hop)) is bool(failed)
+    assert ("broken" in verdict(hop).splitlines()[1]) is bool(failed)
+
+
+def test_what_a_source_calls_by_one_name_may_be_confused() -> None:
+    photos = [_of_source("snow", COLD, np.minimum(TRUTH, 2), None)]
+    hop = compare("hop", _right, _blue_becomes_green, photos, COLOURS, Gate(0.8, 0.0, None, 0.0))
+    assert hop.passed and hop.sources[0].miou_change == 0
+
+
+def test_a_loss_on_a_small_source_is_not_hidden_by_a_large_one() -> None:
+    same, calls = PartSets.same(COLOURS), iter(range(100))
+    photos = [_of_source("large", same, TRUTH, TRUTH)] * 20 + [_of_source("small", same, TRUTH, TRUTH)]
+    after = lambda image: _blue_becomes_green(image) if next(calls) == 20 else _right(image)  # noqa: E731
+    hop = compare("hop", _right, after, photos, COLOURS, Gate(0.9, 5.0, 10.0))
+    assert hop.failed == [] and not hop.passed
+    assert {one.source: one.failed for one in hop.sources} == {"large": [], "small": ["max_miou_drop", "max_part_drop"]}
+    with pytest.raises(ParityError, match=r"on small, −20.83 points of mIoU .*on small, blue lost most, −50.00 points"):
+        raise_failed([hop])
+
+
+def test_the_only_source_with_the_students_labels_is_judged_once() -> None:
+    photos = [_of_source("own", PartSets.same(COLOURS), TRUTH, TRUTH), _of_source("snow", COLD, TRUTH.clip(0, 2), None)]
+    hop = compare("hop", _right, _blue_becomes_green, photos, COLOURS, Gate(0.8, 20.0))
+    assert [one.source for one in hop.sources] == ["snow"] and hop.failed == ["max_miou_drop"]
+
+
+def test_a_source_without_a_scored_pixel_has_no_figures() -> None:
+    photos = [_photo(TRUTH), _of_source("snow", COLD, np.full_like(TRUTH, 255), None)]
+    assert compare("hop", _right, _right, photos, COLOURS, STRICT).sources == []
+
+
+def test_a_verdict_tells_that_there_was_nothing_to_score() -> None:
+    hop = compare("hop", _right, _right, [_photo(None)], COLOURS, STRICT)
+    assert "no labels to score mIoU against" in verdict(hop)
+    assert checked_limits(hop) == ["≥ 99.9 % of pixels agree"]
 
 
 def test_a_loss_with_a_wide_confidence_bound_does_not_pass() -> None:

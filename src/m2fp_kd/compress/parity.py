@@ -1,34 +1,43 @@
 """Measure parity: how far a model agrees with the model before it, and what it loses in mIoU."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from m2fp_kd.compress.changes import Changes, Counts
 from m2fp_kd.compress.options import Gate
-from m2fp_kd.evaluation.metrics.boundary import mean_boundary_iou
-from m2fp_kd.evaluation.metrics.jackknife import GROUPS, score_change
-from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou, pixel_accuracy
-from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, predictions
-from m2fp_kd.evaluation.report.numbers import broken_limits, points
-from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.checks import LABELS, MODEL_BEFORE, Hop
+from m2fp_kd.data.reading import SourceLabels
+from m2fp_kd.evaluation.metrics.miou import Confusion, pixel_accuracy
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto, Parse, in_source, predictions
+from m2fp_kd.evaluation.report.numbers import broken_limits, most_lost
+from m2fp_kd.labels import LabelSet, PartSets
+from m2fp_kd.runtime.checks import LABELS, MODEL_BEFORE, Hop, SourceChange
 
 
 class ParityError(RuntimeError):
     """Raised when a hop changed the model by more than its gate allows."""
 
 
+class MixedPhoto(LabelledPhoto, Protocol):
+    """A photo that may have labels of the source of a mix, whatever `parts` has."""
+
+    @property
+    def of_source(self) -> SourceLabels | None: ...
+
+
 def compare(
     hop: str,
     before: Parse,
     after: Parse,
-    photos: Iterable[LabelledPhoto],
+    photos: Iterable[MixedPhoto],
     labels: LabelSet,
     gate: Gate,
     truth: str = LABELS,
 ) -> Hop:
     """Run both models over the photos and compare the difference with the gate.
+
+    In a mix, the gate's limits of scores also hold on each source alone, in the labels of that source.
 
     Args:
         hop: name of the step between the two models.
@@ -42,18 +51,20 @@ def compare(
     Raises:
         ValueError: there are no photos, or a part map differs in size from its photo or its label.
     """
-    size = (labels.num_parts, labels.num_parts)
-    between = np.zeros(size, np.int64)
-    matrices, borders = (np.zeros((2, GROUPS, rows, labels.num_parts), np.int64) for rows in (labels.num_parts, 7))
-    for index, found in enumerate(predictions(photos, (before, after), labels)):
+    between = np.zeros((labels.num_parts, labels.num_parts), np.int64)
+    own, sources = Counts(PartSets.same(labels)), dict[str, Counts]()
+    for found in predictions(photos, (before, after), labels):
         between += found.between(0, 1)
         if found.photo.parts is not None:
-            for model in (0, 1):
-                matrices[model, index % GROUPS] += found.confusion(model)
-                borders[model, index % GROUPS] += found.boundary(model)
+            own.add(found)
+        if source := found.photo.of_source:
+            of_source = sources.setdefault(source.source, Counts(source.table))
+            of_source.add(in_source(found, source.parts, source.table))
     if not between.any():
         raise ValueError(f"{hop}: there are no photos to compare on; check the validation photos")
-    return _judge(hop, between, matrices, borders, labels, gate, truth)
+    alone = sum(counts.table.one_to_one for counts in sources.values()) == 1
+    others = {name: counts for name, counts in sources.items() if not (alone and counts.table.one_to_one)}
+    return _judge(hop, between, own, others, gate, truth)
 
 
 def raise_failed(parities: Iterable[Hop]) -> None:
@@ -72,54 +83,31 @@ def raise_failed(parities: Iterable[Hop]) -> None:
 
 
 def describe(hop: Hop) -> str:
-    """Return the limits that a hop breaks and the part that lost most, in one line."""
+    """Return the limits that a hop breaks and the parts that lost most, in one line."""
     facts = broken_limits(hop)
-    if hop.worst_part is not None and hop.worst_part_change is not None and "max_part_drop" not in hop.failed:
-        facts.append(f"{hop.worst_part} lost most, {points(hop.worst_part_change, decimals=2)} points of IoU")
+    if hop.worst_part is not None and "max_part_drop" not in hop.failed:
+        facts.append(most_lost(hop))
+    for one in hop.sources:
+        if one.failed and one.worst_part is not None and "max_part_drop" not in one.failed:
+            facts.append(f"on {one.source}, {most_lost(one)}")
     return f"{hop.hop}: {'; '.join(facts)}"
 
 
-def _judge(
-    hop: str,
-    between: Confusion,
-    matrices: NDArray[np.int64],
-    borders: NDArray[np.int64],
-    labels: LabelSet,
-    gate: Gate,
-    truth: str,
-) -> Hop:
-    """Judge counts: (P, P) between the models; for both with the truth matrices (2, G, P, P), borders (2, G, 7, P)."""
-    labelled = bool(matrices.any())
-    before, after = matrices.sum(axis=1) if labelled else (np.diag(between.sum(axis=1)), between)
-    # A part in neither truth nor prediction on one side has no IoU there, hence no change.
-    changes = iou(after) - iou(before)
-    worst = int(np.nanargmin(changes)) if not np.isnan(changes).all() else None
-    part_change = None if worst is None else float(changes[worst])
-    change = score_change(matrices[0], matrices[1]) if labelled else None
-    at_borders = score_change(borders[0], borders[1], mean_boundary_iou) if labelled else None
+def _judge(hop: str, between: Confusion, own: Counts, sources: dict[str, Counts], gate: Gate, truth: str) -> Hop:
+    """Judge the pixels of both models (P, P), their scores with the student's labels, and those on the sources."""
     agreement = pixel_accuracy(between)
-    holds = {
-        "min_pixel_agreement": agreement >= gate.min_pixel_agreement,
-        "max_miou_drop": change is None or 100 * change.most_lost <= gate.max_miou_drop,
-        "max_part_drop": gate.max_part_drop is None or part_change is None or -100 * part_change <= gate.max_part_drop,
-        "max_boundary_drop": gate.max_boundary_drop is None
-        or at_borders is None
-        or 100 * at_borders.most_lost <= gate.max_boundary_drop,
-    }
-    failed = [name for name, held in holds.items() if not held]
+    changes = Changes.of(own) or Changes.between(between, own.table)
+    failed = [] if agreement >= gate.min_pixel_agreement else ["min_pixel_agreement"]
+    failed += changes.broken(gate)
+    found = {name: change for name, counts in sources.items() if (change := Changes.of(counts))}
+    by_source = [SourceChange(name, **one.fields, failed=one.broken(gate)) for name, one in found.items()]
     return Hop(
         hop=hop,
         pixel_agreement=agreement,
-        miou_before=miou(before) if labelled else None,
-        miou_after=miou(after) if labelled else None,
-        miou_change=change.value if change else None,
-        miou_error=change.error if change else None,
-        worst_part=None if worst is None else labels.parts[worst],
-        worst_part_change=part_change,
+        **changes.fields,
         thresholds=gate.thresholds,
-        passed=not failed,
-        truth=truth if labelled else MODEL_BEFORE,
+        passed=not failed and not any(one.failed for one in by_source),
+        truth=MODEL_BEFORE if changes.miou is None else truth,
         failed=failed,
-        boundary_change=at_borders.value if at_borders else None,
-        boundary_error=at_borders.error if at_borders else None,
+        sources=by_source,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto
+from m2fp_kd.compress.parity import MixedPhoto
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.checks import LABELS, Hop
 from m2fp_kd.runtime.files import file_sha256
@@ -32,7 +32,7 @@ class Source:
     student: nn.Module
     card: Card
     canvases: Callable[[int], Iterator[NDArray[np.uint8]]]
-    photos: Iterable[LabelledPhoto]
+    photos: Iterable[MixedPhoto]
     fp32: Path | None = None
     parity: tuple[Hop, ...] = ()
     truth: str = LABELS

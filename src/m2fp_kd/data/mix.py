@@ -161,11 +161,11 @@ class MixedDataModule(ParsingDataModule):
         return {name: records for name, records in found.items() if records}
 
     def training_photos(self) -> Photos:
-        """Return the training photos, without augmentation; only those with the student's labels keep them."""
+        """Return the training photos, without augmentation, as `MixedPhotos`."""
         return self._mixed_photos("train")
 
     def validation_photos(self) -> Photos:
-        """Return the validation photos; only those with the student's labels keep them."""
+        """Return the validation photos, as `MixedPhotos`."""
         return self._mixed_photos("val")
 
     def check_files(self, known: Path) -> None:
@@ -224,7 +224,7 @@ class MixedDataModule(ParsingDataModule):
 
     def _mixed_photos(self, use: str) -> MixedPhotos:
         photos = [self._source_photos(source, getattr(source.splits, use), None) for source in self.sources.values()]
-        return MixedPhotos(photos, [source.part_sets.one_to_one for source in self.sources.values()])
+        return MixedPhotos(photos, self.part_sets)
 
     @staticmethod
     def _source_photos(source: Source, photos: Uses, cache: TeacherCache | None) -> Photos:

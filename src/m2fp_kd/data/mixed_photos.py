@@ -1,6 +1,7 @@
 """Photos of several sources in one list, each with the labels and the table of its own source."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from m2fp_kd.data.dataset import Photos, TrainingPhotos, WholePhotos
-from m2fp_kd.data.reading import Photo
+from m2fp_kd.data.reading import Photo, SourceLabels
 from m2fp_kd.data.sampling import interleave
 from m2fp_kd.labels import PartSets
 
@@ -69,16 +70,18 @@ class MixedWholePhotos(Dataset):
 
 
 class MixedPhotos:
-    """Photos of all sources, spread evenly, for a student; photos with other labels than the student's have none.
+    """Photos of all sources, spread evenly, for a student.
+
+    Labels are also `of_source`; photos whose labels are not the student's have no other labels, and no ids.
 
     Args:
         photos: photos of each source.
-        keep: for each source, whether its labels are the student's.
+        part_sets: table of each source, by name, in the same order.
     """
 
-    def __init__(self, photos: Sequence[Photos], keep: Sequence[bool]) -> None:
+    def __init__(self, photos: Sequence[Photos], part_sets: Mapping[str, PartSets]) -> None:
         self.photos = photos
-        self.keep = keep
+        self.part_sets = list(part_sets.items())
         self.places = interleave(
             [[(number, index) for index in range(len(some))] for number, some in enumerate(photos)]
         )
@@ -88,8 +91,10 @@ class MixedPhotos:
 
     def photo(self, epoch: int, index: int) -> Photo:
         number, index = self.places[index]
-        photo = self.photos[number].photo(epoch, index)
-        return photo if self.keep[number] else Photo(photo.name, photo.image)
+        photo, (source, table) = self.photos[number].photo(epoch, index), self.part_sets[number]
+        labels = None if photo.parts is None else SourceLabels(source, table, photo.parts)
+        kept = photo if table.one_to_one else Photo(photo.name, photo.image)
+        return replace(kept, of_source=labels)
 
     def target(self, index: int) -> None:
         return None

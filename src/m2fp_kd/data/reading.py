@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from m2fp_kd.data.layouts import Record
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.geometry import read_photo
 
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
@@ -23,6 +23,21 @@ class LabelError(ValueError):
     """A label file that cannot be read, differs in size from its photo, or has values outside the label set."""
 
 
+@dataclass(frozen=True)
+class SourceLabels:
+    """The labels of a photo in a mix.
+
+    Attributes:
+        source: name of the photo's source.
+        table: table of the source.
+        parts: uint8 (H, W), labels of the source or its ignore index.
+    """
+
+    source: str
+    table: PartSets
+    parts: np.ndarray
+
+
 @dataclass
 class Photo:
     """One photo in memory. Maps have the photo's own size; a map that the data set lacks is None.
@@ -33,6 +48,7 @@ class Photo:
         parts: uint8 (H, W), part index or the label set's ignore index.
         persons: int32 (H, W), person id, 0 outside persons.
         instances: int32 (H, W), part-instance id, 0 outside instances.
+        of_source: labels of the photo's source, in a mix.
     """
 
     name: str
@@ -40,6 +56,7 @@ class Photo:
     parts: np.ndarray | None = None
     persons: np.ndarray | None = None
     instances: np.ndarray | None = None
+    of_source: SourceLabels | None = None
 
 
 def read_record(record: Record, labels: LabelSet) -> Photo:

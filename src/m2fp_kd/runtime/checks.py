@@ -14,6 +14,35 @@ LABELS, TEACHER, MODEL_BEFORE = "the labels", "the teacher's part maps", "the mo
 
 
 @dataclass(frozen=True)
+class SourceChange:
+    """Change across a hop on the photos of one source of a mix, in the source's own labels; differences of shares.
+
+    Attributes:
+        source: name of the source.
+        miou_before: mIoU before the step.
+        miou_after: mIoU after the step.
+        miou_change: mIoU after the step minus mIoU before it.
+        miou_error: standard error of that change; None where it is unknown.
+        boundary_change: mean boundary IoU after the step minus that before it.
+        boundary_error: standard error of that change.
+        worst_part: label whose IoU fell most, None where no label has an IoU.
+        worst_part_change: change of that label's IoU.
+        failed: names of the limits that do not hold.
+    """
+
+    source: str
+    miou_before: float
+    miou_after: float
+    miou_change: float
+    miou_error: float | None = None
+    boundary_change: float | None = None
+    boundary_error: float | None = None
+    worst_part: str | None = None
+    worst_part_change: float | None = None
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Hop:
     """Parity across one step that turns a model into another; shares in 0..1 and differences of shares.
 
@@ -27,12 +56,14 @@ class Hop:
         boundary_error: standard error of that change.
         worst_part: part whose IoU fell most, None where no part has an IoU.
         worst_part_change: change of that part's IoU.
-        passed: whether the gate's limits hold.
-        thresholds: the gate's limits by name.
+        passed: whether the gate's limits hold, also on every source.
+        thresholds: the gate's limits by name; those of the scores also apply to every source.
         miou_before: mIoU before the step, or None.
         miou_after: mIoU after the step, or None.
         truth: what mIoU and the parts' IoU are measured against: LABELS, TEACHER or MODEL_BEFORE.
         failed: names of the limits that do not hold; empty in files of earlier versions.
+        sources: changes on the sources of a mix, save for the only one with the student's labels, which the figures
+            above are about; empty without a mix, and in files of earlier versions.
     """
 
     hop: str
@@ -49,6 +80,12 @@ class Hop:
     failed: list[str] = field(default_factory=list)
     boundary_change: float | None = None
     boundary_error: float | None = None
+    sources: list[SourceChange] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Hop":
+        """Inverse of `dataclasses.asdict`."""
+        return cls(**dict(values) | {"sources": [SourceChange(**one) for one in values.get("sources", ())]})
 
 
 @dataclass(frozen=True)
@@ -132,7 +169,7 @@ class CheckResults:
         if (layout := found.pop("format", None)) != FORMAT:
             raise ValueError(f"checks of format {layout}, but this version reads format {FORMAT}")
         try:
-            found["parity"] = tuple(Hop(**hop) for hop in found["parity"])
+            found["parity"] = tuple(map(Hop.from_dict, found["parity"]))
             found["latency"] = {engine: Latency(**facts) for engine, facts in found["latency"].items()}
             found["score"] = Score(**found["score"]) if found.get("score") else None
             return cls(**found)

@@ -15,6 +15,7 @@ from m2fp_kd.evaluation.report.pictures import Picture, PictureFile
 from m2fp_kd.evaluation.report.report import read_report, write_report
 from m2fp_kd.evaluation.report.results import DataSummary, ModelResult, RunReport
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.checks import SourceChange
 from m2fp_kd.runtime.provenance import Lineage, ObjectiveSummary
 from tests.evaluation.reports import LABELS, tiny_pictures, tiny_report
 
@@ -141,6 +142,17 @@ def test_page_names_the_limit_that_failed(tmp_path: Path) -> None:
     assert f"Parity gate failed: ONNX fp32 -> INT8. {limit} The artefact is not the one to ship." in text
     assert "Largest loss: shoe" not in text and "gates passed" not in text
     assert "≥ 96 % of pixels agree" in text and "≤ 0.5 points of mIoU" in text
+
+
+def test_page_has_a_row_for_every_source_and_names_its_limit_that_failed(tmp_path: Path) -> None:
+    report = tiny_report()
+    broken = SourceChange("ccp", 0.5, 0.47, -0.03, 0.01, -0.02, 0.01, "hat", -0.04, ["max_miou_drop"])
+    hop = replace(report.parity[1], passed=False, sources=[broken, replace(broken, source="lip", failed=[])])
+    text = shown_text(tmp_path, replace(report, parity=[report.parity[0], hop]))
+    limit = "On ccp, −3.00 ± 1.00 points of mIoU (at most 3 lost with 95 % confidence)."
+    assert f"Parity gate failed: ONNX fp32 -> INT8. {limit} The artefact" in text
+    assert "– on ccp – −3.00 ± 1.00 −2.00 ± 1.00 hat−4.0 the same ✗ failed" in text and "– on lip" in text
+    assert read_report(tmp_path / "report.json").parity[1] == hop
 
 
 def test_page_of_an_earlier_version_names_the_largest_loss(tmp_path: Path) -> None:

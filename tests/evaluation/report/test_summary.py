@@ -48,7 +48,13 @@ def test_scores_on_sources_without_a_gate_are_told() -> None:
     models = {name: ModelResult(sources={"lip": score}) for name, score in (("fp32", 0.5), ("int8", 0.47))}
     report = replace(tiny_report(), models=models, data=DataSummary(ungated=["lip"]))
     line = summary_table(report).splitlines()[-1]
-    assert line.startswith("! no gate  mIoU on lip, whose labels are not the student's: −3.00 points")
+    assert line.startswith("! no gate  mIoU on lip, which has no validation photos with labels: −3.00 points")
+
+
+def test_scores_of_persons_have_no_gate_and_are_told() -> None:
+    models = {name: ModelResult(instances={"APr": score}) for name, score in (("fp32", 0.5), ("int8", 0.47))}
+    line = summary_table(replace(tiny_report(), models=models)).splitlines()[-1]
+    assert line == "! no gate  APr of persons: −3.00 points from the first to the last student"
 
 
 def test_instance_metrics_are_shown_if_a_model_has_them() -> None:

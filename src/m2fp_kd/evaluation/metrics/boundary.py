@@ -113,9 +113,14 @@ def boundary_f(counts: BoundaryCounts) -> NDArray[np.float64]:
     return np.where((of.contour_prediction + of.contour_truth > 0) & np.isnan(f), 0, f)
 
 
-def mean_boundary_iou(counts: BoundaryCounts) -> float:
-    """Return the mean boundary IoU over the parts that occur in truth or prediction; NaN without such."""
-    return mean_of_present(boundary_iou(counts))
+def mean_boundary_iou(counts: BoundaryCounts, parts: Sequence[int] | None = None) -> float:
+    """Return the mean boundary IoU over the parts that occur in truth or prediction; NaN without such.
+
+    Args:
+        counts: ``(7, P)``.
+        parts: parts to average over; None for all.
+    """
+    return mean_of_present(boundary_iou(counts) if parts is None else boundary_iou(counts)[list(parts)])
 
 
 def _known(value: float) -> float | None:

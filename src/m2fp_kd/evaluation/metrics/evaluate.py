@@ -15,6 +15,7 @@ from m2fp_kd.evaluation.metrics.predictions import (
     LabelledPhoto,
     Parse,
     Predictions,
+    in_source,
     predictions,
     total_confusion,
     total_counts,
@@ -32,15 +33,6 @@ class PeopledPhoto(LabelledPhoto, Protocol):
 
 
 P = TypeVar("P", bound=LabelledPhoto)
-
-
-@dataclass(frozen=True)
-class _Truth:
-    """A photo with other labels than its own."""
-
-    name: str
-    image: NDArray[np.uint8]
-    parts: NDArray[np.uint8]
 
 
 Q = TypeVar("Q", bound=PeopledPhoto)
@@ -118,12 +110,11 @@ def evaluate_in_source(parse: Callable[[P], NDArray[np.uint8]], photos: Iterable
         ValueError: no photos, or a photo without a label or of another size than its part map.
     """
 
-    def predict() -> Iterator[Predictions[_Truth]]:
+    def predict() -> Iterator[Predictions]:
         for photo in photos:
             if photo.parts is None:
                 raise ValueError(f"{photo.name}: has no label; evaluate on labelled photos only")
-            found, truth = table.in_source(parse(photo), photo.parts)
-            yield Predictions(_Truth(photo.name, photo.image, truth), (found,), table.source)
+            yield in_source(Predictions(photo, (parse(photo),), table.student), photo.parts, table)
 
     scores = scores_of(total_confusion(predict()), table.source)
     iou = {part: scores.iou[part] for part in (table.source.parts[label] for label in table.scored)}

@@ -22,7 +22,8 @@ class Change:
 
     Attributes:
         value: score after minus score before.
-        error: standard error of the value; None if fewer than two groups of photos have labels.
+        error: standard error of the value; None if fewer than two groups of photos have labels, or one has all the
+            pixels that are scored.
         most_lost: upper bound on the loss with 95 % confidence; negative if even this bound is a gain. Without an
             error, the loss on these photos.
     """
@@ -56,4 +57,6 @@ def score_change(
         score(all_after - one_after) - score(all_before - one) for one, one_after in zip(before, after, strict=True)
     ]
     error = float(np.sqrt((groups - 1) * np.var(without)))
+    if np.isnan(error):  # without one of the groups there is no score
+        return Change(value, None, -value)
     return Change(value, error, -value + float(stdtrit(groups - 1, CONFIDENCE)) * error)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.metrics.boundary import BoundaryCounts, boundary_counts
 from m2fp_kd.evaluation.metrics.miou import Confusion, confusion
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LabelSet, PartSets
 
 Parse = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Photo uint8 ``(H, W, 3)`` RGB -> part map uint8 ``(H, W)`` at the photo's own size, such as `Parser.part_map`."""
@@ -81,6 +81,31 @@ class Predictions(Generic[P]):
             return confusion(truth, prediction, self.labels.num_parts, self.labels.ignore_index)
         except ValueError as error:
             raise ValueError(f"{self.photo.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """A photo with other labels than its own."""
+
+    name: str
+    image: NDArray[np.uint8]
+    parts: NDArray[np.uint8]
+
+
+def in_source(found: Predictions, truth: NDArray[np.uint8], table: PartSets) -> Predictions:
+    """Express part maps in the labels of another label set, to score them there; see `PartSets.in_source`.
+
+    Args:
+        found: part maps of a photo in the student's parts.
+        truth: labels of the photo, uint8 ``(H, W)``.
+        table: table of the labels.
+
+    Raises:
+        ValueError: a part map differs in size from the labels.
+    """
+    pairs = [table.in_source(part_map, truth) for part_map in found.part_maps]
+    photo = _Truth(found.photo.name, found.photo.image, pairs[0][1])
+    return Predictions(photo, tuple(part_map for part_map, _ in pairs), table.source)
 
 
 def predictions(photos: Iterable[P], models: Sequence[Parse], labels: LabelSet) -> Iterator[Predictions[P]]:

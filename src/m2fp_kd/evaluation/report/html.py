@@ -10,7 +10,7 @@ from m2fp_kd.evaluation.report.numbers import (
     boundary_change_of,
     broken_limits,
     change_of,
-    limit_words,
+    checked_limits,
     percent,
     points,
 )
@@ -31,7 +31,7 @@ _PAGES = Environment(
 )
 _PAGES.filters.update(points=points, percent=percent, title=title)
 _PAGES.filters.update(change_of=change_of, boundary_change_of=boundary_change_of)
-_PAGES.filters.update(broken_limits=broken_limits, limit_words=limit_words, in_pieces=_in_pieces)
+_PAGES.filters.update(broken_limits=broken_limits, checked_limits=checked_limits, in_pieces=_in_pieces)
 _PAGES.globals.update(missing=MISSING)
 
 

@@ -1,6 +1,6 @@
 """Format numbers in the same way in tables, pages, cards and error messages."""
 
-from m2fp_kd.runtime.checks import LABELS, Hop
+from m2fp_kd.runtime.checks import LABELS, Hop, SourceChange
 
 MISSING = "–"
 
@@ -25,57 +25,78 @@ def setup(engine: str | None, precision: str | None, threads: int | None, batch:
 
 
 def verdict(hop: Hop) -> str:
-    """Format the result of a hop's gate in one line: its figures, what they are measured against, and broken limits."""
+    """Format the result of a hop's gate: a line with its figures and broken limits, then one for each source."""
     mark = "✓ passed" if hop.passed else "✗ FAILED"
-    text = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree"
-    if hop.miou_change is not None:
-        text += f", mIoU {points(hop.miou_change, hop.miou_error, 2)}{_against(hop)}"
-    if hop.boundary_change is not None:
-        text += f", boundary IoU {points(hop.boundary_change, hop.boundary_error, 2)}"
-    if hop.worst_part is not None and hop.worst_part_change is not None:
-        text += f", largest loss: {hop.worst_part} {points(hop.worst_part_change)}"
-    return f"{text}; broken: {'; '.join(broken_limits(hop))}" if hop.failed else text
+    start = f"{mark}  {hop.hop}: {100 * hop.pixel_agreement:.2f} % of pixels agree, "
+    sources = [_result(f"          on {one.source}: ", one, hop) for one in hop.sources]
+    return "\n".join([_result(start, hop, hop), *sources])
 
 
 def broken_limits(hop: Hop) -> list[str]:
     """Describe each limit of a gate that does not hold, with the figure that breaks it."""
-    return [_broken_limit(hop, name, hop.thresholds[name]) for name in hop.failed]
+    broken = [_broken_limit(hop, name, hop) for name in hop.failed]
+    return broken + [f"on {one.source}, {_broken_limit(one, name, hop)}" for one in hop.sources for name in one.failed]
 
 
-def limit_words(limit: float, name: str) -> str:
-    """Describe a limit of a gate, in the unit of the figure that it limits."""
-    if name == "min_pixel_agreement":
-        return f"≥ {100 * limit:g} % of pixels agree"
+def checked_limits(hop: Hop) -> list[str]:
+    """Describe each limit of a gate whose figure was measured, in the unit of that figure."""
     scores = {"max_miou_drop": "mIoU", "max_boundary_drop": "boundary IoU", "max_part_drop": "IoU, for any part"}
-    return f"≤ {limit:g} points of {scores[name]}"
+    changes = {"max_miou_drop": "miou_change", "max_boundary_drop": "boundary_change", "max_part_drop": "worst_part"}
+    measured = {
+        name: any(getattr(one, figure) is not None for one in (hop, *hop.sources)) for name, figure in changes.items()
+    }
+    return [
+        f"≤ {limit:g} points of {scores[name]}" if name in scores else f"≥ {100 * limit:g} % of pixels agree"
+        for name, limit in hop.thresholds.items()
+        if measured.get(name, True)
+    ]
 
 
-def _broken_limit(hop: Hop, name: str, limit: float) -> str:
+def most_lost(change: Hop | SourceChange) -> str:
+    """Name the part whose IoU fell most, with its change."""
+    return f"{change.worst_part} lost most, {_points(change.worst_part_change)} points of IoU"
+
+
+def change_of(change: Hop | SourceChange) -> str:
+    """Format a change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
+    return _points(change.miou_change, change.miou_error)
+
+
+def boundary_change_of(change: Hop | SourceChange) -> str:
+    """Format a change in mean boundary IoU likewise."""
+    return _points(change.boundary_change, change.boundary_error)
+
+
+def _result(start: str, change: Hop | SourceChange, hop: Hop) -> str:
+    """Format the figures of a hop, or of one of its sources, and the limits that they break."""
+    scored = change.miou_change is not None
+    text = f"{start}mIoU {change_of(change)}{_against(change)}" if scored else f"{start}no labels to score mIoU against"
+    if change.boundary_change is not None:
+        text += f", boundary IoU {boundary_change_of(change)}"
+    if change.worst_part is not None and change.worst_part_change is not None:
+        text += f", largest loss: {change.worst_part} {points(change.worst_part_change)}"
+    broken = "; ".join(_broken_limit(change, name, hop) for name in change.failed)
+    return f"{text}; broken: {broken}" if broken else text
+
+
+def _broken_limit(change: Hop | SourceChange, name: str, hop: Hop) -> str:
+    limit = hop.thresholds[name]
     if name == "min_pixel_agreement":
         return f"only {100 * hop.pixel_agreement:.2f} % of pixels agree (at least {100 * limit:g} %)"
-    if name in ("max_miou_drop", "max_boundary_drop"):
-        of_miou = name == "max_miou_drop"
-        score, change = ("mIoU", change_of(hop)) if of_miou else ("boundary IoU", boundary_change_of(hop))
-        return f"{change} points of {score}{_against(hop)} (at most {limit:g} lost with 95 % confidence)"
-    return f"{hop.worst_part} lost most, {_points(hop.worst_part_change)} points of IoU (at most {limit:g} lost)"
-
-
-def change_of(hop: Hop) -> str:
-    """Format a hop's change in mIoU in percentage points, with its standard error if known: "−0.48 ± 0.14"."""
-    return _points(hop.miou_change, hop.miou_error)
-
-
-def boundary_change_of(hop: Hop) -> str:
-    """Format a hop's change in mean boundary IoU likewise."""
-    return _points(hop.boundary_change, hop.boundary_error)
+    if name == "max_part_drop":
+        return f"{most_lost(change)} (at most {limit:g} lost)"
+    of_miou = name == "max_miou_drop"
+    lost, score = (change_of(change), "mIoU") if of_miou else (boundary_change_of(change), "boundary IoU")
+    return f"{lost} points of {score}{_against(change)} (at most {limit:g} lost with 95 % confidence)"
 
 
 def _points(change: float | None, error: float | None = None) -> str:
     return MISSING if change is None else points(change, error, 2)
 
 
-def _against(hop: Hop) -> str:
-    return "" if hop.truth == LABELS else f" against {hop.truth}"
+def _against(change: Hop | SourceChange) -> str:
+    truth = change.truth if isinstance(change, Hop) else LABELS
+    return "" if truth == LABELS else f" against {truth}"
 
 
 def number(value: float) -> str:

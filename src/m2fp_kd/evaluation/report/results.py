@@ -136,7 +136,7 @@ class DataSummary(Record):
         scored_photos: number of photos that the models were scored on.
         sha256: hash of all photos and labels.
         scored_sha256: hash of the photos and labels that the models were scored on.
-        ungated: sources of a mix with labels of their own, whose scores no gate limits.
+        ungated: sources of a mix whose scores no gate limits, because they have no validation photos with labels.
     """
 
     name: str | None = None
@@ -200,7 +200,7 @@ class RunReport:
         plain = {name: value for name, value in values.items() if name != "format"}
         plain["labels"] = LabelSet.from_dict(values["labels"])
         plain["models"] = {key: ModelResult.from_dict(result) for key, result in values["models"].items()}
-        plain["parity"] = [Hop(**hop) for hop in values["parity"]]
+        plain["parity"] = [Hop.from_dict(hop) for hop in values["parity"]]
         plain["curves"] = {name: [_point(*point) for point in curve] for name, curve in values["curves"].items()}
         plain["data"] = DataSummary.from_dict(values["data"])
         plain["lineage"] = Lineage.from_dict(values["lineage"])

@@ -63,13 +63,20 @@ def summary_table(report: RunReport) -> str:
 
 
 def ungated_scores(report: RunReport) -> list[str]:
-    """Return a line for each source of a mix whose score no gate limits, with what compression changed."""
+    """Return a line for each score that no gate limits, with what compression changed.
+
+    These are the scores of persons, and those on the sources of a mix that have no labelled validation photos.
+    """
+    scores = {"APr of persons": _instances("APr")}
+    scores |= {
+        f"mIoU on {name}, which has no validation photos with labels": _source(name) for name in report.data.ungated
+    }
     students = [model for name, model in report.models.items() if name != "teacher"]
+    changes = {name: [value for model in students if (value := of(model)) is not None] for name, of in scores.items()}
     return [
-        f"! no gate  mIoU on {name}, whose labels are not the student's: {points(scores[-1] - scores[0], decimals=2)} "
-        "points from the first to the last student"
-        for name in report.data.ungated
-        if (scores := [model.sources[name] for model in students if name in model.sources])
+        f"! no gate  {name}: {points(values[-1] - values[0], decimals=2)} points from the first to the last student"
+        for name, values in changes.items()
+        if len(values) > 1
     ]
 
 

@@ -103,7 +103,7 @@ def build_report(
             scored_photos=len(scoring.own),
             sha256=data_sha256(datamodule.records),
             scored_sha256=data_sha256(scoring.own),
-            ungated=scoring.others,
+            ungated=_ungated(scoring, parity),
         ),
         lineage=lineage,
         config=without_folders(OmegaConf.to_container(cfg, resolve=True)),
@@ -111,6 +111,14 @@ def build_report(
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )
     return report, [_picture(scoring.read_own(record), parse) for record in _spread(records, PICTURES)]
+
+
+def _ungated(scoring: Scoring, parity: list[Hop]) -> list[str]:
+    """Return the sources of a mix whose scores no gate limits."""
+    gated = {one.source for hop in parity for one in hop.sources}
+    if any(hop.miou_change is not None for hop in parity) and len(scoring.own_sources) == 1:
+        gated |= set(scoring.own_sources)
+    return [name for name in scoring.sources if scoring.mixed and name not in gated]
 
 
 def _artefact_parse(parser: Parser) -> ParsePhoto:

@@ -48,7 +48,7 @@ class Scoring:
 
     Attributes:
         own: photos with the student's labels.
-        others: sources with other labels.
+        own_sources: names of the sources with the student's labels.
         mixed: whether sources are scored in labels of their own.
         photos: description of the photos with the student's labels.
     """
@@ -59,11 +59,10 @@ class Scoring:
         self.sources = datamodule.scored
         self.fallback = fallback
         self.source_of = {record: name for name, records in self.sources.items() for record in records}
-        own = [name for name in self.sources if self.tables[name].one_to_one]
-        self.own = [record for name in own for record in self.sources[name]]
-        self.others = [name for name in self.sources if name not in own]
-        self.mixed = len(self.tables) > 1 or not own
-        self.photos = _kind(self.own, datamodule, own if self.mixed else [])
+        self.own_sources = [name for name in self.sources if self.tables[name].one_to_one]
+        self.own = [record for name in self.own_sources for record in self.sources[name]]
+        self.mixed = len(self.tables) > 1 or not self.own_sources
+        self.photos = _kind(self.own, datamodule, self.own_sources if self.mixed else [])
 
     def read(self, record: Record) -> Photo:
         """Read a photo; an unlabelled one gets the truth of the fallback."""

@@ -8,6 +8,7 @@ from PIL import Image
 
 from m2fp_kd.evaluation.report.pictures import Picture, masks, reduced
 from m2fp_kd.evaluation.report.results import ModelResult, RunReport, title
+from m2fp_kd.runtime.checks import Hop
 
 FIGURES = ("miou", "boundary_iou", "boundary_f", "megabytes", "p50_ms", "p95_ms", "peak_mb", "parameters", "gmacs")
 LONGEST = 512
@@ -38,7 +39,7 @@ def log_results(run: Any, report: RunReport, pictures: Sequence[Picture]) -> Non
                 ],
             ),
             "parity": wandb.Table(
-                columns=[*hops], data=[[asdict(hop)[name] for name in hops] for hop in report.parity]
+                columns=[*hops], data=[[row[name] for name in hops] for hop in report.parity for row in _rows(hop)]
             ),
             "IoU": wandb.Table(columns=["part", *report.models], data=parts),
             "predictions": _predictions(report, pictures),
@@ -68,6 +69,15 @@ def summary(report: RunReport) -> dict[str, float]:
     values |= {f"{SHIPPED}/IoU/{part}": value for part, value in shipped.iou.items()}
     values["val/mIoU"] = report.lineage.val_miou
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _rows(hop: Hop) -> list[dict[str, Any]]:
+    """Return the row of a hop, and one for each of its sources."""
+    sources = [
+        asdict(one) | {"pixel_agreement": None, "hop": f"{hop.hop}, on {one.source}", "passed": not one.failed}
+        for one in hop.sources
+    ]
+    return [asdict(hop), *sources]
 
 
 def _figures(model: ModelResult) -> dict[str, float | None]:
