@@ -114,6 +114,33 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def dying_with(advice: str) -> Iterator[None]:
+    """Print what to do where a signal kills the program inside the context: Ctrl-C, SIGTERM or SIGHUP.
+
+    The program then dies of the signal at once, since imports, which take seconds, may swallow an exception.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def die(number: int, _: object) -> None:
+        os.write(2, f"m2fp-kd: stopped by {signal.Signals(number).name}; {advice}\n".encode())
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, earlier in before.items():
+        if earlier is not signal.SIG_IGN:
+            signal.signal(number, die)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 

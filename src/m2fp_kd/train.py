@@ -16,7 +16,7 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from m2fp_kd.command import DEBUG, FULL_ERROR, reported
+from m2fp_kd.command import DEBUG, FULL_ERROR, dying_with, reported
 from m2fp_kd.config import quoted, register_resolvers
 from m2fp_kd.preflight import check, remove_empty
 from m2fp_kd.renamed import new_names
@@ -60,7 +60,8 @@ def main() -> int:
     """
     debug = DEBUG in sys.argv
     sys.argv[1:] = quoted(new_names([word for word in sys.argv[1:] if word != DEBUG]))
-    return reported(_train, lambda: EXTRAS, debug)
+    with dying_with("the same command continues the run"):
+        return reported(_train, lambda: EXTRAS, debug)
 
 
 def _train() -> int:

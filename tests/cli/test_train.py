@@ -1,6 +1,7 @@
 """`m2fp-kd train` and `python train.py` are one Hydra entry."""
 
 import os
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -97,6 +98,32 @@ while errors:
         "m2fp-kd: the loss is nan",
         "m2fp-kd: KeyError: 'x'; this is a defect of m2fp-kd, please report it",
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_imports_kills_the_command_with_a_line_that_says_how_to_continue(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """An import swallows every exception in it."""
+    program = f"""
+import signal, sys
+from m2fp_kd.train import main
+
+class Interrupted:
+    def find_spec(name, *_):
+        if name == "m2fp_kd.pipeline":
+            try:
+                signal.raise_signal({number:d})
+            except BaseException:
+                print("swallowed")
+
+sys.meta_path.insert(0, Interrupted)
+sys.argv[1:] = ["name=stopped"]
+sys.exit(main())
+"""
+    done = run("-c", program, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (-number, "")
+    assert done.stderr == f"m2fp-kd: stopped by {number.name}; the same command continues the run\n"
 
 
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:

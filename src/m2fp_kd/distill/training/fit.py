@@ -29,6 +29,7 @@ from torch import Tensor
 from m2fp_kd.distill.training.allocator import keep_freed_memory
 from m2fp_kd.distill.training.epoch_lines import EpochLines
 from m2fp_kd.distill.training.loggers import start_loggers
+from m2fp_kd.distill.training.processes import ProcessLost, Watch
 from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
 from m2fp_kd.runtime.files import atomic_path
 
@@ -53,17 +54,19 @@ def fit(
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a missing file.
+        ProcessLost: another process of a distributed training ended.
         SystemExit: Ctrl-C, SIGTERM or SIGHUP stopped the training; its state after the last batch is on disk. The code
             is 128 + the signal's number.
     """
     if on_cpu(cfg):
         keep_freed_memory()
     folder = Path(cfg.run_dir) / "checkpoints"
+    stop, watch = StopBetweenBatches(), Watch()
     trainer = new_trainer(
         cfg,
         default_root_dir=cfg.run_dir,
         logger=start_loggers(cfg),
-        callbacks=[*_callbacks(cfg, folder, monitor), *callbacks],
+        callbacks=[stop, watch, *_callbacks(cfg, folder, monitor), *callbacks],
         enable_progress_bar=_bars(cfg),
         plugins=[AtomicCheckpointIO()],
     )
@@ -72,21 +75,29 @@ def fit(
     # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")  # Lightning's own use of PyTorch
-    stop = StopBetweenBatches(trainer)
     try:
-        with handled(stop):
+        with handled(stop), watch:
             trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-        if trainer.received_sigterm:  # after the last batch
+        if stop.received is not None:  # after the last batch
             raise SystemExit
     except BaseException as error:
+        onward = _onward(cfg, folder)
+        if lost := watch.explained(error):
+            raise ProcessLost(f"{lost}; {onward or 'the same command starts again'}") from error
         # Resuming would hit the same NaN again.
-        if not isinstance(error, FloatingPointError) and (state := resume_from("last", folder)):
-            again = "the same command" if cfg.ckpt_path == "last" else "the same command with ckpt_path=last"
-            error.add_note(f"stopped; {again} resumes from {state}")
+        if onward and not isinstance(error, FloatingPointError):
+            error.add_note(f"stopped; {onward}")
         if isinstance(error, SystemExit):  # Lightning's own codes are 0 and 1
             error.code = stop.exit_code
         raise
     return trainer
+
+
+def _onward(cfg: DictConfig, folder: Path) -> str | None:
+    """Return how a stopped training continues; None without a saved state."""
+    state = resume_from("last", folder)
+    again = "the same command" if cfg.ckpt_path == "last" else "the same command with ckpt_path=last"
+    return f"{again} resumes from {state}" if state else None
 
 
 def new_trainer(cfg: DictConfig, **options: Any) -> pl.Trainer:
@@ -131,6 +142,9 @@ class SaveInterrupted(Callback):
         if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
             try:
                 trainer.save_checkpoint(self.path)
+            except RuntimeError:  # behind the saving all processes wait for each other; one of them may be lost
+                if trainer.world_size == 1:
+                    raise
             except OSError as error:  # the reason of the interruption, such as a full disk, is the error to report
                 log.warning("the state was not saved (%s)", error)
 
