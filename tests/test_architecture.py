@@ -36,7 +36,7 @@ ROOMS = {
     "preflight": {"compress", "data", "labels", "rules"},
     "train": {"pipeline", "config", "command", "preflight", "renamed", "shipped"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
-    "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command"},
+    "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command", "rules"},
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

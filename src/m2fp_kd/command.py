@@ -28,6 +28,7 @@ TERMINATED = 128 + signal.SIGTERM
 HINTS = {
     errno.ENOSPC: "free some space and repeat the command",
     errno.EDQUOT: "free some space and repeat the command",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f) and repeat the command",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EADDRINUSE: "choose another port, or stop the program that uses it",
 }

@@ -2,7 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+FILE_ENDINGS = (
+    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".json", ".safetensors", ".onnx", ".xml", ".pt2", ".pte", ".tflite",
+    ".param", ".yaml", ".yml", ".npz",
+)  # fmt: skip
+"""Endings of the files of networks, bridges and classes."""
 
 
 class Rule(NamedTuple):
@@ -77,6 +84,11 @@ def either(first: Rule, second: Rule) -> Rule:
 def is_whole(value: Any) -> bool:
     """Return whether a value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def means_file(path: Path) -> bool:
+    """Return whether a value that may also be the name of a model of a hub, which may have a dot, means a file."""
+    return path.is_absolute() or path.suffix.lower() in FILE_ENDINGS
 
 
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))

@@ -1,5 +1,6 @@
 """The Hydra entry: `m2fp-kd train OVERRIDES` trains, distils, quantises and checks; `--help` explains the groups."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def main() -> int:
     Returns:
         The exit code; an error is printed as `m2fp_kd.command.reported` does.
     """
+    logging.raiseExceptions = False  # on a full disk, `train.log` would print a traceback for every line
     debug = DEBUG in sys.argv
     sys.argv[1:] = quoted(new_names([word for word in sys.argv[1:] if word != DEBUG]))
     with dying_with("the same command continues the run"):

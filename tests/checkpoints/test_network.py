@@ -32,6 +32,16 @@ def saved(tmp_path: Path) -> tuple[FPNStudent, Path]:
     return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), architecture(), LINEAGE)
 
 
+def test_an_older_description_never_stands_beside_new_weights(
+    saved: tuple[FPNStudent, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is killed between the two files."""
+    monkeypatch.setattr("m2fp_kd.checkpoints.network.file_sha256", lambda path: exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        save_network(saved[1], saved[0], LABELS, Geometry(64), architecture(), LINEAGE)
+    assert not saved[1].exists() and saved[1].with_suffix(".safetensors").exists()
+
+
 def edit(card: Path, **changes: Any) -> None:
     card.write_text(json.dumps(json.loads(card.read_text()) | changes))
 

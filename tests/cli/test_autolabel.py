@@ -153,6 +153,7 @@ def test_tta_averages_the_mirrored_photo(photos, tmp_path):
         (["-a", "gone"], "gone: no such artefact"),
         (["--teacher", "gone.json"], "--teacher gone.json: no such file"),
         (["--teacher", "timm/one-1.5", "gone.pt"], "--teacher gone.pt: no such file"),
+        (["--teacher", "/gone/teacher"], "--teacher /gone/teacher: no such file"),
         (["--teacher", "some/model", "--labels", "nobody"], "unknown label set 'nobody'"),
         (["--teacher", "some/model", "--set", "teacher.size"], "--set teacher.size: must be KEY=VALUE"),
     ],

@@ -12,6 +12,7 @@ from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, stor
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement
+from tests.hostile.disk import full
 
 FLIP = LABEL_SETS["cihp"].flip_permutation
 KEY = cache_key("ab" * 32, Geometry(64))
@@ -103,6 +104,19 @@ def test_a_killed_build_continues(cache: TeacherCache, targets: list[np.ndarray]
         torn.read("photo-2", PHOTO)
     torn.write("photo-2", targets[2], PLACEMENT, PHOTO, FLIP)
     assert cache.path.read_bytes() == whole
+
+
+def test_a_full_disk_is_named_and_loses_one_entry(cache: TeacherCache, targets: list[np.ndarray]) -> None:
+    before, size = cache.names, cache.path.stat().st_size
+    with full(size + 100), pytest.raises(OSError) as error:
+        cache.write("another", targets[0], PLACEMENT, PHOTO)
+    assert error.value.filename == str(cache.path)
+    assert cache.names == before
+    with pytest.warns(UserWarning, match="the rest counts as missing"):
+        again = TeacherCache(cache.path.parent, cache.key)
+    assert again.names == before
+    again.write("another", targets[0], PLACEMENT, PHOTO)
+    assert TeacherCache(cache.path.parent, cache.key).has("another", PHOTO)
 
 
 def test_a_flipped_bit_is_detected(cache: TeacherCache) -> None:

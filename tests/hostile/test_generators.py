@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.hostile import images, label_maps, names
+from tests.hostile import disk, images, label_maps, names
 
 
 def decoded(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
+
+
+def test_a_full_disk_takes_the_first_bytes_only(tmp_path: Path) -> None:
+    with disk.full(10), pytest.raises(OSError):
+        (tmp_path / "file").write_bytes(bytes(11))
+    assert (tmp_path / "file").stat().st_size == 10
+    (tmp_path / "file").write_bytes(bytes(11))
 
 
 def test_a_flat_png_is_a_bomb() -> None:

@@ -1,6 +1,8 @@
 """A run keeps one folder from start to end, and its last line tells how to continue it."""
 
+import errno
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from m2fp_kd import pipeline
+from m2fp_kd.command import one_line
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.data.reading import LabelError
 from m2fp_kd.pipeline.record.run_folder import claim_sources, sources
@@ -67,6 +70,20 @@ def test_the_last_line_tells_how_to_continue(
 
     stopped(composed, monkeypatch, full)
     assert caplog.messages[-1] == "stopped; the same command resumes from last.ckpt"
+
+
+def test_a_full_disk_is_named_where_a_library_does_not_name_it(
+    composed: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(cfg: DictConfig) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(pipeline.STAGES, "train", full)
+    with pytest.raises(OSError) as error:
+        pipeline.run(cfg := composed())
+    assert one_line(error.value) == (
+        f"{cfg.run_dir} or {tempfile.gettempdir()}: No space left on device; free some space and repeat the command"
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from m2fp_kd.runtime.files import (
     safetensors_metadata,
     write_index_png,
 )
+from tests.hostile.disk import full
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -82,6 +83,16 @@ def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path, named):
     with pytest.raises(FileNotFoundError) as error, atomic_path(target):
         (tmp_path / "another").read_bytes()
     assert error.value.filename == str(tmp_path / "another")
+
+
+def test_a_librarys_own_error_on_a_full_disk_becomes_the_systems(tmp_path):
+    target = tmp_path / "model.xml"
+    with full(), pytest.raises(OSError) as error, atomic_path(target):
+        raise RuntimeError("iostream error")
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(target))
+    assert isinstance(error.value.__cause__.__cause__, RuntimeError) and not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="shapes differ"), atomic_path(target):
+        raise RuntimeError("shapes differ")
 
 
 def test_a_part_map_records_its_origin(tmp_path):

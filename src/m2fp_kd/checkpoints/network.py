@@ -69,12 +69,14 @@ def save_network(
 ) -> Path:
     """Write ``path``.safetensors, then ``path``.json, which holds its hash; return the path of the JSON file.
 
-    The JSON file is written last: if it exists, the weights are complete.
+    An older JSON file is removed before its weights are replaced, and the new one is written last: if it exists, the
+    weights are complete and its own.
     """
     weights, file = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with atomic_path(weights) as temporary:
         save_file(state, temporary)
+        file.unlink(missing_ok=True)
     content = {
         "format": FORMAT,
         "architecture": without_downloads(architecture),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from m2fp_kd.cli.options import add_artefact, add_megapixels, announce_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.command import TERMINATED, Terminated, number, one_line, printable, teaching, terminable
+from m2fp_kd.rules import means_file
 
 if TYPE_CHECKING:
     from m2fp_kd.autolabel.answer import Labeller
@@ -27,9 +28,6 @@ labelled/autolabel.json holds model, licence, label set, settings and progress.
 
 Exit code: 0 all labelled, 1 some photos could not be read (they are named, the others are labelled), 2 stopped by an
 error, 130 interrupted."""
-
-TEACHER_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".json", ".safetensors", ".onnx", ".xml", ".pt2")
-"""Endings of the files that teach; other values may be names of models."""
 
 
 def add(commands: Any) -> None:
@@ -93,7 +91,7 @@ def _check_teacher(options: argparse.Namespace) -> None:
     from m2fp_kd.labels import load_label_set
 
     for teacher in options.teacher:
-        if Path(teacher).suffix.lower() in TEACHER_SUFFIXES and not Path(teacher).exists():
+        if means_file(Path(teacher)) and not Path(teacher).exists():
             raise FileNotFoundError(f"--teacher {teacher}: no such file")
     if options.labels:
         load_label_set(options.labels)

@@ -22,7 +22,7 @@ import torch
 from m2fp_kd.data.bridging import cross
 from m2fp_kd.data.codec import decode, encode
 from m2fp_kd.labels import Bridge
-from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.files import atomic_path, named
 from m2fp_kd.runtime.geometry import Geometry, Placement
 
 __all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "stored_key"]
@@ -154,7 +154,7 @@ class TeacherCache:
             with atomic_path(self.path) as temporary:
                 temporary.write_bytes(MAGIC + bytes.fromhex(self.key))
             self._end = len(MAGIC) + KEY_BYTES
-        with self.path.open("r+b") as file:
+        with named(self.path), self.path.open("r+b") as file:
             file.truncate(self._end)  # remove the incomplete entry of a killed build
             file.seek(self._end)
             file.write(head + encoded_name + body)

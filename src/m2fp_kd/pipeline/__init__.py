@@ -1,6 +1,8 @@
 """Run the stage that `stage=` names. Stages reuse finished results and write complete files only."""
 
+import errno
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import Signals
@@ -25,6 +27,9 @@ from m2fp_kd.runtime.geometry import PhotoError
 from m2fp_kd.versions import check_versions
 
 log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more data."""
 
 STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
     "train": train_student,
@@ -65,6 +70,8 @@ def _ends_well(cfg: DictConfig) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, PhotoError | LabelError | LayoutError):
             expect_mended_data(cfg)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = f"{cfg.run_dir} or {tempfile.gettempdir()}"
         notes = getattr(error, "__notes__", [])
         if isinstance(error, SystemExit) and not notes:
             notes = [f"stopped by {_signal(error.code)}; the same command continues the run"]

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from m2fp_kd.labels import load_label_set
+from m2fp_kd.rules import means_file
 
 FOLDERS = ("data.root", "data.splits.val_root", "data.unlabelled")
 """Options that name folders, one or a list."""
@@ -27,12 +28,6 @@ WORDS = {
 
 MODELS = ("teacher.checkpoint", "student.checkpoint", "pretrain.teacher_weights", "teacher.bridge")
 """Options that also take a name, such as that of a model of a hub (which may have a dot), or a folder."""
-
-ENDINGS = (
-    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".json", ".safetensors", ".onnx", ".xml", ".pt2", ".pte", ".tflite",
-    ".param", ".yaml", ".yml", ".npz",
-)  # fmt: skip
-"""Endings of the files that these options take."""
 
 
 def check_paths(cfg: DictConfig) -> None:
@@ -56,13 +51,8 @@ def check_paths(cfg: DictConfig) -> None:
                 raise FileNotFoundError(f"{option}={path}: {kind}")
     for option in FILES:
         for path in _given(cfg, option):
-            if not path.exists() and (option not in MODELS or _is_file(path)):
+            if not path.exists() and (option not in MODELS or means_file(path)):
                 raise FileNotFoundError(f"{option}={path}: no such file")
-
-
-def _is_file(path: Path) -> bool:
-    """Return whether a value that may also be a name is meant to be a file."""
-    return path.is_absolute() or path.suffix.lower() in ENDINGS
 
 
 def _given(cfg: DictConfig, option: str) -> Iterator[Path]:

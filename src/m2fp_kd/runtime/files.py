@@ -33,6 +33,9 @@ MADE_FROM = "made_from"
 """Key of the text in a part map that identifies what it was made from."""
 
 
+PROBE = 1 << 20
+"""Bytes to write to find out whether a disk is full."""
+
 RUNS = zlib.Z_RLE
 """Compression of part maps: it looks for runs only, in half of the time, and large files become smaller."""
 
@@ -46,21 +49,37 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     folder removes the temporary folders in it of processes that were killed.
 
     Raises:
-        OSError: the file cannot be written; the error names `path`.
+        OSError: the file cannot be written; the error names `path`. On a full disk it replaces whatever a library
+            raises there, such as OpenVINO's "iostream error".
     """
     path = Path(path)
-    with _named(path):
+    with named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path.parent.absolute())
         prefix = f"{WRITING}{platform.node()}.{os.getpid()}."
         with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
             temporary = Path(folder) / path.name
-            yield temporary
+            try:
+                yield temporary
+            except Exception as error:
+                if not isinstance(error, OSError) and (cause := _refused(temporary)):
+                    raise cause from error
+                raise
             temporary.replace(path)
 
 
+def _refused(temporary: Path) -> OSError | None:
+    """Return the error of the system if it takes no more data for a temporary file."""
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(PROBE))
+    except OSError as error:
+        return OSError(error.errno, error.strerror)
+    return None
+
+
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Name a file in errors that name none, such as that of a full disk, or that name its temporary file."""
     try:
         yield

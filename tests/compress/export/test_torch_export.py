@@ -1,6 +1,7 @@
 import json
 import zipfile
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,8 @@ def test_batch_norms_are_folded(fixed: Path) -> None:
 
 
 def test_interrupted_export_leaves_no_file(student, card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(program: object, path: Path, **options: object) -> None:
-        Path(path).write_bytes(b"half")
+    def interrupted(program: object, file: BytesIO, **options: object) -> None:
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch.export, "save", interrupted)

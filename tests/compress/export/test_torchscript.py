@@ -1,6 +1,7 @@
 import pickletools
 import zipfile
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,8 @@ def test_exporting_does_not_change_the_student(student, card, tmp_path: Path) ->
 
 
 def test_interrupted_export_leaves_no_file(student, card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(module: torch.jit.ScriptModule, path: Path, **options: object) -> None:
-        Path(path).write_bytes(b"half")
+    def interrupted(module: torch.jit.ScriptModule, file: BytesIO, **options: object) -> None:
+        file.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch.jit, "save", interrupted)

@@ -77,6 +77,27 @@ def test_camera(page):
     assert not page.evaluate("document.querySelector('video').srcObject")
 
 
+def test_a_camera_that_answers_after_its_dialog_was_closed_leaves_the_next_dialog_open(page):
+    page.evaluate("""() => {
+        const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        const waiting = [];
+        window.answer = () => waiting.shift()();
+        navigator.mediaDevices.getUserMedia = async (wish) => {
+            await new Promise((resolve) => waiting.push(resolve));
+            return given(wish);
+        };
+    }""")
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Use the camera").click()
+    page.evaluate("answer()")
+    page.evaluate("answer()")
+    page.get_by_role("button", name="Take the photo").click()
+    expect(page.locator("#message")).to_contain_text("5 parts")
+    expect(page.locator("#viewfinder")).to_be_hidden()
+    assert not page.evaluate("document.querySelector('video').srcObject")
+
+
 def test_no_camera_no_button(open_page):
     page = open_page()
     expect(page.locator("#camera")).to_be_visible()

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,7 +71,9 @@ def write_program(program: ExportedProgram, outputs: tuple[str, ...], path: str 
     with atomic_path(path) as temporary, warnings.catch_warnings():
         # Raised for every channels-last weight; its only request, weights on the CPU, is met.
         warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)
-        torch.export.save(program, temporary, extra_files={OUTPUTS_FILE: json.dumps(outputs)})
+        content = BytesIO()  # on a full disk, PyTorch's writer of files ends the process
+        torch.export.save(program, content, extra_files={OUTPUTS_FILE: json.dumps(outputs)})
+        temporary.write_bytes(content.getbuffer())
     save_card(path, replace(card, outputs=list(outputs)))
 
 

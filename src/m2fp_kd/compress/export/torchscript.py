@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,14 +60,15 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.freeze(torch.jit.trace(module, (example,), check_trace=False))
         with atomic_path(path) as temporary:
-            torch.jit.save(traced, temporary, _extra_files={OUTPUTS_FILE: json.dumps(module.outputs)})
-            _forget_source_files(temporary)
+            content = BytesIO()  # on a full disk, PyTorch's writer of files ends the process
+            torch.jit.save(traced, content, _extra_files={OUTPUTS_FILE: json.dumps(module.outputs)})
+            _write_without_source_files(content, temporary)
     save_card(path, replace(card, outputs=list(module.outputs)))
 
 
-def _forget_source_files(path: Path) -> None:
-    """Remove the optional debug records of an archive, which name folders of this machine."""
-    with zipfile.ZipFile(path) as archive:
+def _write_without_source_files(content: BytesIO, path: Path) -> None:
+    """Write an archive without its optional debug records, which name folders of this machine."""
+    with zipfile.ZipFile(content) as archive:
         kept = {name: archive.read(name) for name in archive.namelist() if not name.endswith(".debug_pkl")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PyTorch reads no compressed records
         for name, content in kept.items():

@@ -10,6 +10,9 @@ export async function hasCamera() {
   return devices.some((device) => device.kind === "videoinput");
 }
 
+/** Number of the newest call of `takePhoto`: a browser may give the camera long after the dialog was closed. */
+let newest = 0;
+
 /**
  * Show the camera's picture in `dialog` until the shutter is pressed or the dialog is closed.
  * @param {HTMLDialogElement} dialog contains an autoplaying video and buttons of the classes "shoot" and "cancel"
@@ -18,25 +21,34 @@ export async function hasCamera() {
  */
 export async function takePhoto(dialog) {
   const video = dialog.querySelector("video");
-  const choice = chosen(dialog);
+  const call = ++newest;
+  const ended = new AbortController();
+  const choice = chosen(dialog, ended.signal);
   let stream = null;
   dialog.showModal();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: WISH });
-    video.srcObject = stream;
+    if (call === newest) video.srcObject = stream;
     return (await choice) === "shoot" ? await still(video) : null;
   } finally {
-    dialog.close();
+    ended.abort();
     stream?.getTracks().forEach((track) => track.stop());
-    video.srcObject = null;
+    if (call === newest) {
+      dialog.close();
+      video.srcObject = null;
+    }
   }
 }
 
-function chosen(dialog) {
+function chosen(dialog, signal) {
   return new Promise((resolve) => {
-    dialog.querySelector(".shoot").onclick = () => resolve("shoot");
-    dialog.querySelector(".cancel").onclick = () => dialog.close();
-    dialog.onclose = () => resolve("cancel");
+    const on = (target, event, act) => target.addEventListener(event, act, { signal });
+    on(dialog.querySelector(".shoot"), "click", () => resolve("shoot"));
+    on(dialog, "cancel", () => resolve("cancel")); // the Escape key
+    on(dialog.querySelector(".cancel"), "click", () => {
+      resolve("cancel");
+      dialog.close();
+    });
   });
 }
 
