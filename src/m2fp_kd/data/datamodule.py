@@ -16,6 +16,7 @@ from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.sampling import EpochSampler, Pool
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.workers import end_with_parent
 from m2fp_kd.labels import LABEL_SETS, Bridge, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
 
@@ -236,6 +237,7 @@ class ParsingDataModule(pl.LightningDataModule):
             batch_size=self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=end_with_parent,
             # A process forked after an inference engine started its threads crashes; a spawned one does not.
             multiprocessing_context="spawn" if self.workers else None,
             pin_memory=torch.cuda.is_available(),
