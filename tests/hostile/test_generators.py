@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.hostile import disk, images, label_maps, names
+from tests.hostile import disk, images, killing, label_maps, names
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -20,6 +20,18 @@ def test_a_full_disk_takes_the_first_bytes_only(tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(bytes(11))
     assert (tmp_path / "file").stat().st_size == 10
     (tmp_path / "file").write_bytes(bytes(11))
+
+
+def test_a_process_is_killed_before_its_nth_change_of_a_folder(tmp_path: Path) -> None:
+    def work() -> None:
+        (tmp_path.parent / "elsewhere").write_text("a")
+        (tmp_path / "one").write_text("b")
+        (tmp_path / "one").read_text()
+        (tmp_path / "one").rename(tmp_path / "two")
+
+    assert killing.killed(work, tmp_path, 1) and killing.whole_files(tmp_path) == {}
+    assert killing.killed(work, tmp_path, 2) and killing.whole_files(tmp_path) == {"one": b"b"}
+    assert not killing.killed(work, tmp_path, 3) and killing.whole_files(tmp_path) == {"two": b"b"}
 
 
 def test_a_flat_png_is_a_bomb() -> None:

@@ -2,7 +2,10 @@
 
 import json
 import threading
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from m2fp_kd.runtime.geometry import Geometry, Placement, place
 from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import DataSource, TeacherCard
 from tests.distill.tiny import RedIsHat, tiny_m2fp
+from tests.hostile.killing import killed, whole_files
 
 CIHP = LABEL_SETS["cihp"]
 PASCAL = LABEL_SETS["pascal_person_part"]
@@ -243,3 +247,31 @@ def test_the_card_of_an_earlier_version_is_read_and_a_broken_one_is_named(tmp_pa
         path.write_text(broken)
         with pytest.raises(CacheError, match=r"teacher\.json is not a valid teacher card"):
             read_teacher_card(tmp_path, CIHP)
+
+
+def test_a_killed_filling_continues_with_the_same_command(tmp_path: Path, records: list[Record]) -> None:
+    """Killed before each of its changes, a filling loses at most the photo that it was at."""
+
+    def log_parts(photo: np.ndarray) -> np.ndarray:
+        logits = np.random.default_rng(int(photo.sum())).normal(size=(2, CIHP.num_parts, 16, 16)).astype(np.float32)
+        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+    placed = Placement((64, 64), (64, 64), (64, 64))
+    teacher: Any = SimpleNamespace(log_parts=log_parts, placement=lambda photo: placed, labels=CIHP)
+
+    def fill(folder: Path) -> int:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_teacher_card(folder, TeacherCard(name="tiny"))
+        return fill_cache(TeacherCache(folder, KEY), teacher, records)
+
+    assert fill(tmp_path / "alone") == 3
+    right = whole_files(tmp_path / "alone")
+    for moment in count(1):
+        folder = tmp_path / str(moment)
+        if not killed(lambda folder=folder: fill(folder), folder, moment):
+            break
+        if "targets.bin" in (left := whole_files(folder)):
+            assert right["targets.bin"].startswith(left["targets.bin"])
+        known = len(TeacherCache(folder, KEY).names)
+        assert fill(folder) == 3 - known and whole_files(folder) == right
+    assert moment > 2 * 3 + 3, "card, header, and a change a photo"

@@ -29,6 +29,7 @@ def test_a_pruned_student_is_fine_tuned_checked_and_reloaded(composed: Composer)
     cfg = composed(
         "compress=prune40_int8", "compress.gates.prune.min_pixel_agreement=0", "compress.gates.prune.max_miou_drop=100",
         "compress.gates.prune.max_part_drop=null", "compress.gates.qat.max_part_drop=null",
+        "compress.gates.prune.max_boundary_drop=null", "compress.gates.qat.max_boundary_drop=null",
         "compress.gates.qat.min_pixel_agreement=0", "compress.gates.qat.max_miou_drop=100",
         "compress.steps.prune.reduction=0.2", "compress.steps.prune.last_epochs=1", "compress.steps.qat.epochs=1",
         "trainer.max_epochs=1",
@@ -73,7 +74,7 @@ def test_steps_in_a_wrong_order_are_refused_before_training(composed: Composer) 
 
 
 def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) -> None:
-    any_qat = ["compress.gates.qat={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null}"]
+    any_qat = ["compress.gates.qat={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null,max_boundary_drop:null}"]
     cfg = composed("compress=int8_qat", *any_qat, "compress.steps.qat.epochs=1", "trainer.max_epochs=1")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
