@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+import yaml
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from m2fp_kd.compress.options import FIELDS, OptionError, check_settings
+from m2fp_kd.compress.options import FIELDS, Gate, OptionError, check_settings
+from m2fp_kd.shipped import conf_folder
 
 STEPS = sorted((Path(__file__).parents[2] / "conf" / "compress" / "step").glob("*.yaml"))
 
@@ -44,3 +46,9 @@ def test_settings_are_returned_and_steps_checked() -> None:
 def test_a_wrong_field_is_named(step: object, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         check_settings(options(qat=step))
+
+
+def test_every_gate_of_the_shipped_configuration_limits_every_score() -> None:
+    gates = yaml.safe_load((conf_folder() / "compress" / "base.yaml").read_text())["gates"]
+    limits = {field.name for field in fields(Gate)}
+    assert {name: limits - set(gate) for name, gate in gates.items()} == dict.fromkeys(gates, set())
