@@ -273,6 +273,29 @@ def test_a_signal_stops_after_the_batch_with_its_exit_code(
     assert again.steps == list(range(STEPS + 2, 3 * STEPS)) and again.weight.item() == 3 * STEPS
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_while_the_state_is_saved_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    save, step = AtomicCheckpointIO.save_checkpoint, Counter.training_step
+
+    def interrupted(self: Counter, batch: Tensor) -> Tensor:
+        if self.global_step == STEPS + 1:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, batch)
+
+    def interrupted_save(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Any, options: Any = None) -> None:
+        signal.raise_signal(second) if Path(path).stem == "interrupted" else None
+        save(self, checkpoint, path, options)
+
+    monkeypatch.setattr(Counter, "training_step", interrupted)
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", interrupted_save)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, Counter())
+    saved = torch.load(tmp_path / "checkpoints" / "interrupted.ckpt", weights_only=True)
+    assert stopped.value.code == 128 + signal.SIGTERM and saved["global_step"] == STEPS + 2
+
+
 def test_a_signal_after_the_last_batch_ends_the_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counter, "on_train_epoch_end", lambda self: signal.raise_signal(signal.SIGTERM), raising=False)
     with pytest.raises(SystemExit) as stopped:
