@@ -66,9 +66,9 @@ def write_torchscript(module: Deployable, example: Tensor, path: str | Path, car
     save_card(path, replace(card, outputs=list(module.outputs)))
 
 
-def _write_without_source_files(content: BytesIO, path: Path) -> None:
+def _write_without_source_files(written: BytesIO, path: Path) -> None:
     """Write an archive without its optional debug records, which name folders of this machine."""
-    with zipfile.ZipFile(content) as archive:
+    with zipfile.ZipFile(written) as archive:
         kept = {name: archive.read(name) for name in archive.namelist() if not name.endswith(".debug_pkl")}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # PyTorch reads no compressed records
         for name, content in kept.items():
