@@ -284,9 +284,10 @@ def test_a_second_signal_while_the_state_is_saved_changes_nothing(
             signal.raise_signal(signal.SIGTERM)
         return step(self, batch)
 
-    def interrupted_save(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Any, options: Any = None) -> None:
-        signal.raise_signal(second) if Path(path).stem == "interrupted" else None
-        save(self, checkpoint, path, options)
+    def interrupted_save(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Any, **options: Any) -> None:
+        if Path(path).stem == "interrupted":
+            signal.raise_signal(second)
+        save(self, checkpoint, path, **options)
 
     monkeypatch.setattr(Counter, "training_step", interrupted)
     monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", interrupted_save)
