@@ -246,7 +246,11 @@ def test_invalid_options_name_the_valid_ones(artefact, options, message):
         ("model.pt", "openvino", r"openvino runs \.onnx and \.xml files, not model\.pt; use the torchscript engine"),
         ("model.pt", "torch_export", r"torch_export runs \.pt2 files, not model\.pt; use the torchscript engine"),
         ("model.pt2", "torchscript", r"torchscript runs \.pt files, not model\.pt2; use the torch_export engine"),
-        ("model.tflite", None, r"no engine runs such files; export one of \.onnx, \.xml, \.pt, \.pt2"),
+        (
+            "model.h5",
+            None,
+            r"no engine runs such files; export one of \.onnx, \.xml, \.pt, \.pt2, \.pte, \.tflite, \.param",
+        ),
     ],
 )
 def test_an_engine_that_cannot_run_a_file_names_one_that_can(tmp_path, file, engine, message):

@@ -20,6 +20,7 @@ from m2fp_kd.runtime.persons import find_persons
 from m2fp_kd.serve.answers import RETURNS, answer
 from m2fp_kd.serve.app import create_app
 from m2fp_kd.serve.deadline import Deadline
+from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.photos import BYTES_OF_PIXEL, BYTES_OF_PIXEL_WITH_PERSONS, BYTES_OF_ROW, decode, size_of
 from tests.serve.conftest import UNLIMITED, encoded
 from tests.serve.made_up_models import LABELS, made_up
@@ -149,13 +150,17 @@ def test_a_part_map_at_the_photos_size_takes_little_beyond_itself(alone, size, p
     assert alone.submit(peak_of_restoring, size, parts).result() <= size[0] * size[1] + MARGIN / 3
 
 
-def peak_of_noise(size: tuple[int, int]) -> int:
+def noise(size: tuple[int, int]) -> Parsing:
     height, width = size
     canvas = [max(1, 512 * side // max(size)) for side in size]
     part_map = np.random.default_rng(0).integers(0, 20, canvas, np.uint8)
     part_map = np.asarray(Image.fromarray(part_map).resize((width, height), Image.Resampling.NEAREST))
-    parsing = Parsing(np.zeros((*size, 3), np.uint8), part_map, LABELS, "regions", {}, Placement(size, size, size), {})
-    return peak_of(lambda: answer("lite", "id", parsing, {}, RETURNS))
+    return Parsing(np.zeros((*size, 3), np.uint8), part_map, LABELS, "regions", {}, Placement(size, size, size), {})
+
+
+def peak_of_noise(size: tuple[int, int]) -> int:
+    parsing = noise(size)
+    return peak_of(lambda: answer("lite", "id", parsing, {}, set(RETURNS) - {"confidence", "polygons"}))
 
 
 @pytest.mark.parametrize("size", [(16_384, 164), (1000, 3000)], ids=["narrow", "wide"])
@@ -163,3 +168,9 @@ def test_a_part_map_of_noise(alone, size):
     height, width = size
     charged = (BYTES_OF_PIXEL - 4) * height * width + BYTES_OF_ROW * height
     assert alone.submit(peak_of_noise, size).result() <= charged + MARGIN / 3
+
+
+def test_polygons_of_noise_are_refused():
+    with pytest.raises(ApiError, match="polygons of this photo may have 60000: ask for rle or masks") as refused:
+        answer("lite", "id", noise((1000, 3000)), {}, {"polygons"})
+    assert (refused.value.status, refused.value.code) == (422, "too_detailed")

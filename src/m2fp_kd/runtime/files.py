@@ -69,9 +69,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def _refused(temporary: Path) -> OSError | None:
-    """Return the error of the system if it takes no more data for a temporary file."""
+    """Return the error of the system if it takes no more data for a temporary file, or for one in such a folder."""
+    probed = temporary / "probe" if temporary.is_dir() else temporary
     try:
-        with temporary.open("ab") as file:
+        with probed.open("ab") as file:
             file.write(bytes(PROBE))
     except OSError as error:
         return OSError(error.errno, error.strerror)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from m2fp_kd.labels import Translation
@@ -15,6 +16,9 @@ from m2fp_kd.runtime.formats import Found, rle
 from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.models import Model
+
+FEW_CORNERS, PIXELS_OF_CORNER = 10_000, 60
+"""Corners that polygons may have in any photo, and pixels of a photo for each further one. A corner takes 250 bytes."""
 
 RETURNS = ("map", "masks", "rle", "polygons", "confidence", "mosaic")
 
@@ -65,6 +69,8 @@ def answer(
         timings: milliseconds by step.
         wants: members of `RETURNS` to include.
     """
+    if "polygons" in wants:
+        _refuse_specks(parsing.part_map)
     facts = described(parsing)
     for part, found in zip(facts["parts"], parsing.parts, strict=True):
         part |= _shapes(found, wants)
@@ -82,6 +88,20 @@ def answer(
         parsing.mosaic().save(buffer, "JPEG", quality=90, subsampling=0)
         result["mosaic"] = _text(buffer.getvalue())
     return result
+
+
+def _refuse_specks(part_map: np.ndarray) -> None:
+    """Refuse polygons of a part map with too many corners, which would take more memory than a photo is charged.
+
+    Raises:
+        ApiError: it has too many.
+    """
+    here, right, below, across = part_map[:-1, :-1], part_map[:-1, 1:], part_map[1:, :-1], part_map[1:, 1:]
+    corners = int(np.count_nonzero(((here != right) | (below != across)) & ((here != below) | (right != across))))
+    most = FEW_CORNERS + part_map.size // PIXELS_OF_CORNER
+    if corners > most:
+        words = f"The part map has {corners} corners, and polygons of this photo may have {most}: ask for rle or masks."
+        raise ApiError(422, "too_detailed", words)
 
 
 def _shapes(found: Found, wants: Collection[str]) -> dict[str, Any]:

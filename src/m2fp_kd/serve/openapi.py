@@ -104,7 +104,7 @@ REFUSALS = {
     "413": "too many bytes, pixels or photos, or a batch that needs too much memory",
     "415": "the body has another content type",
     "421": "the server has another host name",
-    "422": "the photo is broken or too narrow",
+    "422": "the photo is broken, too narrow, or too detailed for polygons",
     "429": "too many requests; see Retry-After",
     "431": "the header is too large",
     "500": "the server failed",

@@ -45,7 +45,7 @@ WORKING = [
     Cell("torchscript", "int8", "fpn", False),
     Cell("onnx", "int8", "m2fp", True),
     Cell("openvino", "int8", "teacher", True),
-    Cell("executorch", "fp32", "m2fp", True),
+    Cell("executorch", "fp32", "fpn", True),
     Cell("ncnn", "fp32", "fpn", False),
     Cell("litert", "int8", "fpn", True),
 ]
