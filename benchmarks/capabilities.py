@@ -10,7 +10,7 @@ agrees with the table, else 1.
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -71,6 +71,15 @@ COMPILED = 0.1
 """Highest relative error of a compiled INT8 program against the uncompiled one, unless the grey levels above change
 PyTorch's result by more: rounding changes correct programs by 1 to 5 %, and that of an untrained EfficientNet-Lite1,
 accumulated over its layers, by 16 %."""
+
+FROM_NETWORK: dict[str, tuple[str, Callable[..., None], Callable[..., None] | None]] = {
+    "torchscript": ("model.pt", export_torchscript, quantise_fx),
+    "torch_export": ("model.pt2", export_torch_export, quantise_pt2e),
+    "executorch": ("model.pte", export_executorch, quantise_executorch),
+    "litert": ("model.tflite", export_litert, quantise_litert),
+    "ncnn": ("model.param", export_ncnn, None),
+}
+"""Format that is made from the network itself -> its file, its export and its quantiser; the others come from ONNX."""
 
 Canvases = NDArray[np.uint8]
 
@@ -146,38 +155,14 @@ def make(cell: Cell, network: nn.Module, folder: Path, card: Card, calibration: 
         Unsupported: the cell is refused.
     """
     fp32, int8 = replace(card, precision="fp32"), replace(card, precision="int8")
-    if cell.format == "torchscript":
-        path = folder / "model.pt"
-        if cell.precision == "int8":
-            quantise_fx(network, calibration, path, int8)
+    if cell.format in FROM_NETWORK:
+        name, export, quantise = FROM_NETWORK[cell.format]
+        path = folder / name
+        if cell.precision == "int8" and quantise:
+            quantise(network, calibration, path, int8)
         else:
-            export_torchscript(network, path, fp32)
-        return path
-    if cell.format == "torch_export":
-        path = folder / "model.pt2"
-        if cell.precision == "int8":
-            quantise_pt2e(network, calibration, path, int8)
-        else:
-            export_torch_export(network, path, fp32)
-        return path
-    if cell.format == "executorch":
-        path = folder / "model.pte"
-        if cell.precision == "int8":
-            quantise_executorch(network, calibration, path, int8)
-        else:
-            export_executorch(network, path, fp32)
-        return path
-    if cell.format == "litert":
-        path = folder / "model.tflite"
-        if cell.precision == "int8":
-            quantise_litert(network, calibration, path, int8)
-        else:
-            export_litert(network, path, fp32)
-        return path
-    if cell.format == "ncnn":
-        require(cell)
-        path = folder / "model.param"
-        export_ncnn(network, path, fp32)
+            require(cell)
+            export(network, path, fp32)
         return path
     path = folder / "onnx" / "fp32" / "model.onnx"
     export_onnx(network, path, fp32)

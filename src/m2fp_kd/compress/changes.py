@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from m2fp_kd.compress.options import Gate
-from m2fp_kd.evaluation.metrics.boundary import mean_boundary_iou
+from m2fp_kd.evaluation.metrics.boundary import ROWS, mean_boundary_iou
 from m2fp_kd.evaluation.metrics.jackknife import GROUPS, Change, score_change
 from m2fp_kd.evaluation.metrics.miou import Confusion, iou, miou
 from m2fp_kd.evaluation.metrics.predictions import Predictions
@@ -29,7 +29,7 @@ class Counts:
         size = table.source.num_parts
         self.table = table
         self.matrices = np.zeros((2, GROUPS, size, size), np.int64)
-        self.borders = np.zeros((2, GROUPS, 7, size), np.int64)
+        self.borders = np.zeros((2, GROUPS, ROWS, size), np.int64)
         self.photos = 0
 
     def add(self, found: Predictions) -> None:

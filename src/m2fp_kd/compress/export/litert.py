@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
+from m2fp_kd.compress.export.deployable import OUTPUTS
 from m2fp_kd.compress.export.device import WithoutMap, example_canvas, for_device
 from m2fp_kd.compress.export.litert_metadata import with_labels
 from m2fp_kd.compress.options import STRICT, Name
@@ -63,10 +64,9 @@ def to_litert(network: nn.Module, card: Card) -> bytes:
 
 def write_litert(model: bytes, path: str | Path, card: Card) -> None:
     """Write a LiteRT model with metadata in one step, and add its card."""
-    outputs = ["part_logits", "class_logits", "mask_logits"][: 1 if card.head == "fpn" else 3]
     with atomic_path(path) as temporary:
         temporary.write_bytes(with_labels(model, card.labels.parts, card.teacher.licence))
-    save_card(path, replace(card, outputs=outputs))
+    save_card(path, replace(card, outputs=list(OUTPUTS[card.head][1:])))
 
 
 @dataclass(frozen=True, config=STRICT)
