@@ -11,18 +11,12 @@ import pytorch_lightning as pl
 import torch
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from m2fp_kd.distill.training.fit import (
-    AtomicCheckpointIO,
-    SaveInterrupted,
-    fit,
-    refuse_sweep_of_processes,
-    warmed_average,
-)
+from m2fp_kd.distill.training.fit import fit, refuse_sweep_of_processes, warmed_average
 from m2fp_kd.distill.training.module import Distillation
+from m2fp_kd.distill.training.saved_state import AtomicCheckpointIO
 from m2fp_kd.distill.training.signals import STOPPING, handled, leave
 
 
@@ -46,44 +40,6 @@ def test_the_decay_rises_to_the_given_one(updates: int, decay: float) -> None:
 
 def test_counters_are_not_averaged() -> None:
     assert warmed_average(0.9)(torch.tensor(3), torch.tensor(8), torch.tensor(100)).item() == 8
-
-
-@pytest.mark.parametrize(
-    ("exception", "begun", "validating", "saved"),
-    [
-        (KeyboardInterrupt(), True, False, True),
-        (MemoryError(), True, False, True),
-        (FloatingPointError(), True, False, False),  # would recur
-        (KeyboardInterrupt(), True, True, False),  # the weights may be the average's
-        (KeyboardInterrupt(), False, False, False),  # the weights are still those of the start
-    ],
-)
-def test_an_interruption_is_saved_only_if_it_can_be_resumed(
-    exception: BaseException, begun: bool, validating: bool, saved: bool, tmp_path: Path
-) -> None:
-    written: list[Path] = []
-    trainer: Any = SimpleNamespace(validating=validating, save_checkpoint=written.append)
-    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
-    if begun:
-        callback.on_train_start(trainer, pl.LightningModule())
-    callback.on_exception(trainer, pl.LightningModule(), exception)
-    assert written == ([tmp_path / "interrupted.ckpt"] if saved else [])
-
-
-def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
-
-    def disk_full(self: object, content: object, path: Path, options: object = None) -> None:
-        Path(path).write_bytes(b"half of it")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
-    monkeypatch.undo()
-    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
-    assert torch.load(path, weights_only=True) == {"epoch": 1}
 
 
 def test_weights_that_are_not_finite_are_never_saved() -> None:
@@ -374,22 +330,3 @@ def test_a_sweep_starts_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False))
     refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=1, logger=False))
-
-
-def test_a_writer_without_a_reason_names_the_file_and_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failed(*_: object) -> None:
-        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
-
-    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", failed)
-    with pytest.raises(OSError, match=r"cannot write .*last.ckpt \(\d+ MB are free on this disk\): make room there"):
-        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "last.ckpt")
-
-
-def test_the_reason_of_an_interruption_is_reported_though_its_state_cannot_be_saved(tmp_path: Path) -> None:
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    trainer: Any = SimpleNamespace(validating=False, save_checkpoint=full)
-    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
-    callback.on_train_start(trainer, pl.LightningModule())
-    callback.on_exception(trainer, pl.LightningModule(), MemoryError())

@@ -14,8 +14,8 @@ from torch import nn
 from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.checkpoints.network import CheckpointError, load_network
 from m2fp_kd.compress.parity import ParityError
-from m2fp_kd.distill.training.fit import resume_from
 from m2fp_kd.distill.training.module import Distillation
+from m2fp_kd.distill.training.saved_state import resume_from
 from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent

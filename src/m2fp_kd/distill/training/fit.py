@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,19 +22,22 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 from pytorch_lightning.plugins.environments import SLURMEnvironment
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from m2fp_kd.distill.training.allocator import keep_freed_memory
 from m2fp_kd.distill.training.epoch_lines import EpochLines
 from m2fp_kd.distill.training.loggers import start_loggers
 from m2fp_kd.distill.training.processes import ProcessLost, Watch
+from m2fp_kd.distill.training.saved_state import (
+    INTERRUPTED,
+    AtomicCheckpointIO,
+    SaveInterrupted,
+    require_space,
+    resume_from,
+)
 from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
-from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
-
-INTERRUPTED = "interrupted"
 
 QUIET = ("utilities.rank_zero", "trainer.connectors.signal_connector", "trainer.connectors.checkpoint_connector")
 """Modules of Lightning whose hardware notes, tips and notes on signals and files are not shown."""
@@ -54,6 +56,7 @@ def fit(
 
     Raises:
         FileNotFoundError: ``ckpt_path`` names a missing file.
+        OSError: the disk has no space for the checkpoints.
         ProcessLost: another process of a distributed training ended.
         SystemExit: Ctrl-C, SIGTERM or SIGHUP stopped the training; its state after the last batch is on disk. The code
             is 128 + the signal's number.
@@ -71,6 +74,7 @@ def fit(
         plugins=[AtomicCheckpointIO()],
     )
     checkpoint = resume_from(cfg.ckpt_path, folder)
+    require_space(folder, module)
     log.info("resuming from %s" if checkpoint else "training in %s", checkpoint or cfg.run_dir)
     # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")
@@ -110,45 +114,6 @@ def new_trainer(cfg: DictConfig, **options: Any) -> pl.Trainer:
     return trainer
 
 
-def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
-    """Return the checkpoint to resume from; None starts from scratch, ``last`` is the folder's newest one, if any."""
-    if ckpt_path is None:
-        return None
-    if ckpt_path == "last":
-        states = [path for name in ("last", INTERRUPTED) if (path := folder / f"{name}.ckpt").is_file()]
-        return str(max(states, key=lambda path: path.stat().st_mtime_ns)) if states else None
-    if Path(ckpt_path).is_file():
-        return ckpt_path
-    raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes this run's own state")
-
-
-class SaveInterrupted(Callback):
-    """Save the state when an epoch is interrupted, so that training resumes with the epoch's next batch.
-
-    Nothing is saved before training has begun, since a checkpoint to resume from is not loaded yet; after a NaN, which
-    would recur; and during validation, since the weights may be the moving average's. The run then resumes from the
-    last epoch's state. (Lightning's OnExceptionCheckpoint does not distinguish these cases, and turns
-    ``ckpt_path=None`` into "last".)
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.begun = False
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.begun = True
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
-            try:
-                trainer.save_checkpoint(self.path)
-            except RuntimeError:  # behind the saving all processes wait for each other; one of them may be lost
-                if trainer.world_size == 1:
-                    raise
-            except OSError as error:  # the reason of the interruption, such as a full disk, is the error to report
-                log.warning("the state was not saved (%s)", error)
-
-
 class ValidatedInTime(Callback):
     """Refuse, before the first step, a training that ends before its first validation.
 
@@ -175,19 +140,6 @@ class ValidatedInTime(Callback):
                 f"trainer.max_steps={trainer.max_steps} must be at least {first}, the step of the first validation: "
                 f"the best epoch is chosen by {self.monitor}"
             )
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write to a temporary file and rename it: a full disk or a kill never leaves half a checkpoint."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        with atomic_path(path) as temporary:
-            try:
-                super().save_checkpoint(checkpoint, temporary, storage_options)
-            except RuntimeError as error:
-                # PyTorch's writer gives no reason; a full disk or quota is the usual one.
-                free = shutil.disk_usage(temporary.parent).free / 1e6
-                raise OSError(f"cannot write {path} ({free:.0f} MB are free on this disk): make room there") from error
 
 
 def warmed_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

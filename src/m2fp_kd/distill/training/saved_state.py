@@ -1,0 +1,88 @@
+"""The saved state of a training: what is written, when, and which file a run resumes from."""
+
+import errno
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from m2fp_kd.runtime.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = "interrupted"
+
+COPIES = 3
+"""Checkpoints on disk at the same time: the best one, the last one, and the one that is being written."""
+
+
+def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
+    """Return the checkpoint to resume from; None starts from scratch, ``last`` is the folder's newest one, if any."""
+    if ckpt_path is None:
+        return None
+    if ckpt_path == "last":
+        states = [path for name in ("last", INTERRUPTED) if (path := folder / f"{name}.ckpt").is_file()]
+        return str(max(states, key=lambda path: path.stat().st_mtime_ns)) if states else None
+    if Path(ckpt_path).is_file():
+        return ckpt_path
+    raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes this run's own state")
+
+
+class SaveInterrupted(Callback):
+    """Save the state when an epoch is interrupted, so that training resumes with the epoch's next batch.
+
+    Nothing is saved before training has begun, since a checkpoint to resume from is not loaded yet; after a NaN, which
+    would recur; and during validation, since the weights may be the moving average's. The run then resumes from the
+    last epoch's state. (Lightning's OnExceptionCheckpoint does not distinguish these cases, and turns
+    ``ckpt_path=None`` into "last".)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.begun = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begun = True
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
+            try:
+                trainer.save_checkpoint(self.path)
+            except RuntimeError:  # behind the saving all processes wait for each other; one of them may be lost
+                if trainer.world_size == 1:
+                    raise
+            except OSError as error:  # the reason of the interruption, such as a full disk, is the error to report
+                log.warning("the state was not saved (%s)", error)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write to a temporary file beside the checkpoint and rename it: a full disk or a kill leaves the last state whole.
+
+    (Lightning's own writer keeps its temporary file on the system's disk for such files, and copies from there.)
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        with atomic_path(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def require_space(folder: Path, module: pl.LightningModule) -> None:
+    """Refuse, before the first step, a training whose checkpoints have no space on the disk.
+
+    A checkpoint has each trainable weight and two moments of AdamW. What the folder has already is written over.
+
+    Raises:
+        OSError: the disk has too little space; the error names the folder and both sizes.
+    """
+    weights = sum(weight.nbytes for weight in module.parameters() if weight.requires_grad)
+    present = sum(path.stat().st_size for path in folder.glob("*.ckpt"))
+    folder.mkdir(parents=True, exist_ok=True)
+    needed, free = COPIES * 3 * weights - present, shutil.disk_usage(folder).free
+    if free < needed:
+        sizes = f"its checkpoints need {needed / 1e6:.0f} MB more, and {free / 1e6:.0f} MB are free"
+        raise OSError(errno.ENOSPC, f"no space left for training ({sizes})", str(folder))
