@@ -7,10 +7,10 @@ ARGS ?=
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install train test fuzz lint docs notebook clean
+.PHONY: help install train test fuzz arm64 lint docs notebook clean
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 install: $(INSTALLED) ## create .venv with the package and all its extras
 
@@ -22,6 +22,9 @@ test: $(INSTALLED) ## run the tests; ARGS="tests/data" or ARGS="-m long"
 
 fuzz: $(INSTALLED) ## read mutated photos for five minutes; ARGS="--minutes 60 --seed 1"
 	$(VENV)/bin/python -m tests.hostile.fuzz $(ARGS)
+
+arm64: $(INSTALLED) ## prove runtime and artefacts on emulated Arm CPUs; ARGS="runs/NAME/artefacts/int8 --photos DIR"
+	$(VENV)/bin/python -m benchmarks.arm64 $(ARGS)
 
 lint: $(INSTALLED) ## check style, format and types
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

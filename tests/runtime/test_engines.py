@@ -1,6 +1,7 @@
 """Engines agree, report their precision, and explain what they cannot do."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import time
@@ -203,6 +204,7 @@ def test_auto_reports_the_chosen_precision(artefact, engine_name):
 def test_openvino_is_preferred_and_onnxruntime_replaces_it(artefact, monkeypatch):
     path = artefact() / "model.onnx"
     installed = {"openvino", "onnxruntime"}
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(engines, "find_spec", lambda name: name if name in installed else None)
     pytest.importorskip("openvino")
     assert open_engine(path).name == "openvino"
@@ -213,6 +215,37 @@ def test_openvino_is_preferred_and_onnxruntime_replaces_it(artefact, monkeypatch
     installed.clear()
     with pytest.raises(EngineError, match="openvino or onnxruntime is not installed"):
         open_engine(path)
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "arm64", "ARM64"])
+def test_arm_prefers_onnxruntime_and_openvino_replaces_it(artefact, monkeypatch, machine):
+    path = artefact() / "model.onnx"
+    installed = {"openvino", "onnxruntime"}
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(engines, "find_spec", lambda name: name if name in installed else None)
+    pytest.importorskip("onnxruntime")
+    assert engines.engines_for(path) == ["onnxruntime", "openvino"]
+    assert engines.engines_for(Path("model.xml")) == ["openvino"]
+    assert open_engine(path).name == "onnxruntime"
+    installed.remove("onnxruntime")
+    pytest.importorskip("openvino")
+    assert open_engine(path).name == "openvino"
+
+
+def test_an_engine_built_for_another_machine_is_named_with_the_fix(tmp_path, monkeypatch):
+    elf_of_32_bits = b"\x7fELF\x01\x01\x01".ljust(16, b"\0") + b"\3\0\x28\0\1\0\0\0" + bytes(64)
+    (tmp_path / "ncnn.so").write_bytes(elf_of_32_bits)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [name for name in sys.modules if name.split(".")[0] == "ncnn"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "m2fp_kd.runtime.engines.ncnn", raising=False)
+    with pytest.raises(EngineError) as failed:
+        open_engine(tmp_path / "model.param", "ncnn")
+    assert re.fullmatch(
+        r"ncnn is installed, but does not load on this machine \(\w+\): \S*ncnn\.so: wrong ELF class: ELFCLASS32; if "
+        r"it was built for another machine, pip install --force-reinstall ncnn, else install the library that it lacks",
+        str(failed.value),
+    )
 
 
 def test_a_broken_model_is_named(tmp_path, engine_name):

@@ -74,7 +74,7 @@ class Parser:
 
         Args:
             path: model file or folder.
-            engine: "openvino" or "onnxruntime"; None for the first of them that is installed.
+            engine: one of `runtime.engines.ENGINES`; None for the first one that is installed and suits the CPU.
             threads: CPU threads; None leaves it to the engine.
             precision: "f32", or "auto" for what the engine finds fastest.
             keep: keep what OpenVINO compiles in the user's cache, so that the next start is fast.
