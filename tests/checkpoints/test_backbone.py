@@ -15,6 +15,7 @@ from m2fp_kd.models.backbones import Backbone, build_backbone
 from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.pruned import build_pruned
 from m2fp_kd.runtime.files import safetensors_metadata
+from tests.hostile.disk import full
 
 
 @pytest.fixture(scope="module")
@@ -115,16 +116,12 @@ def test_a_broken_file_is_named(file: Path, tmp_path: Path, break_file: Callable
         build_backbone("mobilenetv3", weights=str(broken))
 
 
-def test_a_failed_write_leaves_the_file_before(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_file_before(tmp_path: Path) -> None:
     path = tmp_path / "backbone.safetensors"
     path.write_bytes(b"before")
-
-    def disk_full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("m2fp_kd.checkpoints.backbone.save_file", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        save_backbone(path, nn.Linear(1, 1), {})
+    with full(), pytest.raises(OSError) as error:
+        save_backbone(path, nn.Linear(100, 100), {})
+    assert error.value.filename == str(path)
     assert path.read_bytes() == b"before" and [found.name for found in tmp_path.iterdir()] == [path.name]
 
 

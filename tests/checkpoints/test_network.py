@@ -14,6 +14,7 @@ from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary
+from tests.hostile.disk import full
 
 LABELS = load_label_set("pascal_person_part")
 LINEAGE = Lineage(student="fpn", val_miou=0.5)
@@ -124,13 +125,14 @@ def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> No
         load_network(saved[1])
 
 
-def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path]) -> None:
     student, card = saved
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("m2fp_kd.checkpoints.network.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with full(), pytest.raises(OSError) as error:
         save_network(card.with_suffix(""), student, LABELS, Geometry(64), architecture(), Lineage())
+    assert error.value.filename == str(card.with_suffix(".safetensors"))
     assert load_network(card).lineage == LINEAGE
+
+
+def test_others_may_read_the_files_as_they_may_read_any_new_file(saved: tuple[FPNStudent, Path]) -> None:
+    (saved[1].parent / "new").touch()
+    assert len({path.stat().st_mode for path in saved[1].parent.iterdir() if path.is_file()}) == 1

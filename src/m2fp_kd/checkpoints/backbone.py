@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbone_file import FORMAT, saved_tensors
@@ -27,7 +27,7 @@ def save_backbone(path: str | Path, backbone: nn.Module, card: Mapping[str, str]
     """
     with atomic_path(path) as temporary:
         state = {name: _compact(name, tensor) for name, tensor in saved_tensors(backbone).items()}
-        save_file(state, temporary, {"format": FORMAT, **card})
+        temporary.write_bytes(save(state, {"format": FORMAT, **card}))  # `save_file` makes files for their owner only
     return Path(path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from m2fp_kd.labels import LabelSet
@@ -75,7 +75,7 @@ def save_network(
     weights, file = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     with atomic_path(weights) as temporary:
-        save_file(state, temporary)
+        temporary.write_bytes(save(state))  # `save_file` makes files that only their owner may read
         file.unlink(missing_ok=True)
     content = {
         "format": FORMAT,

@@ -144,6 +144,14 @@ def test_page_names_the_limit_that_failed(tmp_path: Path) -> None:
     assert "≥ 96 % of pixels agree" in text and "≤ 0.5 points of mIoU" in text
 
 
+def test_page_names_all_limits_that_failed(tmp_path: Path) -> None:
+    report = tiny_report(passed=False)
+    failed, limits = ["max_miou_drop", "max_part_drop"], {"max_miou_drop": 0.5, "max_part_drop": 5.0}
+    hop = replace(report.parity[-1], failed=failed, thresholds=limits)
+    text = shown_text(tmp_path, replace(report, parity=[hop]))
+    assert "with 95 % confidence). Shoe <left> lost most, −7.1" in text
+
+
 def test_page_has_a_row_for_every_source_and_names_its_limit_that_failed(tmp_path: Path) -> None:
     report = tiny_report()
     broken = SourceChange("ccp", 0.5, 0.47, -0.03, 0.01, -0.02, 0.01, "hat", -0.04, ["max_miou_drop"])
