@@ -1,15 +1,16 @@
-"""`m2fp-kd bench`: time, size and memory of artefacts on this machine."""
+"""`m2fp-kd bench`: time, size, memory and scores of artefacts on this machine."""
 
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd import DEMO
 from m2fp_kd.cli.options import add_threads
-from m2fp_kd.command import teaching
+from m2fp_kd.command import teaching, whole_number
 from m2fp_kd.versions import install_hint
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 HELP = """examples:
   m2fp-kd bench artefacts/fp32 artefacts/int8              both, in every installed engine that runs them
   m2fp-kd bench artefacts/* --photos photos/ --threads 1   on your photos, with one thread
+  m2fp-kd bench artefacts/* --data DIR                     with mIoU, and agreement with the first artefact
   m2fp-kd bench artefacts/int8 --json > bench.json         for programs
   m2fp-kd parse $(m2fp-kd bench artefacts/fp32 artefacts/int8 --pick) photos/    parse with the fastest
 
@@ -26,6 +28,9 @@ Each artefact is measured three times in each engine, in turns, in a process of 
   first     time from the start of the process to the first result, ms
   MB        size on disk
   memory    peak memory of the process, MB
+With --data, each is scored on the held-out photos of a data set too:
+  mIoU      mean IoU against the labels, %
+  agree     pixels on which its part maps are those of the first artefact in its first engine, %
 A warning names every engine that runs INT8 slower than fp32, as ONNX Runtime does on a CPU without VNNI.
 
 Exit code: 0 measured, 2 an artefact or engine cannot be used, 130 interrupted."""
@@ -50,6 +55,8 @@ class Timed:
         first_ms: time from the start of a process to its first result, where an earlier one has compiled the model.
         peak_mb: peak memory of a process, 10^6 bytes.
         megabytes: size on disk, 10^6 bytes.
+        miou: mIoU on labelled photos, 0..1; None without `--data`.
+        agreement: share of pixels, 0..1, that have the part which the first artefact gives them; None without `--data`.
     """
 
     artefact: str
@@ -61,13 +68,17 @@ class Timed:
     first_ms: float
     peak_mb: float
     megabytes: float
+    miou: float | None = None
+    agreement: float | None = None
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    command = commands.add_parser("bench", help="speed, size and memory on this machine", **teaching(HELP))
+    command = commands.add_parser("bench", help="speed, size, memory and mIoU on this machine", **teaching(HELP))
     command.add_argument("artefacts", metavar="ARTEFACT", type=Path, nargs="*", default=[DEMO])
     command.add_argument("--photos", metavar="PHOTO|FOLDER", type=Path, nargs="+", default=[], help="default: noise")
+    command.add_argument("--data", metavar="DIR", type=Path, help="labelled photos in M2FP's layout, to score on")
+    command.add_argument("--limit", metavar="N", type=whole_number(1), help="score on at most N photos; default: all")
     add_threads(command)
     command.add_argument("--pick", action="store_true", help="print only the options that name the fastest")
     command.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -76,17 +87,26 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure every artefact; print a table, JSON, or the options that name the fastest."""
-    rows = sorted(measured(options.artefacts, options.photos, options.threads), key=lambda row: row.p50_ms)
+    if options.limit and not options.data:
+        raise ValueError("--limit is the number of photos of --data DIR, which is missing")
+    if options.data:
+        options.extras = "serve,train"
+        from m2fp_kd.data.layouts import held_out_records
+
+        held_out_records(options.data, options.limit)  # raises before anything is measured
+    rows = measured(options.artefacts, options.photos, options.threads)
+    if options.data:
+        rows = scored(rows, options.data, options.threads, options.limit)
+    rows.sort(key=lambda row: row.p50_ms)
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     elif options.pick:
         print(f"--artefact {rows[0].artefact} --engine {rows[0].engine}")
     else:
-        print(f"{'ms':>8} {'p95':>8} {'first':>7} {'MB':>7} {'memory':>7}  artefact")
+        scores = f" {'mIoU':>6} {'agree':>6}" if options.data else ""
+        print(f"{'ms':>8} {'p95':>8} {'first':>7} {'MB':>7} {'memory':>7}{scores}  artefact")
         for row in rows:
-            what = f"{row.artefact} ({row.engine}, {row.precision})"
-            cells = f"{row.p50_ms:8.1f} {row.p95_ms:8.1f} {row.first_ms:7.0f} {row.megabytes:7.2f} {row.peak_mb:7.0f}"
-            print(f"{cells}  {what}")
+            print(_line(row))
     for line in slower_int8(rows):
         print(line, file=sys.stderr)
     return 0
@@ -139,6 +159,43 @@ def measured(artefacts: list[Path], photos: list[Path], threads: int | None) -> 
         )
         for (path, engine), one in pooled.items()
     ]
+
+
+def scored(rows: list[Timed], data: Path, threads: int | None, limit: int | None) -> list[Timed]:
+    """Score rows on the held-out photos of a data set, each in a process of its own.
+
+    Args:
+        rows: measured artefacts; the others are compared with the first.
+        data: data set in M2FP's layout.
+        threads: CPU threads; None leaves the number to the engine.
+        limit: maximum number of photos; None for all.
+
+    Raises:
+        ValueError: the scoring failed, as for labels outside an artefact's label set.
+    """
+    from m2fp_kd.evaluation.benchmark.score import agreement, score_in_process
+    from m2fp_kd.evaluation.speed.process import ProcessError
+
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{index}.npy" for index in range(len(rows))]
+        for row, file in zip(rows, files, strict=True):
+            options = (row.engine, threads, "f32", limit, file)
+            try:
+                miou = score_in_process(Path(row.artefact), data, *options)["miou"]
+            except ProcessError as error:
+                raise ValueError(f"{row.artefact} in {row.engine} was not scored: {error.reason}") from error
+            found.append(replace(row, miou=miou, agreement=agreement(file, files[0])))
+            if file != files[0]:
+                file.unlink()
+    return found
+
+
+def _line(row: Timed) -> str:
+    cells = f"{row.p50_ms:8.1f} {row.p95_ms:8.1f} {row.first_ms:7.0f} {row.megabytes:7.2f} {row.peak_mb:7.0f}"
+    if row.miou is not None and row.agreement is not None:
+        cells += f" {100 * row.miou:6.2f} {100 * row.agreement:6.2f}"
+    return f"{cells}  {row.artefact} ({row.engine}, {row.precision})"
 
 
 def slower_int8(rows: list[Timed]) -> list[str]:

@@ -2,15 +2,22 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from m2fp_kd.data.layouts import held_out_records, held_out_split
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.evaluation.metrics.evaluate import evaluate_parsings
+from m2fp_kd.evaluation.metrics.predictions import LabelledPhoto
+from m2fp_kd.evaluation.speed.process import run_process
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.parsing import Parsing
 
 
 def score(
@@ -20,6 +27,7 @@ def score(
     threads: int | None = None,
     precision: str = "f32",
     limit: int | None = None,
+    part_maps: Path | None = None,
 ) -> dict[str, Any]:
     """Score an artefact on the held-out photos of a data set, at the labels' own size.
 
@@ -28,6 +36,7 @@ def score(
         root: data set in M2FP's layout.
         engine: as in `Parser.load`, as are `threads` and `precision`.
         limit: as in `held_out_records`.
+        part_maps: new file for the pixels of all part maps, uint8 (N,), as `agreement` reads it.
 
     Returns:
         ``{split, photos, miou, miou_absent_zero, pixel_accuracy, iou: {part: IoU or None}, boundary: {iou, f, iou_of,
@@ -41,7 +50,17 @@ def score(
     records = held_out_records(root, limit)
     parser = Parser.load(artefact, engine, threads, precision, keep=False)
     photos = (read_record(record, parser.labels) for record in records)
-    scores = evaluate_parsings(lambda photo: parser(photo.image), photos, parser.labels)
+    pixels: list[NDArray[np.uint8]] = []
+
+    def parse(photo: LabelledPhoto) -> Parsing:
+        parsing = parser(photo.image)
+        if part_maps is not None:
+            pixels.append(parsing.part_map.ravel())
+        return parsing
+
+    scores = evaluate_parsings(parse, photos, parser.labels)
+    if part_maps is not None:
+        np.save(part_maps, np.concatenate(pixels))
     return {
         "split": held_out_split(root),
         "photos": len(records),
@@ -55,6 +74,31 @@ def score(
     }
 
 
+def score_in_process(
+    artefact: Path,
+    root: Path,
+    engine: str | None = None,
+    threads: int | None = None,
+    precision: str = "f32",
+    limit: int | None = None,
+    part_maps: Path | None = None,
+) -> dict[str, Any]:
+    """Return `score` of a process of its own, which holds one engine only.
+
+    Raises:
+        ProcessError: the process failed; the message holds the end of its output.
+    """
+    command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.score", str(artefact), f"--data={root}"]
+    given = {"engine": engine, "threads": threads, "precision": precision, "limit": limit, "part-maps": part_maps}
+    command += [f"--{name}={value}" for name, value in given.items() if value is not None]
+    return run_process(command, f"scoring {artefact}")
+
+
+def agreement(part_maps: Path, reference: Path) -> float:
+    """Return the share of pixels, 0..1, on which the part maps of two artefacts on the same photos agree."""
+    return float((np.load(part_maps) == np.load(reference)).mean())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Score in this process and print one line of JSON."""
     command = argparse.ArgumentParser(description="mIoU of an artefact on labelled photos; prints JSON.")
@@ -66,9 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("--threads", type=int, help="default: the engine's choice")
     command.add_argument("--precision", default="f32", help="f32, or auto for the engine's fastest")
     command.add_argument("--limit", type=int, help="maximum number of photos; default: all")
-    options = command.parse_args(arguments)
-    result = score(options.artefact, options.data, options.engine, options.threads, options.precision, options.limit)
-    print(json.dumps(result))
+    command.add_argument("--part-maps", type=Path, help="new file for all part maps")
+    options = vars(command.parse_args(arguments))
+    print(json.dumps(score(options.pop("artefact"), options.pop("data"), **options)))
 
 
 if __name__ == "__main__":

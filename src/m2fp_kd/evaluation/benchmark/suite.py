@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,13 +28,14 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.remarks import remarks
+from m2fp_kd.evaluation.benchmark.score import score_in_process
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.measure import Measurement
-from m2fp_kd.evaluation.speed.process import ProcessError, run_process
+from m2fp_kd.evaluation.speed.process import ProcessError
 from m2fp_kd.runtime.files import atomic_path, find_photos
 from m2fp_kd.runtime.geometry import read_photo
 
@@ -182,7 +182,7 @@ def with_scores(candidates: Sequence[Candidate], rows: Sequence[Row], root: Path
 
     pairs = list(zip(candidates, rows, strict=True))
     tasks = {
-        key(one, row): partial(_score, one, str(row.engine), root, limit)
+        key(one, row): partial(score_in_process, one.artefact, root, row.engine, one.threads, one.precision, limit)
         for one, row in pairs
         if one.artefact is not None and row.photo_ms is not None
     }
@@ -248,12 +248,6 @@ def _nothing_compiled() -> Iterator[None]:
             del os.environ["XDG_CACHE_HOME"]
             if before is not None:
                 os.environ["XDG_CACHE_HOME"] = before
-
-
-def _score(one: Candidate, engine: str, root: Path, limit: int | None) -> dict[str, Any]:
-    command = [sys.executable, "-m", "m2fp_kd.evaluation.benchmark.score", str(one.artefact), f"--data={root}"]
-    command += [f"--engine={engine}", f"--precision={one.precision}", f"--threads={one.threads}"]
-    return run_process(command + ([f"--limit={limit}"] if limit else []), f"scoring {one.name}")
 
 
 def _with_score(row: Row, score: list[dict[str, Any]] | ProcessError | None) -> Row:
