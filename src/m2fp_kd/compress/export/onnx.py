@@ -66,6 +66,7 @@ def to_onnx(deployable: Deployable, geometry: Geometry) -> ModelProto:
         file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore", DeprecationWarning)  # see above
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the parity check finds wrong constants
+        warnings.filterwarnings("ignore", "Constant folding")  # a note on what is left in the graph
         torch.onnx.export(
             deployable,
             (example,),

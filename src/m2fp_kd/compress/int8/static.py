@@ -117,6 +117,7 @@ def _between_layers(model: ModelProto) -> list[NodeProto]:
 
 def _nncf_quantise(model: ModelProto, images: list[NDArray[np.uint8]]) -> ModelProto:
     os.environ.setdefault("NNCF_CI", "1")  # turns off NNCF's telemetry; must be set before the import
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # notes a missing GPU while NNCF is imported
     import nncf
     from nncf.quantization.advanced_parameters import (
         AdvancedQuantizationParameters,
