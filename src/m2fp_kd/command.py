@@ -173,6 +173,8 @@ def run_command(commands: Iterable[ModuleType], arguments: Sequence[str] | None 
         # Pillow's notes on damaged metadata name no photo; damaged pixels are errors.
         warnings.filterwarnings("ignore", module="PIL")
         logging.getLogger("PIL").setLevel(logging.CRITICAL)
+        if any(not word or (word.startswith("--") and word.endswith("=")) for word in words):
+            program.error("an argument is empty; is a variable of the shell not set?")
         options = program.parse_args([word for word in words if word != DEBUG])
         options.debug = DEBUG in words
         return reported(lambda: options.run(options), lambda: options.extras, options.debug)

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -121,6 +122,8 @@ def test_a_disk_that_fills_up_names_the_file(artefact, photo, tmp_path, capsys, 
         ("serve --waiting-megabytes nan", "--waiting-megabytes: must be a number above 0, to 1e+06, not 'nan'"),
         ("serve --requests-per-minute -1", "--requests-per-minute: must be a whole number of at least 0, not '-1'"),
         ("serve --host 256.0.0.1 --port 0", "--host 256.0.0.1: "),
+        ("parse ''", "an argument is empty; is a variable of the shell not set?"),
+        ("parse x.jpg --out=", "an argument is empty"),
         ("fly", "COMMAND: invalid choice: 'fly' (choose from"),
         ("", "the following arguments are required: COMMAND"),
     ],
@@ -128,7 +131,7 @@ def test_a_disk_that_fills_up_names_the_file(artefact, photo, tmp_path, capsys, 
 def test_an_option_that_cannot_be_is_one_line_before_any_work(capsys, monkeypatch, words, message):
     monkeypatch.setattr("m2fp_kd.runtime.artefact.find_model", lambda _: pytest.fail("work has begun"))
     try:
-        code = cli.main(words.split())
+        code = cli.main(shlex.split(words))
     except SystemExit as end:
         code = end.code
     (line,) = capsys.readouterr().err.splitlines()

@@ -66,11 +66,19 @@ def test_a_wrong_one_is_named_with_its_option(composed, option: str, value: obje
     assert message in str(error.value)
 
 
-def test_only_an_empty_folder_is_removed(tmp_path: Path) -> None:
+def test_only_an_empty_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("runs/empty", "runs/full", "other/empty"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "train.log").touch()
     (tmp_path / "runs/full/config.yaml").write_text("seed: 0")
     for name in ("runs/empty", "runs/full", "other/empty", "gone"):
         remove_empty(tmp_path / name)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["config.yaml", "full", "runs", "train.log"]
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/__init__.py").touch()  # an empty file of the user's own
+    remove_empty(tmp_path / "package")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    remove_empty(Path())
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "__init__.py", "config.yaml", "full", "here", "package", "runs", "train.log",
+    ]  # fmt: skip

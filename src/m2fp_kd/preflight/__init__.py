@@ -27,9 +27,14 @@ def check(cfg: DictConfig) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder without content, such as that of a run that did not begin, whose log is empty; its parent too."""
+    """Remove the folder of a run that did not begin, if it has nothing but an empty log; its parent too if it is empty.
+
+    The current folder stays.
+    """
     files = list(folder.iterdir()) if folder.is_dir() else []
-    if all(file.is_file() and not file.stat().st_size for file in files):
+    if folder.absolute() != Path.cwd() and all(
+        file.suffix == ".log" and file.is_file() and not file.stat().st_size for file in files
+    ):
         for file in files:
             file.unlink()
         with suppress(OSError):  # the parent holds other runs

@@ -121,6 +121,8 @@ def check_options(cfg: DictConfig) -> None:
     for pattern, rule in RULES.items():
         for option, value in _given(cfg, pattern):
             rule.check(option, value)
+    for option in _empty(OmegaConf.to_container(cfg, resolve=False)):
+        raise ValueError(f"{option}= has no value; give one, or null where none is allowed")
     compression: Any = OmegaConf.to_container(cfg.compress, resolve=True)
     check_settings(compression)
 
@@ -134,6 +136,14 @@ def _given(node: Any, pattern: str, parent: str = "") -> Iterator[tuple[str, Any
         if key in node and not OmegaConf.is_missing(node, key):
             value, option = node[key], f"{parent}.{key}".removeprefix(".")
             yield from _given(value, rest, option) if rest else [(option, _plain(value))]
+
+
+def _empty(node: Any, parent: str = "") -> Iterator[str]:
+    """Yield the options whose value is an empty text, such as that of a shell's variable that is not set."""
+    if node == "":
+        yield parent
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from _empty(value, f"{parent}.{key}".removeprefix("."))
 
 
 def _plain(value: Any) -> Any:
