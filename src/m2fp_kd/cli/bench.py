@@ -91,9 +91,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--limit is the number of photos of --data DIR, which is missing")
     if options.data:
         options.extras = "serve,train"
-        from m2fp_kd.data.layouts import held_out_records
+        from m2fp_kd.evaluation.benchmark.score import count_photos
 
-        held_out_records(options.data, options.limit)  # raises before anything is measured
+        count_photos(options.data, options.limit)  # raises before anything is measured
     rows = measured(options.artefacts, options.photos, options.threads)
     if options.data:
         rows = scored(rows, options.data, options.threads, options.limit)

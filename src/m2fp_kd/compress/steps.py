@@ -34,6 +34,7 @@ CONVERTERS = {
     "executorch": ("executorch", "executorch"),
     "litert": ("litert_torch", "litert,litert-converter"),
     "ncnn": ("pnnx", "ncnn"),
+    "coreml": ("coremltools", "coreml"),
 }
 """Format -> the module that converts to it, and the extras that install it; other formats need `compress` only."""
 
@@ -87,7 +88,8 @@ class ArtefactStep(Step, Protocol):
 
     `name` is the artefact's name, `format` one of `export.capabilities.ARTEFACT_FORMATS`, and `networks` lists
     the supported kinds of networks. `made_from` names the artefact that it is made from and checked against; None means
-    the fp32 ONNX export, or the network itself before the export.
+    the fp32 ONNX export, or the network itself before the export. A step with `runs = False` writes a file that no
+    engine here runs, so that it cannot be checked.
     """
 
     @property

@@ -190,7 +190,12 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
 
 
 def model_files(model: Path) -> list[Path]:
-    """Return the files that make up a model: OpenVINO's `.xml` and ncnn's `.param` have their weights in a `.bin`."""
+    """Return the files of a model: OpenVINO's `.xml` and ncnn's `.param` have their weights in a `.bin`.
+
+    Core ML's model is a folder.
+    """
+    if model.is_dir():
+        return sorted(file for file in model.rglob("*") if file.is_file())
     return [model, *([model.with_suffix(".bin")] if model.suffix in (".xml", ".param") else [])]
 
 

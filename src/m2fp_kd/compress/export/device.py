@@ -24,6 +24,28 @@ class WithoutMap(nn.Module):
         return self.network.logits(images)
 
 
+class Core(nn.Module):
+    """The part of a per-pixel student that takes planes of colours, as ncnn's `Mat::from_pixels` and Core ML make them.
+
+    Args:
+        normalise: a `NormaliseCanvases`.
+        student: per-pixel student that takes normalised images.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, normalise: nn.Module, student: nn.Module) -> None:
+        super().__init__()
+        for name in ("mean", "std"):
+            self.register_buffer(name, normalise.get_buffer(name).view(1, -1, 1, 1))
+        self.student = student
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float32 (1, 3, H, W) RGB 0..255, to part logits (1, P, H/4, W/4)."""
+        return self.student((images - self.mean) / self.std).part_logits
+
+
 def for_device(network: nn.Module, card: Card) -> WithoutMap:
     """Return a copy of a network without BatchNorm, with operations that change no tensor in place.
 

@@ -9,36 +9,14 @@ from typing import ClassVar
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import Tensor, nn
+from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, kind_of, require
-from m2fp_kd.compress.export.device import example_canvas, for_device
+from m2fp_kd.compress.export.device import Core, example_canvas, for_device
 from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path
-
-
-class Core(nn.Module):
-    """The part of a student that ncnn runs: planes of colours as ncnn's `Mat::from_pixels` makes them.
-
-    Args:
-        normalise: a `NormaliseCanvases`.
-        student: per-pixel student that takes normalised images.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, normalise: nn.Module, student: nn.Module) -> None:
-        super().__init__()
-        for name in ("mean", "std"):
-            self.register_buffer(name, normalise.get_buffer(name).view(1, -1, 1, 1))
-        self.student = student
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images, float32 (1, 3, H, W) RGB 0..255, to part logits (1, P, H/4, W/4)."""
-        return self.student((images - self.mean) / self.std).part_logits
 
 
 @torch.no_grad()

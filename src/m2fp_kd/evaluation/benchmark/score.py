@@ -74,6 +74,15 @@ def score(
     }
 
 
+def count_photos(root: Path, limit: int | None = None) -> int:
+    """Return the number of photos that `score` scores.
+
+    Raises:
+        FileNotFoundError: the data set or its held-out photos are missing.
+    """
+    return len(held_out_records(root, limit))
+
+
 def score_in_process(
     artefact: Path,
     root: Path,

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from m2fp_kd.data.layouts import held_out_records, held_out_split
+from m2fp_kd.data.layouts import held_out_split
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.evaluation.benchmark.candidates import Candidate, list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import (
@@ -28,7 +28,7 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.remarks import remarks
-from m2fp_kd.evaluation.benchmark.score import score_in_process
+from m2fp_kd.evaluation.benchmark.score import count_photos, score_in_process
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> Benchmark:
     if options.data:
         split = held_out_split(options.data)
         source = source or options.data / split / "Images"
-        scored_on = f"{len(held_out_records(options.data, options.limit))} photos of {options.data.name}/{split}"
+        scored_on = f"{count_photos(options.data, options.limit)} photos of {options.data.name}/{split}"
     with tempfile.TemporaryDirectory() as folder, _nothing_compiled():
         photos = write_photos(Path(folder), options.size, source)
         tasks = {str(one): partial(one.measure, Path(folder), options.seconds) for one in candidates}
