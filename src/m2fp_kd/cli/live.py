@@ -42,8 +42,8 @@ def parse_live(live_source: "LiveSource", options: argparse.Namespace) -> int:
     from m2fp_kd.runtime.parser import Parser
     from m2fp_kd.runtime.video.live import Live
 
-    if len(options.sources) > 1 or options.resume:
-        raise ValueError(f"{live_source.name} does not go with other sources or --resume; parse it by itself")
+    if len(options.sources) > 1 or options.resume or options.shard:
+        raise ValueError(f"{live_source.name} does not go with other sources, --resume or --shard; parse it by itself")
     wanted = wanted_of(options, videos=True)
     translation = translation_of(options, wanted)
     options.output.mkdir(parents=True, exist_ok=True)

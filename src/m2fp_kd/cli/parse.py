@@ -16,6 +16,7 @@ from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import outcomes
 from m2fp_kd.cli.progress import Progress
+from m2fp_kd.cli.shards import shard
 from m2fp_kd.cli.sources import common_folder, named, plan
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
@@ -43,6 +44,7 @@ HELP = """examples:
   m2fp-kd parse -a artefacts/int8 photos/ --json > log  one JSON line per photo: parts, people, timings
   m2fp-kd parse photos/ --write map --jobs 2            part maps only, on two cores
   m2fp-kd parse photos/ --write masks,polygons,json     other results; docs/guides/outputs.md describes them
+  m2fp-kd parse photos/ --shard 2/8 --resume            the second of eight shares, for eight machines
   m2fp-kd parse photos/ --format coco                   one annotations.json for label tools and training
   m2fp-kd parse -a ARTEFACT photos/ --labels lip        part maps with LIP's indices
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
@@ -99,6 +101,8 @@ def add(commands: Any) -> None:
     )
     words = "skip sources whose results are complete in DIR and made with this artefact and these options"
     command.add_argument("--resume", action="store_true", help=words)
+    words = "parse share I of N only, such as 2/8: every photo is in one of them, on every machine in the same one"
+    command.add_argument("--shard", type=shard, metavar="I/N", help=words)
     add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
     words = f"results of a photo, any of {', '.join(ENDINGS)} (default: map,mosaic; with --format none)"
@@ -143,9 +147,12 @@ def run(options: argparse.Namespace) -> int:
         True: [*made_with, options.every, options.smooth],
         False: [*made_with, *(["draft"] if options.draft else [])],
     }
-    waiting = all_jobs = {job: job.made_from(settings[job.is_video]) for job in jobs}
+    all_jobs = {job: job.made_from(settings[job.is_video]) for job in jobs}
+    if options.shard:
+        jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output))]
+    waiting = {job: all_jobs[job] for job in jobs}
     if options.resume:
-        waiting = {job: made_from for job, made_from in all_jobs.items() if not job.done(made_from, wanted)}
+        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
         if stale := sum(all(path.exists() for path in job.written(wanted)) for job in waiting):
             print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -159,7 +166,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         with terminable():
             failed = _parse_all(parser, waiting, wanted, options, spent)
-            if options.format:
+            if options.format and options.shard:
+                print(f"after all shares, --resume without --shard writes {DATASET}", file=sys.stderr)
+            elif options.format:
                 dataset, folder = options.output / DATASET, common_folder(options.sources)
                 photos = write_dataset(dataset, options.format, all_jobs, folder, parser.labels)
                 print(f"{dataset}: {photos} photos, their names relative to {printable(str(folder))}", file=sys.stderr)
