@@ -82,7 +82,7 @@ def test_a_machine_without_the_camera_and_other_sources(artefact, tmp_path, caps
     assert "camera 987: there is no /dev/video987" in capsys.readouterr().err
     for more in ("--resume", "photo.jpg"):
         assert cli.main([*command, more]) == 2
-        assert "camera 987 does not go with other sources or --resume" in capsys.readouterr().err
+        assert "camera 987 does not go with other sources, --resume or --shard" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))
 
 
