@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from m2fp_kd.data.target_file import TargetFile
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, stored_key
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
@@ -95,7 +96,7 @@ def test_a_rewritten_entry_wins(cache: TeacherCache, targets: list[np.ndarray]) 
 @pytest.mark.parametrize("lost", [1, 50, 3000])
 def test_a_killed_build_continues(cache: TeacherCache, targets: list[np.ndarray], lost: int) -> None:
     whole = cache.path.read_bytes()
-    cut = max(len(whole) - lost, cache._places["photo-2"][0] + 3)
+    cut = max(len(whole) - lost, TargetFile(cache.path, KEY).places["photo-2"][0] + 3)
     os.truncate(cache.path, cut)
     with pytest.warns(UserWarning, match="broken after 2 entries"):
         torn = TeacherCache(cache.path.parent, KEY)
@@ -121,7 +122,7 @@ def test_a_full_disk_is_named_and_loses_one_entry(cache: TeacherCache, targets: 
 
 def test_a_flipped_bit_is_detected(cache: TeacherCache) -> None:
     content = bytearray(cache.path.read_bytes())
-    start, length = cache._places["photo-1"]
+    start, length = TargetFile(cache.path, KEY).places["photo-1"]
     content[start + length // 2] ^= 4
     cache.path.write_bytes(content)
     again = TeacherCache(cache.path.parent, KEY)

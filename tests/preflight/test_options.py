@@ -57,6 +57,8 @@ ROOT = Path(__file__).parents[2]
         ("name=../evil", "name=../evil must be a name"),
         ("ckpt_path=3", "ckpt_path=3 must be last, null or a file"),
         ("distill.terms.ce.weight=nan", "distill.terms.ce.weight=nan must be a number at least 0"),
+        ("teacher.shard=9/8", "teacher.shard=9/8 must be I/N, the share I from 1 to N of N, such as 2/8, or null"),
+        ("teacher.shard=1/8", "teacher.shard=1/8 is for stage=cache"),
         ("teacher.mode=foo", "teacher.mode=foo must be one of none, live, cached, own"),
         ("teacher.mode=live", "teacher.mode=live needs the teacher's weights: add teacher.checkpoint=FILE"),
         ("teacher.size=100", "teacher.size=100 must be a multiple of 32 from 32, or null"),

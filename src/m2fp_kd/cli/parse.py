@@ -16,7 +16,6 @@ from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import outcomes
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.cli.shards import shard
 from m2fp_kd.cli.sources import common_folder, named, plan
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
@@ -32,6 +31,7 @@ from m2fp_kd.command import (
     terminable,
     whole_number,
 )
+from m2fp_kd.shards import Shard
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -102,7 +102,7 @@ def add(commands: Any) -> None:
     words = "skip sources whose results are complete in DIR and made with this artefact and these options"
     command.add_argument("--resume", action="store_true", help=words)
     words = "parse share I of N only, such as 2/8: every photo is in one of them, on every machine in the same one"
-    command.add_argument("--shard", type=shard, metavar="I/N", help=words)
+    command.add_argument("--shard", type=_shard, metavar="I/N", help=words)
     add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
     words = f"results of a photo, any of {', '.join(ENDINGS)} (default: map,mosaic; with --format none)"
@@ -149,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
     }
     all_jobs = {job: job.made_from(settings[job.is_video]) for job in jobs}
     if options.shard:
-        jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output))]
+        jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output).as_posix())]
     waiting = {job: all_jobs[job] for job in jobs}
     if options.resume:
         waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
@@ -185,6 +185,13 @@ def run(options: argparse.Namespace) -> int:
         waited += spent.words(end - loaded, options.jobs)
     print(f"{', '.join(words)} in {options.output}{waited}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _shares(jobs: int | None, threads: int | None, waiting: Collection[Job]) -> tuple[int, int | None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from m2fp_kd import shards
 from m2fp_kd.compress.options import check_settings
 from m2fp_kd.data import augmentation
 from m2fp_kd.preflight.stages import STAGES
@@ -32,6 +33,7 @@ COUNT_OR_SHARE = Rule(
 )
 NAME = Rule("a name, which is also one of a folder", _is_name)
 TEXT = Rule("a text", lambda value: isinstance(value, str))
+SHARD = Rule(shards.ALLOWED, lambda value: isinstance(value, str) and _is_shard(value))
 LABELS = Rule("the name of a label set, or a YAML file", lambda value: isinstance(value, str))
 PRECISION = one_of(
     "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "64", "bf16",
@@ -78,6 +80,7 @@ RULES = {
     "teacher.labels": LABELS,
     "teacher.size": optional(SIDE),
     "teacher.tta.flip": FLAG,
+    "teacher.shard": optional(SHARD),
     **{f"teacher.network.{name}": whole(1) for name in ("width", "mask_width", "queries", "encoder_layers")},
     **{f"teacher.network.{name}": whole(1) for name in ("decoder_layers", "encoder_feedforward")},
     "teacher.network.decoder_feedforward": whole(1),
@@ -110,6 +113,13 @@ RULES = {
     },
 }
 """Option -> its values; a ``*`` stands for every name. An option that a configuration lacks is not checked."""
+
+
+def _is_shard(text: str) -> bool:
+    try:
+        return bool(shards.Shard.parse(text))
+    except ValueError:
+        return False
 
 
 def check_options(cfg: DictConfig) -> None:

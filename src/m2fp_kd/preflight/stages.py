@@ -29,6 +29,8 @@ def check_stage(cfg: DictConfig) -> None:
         ValueError: they do not; the message names the options to add or to change.
     """
     STAGES[cfg.stage](cfg)
+    if cfg.stage != "cache" and cfg.teacher.get("shard") is not None:
+        raise ValueError(f"teacher.shard={cfg.teacher.shard} is for stage=cache; a training needs all targets")
     _check_photos(cfg)
     if cfg.stage not in ("teacher", "pretrain"):
         _check_teacher(cfg)

@@ -31,6 +31,7 @@ from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement, place
 from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import DataSource, TeacherCard
+from m2fp_kd.shards import Shard
 from tests.distill.tiny import RedIsHat, tiny_m2fp
 from tests.hostile.killing import killed, whole_files
 
@@ -112,6 +113,23 @@ def test_filling_a_cache_continues_after_an_interruption(
     assert fill_cache(again, teacher, records) == 2
     assert fill_cache(TeacherCache(tmp_path, KEY), teacher, records) == 0
     assert len(calls) == 4
+
+
+def test_processes_fill_a_share_each_and_the_rest_of_a_lost_one(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record]
+) -> None:
+    fill_cache(TeacherCache(tmp_path / "alone", KEY), teacher, records)
+    cache, shares = TeacherCache(tmp_path / "shared", KEY), [Shard(number, 3) for number in (1, 2, 3)]
+    held = [sum(shard.holds(record.name) for record in records) for shard in shares]
+    made = [fill_cache(cache, teacher, records, [shard]) for shard in shares[:2]]
+    assert made == held[:2] and len(cache.names) == sum(made)
+    assert fill_cache(cache, teacher, records, shares[0].all_from_here()) == held[2], "the share of the lost process"
+    assert fill_cache(cache, teacher, records, shares[1].all_from_here()) == 0
+    assert fill_cache(cache, teacher, records) == 0
+    alone = TeacherCache(tmp_path / "alone", KEY)
+    for record in records:
+        photo = file_sha256(record.image)
+        assert np.array_equal(alone.read(record.name, photo)[0], cache.read(record.name, photo)[0])
 
 
 def test_a_log_file_gets_one_line_instead_of_a_progress_bar(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
 from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import TeacherCard
+from m2fp_kd.shards import Shard
 
 log = logging.getLogger(__name__)
 
@@ -132,15 +133,29 @@ def _grid(geometry: Geometry) -> tuple[int, int]:
     return geometry.size // OUTPUT_STRIDE, geometry.size // OUTPUT_STRIDE
 
 
-def fill_cache(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
+def fill_cache(
+    cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record], shards: Iterable[Shard | None] = (None,)
+) -> int:
     """Compute the missing targets of these photos, in both orientations, and return their number.
 
-    An interrupted call loses at most one target. One process fills a cache at a time; others wait.
+    An interrupted call loses at most one target. One process writes a file at a time; others wait.
+
+    Args:
+        cache: the cache, which has all targets afterwards that it can have.
+        teacher: the teacher.
+        records: the photos.
+        shards: shares to fill, in order, each into a file of its own; None fills all photos into one file.
     """
     cache.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache.path.with_suffix(".lock")):
-        cache.refresh()
-        return _fill(cache, teacher, records)
+    made = 0
+    for shard in shards:
+        share = cache.share(shard)
+        held = [record for record in records if shard is None or shard.holds(record.name)]
+        with FileLock(share.path.with_suffix(".lock")):
+            share.refresh()
+            made += _fill(share, teacher, held)
+    cache.refresh()
+    return made
 
 
 def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:

@@ -19,6 +19,7 @@ from m2fp_kd.labels import find_bridge, load_label_set
 from m2fp_kd.pipeline.assemble.part_models import bridged, load_part_models
 from m2fp_kd.pipeline.assemble.source_teachers import load_source_teachers, with_source_teachers
 from m2fp_kd.runtime.provenance import TeacherCard
+from m2fp_kd.shards import Shard, own_shard
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +106,21 @@ def _fill_cache(cfg: DictConfig, datamodule: ParsingDataModule, whole: WholePhot
     datamodule.cache = TeacherCache(folder, key, whole.single.bridge if whole.single else None)
     write_teacher_card(folder, replace(card, bridge=None, bridge_sha256=None))
     whole.to(_device(cfg))
-    made = fill_cache(datamodule.cache, whole, datamodule.records)
+    made = fill_cache(datamodule.cache, whole, datamodule.records, _shards(cfg.teacher.shard))
     whole.to("cpu")  # reports run it on the CPU
     log.info("teacher cache %s: computed %d targets, %d in total", folder, made, len(datamodule.cache.names))
+
+
+def _shards(given: str | None) -> list[Shard | None]:
+    """Return the shares of the cache that this process fills.
+
+    Processes that torchrun started begin with a share each. Then they take the others' in turn, which wait for the
+    process that fills them and are whole already, unless it was lost.
+    """
+    if given is not None:
+        return [Shard.parse(given)]
+    own = own_shard()
+    return [None] if own is None else list(own.all_from_here())
 
 
 def _device(cfg: DictConfig) -> torch.device:
