@@ -10,9 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.config import cpu_precision, differences, groups, quoted, register_resolvers
+from m2fp_kd.config import differences, groups, quoted, register_resolvers
 from m2fp_kd.distill.objective import build_objective
-from m2fp_kd.evaluation.speed.cpu import Cpu
 from m2fp_kd.labels import load_label_set
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -157,21 +156,12 @@ def test_the_run_is_named_by_its_settings() -> None:
     assert first.name == again.name != other.name
 
 
-@pytest.mark.parametrize(
-    ("model", "features", "precision"),
-    [
-        ("AMD EPYC 9R14", ("AVX-512", "AVX-512 BF16"), "bf16-mixed"),
-        ("Intel(R) Xeon(R) Processor", ("AVX-512", "AVX-512 BF16"), "32-true"),
-        ("Intel(R) Xeon(R) Processor", ("AVX-512 BF16", "AMX BF16"), "bf16-mixed"),
-        ("AMD EPYC 7763", ("AVX2",), "32-true"),
-        ("aarch64", None, "32-true"),
-    ],
-)
-def test_a_cpu_trains_in_bfloat16_where_that_is_faster(
-    model: str, features: tuple[str, ...] | None, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("m2fp_kd.config.describe_cpu", lambda: Cpu(model, "", 2, features))
-    assert cpu_precision() == precision
+def test_ddp_takes_the_processes_that_torchrun_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    trainer = composed("trainer=ddp").trainer
+    assert (trainer.devices, trainer.accelerator, trainer.precision) == ("auto", "auto", "auto")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert composed("trainer=ddp").trainer.devices == 4
 
 
 @pytest.mark.parametrize("sweep", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))

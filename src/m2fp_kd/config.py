@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from m2fp_kd.evaluation.speed.cpu import describe_cpu
+from m2fp_kd.evaluation.speed.cpu import cpu_precision
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.renamed import new_settings
 from m2fp_kd.shipped import sample_folder
@@ -160,15 +161,9 @@ def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
             yield from _groups(loader, f"{parent}{name}/")
 
 
-def cpu_precision() -> str:
-    """Return Lightning's precision for this CPU: bfloat16 if it is faster there.
-
-    AMX, and AMD's AVX-512 BF16, halve the time of a step. On an Intel CPU that offers AVX-512 BF16 without AMX, as
-    virtual machines do, a step takes twice as long as in float32.
-    """
-    cpu = describe_cpu()
-    fast = {"AMX BF16", "AVX-512 BF16"} if "AMD" in cpu.model else {"AMX BF16"}
-    return "bf16-mixed" if fast & set(cpu.features or ()) else "32-true"
+def processes() -> int | str:
+    """Return the processes of torchrun on this machine; "auto" without it, which is one for each GPU, or one."""
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else "auto"
 
 
 def register_resolvers() -> None:
@@ -180,6 +175,7 @@ def register_resolvers() -> None:
         "unless": lambda condition, value: None if condition else value,
         "one_minus": lambda value: round(1 - value, 10),
         "cpu_precision": cpu_precision,
+        "processes": processes,
         "sample": lambda: str(sample_folder()),
         "digest": digest,
         "subject": subject,

@@ -37,7 +37,7 @@ SHARD = Rule(shards.ALLOWED, lambda value: isinstance(value, str) and _is_shard(
 LABELS = Rule("the name of a label set, or a YAML file", lambda value: isinstance(value, str))
 PRECISION = one_of(
     "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "64", "bf16",
-    "transformer-engine", "transformer-engine-float16",
+    "transformer-engine", "transformer-engine-float16", "auto",
 )  # fmt: skip
 OR_ALL = Rule("a whole number from 1, or -1", lambda value: value == -1 or whole(1).holds(value))
 

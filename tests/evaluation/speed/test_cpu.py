@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from m2fp_kd.evaluation.speed.cpu import describe_cpu, parse_cpuinfo
+from m2fp_kd.evaluation.speed.cpu import Cpu, cpu_precision, describe_cpu, parse_cpuinfo
 
 X86 = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -43,3 +43,20 @@ def test_without_cpuinfo_the_features_are_unknown(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="not Linux")
 def test_this_machine_reports_features() -> None:
     assert describe_cpu().features is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "precision"),
+    [
+        ("AMD EPYC 9R14", ("AVX-512", "AVX-512 BF16"), "bf16-mixed"),
+        ("Intel(R) Xeon(R) Processor", ("AVX-512", "AVX-512 BF16"), "32-true"),
+        ("Intel(R) Xeon(R) Processor", ("AVX-512 BF16", "AMX BF16"), "bf16-mixed"),
+        ("AMD EPYC 7763", ("AVX2",), "32-true"),
+        ("aarch64", None, "32-true"),
+    ],
+)
+def test_a_cpu_trains_in_bfloat16_where_that_is_faster(
+    model: str, features: tuple[str, ...] | None, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("m2fp_kd.evaluation.speed.cpu.describe_cpu", lambda: Cpu(model, "", 2, features))
+    assert cpu_precision() == precision

@@ -36,6 +36,7 @@ from m2fp_kd.distill.training.saved_state import (
     resume_from,
 )
 from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
+from m2fp_kd.evaluation.speed.cpu import cpu_precision
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,10 @@ def new_trainer(cfg: DictConfig, **options: Any) -> pl.Trainer:
         logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     # Lightning raises an error for it on CPUs, whose processes have statistics of their own.
     synchronised = cfg.trainer.get("sync_batchnorm", False) and not on_cpu(cfg)
-    trainer: pl.Trainer = instantiate(cfg.trainer, sync_batchnorm=synchronised, **options)
+    precision = cfg.trainer.get("precision", "32-true")
+    if precision == "auto":
+        precision = cpu_precision() if on_cpu(cfg) else "bf16-mixed"
+    trainer: pl.Trainer = instantiate(cfg.trainer, sync_batchnorm=synchronised, precision=precision, **options)
     return trainer
 
 

@@ -57,3 +57,14 @@ def parse_cpuinfo(text: str) -> tuple[str | None, tuple[str, ...] | None]:
     known = X86_FEATURES if flags[1] == "flags" else ARM_FEATURES
     present = set(flags[2].split())
     return (model and model[1].strip()), tuple(name for name, flag in known.items() if flag in present)
+
+
+def cpu_precision() -> str:
+    """Return Lightning's precision for training on this CPU: bfloat16 if it is faster there.
+
+    AMX, and AMD's AVX-512 BF16, halve the time of a step. On an Intel CPU that offers AVX-512 BF16 without AMX, as
+    virtual machines do, a step takes twice as long as in float32.
+    """
+    cpu = describe_cpu()
+    fast = {"AMX BF16", "AVX-512 BF16"} if "AMD" in cpu.model else {"AMX BF16"}
+    return "bf16-mixed" if fast & set(cpu.features or ()) else "32-true"
