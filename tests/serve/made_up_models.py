@@ -136,8 +136,8 @@ def _facts(mode: str) -> dict[str, Any]:
         "licence": {"lite": None, "full": "CC BY-NC 4.0"}[mode],
         "teacher": {"lite": "M2FP, ResNet-101", "full": None}[mode],
         "probabilities": mode == "full",
-        "labels": targets(LABELS),
-        "label_set": {"name": LABELS.name, "parts": LABELS.parts, "colours": LABELS.colours},
+        "label_sets": [LABEL_SETS[name].to_dict() for name in targets(LABELS)],
+        "label_set": LABELS.to_dict(),
     }
 
 

@@ -99,6 +99,7 @@ def test_models_limits_and_health_are_reported(client):
     answer = client.get("/api/models").json
     assert [model["mode"] for model in answer["models"]] == ["lite", "full"] and answer["token"] is False
     assert answer["models"][0]["label_set"]["parts"] == ["background", "green", "blue"]
+    assert answer["models"][0]["label_sets"] == [answer["models"][0]["label_set"]]
     assert answer["limits"] == {"megabytes": 20, "megapixels": 50, "photos": 16}
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"ready": {"lite": True, "full": True}}

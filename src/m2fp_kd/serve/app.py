@@ -69,7 +69,7 @@ def create_app(
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(document({mode: model.facts["labels"] for mode, model in models.items()}, settings))
+        return jsonify(document({mode: list(model.translations) for mode, model in models.items()}, settings))
 
     @app.get("/healthz")
     def health() -> Response:

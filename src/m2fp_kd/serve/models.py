@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from m2fp_kd import DEMO
-from m2fp_kd.labels import Translation, find_translation, targets
+from m2fp_kd.labels import LabelSet, Translation, find_translation, targets
 from m2fp_kd.runtime.artefact import Card, find_model, load_checks
 from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
 from m2fp_kd.runtime.parser import Parser
@@ -61,7 +61,7 @@ def load_model(mode: str, path: Path, streams: int, threads: int, engine: str | 
         "engine": parser.engine.name,
         "compute_precision": parser.engine.precision,
         "probabilities": "part_logits" in card.outputs,
-        "labels": list(translations),
+        "label_sets": [_described(card.labels if one is None else one.target) for one in translations.values()],
     }
     worker = Worker([parser] * streams, settings.waiting, together, settings.waiting_megabytes)
     return Model(mode, facts, worker, translations)
@@ -90,9 +90,13 @@ def facts_of(mode: str, file: Path, card: Card) -> dict[str, Any]:
         "people": "persons" if card.people == "persons" else "regions",
         "licence": card.teacher.licence,
         "teacher": card.teacher.name,
-        "label_set": {
-            "name": card.labels.name,
-            "parts": list(card.labels.parts),
-            "colours": [list(colour) for colour in card.labels.colours],
-        },
+        "label_set": _described(card.labels),
+    }
+
+
+def _described(labels: LabelSet) -> dict[str, Any]:
+    return {
+        "name": labels.name,
+        "parts": list(labels.parts),
+        "colours": [list(colour) for colour in labels.colours],
     }

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 import m2fp_kd.serve
+from m2fp_kd.labels import LabelSet
 from m2fp_kd.serve.settings import Settings
 from tests.serve.conftest import encoded
 from tests.serve.made_up_models import LABELS
@@ -70,9 +71,9 @@ def opaque(page: Page) -> np.ndarray:
     return overlay(page)
 
 
-def coloured(parts: np.ndarray) -> np.ndarray:
+def coloured(parts: np.ndarray, labels: LabelSet = LABELS) -> np.ndarray:
     """The opaque overlay of a part map."""
-    colours = np.array(LABELS.colours, np.uint8)[parts] * (parts > 0)[..., None].astype(np.uint8)
+    colours = np.array(labels.colours, np.uint8)[parts] * (parts > 0)[..., None].astype(np.uint8)
     return np.concatenate([colours, np.where(parts > 0, 255, 0)[..., None].astype(np.uint8)], axis=-1)
 
 

@@ -9,16 +9,17 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from m2fp_kd.labels import LABEL_SETS, find_translation
 from m2fp_kd.serve.settings import Settings
 from tests.serve.conftest import encoded
-from tests.serve.made_up_models import made_up, part_map, serving
+from tests.serve.made_up_models import LABELS, made_up, part_map, serving
 from tests.serve.page.actions import HEIGHT, WIDTH, file, give
 
 
-def parse_all(page: Page) -> zipfile.ZipFile:
+def parse_all(page: Page, name: str = "m2fp-kd-lite.zip") -> zipfile.ZipFile:
     with page.expect_download() as caught:
         page.get_by_role("button", name="Parse all, save a ZIP").click()
-    assert caught.value.suggested_filename == "m2fp-kd-lite.zip"
+    assert caught.value.suggested_filename == name
     archive = zipfile.ZipFile(io.BytesIO(Path(caught.value.path()).read_bytes()))
     assert archive.testzip() is None
     return archive
@@ -35,6 +36,20 @@ def test_results_of_all_photos_are_in_the_archive(page):
             np.testing.assert_array_equal(np.array(picture), part_map("lite", *size))
     assert json.loads(archive.read("照片 1-result.json")) == {k: v for k, v in answer.items() if k != "map"}
     expect(page.get_by_role("status")).to_have_text("In the ZIP: 3 photos.")
+
+
+def test_the_archive_follows_the_chosen_label_set(page):
+    give(page, file("first.png"), file("second.png"))
+    page.get_by_label("Label set").select_option("atr")
+    archive = parse_all(page, "m2fp-kd-lite-atr.zip")
+    shown = find_translation(LABELS, "atr").shares.argmax(axis=1)[part_map("lite", HEIGHT, WIDTH)]
+    assert np.any(shown != part_map("lite", HEIGHT, WIDTH))
+    for stem in ("first", "second"):
+        with Image.open(io.BytesIO(archive.read(f"{stem}-parts.png"))) as picture:
+            np.testing.assert_array_equal(np.array(picture), shown)
+        result = json.loads(archive.read(f"{stem}-result.json"))
+        assert result["labels"] == "atr"
+        assert {part["name"] for part in result["parts"]} == {LABEL_SETS["atr"].parts[i] for i in np.unique(shown) if i}
 
 
 def test_a_broken_photo_is_named_and_does_not_stop_the_others(page):

@@ -33,7 +33,7 @@ function listen() {
   byId("parse-all").onclick = parseAll;
   byId("opacity").oninput = showOpacity;
   byId("divider").oninput = showDivider;
-  byId("labels").onchange = ({ target }) => (state.labels = target.value);
+  byId("labels").onchange = ({ target }) => chooseLabels(target.value);
   byId("views").onchange = ({ target }) => chooseView(target.value);
   byId("token").onsubmit = useToken;
   listenToLanguage(byId("languages"), render);
@@ -68,6 +68,12 @@ function chooseView(view) {
   if (view !== SPLIT) state.mode = view;
   if (state.photo) update();
   else render();
+}
+
+/** Show and save results in another label set; its parts have other names, so none stays selected. */
+function chooseLabels(labels) {
+  Object.assign(state, { labels, pinned: null });
+  update();
 }
 
 function useToken(event) {

@@ -2,14 +2,14 @@
 
 import { save } from "./dom.js";
 import { render, tell } from "./render.js";
-import { state } from "./state.js";
+import { labelsFor, runOf, state } from "./state.js";
 import { attempt, begin, isFinal, parseMissing, reasonOf } from "./work.js";
 import { number, say } from "./words.js";
 import { zip } from "./zip.js";
 
 const MOST_WAITS = 20;
 
-/** Parse every photo with the model chosen last, and save the part maps and results as a ZIP. */
+/** Parse every photo with the model and label set chosen last, and save the part maps and results as a ZIP. */
 export async function parseAll() {
   const signal = begin();
   await attempt(signal, () => parseEach([...state.photos], state.mode, signal), parseAll);
@@ -23,9 +23,10 @@ async function parseEach(photos, mode, signal) {
     const report = () => tell(() => say("busy.all", words), "busy");
     await parseOne(photo, () => parseMissing(photo, [mode], signal, report), signal);
   }
-  const done = photos.filter(({ runs }) => mode in runs);
+  const done = photos.filter((photo) => runOf(photo, mode));
   const failures = photos.filter((photo) => !done.includes(photo)).map(({ failure }) => failure);
-  if (done.length) save(await zip(filesOf(done, mode)), `m2fp-kd-${mode}.zip`);
+  const origin = [mode, labelsFor(mode)].filter(Boolean).join("-");
+  if (done.length) save(await zip(filesOf(done, mode)), `m2fp-kd-${origin}.zip`);
   const words = () => ({ ...counts, done: number(done.length), failed: failures.map((reason) => reason()).join(" ") });
   tell(() => say(failures.length ? "done.all.but" : "done.all", words()), failures.length ? "bad" : "done");
 }
@@ -46,8 +47,8 @@ async function parseOne(photo, parse, signal) {
 
 function filesOf(photos, mode) {
   const stems = uniqueStems(photos);
-  return photos.flatMap(({ runs }, place) => {
-    const { map, ...result } = runs[mode].answer;
+  return photos.flatMap((photo, place) => {
+    const { map, ...result } = runOf(photo, mode).answer;
     return [
       { name: `${stems[place]}-parts.png`, blob: map },
       { name: `${stems[place]}-result.json`, blob: new Blob([JSON.stringify(result, null, 1)]) },

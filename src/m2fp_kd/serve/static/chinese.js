@@ -82,6 +82,7 @@ export const CHINESE = {
   "step.network": "网络推理",
   "step.restore": "还原到照片尺寸",
   "step.people": "区分人物",
+  "step.labels": "转换标签集",
   "step.total": "合计",
   models: "模型信息",
   "models.one": "模型信息",

@@ -9,27 +9,16 @@ import { attempt, begin, request } from "./work.js";
 import { knows, say } from "./words.js";
 import { zip } from "./zip.js";
 
+/** Kind of a file -> the function that makes it of a run. */
 const KINDS = {
-  map: (run) => (state.labels ? requested(run, "map") : mapFile(run.answer)),
-  json: (run) => (state.labels ? requested(run, "json") : jsonFile(run.answer, "result.json")),
-  mosaic: (run) => requested(run, "mosaic"),
-  masks: (run) => requested(run, "masks"),
-  polygons: (run) => requested(run, "polygons"),
-  confidence: (run) => requested(run, "confidence"),
+  map: ({ answer }) => [answer.map, "parts.png"],
+  json: ({ answer }) => jsonFile(answer, "result.json"),
+  mosaic: (run) => requested(run, "mosaic", ({ mosaic }) => [mosaic, "mosaic.jpg"]),
+  masks: (run) => requested(run, "masks", async (answer) => [await masksOf(answer), "masks.zip"]),
+  polygons: (run) => requested(run, "polygons", (answer) => jsonFile(answer, "polygons.json")),
+  confidence: (run) => requested(run, "confidence", ({ confidence }) => [confidence, "confidence.png"]),
   cutout: (run) => (state.pinned.part === undefined ? personFile(run) : partFile(run)),
 };
-
-/** Kind of a file -> what it is made of an answer. */
-const FILES = {
-  map: (answer) => mapFile(answer),
-  json: (answer) => jsonFile(answer, "result.json"),
-  mosaic: ({ mosaic }) => [mosaic, "mosaic.jpg"],
-  masks: async (answer) => [await masksOf(answer), "masks.zip"],
-  polygons: (answer) => jsonFile(answer, "polygons.json"),
-  confidence: ({ confidence }) => [confidence, "confidence.png"],
-};
-
-const mapFile = ({ map }) => [map, "parts.png"];
 
 function jsonFile({ map, ...rest }, name) {
   return [new Blob([JSON.stringify(rest, null, 1)], { type: "application/json" }), name];
@@ -45,15 +34,8 @@ function masksOf({ parts, people }) {
   return zip([...parts.map(ofPart), ...persons.map(ofPerson)]);
 }
 
-/** Request what a file is made of, in the chosen label set. */
-function requested(run, kind) {
-  const { labels } = state;
-  const make = async (answer) => {
-    const [blob, name] = await FILES[kind](answer);
-    return [blob, labels ? `${labels}-${name}` : name];
-  };
-  return withAnswer(run, kind, kind === "json" ? "" : kind, make, labels);
-}
+/** Request the results that bear the name of a kind of file, and make the file of them. */
+const requested = (run, kind, make) => withAnswer(run, kind, kind, make);
 
 async function partFile({ photo, answer, layer }) {
   const { part } = state.pinned;
@@ -71,14 +53,13 @@ function personFile(run) {
 }
 
 /**
- * Request results and return the file that `make` makes of them; null after an error.
+ * Request results in the run's label set and return the file that `make` makes of them; null after an error.
  * @param {object} run
  * @param {string} kind kind of the file
  * @param {string} wants results to request
- * @param {(answer: object) => Promise<[Blob, string]>} make
- * @param {string} labels label set of the answer; "" for the model's own
+ * @param {(answer: object) => [Blob, string]|Promise<[Blob, string]>} make
  */
-async function withAnswer({ photo, mode, answer }, kind, wants, make, labels = "") {
+async function withAnswer({ photo, mode, labels, answer }, kind, wants, make) {
   const signal = begin();
   let file = null;
   const work = async () => {
@@ -101,5 +82,8 @@ export async function download(kind) {
   const run = current();
   if (!run || isBusy()) return;
   const file = await KINDS[kind]({ photo, ...run });
-  if (file) save(file[0], `${photo.name.replace(/\.[^.]*$/, "")}-${run.mode}-${file[1]}`);
+  if (!file) return;
+  const [blob, name] = file;
+  const origin = [photo.name.replace(/\.[^.]*$/, ""), run.mode, run.labels].filter(Boolean);
+  save(blob, [...origin, name].join("-"));
 }

@@ -82,6 +82,7 @@ export const ENGLISH = {
   "step.network": "Network",
   "step.restore": "Back to the photo's size",
   "step.people": "Telling people apart",
+  "step.labels": "Translating the parts",
   "step.total": "Total",
   models: "The models",
   "models.one": "The model",

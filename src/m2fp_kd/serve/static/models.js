@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { SPLIT } from "./state.js";
 import { milliseconds, number, say, sayCount } from "./words.js";
 
-const STEPS = ["queue", "read", "place", "network", "restore", "people", "total"];
+const STEPS = ["queue", "read", "place", "network", "restore", "people", "labels", "total"];
 const ENGINES = {
   openvino: "OpenVINO", onnxruntime: "ONNX Runtime", torchscript: "TorchScript",
   wasm: "ONNX Runtime Web, WebAssembly", webgpu: "ONNX Runtime Web, WebGPU",

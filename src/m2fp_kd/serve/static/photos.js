@@ -14,7 +14,7 @@ export function addPhotos(blobs) {
     blob,
     name: blob.name,
     address: URL.createObjectURL(blob),
-    runs: {},
+    runs: [],
     failure: null,
   }));
   if (!added.length) return;

@@ -6,7 +6,7 @@ import { partEntries, partHeads, peopleEntries, peopleHeads } from "./legend.js"
 import { describeView, facts, timings, title, viewChoice } from "./models.js";
 import { agreement } from "./part_map.js";
 import { offered } from "./sources.js";
-import { current, isBusy, runsOf, shown, SPLIT, state, wantedModes } from "./state.js";
+import { current, isBusy, labelsFor, runsOf, shown, SPLIT, state, translationsOf, wantedModes } from "./state.js";
 import { milliseconds, modeName, percent, say, sayCount } from "./words.js";
 
 export function render() {
@@ -45,6 +45,16 @@ function renderModels() {
   byId("answering").replaceChildren(...wantedModes().map(answering));
   renderDemo(models.find(({ demo }) => demo));
   renderViews();
+  renderLabels(models.find(({ mode }) => mode === state.mode));
+}
+
+/** Offer the label sets of the model chosen last, its own first. */
+function renderLabels(model) {
+  const translations = translationsOf(model);
+  const own = el("option", { value: "" }, model.label_set.name);
+  byId("labels-choice").hidden = translations.length === 0;
+  byId("labels").replaceChildren(own, ...translations.map((value) => el("option", { value }, value)));
+  byId("labels").value = labelsFor(model.mode);
 }
 
 function renderDemo(model) {
@@ -124,15 +134,10 @@ function renderResults(runs) {
   renderDownloads(state.models.find((model) => model.mode === mode));
 }
 
-/** Offer what the model gives, and its label sets, its own first. A model in the browser names none. */
-function renderDownloads({ probabilities, labels = [] }) {
+/** Offer the files that the model gives. A model in the browser gives no masks and polygons. */
+function renderDownloads({ probabilities }) {
   byId("confidence").hidden = !probabilities;
-  byId("masks").hidden = byId("polygons").hidden = labels.length === 0;
-  byId("labels-choice").hidden = labels.length < 2;
-  if (!labels.slice(1).includes(state.labels)) state.labels = "";
-  const option = (name, place) => el("option", { value: place ? name : "" }, name);
-  byId("labels").replaceChildren(...labels.map(option));
-  byId("labels").value = state.labels;
+  byId("masks").hidden = byId("polygons").hidden = state.where === "device";
 }
 
 function renderParts(runs) {

@@ -7,8 +7,17 @@
  * @property {string} name
  * @property {string} address object URL of the blob, for its thumbnail
  * @property {Blob} [sent] what the server gets: the blob, or the browser's JPEG of it
- * @property {Object<string, {answer: object, layer: object}>} runs mode -> the API's answer and the decoded part map
+ * @property {Run[]} runs finished runs
  * @property {(() => string)|null} failure why the photo cannot be parsed, as a function that returns the text
+ */
+
+/**
+ * What a model has found in a photo.
+ * @typedef {object} Run
+ * @property {string} mode
+ * @property {string} labels label set of the answer; "" for the model's own
+ * @property {object} answer the API's answer
+ * @property {object} layer the decoded part map
  */
 
 export const SPLIT = "split";
@@ -29,7 +38,7 @@ export const state = {
   view: null,
   /** The mode chosen last, to which the people and the downloads belong. */
   mode: null,
-  /** The label set of downloads; "" for the model's own. */
+  /** The label set in which models answer that know it; "" for the model's own. */
   labels: "",
   /** The pressed entry of the legend or of the people: {part} or {person}. */
   pinned: null,
@@ -43,9 +52,22 @@ export const isBusy = () => state.message.kind === "busy";
 /** The modes that the view needs. */
 export const wantedModes = () => (state.view === SPLIT ? state.models.map(({ mode }) => mode) : [state.view]);
 
-/** The finished runs of a photo in the models' order: mode, the API's answer, the part map. */
-export const runsOf = (photo) =>
-  state.models.map(({ mode }) => ({ mode, ...photo?.runs[mode] })).filter(({ answer }) => answer);
+/** The names of the label sets to which a model's answers can be translated. A model in the browser has none. */
+export const translationsOf = ({ label_set: own, label_sets: sets = [own] }) =>
+  sets.map(({ name }) => name).filter((name) => name !== own.name);
+
+/** The label set to request of a mode: the chosen one if its model knows it, else "" for its own. */
+export function labelsFor(mode) {
+  const model = state.models.find((one) => one.mode === mode);
+  return model && translationsOf(model).includes(state.labels) ? state.labels : "";
+}
+
+/** The finished run of a mode in the chosen label set. */
+export const runOf = (photo, wanted) =>
+  photo?.runs.find(({ mode, labels }) => mode === wanted && labels === labelsFor(mode));
+
+/** The finished runs of a photo in the chosen label set, in the models' order. */
+export const runsOf = (photo) => state.models.map(({ mode }) => runOf(photo, mode)).filter(Boolean);
 
 /** The finished runs that the view shows. */
 export const shown = () => runsOf(state.photo).filter(({ mode }) => wantedModes().includes(mode));

@@ -5,7 +5,7 @@ import { ApiError } from "./errors.js";
 import { decodeMap } from "./part_map.js";
 import { forgetModels, render, renderPhotos, summary, tell } from "./render.js";
 import { source } from "./sources.js";
-import { state, wantedModes } from "./state.js";
+import { labelsFor, runOf, state, wantedModes } from "./state.js";
 import { knows, modeName, number, say } from "./words.js";
 
 /** Errors that a retry with the same photo would meet again. */
@@ -59,9 +59,7 @@ async function learnModels() {
   const known = models.map(({ id }) => id);
   if (`${known}` !== `${state.models.map(({ id }) => id)}`) forgetModels();
   Object.assign(state, { models, limits });
-  for (const photo of state.photos)
-    for (const [mode, { answer }] of Object.entries(photo.runs))
-      if (!known.includes(answer.model)) delete photo.runs[mode];
+  for (const photo of state.photos) photo.runs = photo.runs.filter(({ answer }) => known.includes(answer.model));
   if (!models.some(({ mode }) => mode === state.mode)) state.view = state.mode = models[0].mode;
   byId("token").hidden = !token || state.token !== "";
 }
@@ -85,18 +83,19 @@ function tellProgress(mode, sent) {
 }
 
 /**
- * Request the results of these modes that a photo lacks.
+ * Request the results of these modes that a photo lacks in the chosen label set.
  * @param {(mode: string, sent: number) => void} report called with the share of the photo that is sent
  * @throws {ApiError}
  */
 export async function parseMissing(photo, modes, signal, report) {
-  for (const mode of modes.filter((mode) => !(mode in photo.runs))) {
+  for (const mode of modes.filter((mode) => !runOf(photo, mode))) {
     report(mode, 0);
-    const answer = await request(photo, mode, "map", signal, (sent) => report(mode, sent));
-    const { label_set: labels } = await modelOf(answer);
-    const layer = await decodeMap(answer.map, labels);
+    const labels = labelsFor(mode);
+    const answer = await request(photo, mode, "map", signal, (sent) => report(mode, sent), labels);
+    const { label_set: own, label_sets: sets } = await modelOf(answer);
+    const layer = await decodeMap(answer.map, labels ? sets.find(({ name }) => name === labels) : own);
     signal.throwIfAborted();
-    photo.runs[mode] = { answer, layer };
+    photo.runs.push({ mode, labels, answer, layer });
   }
   photo.failure = null;
 }

@@ -17,6 +17,7 @@ export async function answerOf(parsed, wants, facts, image) {
   const answer = {
     mode: facts.mode,
     model: facts.id,
+    labels: facts.label_set.name,
     size,
     parts: partsOf(parsed, facts.label_set),
     people: {
