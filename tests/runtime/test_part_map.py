@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from m2fp_kd.runtime import part_map as module
+from m2fp_kd.runtime import cells
 from m2fp_kd.runtime.arrays import sigmoid, softmax
 from m2fp_kd.runtime.geometry import Geometry, Placement, place, restore_dense, restore_map
 from m2fp_kd.runtime.part_map import part_map, upsampled_argmax
@@ -67,7 +67,7 @@ def test_photos_of_any_size_equal_the_two_resizes(source, fixed, patches):
 def test_cells_in_several_batches_give_the_same(monkeypatch, at_once):
     placement, logits = Placement((90, 70), (64, 50), (64, 64)), some_logits((5, 16, 16), patches=True)
     expected = part_map(logits, placement)
-    monkeypatch.setattr(module, "VALUES_AT_ONCE", at_once)
+    monkeypatch.setattr(cells, "VALUES_AT_ONCE", at_once)
     np.testing.assert_array_equal(part_map(logits, placement), expected)
 
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.arrays import Box, softmax
+from m2fp_kd.runtime.confidence import confidence
 from m2fp_kd.runtime.formats import coco_result, modelscope_instances, modelscope_parts
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Placement
 from m2fp_kd.runtime.mosaic import mosaic as draw_mosaic
 from m2fp_kd.runtime.persons import Person
-from m2fp_kd.runtime.probabilities import confidence
 from m2fp_kd.runtime.regions import Region, Runs, connected_regions
 
 SMALLEST_REGION = 0.001

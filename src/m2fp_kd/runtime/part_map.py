@@ -5,22 +5,19 @@ largest in all four samples is the largest everywhere between them, and only the
 parts, need interpolation.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 
+from m2fp_kd.runtime.cells import cells_of, fill_cells
 from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Placement
-from m2fp_kd.runtime.resize import Taps, bilinear
+from m2fp_kd.runtime.resize import bilinear
 
 _FRACTIONS = (np.arange(OUTPUT_STRIDE, dtype=np.float32) + 0.5) / OUTPUT_STRIDE
 _SIDES = np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1)
 
 WEIGHTS = np.kron(_SIDES, _SIDES)
 """Bilinear weights of a cell's four corners for each of its 16 pixels, (16, 4), both row by row."""
-
-VALUES_AT_ONCE = 1 << 18
-"""Interpolated logits in memory at a time, few enough to stay in the CPU's cache."""
 
 
 def part_map(logits: np.ndarray, placement: Placement) -> np.ndarray:
@@ -88,20 +85,12 @@ def restored_argmax(logits: np.ndarray, canvas_map: np.ndarray, placement: Place
     content = canvas_map[: placement.content[0], : placement.content[1]]
     if placement.content == placement.source:
         return np.ascontiguousarray(content)
-    logits = np.ascontiguousarray(logits)
+    logits, cells = np.ascontiguousarray(logits), cells_of(logits.shape[1:], placement)
     to_height, to_width = map(bilinear, placement.content, placement.source)
     found = np.take(np.take(content, to_width.index[:, 0], axis=1), to_height.index[:, 0], axis=0)
-    rows, columns = (
-        _Blocks.of(bilinear(samples, canvas), resize)
-        for samples, canvas, resize in zip(logits.shape[1:], placement.canvas, (to_height, to_width), strict=True)
-    )
+    rows, columns = cells
     mixed = _mixed(content, rows.corner, columns.corner)
-    row, column = np.divmod(np.flatnonzero(mixed), mixed.shape[1])  # ten times faster than `nonzero`
-    at_once = max(1, VALUES_AT_ONCE // max(4 * len(logits), len(rows.pixel) * len(columns.pixel)))
-    for start in range(0, len(row), at_once):
-        some = slice(start, start + at_once)
-        for down, along, parts in _interpolated(logits, rows[row[some]], columns[column[some]]):
-            found.ravel()[down[:, None] * found.shape[1] + along] = parts
+    fill_cells(found, mixed, logits, cells, lambda parts, planes: _largest(zip(parts, planes, strict=True)))
     return found
 
 
@@ -110,88 +99,6 @@ def _mixed(content: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nda
     left, right = (np.take(content, side, axis=1) for side in columns)
     unequal, (top, bottom) = left != right, rows
     return unequal[top] | unequal[bottom] | (left[top] != left[bottom])
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Blocks of a photo's pixels along one axis; those of a block lie between the same two pixels of the canvas.
-
-    Attributes:
-        corner: int (2, B), the two pixels of the canvas.
-        sample: int (2, 2, B), the two samples of the logits from which each of them is interpolated.
-        share: float32 (2, 2, B), weights of these samples.
-        pixel: int (K, B), pixels of the photo; blocks of fewer than K repeat their last one.
-        weight: float32 (K, B), weight of the second pixel of the canvas.
-    """
-
-    corner: np.ndarray
-    sample: np.ndarray
-    share: np.ndarray
-    pixel: np.ndarray
-    weight: np.ndarray
-
-    @classmethod
-    def of(cls, to_canvas: Taps, to_photo: Taps) -> "_Blocks":
-        below, size = to_photo.index[:, 0], len(to_photo.index)
-        begins = np.flatnonzero(np.diff(below, prepend=-1))
-        place = np.arange(size) - np.repeat(begins, np.diff(begins, append=size))
-        # Pixels beyond the outermost centres of the canvas join the first block, which is then split.
-        longest = -(-size // (int(below[-1]) + 1))
-        first = np.flatnonzero(place % longest == 0)
-        pixel = first + np.minimum(np.arange(longest)[:, None], np.diff(first, append=size) - 1)
-        corner = to_photo.index[first].T
-        sample, share = (np.moveaxis(values[corner], 2, 1) for values in (to_canvas.index, to_canvas.weight))
-        return cls(corner, sample, share, pixel, to_photo.weight[pixel, 1])
-
-    def __getitem__(self, chosen: np.ndarray) -> "_Blocks":
-        """Return the chosen blocks."""
-        return _Blocks(*(np.take(values, chosen, axis=-1) for values in vars(self).values()))
-
-
-def _interpolated(
-    logits: np.ndarray, rows: _Blocks, columns: _Blocks
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Interpolate N cells; yield rows (K, n), columns (L, n) and largest parts, uint8 (K, L, n), of n at a time."""
-    corners = _corners(logits, rows, columns)
-    # Everywhere in a cell, the largest part has at least the largest of the parts' smallest corners. A part whose
-    # largest corner is below that is the largest nowhere.
-    candidate = ~(corners.max(axis=0) < corners.min(axis=0).max(axis=0))  # with NaN, every part
-    number = np.count_nonzero(candidate, axis=0)
-    for many in np.flatnonzero(np.bincount(number)):
-        cells = np.flatnonzero(number == many)
-        parts = np.flatnonzero(candidate.T[cells]).reshape(-1, many).T % len(logits)
-        parts = parts.astype(np.uint8)
-        down, along = rows[cells], columns[cells]
-        values = (_between(corners[:, part, cells], down.weight, along.weight) for part in parts)
-        yield down.pixel, along.pixel, _largest(zip(parts, values, strict=True))
-
-
-def _corners(logits: np.ndarray, rows: _Blocks, columns: _Blocks) -> np.ndarray:
-    """Interpolate the logits at the four pixels of the canvas around each of N cells: float32 (4, P, N)."""
-    planes, width = logits.reshape(len(logits), -1), logits.shape[2]
-    corners = np.zeros((2, 2, len(planes), rows.corner.shape[1]), np.float32)
-    for low, right, down, along in np.ndindex(2, 2, 2, 2):
-        term = np.take(planes, rows.sample[low, down] * width + columns.sample[right, along], axis=1)
-        term *= rows.share[low, down] * columns.share[right, along]
-        corners[low, right] += term
-    return corners.reshape(4, *corners.shape[2:])
-
-
-def _between(corners: np.ndarray, down: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Interpolate between the corners, float32 (4, N), of N cells.
-
-    Args:
-        corners: top left, top right, bottom left, bottom right.
-        down: weights of the bottom ones, float32 (K, N).
-        along: weights of the right ones, float32 (L, N).
-
-    Returns:
-        float32 (K, L, N).
-    """
-    left, right = (corners[side] * (1 - down) + corners[side + 2] * down for side in (0, 1))
-    values = left[:, None] * (1 - along)
-    values += right[:, None] * along
-    return values
 
 
 def _largest(planes: Iterable[tuple[int | np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -11,9 +11,6 @@ from m2fp_kd.runtime.geometry import Placement, restore_taps
 PIXELS_AT_ONCE = 1 << 18
 """Pixels whose probabilities of all parts are in memory at the same time."""
 
-VALUES_AT_ONCE = 1 << 18
-"""Interpolated logits in memory at a time while a confidence map is made."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -62,29 +59,3 @@ class _Strips:
         """Return the probabilities (P, rows, W) of the upright photo's rows."""
         strip = softmax(self.rows[block].rows(self.widened), axis=0)
         return strip if self.flip is None else strip[list(self.flip), :, ::-1]
-
-
-def confidence(logits: np.ndarray, placement: Placement) -> np.ndarray:
-    """Return the probability of each pixel's most probable part as 0..255, uint8 (H, W), at the photo's own size.
-
-    It is `255 * most_probable([View(logits, placement)])[1]`, rounded, in 10 MB of memory beside the result.
-
-    Args:
-        logits: part logits, float32 (P, h, w), over the canvas.
-        placement: place of the photo on the canvas.
-    """
-    parts, samples, _ = logits.shape
-    height, width = placement.source
-    to_rows, to_columns = restore_taps(logits.shape[-2:], placement)
-    found = np.empty((height, width), np.uint8)
-    wide = max(1, VALUES_AT_ONCE // (parts * samples))
-    high = max(1, VALUES_AT_ONCE // (parts * wide))
-    for left in range(0, width, wide):
-        columns = slice(left, min(left + wide, width))
-        widened = to_columns[columns].columns(logits.astype(np.float32, copy=False))
-        for top in range(0, height, high):
-            rows = slice(top, min(top + high, height))
-            values = to_rows[rows].rows(widened)
-            values -= values.max(axis=0)
-            found[rows, columns] = np.rint(255 / np.exp(values, out=values).sum(axis=0))
-    return found
