@@ -13,6 +13,7 @@ from m2fp_kd.cli import dataset
 from m2fp_kd.runtime import placed
 from m2fp_kd.runtime.geometry import read_image
 from m2fp_kd.runtime.parser import Parser
+from m2fp_kd.runtime.provenance import TeacherCard
 from tests.runtime.rasterised import beyond_a_pixel
 
 COUNT = 6
@@ -62,6 +63,17 @@ def test_pycocotools_reads_the_masks_of_the_part_maps(parse, artefact, folder, t
             mask, again = part_map == one["category_id"], found.annToMask(one).astype(bool)
             assert beyond_a_pixel(mask, again) == 0 and (kind == "coco-polygons" or (mask == again).all())
             assert one["area"] == mask.sum() and one["iscrowd"] == 0
+
+
+@pytest.mark.parametrize("licence", [None, "CC BY-NC 4.0; photos: research use"])
+def test_the_artefacts_licence_is_in_the_file(artefact, folder, tmp_path, licence):
+    model = artefact(teacher=TeacherCard(licence=licence))
+    options = ["-a", str(model), "-o", str(tmp_path / "out"), "--format", "coco"]
+    assert cli.main(["parse", str(folder), *options]) == 0
+    found = read(tmp_path)
+    assert found["info"]["licence"] == licence
+    assert found["licenses"] == ([{"id": 1, "name": licence, "url": ""}] if licence else [])
+    assert all("license" not in image for image in found["images"]), "it is not the photos' licence"
 
 
 def test_with_a_format_only_the_chosen_results_are_written(parse, tmp_path):

@@ -11,6 +11,7 @@ from m2fp_kd.cli.jobs import ENDINGS, Job
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.probabilities import View, most_probable
+from m2fp_kd.runtime.provenance import TeacherCard
 from m2fp_kd.runtime.result_files import WRITERS, recorded
 from tests.hostile import names
 from tests.runtime.rasterised import beyond_a_pixel, rasterised
@@ -119,6 +120,14 @@ def test_a_photo_without_persons_has_empty_results(parse, artefact, tmp_path):
     for kind in ("json", "polygons"):
         found = json.loads((tmp_path / "out" / f"red{ENDINGS[kind]}").read_text())
         assert found["parts"] == [] == found["people"]["found"]
+
+
+@pytest.mark.parametrize("labels", [[], ["--labels", "lip"]])
+def test_files_of_json_carry_the_artefacts_licence(parse, artefact, photo, tmp_path, labels):
+    model = artefact(label_set=LABEL_SETS["cihp"].to_dict(), teacher=TeacherCard(licence="CC BY-NC 4.0"))
+    assert parse("-a", model, photo, "--write", "json,polygons,masks", *labels)[0] == 0
+    for name in ("a.json", "a_polygons.json", "a_masks/masks.json"):
+        assert json.loads((tmp_path / "out" / name).read_text())["licence"] == "CC BY-NC 4.0"
 
 
 def test_confidence_needs_probabilities(parse, artefact, photo, tmp_path):

@@ -10,8 +10,10 @@ from PIL import Image
 from m2fp_kd.labels import LABEL_SETS, find_translation
 from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.polygons import polygons
+from m2fp_kd.runtime.provenance import TeacherCard
 from m2fp_kd.runtime.relabel import relabelled
 from m2fp_kd.serve.app import create_app
+from m2fp_kd.serve.models import load_model
 from tests.runtime.rasterised import beyond_a_pixel, rasterised
 from tests.serve.conftest import UNLIMITED, encoded
 from tests.serve.made_up_models import made_up, parsing
@@ -43,6 +45,13 @@ def test_polygons_are_those_of_the_masks(fake, mode):
             assert one["polygons"] == [[ring.tolist() for ring in polygon] for polygon in polygons(other.mask)]
             rings = [[np.array(ring) for ring in polygon] for polygon in one["polygons"]]
             assert beyond_a_pixel(other.mask, rasterised(rings, other.mask.shape)) == 0
+
+
+def test_the_models_licence_is_in_the_answer(artefact):
+    model = load_model("lite", artefact(teacher=TeacherCard(licence="CC BY-NC 4.0")), 1, 1, None, UNLIMITED)
+    answered = create_app({"lite": model}, UNLIMITED).test_client().post("/api/parse", data=encoded(PHOTO)).json
+    model.worker.close()
+    assert answered["licence"] == "CC BY-NC 4.0"
 
 
 def test_persons_have_masks_too(fake):

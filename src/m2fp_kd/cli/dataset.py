@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from m2fp_kd.labels import LabelSet
 
 
-def write_dataset(path: Path, kind: str, jobs: Mapping[Job, str], folder: Path, labels: "LabelSet") -> int:
+def write_dataset(
+    path: Path, kind: str, jobs: Mapping[Job, str], folder: Path, labels: "LabelSet", licence: str | None
+) -> int:
     """Write the COCO file; one photo at a time is in memory.
 
     Ids count from 1 in the order of the jobs, so that the file does not depend on interruptions.
@@ -23,12 +25,13 @@ def write_dataset(path: Path, kind: str, jobs: Mapping[Job, str], folder: Path, 
         jobs: all jobs, each with what its results are made from. Photos without such results are left out.
         folder: folder to which the photos' names are relative.
         labels: label set of the results.
+        licence: licence of the artefact, which covers its annotations; None where it is not known.
 
     Returns:
         The number of photos in it.
     """
     from m2fp_kd import __version__
-    from m2fp_kd.runtime.coco import categories
+    from m2fp_kd.runtime.coco import categories, licences
     from m2fp_kd.runtime.files import atomic_path
     from m2fp_kd.runtime.result_files import recorded
 
@@ -36,7 +39,7 @@ def write_dataset(path: Path, kind: str, jobs: Mapping[Job, str], folder: Path, 
         return (job for job, made_from in jobs.items() if not job.is_video and recorded(job.path(kind)) == made_from)
 
     info = {"description": f"parts of persons in the label set {labels.name}", "version": f"m2fp-kd {__version__}"}
-    head = {"info": info, "licenses": [], "categories": categories(labels)}
+    head = {"info": info | {"licence": licence}, "licenses": licences(licence), "categories": categories(labels)}
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head).removesuffix("}"))
         count = _list(file, "images", (_image(job, kind, folder) for job in photos()))

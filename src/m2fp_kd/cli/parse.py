@@ -170,7 +170,8 @@ def run(options: argparse.Namespace) -> int:
                 print(f"after all shares, --resume without --shard writes {DATASET}", file=sys.stderr)
             elif options.format:
                 dataset, folder = options.output / DATASET, common_folder(options.sources)
-                photos = write_dataset(dataset, options.format, all_jobs, folder, parser.labels)
+                labels, licence = parser.labels, parser.card.teacher.licence
+                photos = write_dataset(dataset, options.format, all_jobs, folder, labels, licence)
                 print(f"{dataset}: {photos} photos, their names relative to {printable(str(folder))}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)

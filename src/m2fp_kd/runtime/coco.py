@@ -18,6 +18,11 @@ def categories(labels: LabelSet) -> list[dict[str, Any]]:
     return [{"id": index, "name": part, "supercategory": "person"} for index, part in enumerate(labels.parts) if index]
 
 
+def licences(licence: str | None) -> list[dict[str, Any]]:
+    """Return the list of licences: that of the annotations, if it is known. No image has it; it is not the photos'."""
+    return [{"id": 1, "name": licence, "url": ""}] if licence else []
+
+
 def annotations(parsing: Parsing, as_polygons: bool = False) -> Iterator[dict[str, Any]]:
     """Yield a photo's annotations without `id` and `image_id`.
 

@@ -154,6 +154,7 @@ class Parser:
             placement=placement,
             outputs=outputs,
             persons=persons,
+            licence=self.card.teacher.licence,
         )
         return parsing if self._translation is None else relabelled(parsing, self._translation)
 

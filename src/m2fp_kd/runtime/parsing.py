@@ -67,6 +67,7 @@ class Parsing:
         outputs: outputs of the network for the canvas: part_logits (P, h, w) at stride 4; with persons also
             class_logits (Q, C + 1) and mask_logits (Q, h, w), unless the result was translated.
         persons: persons, best first, of an artefact that separates them.
+        licence: licence of the artefact, which covers its results; None where it is not known.
     """
 
     photo: np.ndarray = field(repr=False)
@@ -77,6 +78,7 @@ class Parsing:
     placement: Placement
     outputs: Mapping[str, np.ndarray] = field(repr=False)
     persons: list[Person] = field(default_factory=list, repr=False)
+    licence: str | None = None
 
     @property
     def shares(self) -> dict[str, float]:

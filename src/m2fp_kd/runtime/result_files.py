@@ -109,7 +109,7 @@ WRITERS: dict[str, Writer] = {
 
 
 def _about(parsing: Parsing, made_from: str) -> dict[str, Any]:
-    return {MADE_FROM: made_from, "labels": parsing.labels.name}
+    return {MADE_FROM: made_from, "labels": parsing.labels.name, "licence": parsing.licence}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

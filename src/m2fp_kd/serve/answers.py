@@ -77,7 +77,8 @@ def answer(
     of_people = wants if parsing.people_kind == "persons" else set(wants) - {"masks"}
     for person, one in zip(facts["people"]["found"], parsing.people, strict=True):
         person |= _shapes(one, of_people)
-    result: dict[str, Any] = {"mode": mode, "model": model, "labels": parsing.labels.name, **facts}
+    result: dict[str, Any] = {"mode": mode, "model": model, "labels": parsing.labels.name}
+    result |= {"licence": parsing.licence, **facts}
     result["timings_ms"] = {step: round(value, 3) for step, value in timings.items()}
     if "map" in wants:
         result["map"] = _text(_png(index_image(parsing.part_map, parsing.labels)))

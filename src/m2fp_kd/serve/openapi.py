@@ -72,6 +72,7 @@ RESULT = {
         "mode": {"type": "string"},
         "model": {"type": "string", "description": "id of the model in /api/models; another artefact has another"},
         "labels": {"type": "string", "description": "label set of the answer"},
+        "licence": {"type": ["string", "null"], "description": "licence of the model, which covers the answer"},
         "size": {"type": "array", "items": {"type": "integer"}, "description": "height and width of the upright photo"},
         "parts": {"type": "array", "items": PART},
         "people": PEOPLE,
@@ -81,7 +82,7 @@ RESULT = {
         | {"description": "grey PNG, 255 x the probability of each pixel's part; with return=confidence"},
         "mosaic": BASE64 | {"description": "JPEG: photo, overlay and legend; with return=mosaic"},
     },
-    "required": ["mode", "model", "labels", "size", "parts", "people", "timings_ms"],
+    "required": ["mode", "model", "labels", "licence", "size", "parts", "people", "timings_ms"],
 }
 ERROR = {
     "type": "object",

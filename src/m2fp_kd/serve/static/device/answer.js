@@ -18,6 +18,7 @@ export async function answerOf(parsed, wants, facts, image) {
     mode: facts.mode,
     model: facts.id,
     labels: facts.label_set.name,
+    licence: facts.licence,
     size,
     parts: partsOf(parsed, facts.label_set),
     people: {
