@@ -6,6 +6,7 @@ smallest and largest corner bound it, and parts that stay far below another one 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class Blocks:
         return Blocks(*(np.take(values, chosen, axis=-1) for values in vars(self).values()))
 
 
+@lru_cache(4)
 def cells_of(grid: tuple[int, ...], placement: Placement) -> tuple["Blocks", "Blocks"]:
     """Return the rows and the columns of cells of a photo's content, for logits on a `grid` (h, w) over the canvas."""
     rows, columns = (

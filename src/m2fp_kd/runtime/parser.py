@@ -124,7 +124,8 @@ class Parser:
         for _, together in groupby(placed, key=lambda one: one.placement.canvas):
             group = list(together)
             start = time.perf_counter()
-            outputs = self.engine(np.stack([one.canvas for one in group]))
+            canvases = [one.canvas for one in group]
+            outputs = self.engine(np.stack(canvases) if len(group) > 1 else canvases[0][None])
             network = (time.perf_counter() - start) / len(group)
             for index, one in enumerate(group):
                 single = {name: values[index] for name, values in outputs.items()}
