@@ -60,7 +60,7 @@ def test_the_default_is_map_and_mosaic_and_nothing_more_is_done(parse, artefact,
     assert parse("-a", artefact(), photo, "--write", " mosaic, map ")[0] == 0
 
 
-@pytest.mark.parametrize("kinds", ["maps", "map,", "", ",", "map mosaic", "all", "map,Masks"])
+@pytest.mark.parametrize("kinds", ["maps", "map,", ",", "map mosaic", "all", "map,Masks"])
 def test_an_unknown_kind_is_refused_with_the_known_ones(capsys, photo, kinds):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["parse", str(photo), "--write", kinds])
