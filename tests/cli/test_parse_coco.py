@@ -76,6 +76,21 @@ def test_the_artefacts_licence_is_in_the_file(artefact, folder, tmp_path, licenc
     assert all("license" not in image for image in found["images"]), "it is not the photos' licence"
 
 
+def test_labels_of_another_program_are_not_replaced(parse, tmp_path):
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / "annotations.json"
+    mine.write_text('{"info": {"version": "1.0"}, "images": []}')
+    for options in ([], ["--resume"]):
+        code, printed = parse(*options)
+        assert code == 2 and "was not written by m2fp-kd" in printed
+    assert mine.read_text().endswith("[]}") and list(mine.parent.iterdir()) == [mine], "it is found before any work"
+    mine.unlink()
+    mine.mkdir()
+    assert "was not written by m2fp-kd" in parse()[1]
+    mine.rmdir()
+    assert [parse()[0], parse()[0], parse("--resume")[0]] == [0, 0, 0], "its own file is replaced"
+
+
 def test_with_a_format_only_the_chosen_results_are_written(parse, tmp_path):
     assert parse()[0] == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"annotations.json", ".coco", "deep"}

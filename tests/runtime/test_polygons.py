@@ -1,5 +1,7 @@
 """Polygons follow the edges of pixels, keep holes, and move by no more than a pixel when they are simplified."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,18 @@ def test_many_edges_are_compared_in_pieces(monkeypatch):
     for pairs in (1, 3, 1 << 18):
         monkeypatch.setattr("m2fp_kd.runtime.crossings.PAIRS_AT_ONCE", pairs)
         assert cross_themselves([square, inner]) and not cross_themselves([square, inner - [20, 0]])
+
+
+def test_holes_are_reached_in_little_memory(monkeypatch):
+    angle = np.linspace(0, 2 * np.pi, 3000, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    polygon = [np.rint(radius * circle).astype(int) for radius in (9000, 8000)]
+    tracemalloc.start()
+    try:
+        ring = keyholes(polygon)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 10**8)
+    np.testing.assert_array_equal(keyholes(polygon), ring)

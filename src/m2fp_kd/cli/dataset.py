@@ -8,8 +8,21 @@ from typing import IO, TYPE_CHECKING, Any
 
 from m2fp_kd.cli.jobs import Job
 
+HEAD, OURS = 4096, b'"version": "m2fp-kd '
+"""First bytes of a COCO file, and what they hold where `write_dataset` wrote it."""
+
 if TYPE_CHECKING:
     from m2fp_kd.labels import LabelSet
+
+
+def check_dataset(path: Path) -> None:
+    """Check that a COCO file can be written without replacing labels that another program made.
+
+    Raises:
+        ValueError: another program's file or a folder is there.
+    """
+    if path.is_dir() or (path.is_file() and OURS not in path.read_bytes()[:HEAD]):
+        raise ValueError(f"{path}: was not written by m2fp-kd and would be replaced; choose another folder with -o")
 
 
 def write_dataset(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.chosen import translation_of, wanted_of
-from m2fp_kd.cli.dataset import write_dataset
+from m2fp_kd.cli.dataset import check_dataset, write_dataset
 from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
 from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
@@ -155,6 +155,8 @@ def run(options: argparse.Namespace) -> int:
         waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
         if stale := sum(all(path.exists() for path in job.written(wanted)) for job in waiting):
             print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
+    if options.format:
+        check_dataset(options.output / DATASET)
     options.output.mkdir(parents=True, exist_ok=True)
     announce_demo(options.artefact)
     options.jobs, threads = _shares(options.jobs, options.threads, waiting)

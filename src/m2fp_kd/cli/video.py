@@ -39,7 +39,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Recording:
-    """What becomes of frames.
+    """The results that frames are recorded as.
 
     Attributes:
         name: name of the source, printable.

@@ -14,6 +14,9 @@ from m2fp_kd.runtime.regions import region_at
 TOLERANCES = (1.0, 0.5)
 """Pixels by which a simplified ring may leave the edges of the pixels, largest first; see `simplified`."""
 
+PAIRS_AT_ONCE = 1 << 18
+"""Pairs of corners whose distances are in memory at a time."""
+
 Polygon = list[np.ndarray]
 """Rings of one region, int (N, 2) each, not closed: the exterior, clockwise as seen, then the holes, the other way."""
 
@@ -67,11 +70,21 @@ def keyholes(polygon: Polygon) -> np.ndarray:
     """
     ring = polygon[0]
     for hole in polygon[1:]:
-        apart = np.abs(ring[:, None] - hole[None]).sum(axis=2)
-        here, there = np.unravel_index(int(apart.argmin()), apart.shape)
-        around = np.roll(hole, -int(there), axis=0)
+        here, there = _nearest(ring, hole)
+        around = np.roll(hole, -there, axis=0)
         ring = np.concatenate([ring[: here + 1], around, around[:1], ring[here:]])
     return ring
+
+
+def _nearest(ring: np.ndarray, hole: np.ndarray) -> tuple[int, int]:
+    """Return the corners of two rings that are nearest to each other, the first of equally near ones."""
+    at_once = max(1, PAIRS_AT_ONCE // len(hole))
+    found = []
+    for start in range(0, len(ring), at_once):
+        apart = np.abs(ring[start : start + at_once, None] - hole).sum(axis=2)
+        here, there = divmod(int(apart.argmin()), len(hole))
+        found.append((int(apart[here, there]), start + here, there))
+    return min(found)[1:]
 
 
 def _rings(mask: np.ndarray) -> Iterator[np.ndarray]:

@@ -17,7 +17,7 @@ LEVELS = 5
 
 @dataclass
 class Sender:
-    """What the camera does.
+    """Behaviour of the camera, and counts of its work.
 
     Attributes:
         rate: frames a second.
@@ -37,7 +37,7 @@ class Sender:
 
 
 def jpeg(number: int) -> bytes:
-    """Return a frame whose brightness tells its number, modulo 50, with a green person."""
+    """Return a frame with a green person, whose brightness encodes the frame's number modulo 50."""
     picture = np.full((64, 96, 3), LEVELS * (number % 50), np.uint8)
     picture[:, 48:] = (200, 30, 30)
     picture[20:50, 60:76] = (30, 200, 30)

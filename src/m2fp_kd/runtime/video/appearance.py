@@ -1,4 +1,4 @@
-"""What a person looks like: a colour histogram for each part."""
+"""The appearance of a person: a colour histogram for each part."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ BINS = 8
 """Bins of each colour channel."""
 
 SAMPLES = 4096
-"""About as many pixels of a person's box are looked at."""
+"""About the number of pixels of a person's box that are sampled."""
 
 FEWEST = 8
 """Sampled pixels that a part needs."""
