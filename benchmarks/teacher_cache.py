@@ -20,7 +20,8 @@ from prepared import ROOT, composed, prepared
 from scipy.special import softmax
 
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
-from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache
+from m2fp_kd.distill.teachers.filling import fill_cache
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.pipeline.assemble.part_models import load_part_models
 from m2fp_kd.pipeline.assemble.teacher import teacher_card
 from m2fp_kd.runtime.files import file_sha256

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from m2fp_kd.data import codec
 from m2fp_kd.data.codec import decode, encode, total_variation
 from m2fp_kd.labels import LABEL_SETS
 
@@ -80,3 +81,15 @@ def test_wrong_shapes_and_values_are_refused() -> None:
 def test_truncated_bytes_are_refused(cut: int, scene_log_parts: Callable[..., np.ndarray]) -> None:
     with pytest.raises(ValueError, match="not an encoded part distribution"):
         decode(encode(scene_log_parts(3, FLIP, size=32), FLIP)[:cut])
+
+
+def test_entries_that_cannot_fit_are_left_out_without_a_change(
+    scene_log_parts: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = [scene_log_parts(seed, FLIP, noise=1.0, size=32) for seed in range(3)]
+    quick, calls = [encode(target) for target in targets], []
+    monkeypatch.setattr(codec, "MOST_GAINED", 1.0)  # compress every candidate slowly
+    compressed = codec._compressed
+    monkeypatch.setattr(codec, "_compressed", lambda *given: calls.append(given) or compressed(*given))
+    assert [encode(target) for target in targets] == quick
+    assert len(calls) > 2 * len(targets), "some candidates do not fit"

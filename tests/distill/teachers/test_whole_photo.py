@@ -18,11 +18,11 @@ from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key
+from m2fp_kd.distill.teachers.filling import fill_cache
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.sources import LiveTeacher
 from m2fp_kd.distill.teachers.whole_photo import (
     WholePhotoTeacher,
-    fill_cache,
     read_teacher_card,
     write_teacher_card,
 )

@@ -1,29 +1,22 @@
 """Frozen teachers on whole photos, for the cache and for the teacher's own scores."""
 
 import json
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
-from tqdm import tqdm
 
-from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError
 from m2fp_kd.distill.teachers.part_model import PartModel, mean_log_parts
 from m2fp_kd.distill.teachers.resample import logarithm, resample, resample_log_parts
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
 from m2fp_kd.labels import LabelSet
-from m2fp_kd.runtime.files import atomic_path, file_sha256
-from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, read_photo, restore_dense
+from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, restore_dense
 from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import TeacherCard
-from m2fp_kd.shards import Shard
-
-log = logging.getLogger(__name__)
 
 CARD_NAME = "teacher.json"
 
@@ -131,42 +124,6 @@ def _mirrored_photo(photo: np.ndarray) -> np.ndarray:
 
 def _grid(geometry: Geometry) -> tuple[int, int]:
     return geometry.size // OUTPUT_STRIDE, geometry.size // OUTPUT_STRIDE
-
-
-def fill_cache(
-    cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record], shards: Iterable[Shard | None] = (None,)
-) -> int:
-    """Compute the missing targets of these photos, in both orientations, and return their number.
-
-    An interrupted call loses at most one target. One process writes a file at a time; others wait.
-
-    Args:
-        cache: the cache, which has all targets afterwards that it can have.
-        teacher: the teacher.
-        records: the photos.
-        shards: shares to fill, in order, each into a file of its own; None fills all photos into one file.
-    """
-    cache.path.parent.mkdir(parents=True, exist_ok=True)
-    made = 0
-    for shard in shards:
-        share = cache.share(shard)
-        held = [record for record in records if shard is None or shard.holds(record.name)]
-        with FileLock(share.path.with_suffix(".lock")):
-            share.refresh()
-            made += _fill(share, teacher, held)
-    cache.refresh()
-    return made
-
-
-def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
-    hashes = {record.name: file_sha256(record.image) for record in records}
-    missing = [record for record in records if not cache.has(record.name, hashes[record.name])]
-    log.info("teacher: %d of %d photos have no target in the cache yet", len(missing), len(records))
-    for record in tqdm(missing, desc="teacher", unit="photo", disable=None if missing else True):
-        photo = read_photo(record.image)
-        targets, placement = teacher.log_parts(photo), teacher.placement(photo)
-        cache.write(record.name, targets, placement, hashes[record.name], teacher.labels.flip_permutation)
-    return len(missing)
 
 
 def write_teacher_card(folder: Path, card: TeacherCard) -> None:

@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 
 from m2fp_kd.data.datamodule import ParsingDataModule, refuse_divided
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key, stored_key
+from m2fp_kd.distill.teachers.filling import fill_cache
 from m2fp_kd.distill.teachers.source_teachers import SourceTeachers
 from m2fp_kd.distill.teachers.sources import CachedTeacher, LiveTeacher
 from m2fp_kd.distill.teachers.target import TargetSource
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta
-from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, fill_cache, read_teacher_card, write_teacher_card
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher, read_teacher_card, write_teacher_card
 from m2fp_kd.labels import find_bridge, load_label_set
 from m2fp_kd.pipeline.assemble.part_models import bridged, load_part_models
 from m2fp_kd.pipeline.assemble.source_teachers import load_source_teachers, with_source_teachers

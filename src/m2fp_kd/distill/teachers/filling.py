@@ -1,0 +1,86 @@
+"""Fill a teacher's cache."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from filelock import FileLock
+from tqdm import tqdm
+
+from m2fp_kd.data.layouts import Record
+from m2fp_kd.data.teacher_cache import TeacherCache, entry
+from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
+from m2fp_kd.runtime.cores import usable_cores
+from m2fp_kd.runtime.files import file_sha256
+from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.shards import Shard
+
+log = logging.getLogger(__name__)
+
+AHEAD = 8
+"""Photos that are read before, and answers that are encoded after, the networks' work on a photo."""
+
+
+def fill_cache(
+    cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record], shards: Iterable[Shard | None] = (None,)
+) -> int:
+    """Compute the missing targets of these photos, in both orientations, and return their number.
+
+    The next photos are read, and the last answers encoded, while the networks work. An interrupted call keeps what was
+    computed; a killed one loses a few targets. One process writes a file at a time; others wait.
+
+    Args:
+        cache: the cache, which has all targets afterwards that it can have.
+        teacher: the teacher.
+        records: the photos.
+        shards: shares to fill, in order, each into a file of its own; None fills all photos into one file.
+    """
+    cache.path.parent.mkdir(parents=True, exist_ok=True)
+    made = 0
+    for shard in shards:
+        share = cache.share(shard)
+        held = [record for record in records if shard is None or shard.holds(record.name)]
+        with FileLock(share.path.with_suffix(".lock")):
+            share.refresh()
+            made += _fill(share, teacher, held)
+    cache.refresh()
+    return made
+
+
+def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Record]) -> int:
+    hashes = {record.name: file_sha256(record.image) for record in records}
+    missing = [record for record in records if not cache.has(record.name, hashes[record.name])]
+    log.info("teacher: %d of %d photos have no target in the cache yet", len(missing), len(records))
+    entries: deque[tuple[str, Future[bytes]]] = deque()
+
+    def write_next() -> None:
+        name, made = entries.popleft()
+        cache.append(name, made.result())
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        photos = zip(missing, _read_ahead(pool, missing), strict=True)
+        try:
+            for record, photo in tqdm(
+                photos, total=len(missing), desc="teacher", unit="photo", disable=None if missing else True
+            ):
+                facts = (teacher.placement(photo), hashes[record.name], teacher.labels.flip_permutation)
+                entries.append((record.name, pool.submit(entry, teacher.log_parts(photo), *facts)))
+                if len(entries) > AHEAD:
+                    write_next()
+        finally:  # what was computed is kept, whatever stopped the rest
+            while entries:
+                write_next()
+    return len(missing)
+
+
+def _read_ahead(pool: ThreadPoolExecutor, records: Sequence[Record]) -> Iterator[np.ndarray]:
+    """Yield the photos in order, while the next ones are read."""
+    reading: deque[Future[np.ndarray]] = deque()
+    for record in records:
+        reading.append(pool.submit(read_photo, record.image))
+        if len(reading) > AHEAD:
+            yield reading.popleft().result()
+    while reading:
+        yield reading.popleft().result()
