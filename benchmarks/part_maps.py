@@ -62,6 +62,7 @@ def measured(parsing: Parsing) -> dict[str, float]:
         "nearest": lambda: restore_map(canvas, placement),
         "parts": lambda: _fresh(parsing).parts,
         "people": lambda: _fresh(parsing).people,
+        "confidence": lambda: parsing.confidence(),
         "RLE": lambda: parsing.to_coco(),
         "mosaic": lambda: parsing.mosaic(),
     }
