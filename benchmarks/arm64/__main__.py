@@ -1,7 +1,8 @@
 """Prove the runtime and its artefacts on Arm, emulated: parity with this machine, no speed.
 
-    python -m benchmarks.arm64                                    the demo in fp32 and INT8
+    python -m benchmarks.arm64                                    the demo, and students of all backbones and both heads
     python -m benchmarks.arm64 runs/NAME/artefacts/{fp32,int8}    these artefacts instead
+    python -m benchmarks.arm64 --backbones                        the demo only
     python -m benchmarks.arm64 --photos FOLDER --number 5 --cpus cortex-a76 cortex-a53
 
 Each artefact parses the photos on this machine and on emulated Arm CPUs, by the torch-free runtime and in the engine
@@ -15,20 +16,27 @@ The first run fetches the emulator, QEMU 10, and a small Arm system of Debian's 
 """
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.arm64.compare import Parity, compare
 from benchmarks.arm64.emulator import CPUS, REPOSITORY, Emulator, EmulatorError
+from benchmarks.arm64.students import make
 from benchmarks.demo_at import smaller_demo
 from m2fp_kd.command import whole_number
 from m2fp_kd.evaluation.report.tables import as_markdown
+from m2fp_kd.models.backbones import BACKBONES
 from m2fp_kd.runtime.engines import ENGINES
 from m2fp_kd.runtime.files import find_photos
 
 SAMPLE = REPOSITORY / "data" / "sample" / "Validation" / "Images"
+SMALL = [name for name in BACKBONES if name != "resnet101"]
+HEADER = 2
+"""Lines of a table before its rows."""
 
 
 def rows(names: Sequence[str], found: Mapping[str, Sequence[Parity]]) -> list[dict[str, str]]:
@@ -51,32 +59,56 @@ def rows(names: Sequence[str], found: Mapping[str, Sequence[Parity]]) -> list[di
     ]
 
 
-def demos(folder: Path) -> dict[str, Path]:
-    """Write the demo in both precisions and return its artefacts by name."""
-    return {f"demo, {kind}": smaller_demo(folder / kind, 512, kind) for kind in ("fp32", "int8")}
+def groups(given: Sequence[Path], backbones: Sequence[str], kept: Path, folder: Path) -> Iterator[dict[str, Path]]:
+    """Yield artefacts by name, in groups that are compared and printed together.
+
+    Args:
+        given: artefacts that the user names; if there are any, no others.
+        backbones: backbones of the students that are made else, after the demo.
+        kept: folder that keeps the students for later calls.
+        folder: folder for the demo.
+    """
+    if given:
+        yield {str(path): path for path in given}
+        return
+    yield {f"demo, {kind}": smaller_demo(folder / kind, 512, kind).parent for kind in ("fp32", "int8")}
+    for backbone in backbones:
+        with redirect_stdout(sys.stderr):  # what exporters and NNCF print
+            artefacts = make(backbone, kept)
+        yield artefacts
 
 
 def main() -> int:
     """Print the table and return the exit code."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("artefacts", nargs="*", type=Path, help="model files or folders; default: the demo")
+    command.add_argument("artefacts", nargs="*", type=Path, help="model files or folders; default: demo and students")
     command.add_argument("--photos", type=Path, default=SAMPLE, help="folder of photos; default: the sample's")
     command.add_argument("--number", type=whole_number(1), default=2, help="photos to parse; default: %(default)s")
+    command.add_argument("--backbones", nargs="*", choices=BACKBONES, default=SMALL, help="default: all but resnet101")
+    command.add_argument("--out", type=Path, default=Path("runs/arm64"), help="keeps students; default: %(default)s")
     command.add_argument("--cpus", nargs="+", choices=CPUS, default=list(CPUS), help="default: all of them")
     command.add_argument("--engine", choices=ENGINES, help="default: the runtime's choice on Arm")
     options = command.parse_args()
-    emulator, photos = Emulator(), find_photos(options.photos)[: options.number]
+    emulator, photos = Emulator(), [path.absolute() for path in find_photos(options.photos)[: options.number]]
     if not photos:
         command.error(f"--photos {options.photos}: holds no photos")
     try:
         emulator.prepare()
     except EmulatorError as error:
         command.exit(2, f"{error}\n")
+    printed, hold = 0, True
     with TemporaryDirectory() as folder:
-        artefacts = {str(path): path for path in options.artefacts} or demos(Path(folder))
-        found = compare(list(artefacts.values()), photos, options.cpus, options.engine, emulator)
-    print(as_markdown(rows(list(artefacts), found)))
-    return 0 if all(one.holds for parities in found.values() for one in parities) else 1
+        for artefacts in groups(options.artefacts, options.backbones, options.out, Path(folder)):
+            paths = [path.absolute() for path in artefacts.values()]
+            try:
+                found = compare(paths, photos, options.cpus, options.engine, emulator)
+            except subprocess.CalledProcessError:
+                command.exit(2, f"{', '.join(artefacts)}: cannot be compared, for the reason above\n")
+            lines = as_markdown(rows(list(artefacts), found)).splitlines()
+            print("\n".join(lines[printed:]), flush=True)
+            printed = HEADER
+            hold &= all(one.holds for parities in found.values() for one in parities)
+    return 0 if hold else 1
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ def main() -> None:
     command = argparse.ArgumentParser(description=__doc__)
     command.add_argument("artefacts", nargs="+", type=Path)
     command.add_argument("--photos", nargs="+", type=Path, required=True)
-    command.add_argument("--engine")
+    command.add_argument("--engines", nargs="+", required=True, help="one for each artefact, or - for the preferred")
     command.add_argument("--write", type=Path, required=True)
     options = command.parse_args()
     found = {"machine": np.array(platform.machine())}
-    for index, artefact in enumerate(options.artefacts):
-        parser = Parser.load(artefact, options.engine, threads=1, keep=False)
+    for index, (artefact, engine) in enumerate(zip(options.artefacts, options.engines, strict=True)):
+        parser = Parser.load(artefact, None if engine == "-" else engine, threads=1, keep=False)
         start = time.process_time()
         for number, photo in enumerate(options.photos):
             parsing = parser(photo)

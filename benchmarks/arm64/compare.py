@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,14 +54,14 @@ class Parity:
 
 
 def answers(
-    artefacts: Sequence[Path], photos: Sequence[Path], engine: str | None, python: Sequence[str], **how: object
+    artefacts: Sequence[Path], photos: Sequence[Path], engines: Sequence[str], python: Sequence[str], **how: Any
 ) -> Answers:
     """Run `answers.py` in a process of its own.
 
     Args:
         artefacts: model files or folders.
         photos: photos to parse.
-        engine: engine to use; None for the one that the runtime prefers on that CPU.
+        engines: engine of each artefact; "-" for the one that the runtime prefers on that CPU.
         python: words that start Python, such as `Emulator.python`.
         how: further arguments of `subprocess.run`.
 
@@ -70,8 +71,8 @@ def answers(
     with TemporaryDirectory() as folder:
         file = Path(folder) / "answers.npz"
         words = [*python, str(Path(__file__).with_name("answers.py")), *map(str, artefacts), f"--write={file}"]
-        words += [f"--engine={engine}"] if engine else []
-        subprocess.run([*words, "--photos", *map(str, photos)], check=True, cwd=REPOSITORY, **how)  # type: ignore[call-overload]
+        words += ["--photos", *map(str, photos), "--engines", *engines]
+        subprocess.run(words, check=True, cwd=REPOSITORY, **how)
         with np.load(file) as found:
             return dict(found)
 
@@ -79,15 +80,24 @@ def answers(
 def compare(
     artefacts: Sequence[Path], photos: Sequence[Path], cpus: Sequence[str], engine: str | None, emulator: Emulator
 ) -> dict[str, list[Parity]]:
-    """Return the parity of each artefact on each emulated CPU with this machine, in the same engine."""
-    found = {}
-    for cpu in cpus:
-        there = answers(artefacts, photos, engine, emulator.python(cpu), env=emulator.environment())
-        if found == {}:
-            here = answers(artefacts, photos, str(there["engine/0"]), [sys.executable])
-        precisions = [load_card(find_model(artefact)).precision for artefact in artefacts]
-        found[cpu] = [parity(here, there, index, precision) for index, precision in enumerate(precisions)]
-    return found
+    """Return the parity of each artefact on each emulated CPU with this machine, in the same engine.
+
+    Args:
+        artefacts: model files or folders, relative to the repository or absolute.
+        photos: photos to parse, likewise.
+        cpus: CPUs, as QEMU names them.
+        engine: engine to use; None for the one that the runtime prefers on Arm.
+        emulator: the emulator, prepared.
+    """
+    wanted = [engine or "-"] * len(artefacts)
+    there = {cpu: answers(artefacts, photos, wanted, emulator.python(cpu), env=emulator.environment()) for cpu in cpus}
+    engines = [str(there[cpus[0]][f"engine/{index}"]) for index in range(len(artefacts))]
+    here = answers(artefacts, photos, engines, [sys.executable])
+    precisions = [load_card(find_model(artefact)).precision for artefact in artefacts]
+    return {
+        cpu: [parity(here, found, index, precision) for index, precision in enumerate(precisions)]
+        for cpu, found in there.items()
+    }
 
 
 def parity(here: Answers, there: Answers, artefact: int, precision: str) -> Parity:

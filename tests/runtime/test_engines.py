@@ -37,6 +37,24 @@ def test_runs_any_batch_and_canvas(artefact, engine_name):
         np.testing.assert_array_equal(engine({"images": images})["part_map"], part_map)
 
 
+def test_onnxruntime_computes_products_with_int8_weights_alone_in_float(tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx", reason="making ONNX files needs the compress extra")
+    helper, types = onnx.helper, onnx.TensorProto
+    nodes = [
+        helper.make_node("Cast", ["images"], ["values"], to=types.FLOAT),
+        helper.make_node("Transpose", ["values"], ["rows"], perm=[0, 1, 3, 2]),
+        helper.make_node("DequantizeLinear", ["weights", "scales"], ["factors"], axis=1),
+        helper.make_node("MatMul", ["rows", "factors"], ["part_logits"]),
+    ]
+    draws = np.random.default_rng(0)
+    weights, scales = draws.integers(-127, 128, (64, 64), np.int8), draws.uniform(0.01, 0.02, 64).astype(np.float32)
+    _write_model(tmp_path / "model.onnx", nodes, ["N", 32, 64, 3], {"weights": weights, "scales": scales})
+    found = open_engine(tmp_path / "model.onnx", "onnxruntime")(IMAGES)["part_logits"]
+    expected = IMAGES.transpose(0, 1, 3, 2) @ (weights * scales).astype(np.float64)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_only_the_outputs_asked_for(people_artefact, engine_name):
     path = people_artefact / "model.onnx"
     assert set(open_engine(path, engine_name).outputs) == {"part_map", "class_logits", "mask_logits"}
