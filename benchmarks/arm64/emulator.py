@@ -1,7 +1,7 @@
 """Set up an emulated Arm machine for programs: QEMU's user mode, a small Debian root, and wheels for aarch64.
 
-Everything is fetched with apt and pip as this machine has them configured, about 250 MB, and unpacked (440 MB) in the
-user's cache, without root rights and without installing anything. QEMU is that of Debian 13, because version 7.2 of
+Everything is fetched with apt and pip as this machine has them configured, and unpacked (380 MB) in the user's cache,
+without root rights and without installing anything. QEMU is that of Debian 13, because version 7.2 of
 Debian 12 crashes on `import onnxruntime`. Python is that of Debian 12, because the runtime takes 3.11 or 3.12.
 """
 
