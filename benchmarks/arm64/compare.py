@@ -21,7 +21,7 @@ LOGITS = {"fp32": 1e-3}
 """Precision -> largest error of logits, relative to their standard deviation; INT8 has no limit."""
 
 Answers = Mapping[str, NDArray]
-"""What `answers.py` writes."""
+"""Names of outputs and their arrays, as `answers.py` writes them."""
 
 
 @dataclass(frozen=True)

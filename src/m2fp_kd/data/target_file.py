@@ -83,15 +83,16 @@ class TargetFile:
 
     def _scan(self) -> None:
         """List the entries up to the first incomplete one, which is noted as the fault."""
-        size = self.path.stat().st_size
+        key = read_key(self.path)
+        if key is None:
+            self.fault = "is not a teacher cache of this version; it counts as empty."
+            return
+        if key != self.key:
+            self.fault = "was made by another teacher, geometry or code version; it counts as empty."
+            return
+        size, self._end = self.path.stat().st_size, len(MAGIC) + KEY_BYTES
         with self.path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                self.fault = "is not a teacher cache of this version; it counts as empty."
-                return
-            if file.read(KEY_BYTES).hex() != self.key:
-                self.fault = "was made by another teacher, geometry or code version; it counts as empty."
-                return
-            self._end = file.tell()
+            file.seek(self._end)
             while self._end < size:
                 head = file.read(ENTRY.size)
                 magic, name_length, body_length, _ = ENTRY.unpack(head.ljust(ENTRY.size, b"\0"))

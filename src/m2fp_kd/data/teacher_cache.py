@@ -71,6 +71,11 @@ def stored_key(folder: str | Path) -> str:
     return str(keys.pop())
 
 
+def file_name(shard: Shard | None) -> str:
+    """Return the name of the file with a share of the photos; None is the file of all."""
+    return f"targets-{shard.number}-of-{shard.of}.bin" if shard else FILE_NAME
+
+
 def entry(
     log_parts: np.ndarray, placement: Placement, photo_sha256: str, flip_permutation: Sequence[int] | None = None
 ) -> bytes:
@@ -99,8 +104,7 @@ class TeacherCache:
     """
 
     def __init__(self, folder: str | Path, key: str, bridge: Bridge | None = None, shard: Shard | None = None) -> None:
-        name = f"targets-{shard.number}-of-{shard.of}.bin" if shard else FILE_NAME
-        self.path = Path(folder) / name
+        self.path = Path(folder) / file_name(shard)
         self.key = key
         self.bridge = bridge
         self.refresh()
@@ -170,9 +174,7 @@ class TeacherCache:
 
     def _body(self, name: str, photo_sha256: str) -> tuple[Placement, bytes]:
         """Read and check an entry, of the first file where it is intact; return its placement and log parts."""
-        faults = [file.fault for file in self._files if file.fault]
-        state = faults[0] if faults else f"has {len(self.names)} other entries."
-        error = CacheError(f"{self.path}: no target of '{name}'; the file {state} Build the cache for these photos.")
+        error: CacheError | None = None
         for file in self._with(name):
             try:
                 body = file.read(name)
@@ -185,4 +187,10 @@ class TeacherCache:
                 )
             except CacheError as broken:
                 error = broken
+        if error is None:
+            faults = [file.fault for file in self._files if file.fault]
+            state = faults[0] if faults else f"has {len(self.names)} other entries."
+            error = CacheError(
+                f"{self.path}: no target of '{name}'; the file {state} Build the cache for these photos."
+            )
         raise error

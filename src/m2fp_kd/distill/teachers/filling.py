@@ -10,7 +10,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.teacher_cache import TeacherCache, entry
+from m2fp_kd.data.teacher_cache import TeacherCache, entry, file_name
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
 from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.files import file_sha256
@@ -40,11 +40,9 @@ def fill_cache(
     cache.path.parent.mkdir(parents=True, exist_ok=True)
     made = 0
     for shard in shards:
-        share = cache.share(shard)
         held = [record for record in records if shard is None or shard.holds(record.name)]
-        with FileLock(share.path.with_suffix(".lock")):
-            share.refresh()
-            made += _fill(share, teacher, held)
+        with FileLock((cache.path.parent / file_name(shard)).with_suffix(".lock")):
+            made += _fill(cache.share(shard), teacher, held)
     cache.refresh()
     return made
 
