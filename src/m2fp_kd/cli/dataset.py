@@ -21,8 +21,13 @@ def check_dataset(path: Path) -> None:
     Raises:
         ValueError: another program's file or a folder is there.
     """
-    if path.is_dir() or (path.is_file() and OURS not in path.read_bytes()[:HEAD]):
+    if path.is_dir() or (path.is_file() and OURS not in _head(path)):
         raise ValueError(f"{path}: was not written by m2fp-kd and would be replaced; choose another folder with -o")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:  # the whole file may be larger than the memory
+        return file.read(HEAD)
 
 
 def write_dataset(
