@@ -21,23 +21,26 @@ ROOMS = {
     "command": {"versions"},
     "rules": set(),
     "shards": set(),
+    "signals": set(),
     "models": {"versions"},
     "runtime": {"labels", "versions"},
     "serve": {"runtime", "labels"},
     "checkpoints": {"models", "runtime", "labels", "versions"},
     "data": {"runtime", "labels", "rules", "shards"},
     "evaluation": {"data", "runtime", "labels", "versions", "command"},
-    "distill": {"evaluation", "data", "models", "runtime", "labels", "versions", "shards"},
+    "distill": {"evaluation", "data", "models", "runtime", "labels", "versions", "shards", "signals"},
     "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
     "pipeline": {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
-        "renamed", "shipped", "preflight", "shards",
+        "renamed", "shipped", "preflight", "shards", "signals",
     },
     "config": {"evaluation", "labels", "renamed", "shipped"},
     "preflight": {"compress", "data", "labels", "rules", "shards"},
-    "train": {"pipeline", "config", "command", "preflight", "renamed", "shipped"},
+    "train": {"pipeline", "config", "command", "preflight", "renamed", "shipped", "signals"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
-    "cli": {"autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command", "rules", "shards"},
+    "cli": {
+        "autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command", "rules", "shards", "signals",
+    },
 }  # fmt: skip
 """Room -> the rooms that it may import."""
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from m2fp_kd import __version__
-from m2fp_kd.command import RenamedOption, Terminated, number, run_command, teaching, terminable, whole_number
+from m2fp_kd.command import RenamedOption, number, run_command, teaching, whole_number
 from m2fp_kd.runtime.files import atomic_path
+from m2fp_kd.signals import Terminated, terminable
 
 
 def command(action: Any) -> list[ModuleType]:

@@ -5,13 +5,11 @@ import errno
 import logging
 import math
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -23,7 +21,6 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 """Option and environment variable that print the traceback of an error."""
 
 ERROR = 2
-TERMINATED = 128 + signal.SIGTERM
 
 HINTS = {
     errno.ENOSPC: "free some space and repeat the command",
@@ -92,54 +89,6 @@ class RenamedOption(argparse.Action):
     ) -> None:
         warnings.warn(f"{option_string} is an old name; use --{self.dest}", FutureWarning, stacklevel=2)
         setattr(namespace, self.dest, values)
-
-
-class Terminated(SystemExit):
-    """SIGTERM arrived; as an exception it removes temporary files on its way."""
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Raise `Terminated` inside the context where SIGTERM arrives."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> NoReturn:
-        raise Terminated(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def dying_with(advice: str) -> Iterator[None]:
-    """Print what to do where a signal kills the program inside the context: Ctrl-C, SIGTERM or SIGHUP.
-
-    The program then dies of the signal at once, since imports, which take seconds, may swallow an exception.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def die(number: int, _: object) -> None:
-        os.write(2, f"m2fp-kd: stopped by {signal.Signals(number).name}; {advice}\n".encode())
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, earlier in before.items():
-        if earlier is not signal.SIG_IGN:
-            signal.signal(number, die)
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,11 +17,12 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from m2fp_kd.command import DEBUG, FULL_ERROR, dying_with, reported
+from m2fp_kd.command import DEBUG, FULL_ERROR, reported
 from m2fp_kd.config import quoted, register_resolvers
 from m2fp_kd.preflight import check, remove_empty
 from m2fp_kd.renamed import new_names
 from m2fp_kd.shipped import conf_folder
+from m2fp_kd.signals import dying_with
 
 EXTRAS = "train,compress,serve"
 

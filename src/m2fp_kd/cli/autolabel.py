@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.options import add_artefact, add_megapixels, announce_demo
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.command import TERMINATED, Terminated, number, one_line, printable, teaching, terminable
+from m2fp_kd.command import number, one_line, printable, teaching
 from m2fp_kd.rules import means_file
+from m2fp_kd.signals import TERMINATED, Terminated, terminable
 
 if TYPE_CHECKING:
     from m2fp_kd.autolabel.answer import Labeller

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from m2fp_kd.cli.options import announce_demo
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.video import Drawn, Recording, summary
 from m2fp_kd.cli.window import Window, open_window
+from m2fp_kd.signals import handled
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser
@@ -96,19 +97,11 @@ def _record(
 @contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` when the user presses Ctrl-C or SIGTERM arrives; the second time has its usual effect."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with ExitStack() as listening:
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        def stopped(*_: object) -> None:
+            listening.close()
+            stop()
 
-    def stopped(*_: object) -> None:
-        restore()
-        stop()
-
-    for number in before:
-        signal.signal(number, stopped)
-    try:
+        listening.enter_context(handled(stopped, [signal.SIGINT, signal.SIGTERM]))
         yield
-    finally:
-        restore()

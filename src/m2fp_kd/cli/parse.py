@@ -19,19 +19,17 @@ from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.sources import common_folder, named, plan
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
-    TERMINATED,
     RenamedOption,
-    Terminated,
     number,
     one_line,
     print_result,
     printable,
     several,
     teaching,
-    terminable,
     whole_number,
 )
 from m2fp_kd.shards import Shard
+from m2fp_kd.signals import TERMINATED, Terminated, terminable
 
 if TYPE_CHECKING:
     from m2fp_kd.runtime.parser import Parser

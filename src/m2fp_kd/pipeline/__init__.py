@@ -14,7 +14,6 @@ from pytorch_lightning.utilities import rank_zero_only
 from m2fp_kd.data.layouts import LayoutError
 from m2fp_kd.data.reading import LabelError
 from m2fp_kd.distill.training.loggers import wandb_ended
-from m2fp_kd.distill.training.signals import handled, leave
 from m2fp_kd.pipeline.assemble.trial import try_training
 from m2fp_kd.pipeline.record.run_folder import claim, expect_mended_data, locked
 from m2fp_kd.pipeline.stages.cache import cache_targets
@@ -24,6 +23,7 @@ from m2fp_kd.pipeline.stages.teacher import train_teacher
 from m2fp_kd.pipeline.stages.train import train_student
 from m2fp_kd.preflight import check
 from m2fp_kd.runtime.geometry import PhotoError
+from m2fp_kd.signals import handled, leave
 from m2fp_kd.versions import check_versions
 
 log = logging.getLogger(__name__)

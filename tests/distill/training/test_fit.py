@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from m2fp_kd.distill.training.fit import fit, refuse_sweep_of_processes, warmed_average
 from m2fp_kd.distill.training.module import Distillation
 from m2fp_kd.distill.training.saved_state import AtomicCheckpointIO
-from m2fp_kd.distill.training.signals import STOPPING, handled, leave
+from m2fp_kd.signals import STOPPING, handled, leave
 
 
 def test_a_short_run_forgets_its_start() -> None:

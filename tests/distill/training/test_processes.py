@@ -16,7 +16,8 @@ import torch
 
 from m2fp_kd.distill.training import processes
 from m2fp_kd.distill.training.processes import Watch
-from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
+from m2fp_kd.distill.training.stopping import StopBetweenBatches
+from m2fp_kd.signals import handled
 from tests.distill.training.test_fit import STEPS
 
 ROOT = Path(__file__).parents[3]

@@ -35,8 +35,9 @@ from m2fp_kd.distill.training.saved_state import (
     require_space,
     resume_from,
 )
-from m2fp_kd.distill.training.signals import StopBetweenBatches, handled
+from m2fp_kd.distill.training.stopping import StopBetweenBatches
 from m2fp_kd.evaluation.speed.cpu import cpu_precision
+from m2fp_kd.signals import handled
 
 log = logging.getLogger(__name__)
 

@@ -3,48 +3,15 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from m2fp_kd.signals import leave
+
 log = logging.getLogger(__name__)
-
-Handler = Callable[[int, FrameType | None], Any]
-
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-@contextmanager
-def handled(handler: Handler) -> Iterator[None]:
-    """Call ``handler`` for the signals that stop a program, unless they are ignored, as SIGHUP is under `nohup`.
-
-    Python allows handlers in the main thread only; in another thread nothing changes.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    for number, earlier in before.items():
-        if earlier is not signal.SIG_IGN:
-            signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
-
-
-def leave(number: int, frame: FrameType | None = None) -> None:
-    """Exit with the code that a shell gives to a program that this signal killed, such as 143 for SIGTERM.
-
-    Raises:
-        SystemExit: always.
-    """
-    raise SystemExit(128 + number)
 
 
 class StopBetweenBatches(pl.Callback):
