@@ -114,6 +114,13 @@ def test_settings_of_an_earlier_run_are_the_same_under_their_old_names(data: str
     assert differences(before, after) == ["teacher.tta.flip: False -> True"]
 
 
+def test_new_limits_of_gates_continue_the_same_run() -> None:
+    before, after = composed(), composed("compress.gates.qat.min_pixel_agreement=0.5", "compress.gates.prune=null")
+    assert differences(before, after) == []
+    assert before.name == after.name
+    assert differences(before, composed("compress.threads=1")) == ["compress.threads: 2 -> 1"]
+
+
 def test_a_class_from_outside_the_package_is_a_setting() -> None:
     after = composed("optimizer._target_=mine.Sgd")
     assert differences(composed(), after) == ["optimizer._target_: torch.optim.AdamW -> mine.Sgd"]

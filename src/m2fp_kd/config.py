@@ -23,6 +23,9 @@ from m2fp_kd.shipped import sample_folder
 # Settings that may differ between two calls that continue the same run.
 VOLATILE = ("hydra", "name", "run_dir", "ckpt_path", "logger")
 
+# Settings below these names judge a run and change nothing in it: new limits check the same files again.
+JUDGING = "compress.gates."
+
 # Folders that are no config groups of the project.
 NO_GROUPS = ("hydra", "wandb_sweep")
 
@@ -66,13 +69,14 @@ def digest(*, _root_: DictConfig) -> str:
     content = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(content, dict)
     kept = {key: value for key, value in content.items() if key not in VOLATILE}
+    kept["compress"] = {key: value for key, value in kept["compress"].items() if key != "gates"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def differences(before: DictConfig, after: DictConfig) -> list[str]:
     """List the settings that differ between two configurations, as ``key: before -> after``.
 
-    VOLATILE settings are ignored, and so are the import paths of the project's own classes, which change between
+    VOLATILE and JUDGING settings are ignored, and so are the import paths of the project's own classes, which change between
     versions; the names of the config groups' choices identify the classes.
 
     Args:
@@ -86,7 +90,9 @@ def differences(before: DictConfig, after: DictConfig) -> list[str]:
 def _settings(config: DictConfig) -> dict[str, Any]:
     leaves = _leaves({key: config[key] for key in config if key not in VOLATILE})
     return {
-        key: value for key, value in leaves.items() if not (key.endswith("._target_") and value.startswith("m2fp_kd."))
+        key: value
+        for key, value in leaves.items()
+        if not key.startswith(JUDGING) and not (key.endswith("._target_") and value.startswith("m2fp_kd."))
     }
 
 

@@ -76,8 +76,9 @@ def raise_failed(parities: Iterable[Hop]) -> None:
     failed = [describe(parity) for parity in parities if not parity.passed]
     if failed:
         raise ParityError(
-            "parity gate failed (all files are saved; compress.gates sets the limits; more validation photos "
-            "narrow the confidence bound; where static INT8 loses too much, try stage=compress with "
+            "parity gate failed (all files are saved; compress.gates sets the limits, and the same command with "
+            "others checks the same files; more validation photos narrow the confidence bound; where static INT8 "
+            "loses too much, try stage=compress with "
             "compress=int8_accurate or int8_qat):\n" + "\n".join(f"  {line}" for line in failed)
         )
 
