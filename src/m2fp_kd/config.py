@@ -76,8 +76,8 @@ def digest(*, _root_: DictConfig) -> str:
 def differences(before: DictConfig, after: DictConfig) -> list[str]:
     """List the settings that differ between two configurations, as ``key: before -> after``.
 
-    VOLATILE and JUDGING settings are ignored, and so are the import paths of the project's own classes, which change between
-    versions; the names of the config groups' choices identify the classes.
+    VOLATILE and JUDGING settings are ignored, and so are the import paths of the project's own classes, which change
+    between versions; the names of the config groups' choices identify the classes.
 
     Args:
         before: configuration of an earlier run, possibly under the options' old names.
