@@ -53,6 +53,7 @@ def test_a_video_gives_a_mosaic_and_a_line_for_each_frame(artefact, walk, tmp_pa
         assert line["parts"] == pytest.approx(expected.shares, abs=1e-6)
         assert [person["box"] for person in line["people"]] == [list(person.box) for person in expected.people]
         assert line["timings_ms"]["network"] > 0
+        assert (line["labels"], line["licence"]) == (parser.labels.name, parser.card.teacher.licence)
     printed = json.loads(capsys.readouterr().out)
     assert printed["parsed"] == len(PHOTOS) and printed["frame_rate"] == 23.976 and printed["part_maps"] is None
 

@@ -30,7 +30,7 @@ class Drawn:
 
     Attributes:
         frame: the frame; its image is the mosaic where one was drawn.
-        facts: as in `facts`, people with their ids.
+        facts: as in `about` and `facts`, people with their ids.
     """
 
     frame: "Frame"
@@ -107,6 +107,7 @@ class Recording:
         import numpy as np
 
         from m2fp_kd.runtime.files import write_index_png
+        from m2fp_kd.runtime.result_files import about
         from m2fp_kd.runtime.video.marks import mark_people
 
         frame, parsing, ids = parsed
@@ -116,7 +117,7 @@ class Recording:
             picture = parsing.mosaic(every_part=True)
             mark_people(picture, parsing, ids)
             frame = replace(frame, image=np.asarray(picture))
-        found = facts(parsing)
+        found = about(parsing, self.made_from) | facts(parsing)
         found["people"] = [{"id": number, **one} for number, one in zip(ids, found["people"], strict=True)]
         return Drawn(frame, found)
 
@@ -128,13 +129,11 @@ class Recording:
         see: Callable[[Drawn], object],
     ) -> Generator["Frame"]:
         """Yield the frames; write a JSON line for each, and add its milliseconds by step to `timings`."""
-        from m2fp_kd.runtime.files import MADE_FROM
-
         with closing(results), path.open("w", encoding="utf-8") as lines:
             for one in results:
                 frame = one.frame
                 line = {"frame": frame.index, "time_s": round(float(frame.ticks * self.video.tick), 6)}
-                lines.write(json.dumps({**line, MADE_FROM: self.made_from, **one.facts}) + "\n")
+                lines.write(json.dumps(line | one.facts) + "\n")
                 timings.append(one.facts["timings_ms"])
                 see(one)
                 yield frame

@@ -53,7 +53,7 @@ def write_mosaic(path: Path, parsing: Parsing, made_from: str) -> None:
 
 def write_json(path: Path, parsing: Parsing, made_from: str) -> None:
     """Write parts, persons, boxes, areas and scores."""
-    _write_json(path, _about(parsing, made_from) | described(parsing))
+    _write_json(path, about(parsing, made_from) | described(parsing))
 
 
 def write_polygons(path: Path, parsing: Parsing, made_from: str) -> None:
@@ -61,7 +61,7 @@ def write_polygons(path: Path, parsing: Parsing, made_from: str) -> None:
     parts = [{"index": one.index, "name": one.name, "polygons": outlines(one)} for one in parsing.parts]
     people = {"kind": parsing.people_kind, "found": [{"polygons": outlines(one)} for one in parsing.people]}
     size = {"size": list(parsing.part_map.shape)}
-    _write_json(path, _about(parsing, made_from) | size | {"parts": parts, "people": people})
+    _write_json(path, about(parsing, made_from) | size | {"parts": parts, "people": people})
 
 
 def write_masks(path: Path, parsing: Parsing, made_from: str) -> None:
@@ -76,7 +76,7 @@ def write_masks(path: Path, parsing: Parsing, made_from: str) -> None:
     with atomic_folder(path) as folder:
         for facts, one in files:
             Image.fromarray(one.mask).save(folder / facts["file"], format="PNG", compress_type=RUNS)
-        _write_json(folder / MASKS, _about(parsing, made_from) | {"masks": [facts for facts, _ in files]})
+        _write_json(folder / MASKS, about(parsing, made_from) | {"masks": [facts for facts, _ in files]})
 
 
 def write_confidence(path: Path, parsing: Parsing, made_from: str) -> None:
@@ -108,7 +108,8 @@ WRITERS: dict[str, Writer] = {
 """Kind of a result -> its writer."""
 
 
-def _about(parsing: Parsing, made_from: str) -> dict[str, Any]:
+def about(parsing: Parsing, made_from: str) -> dict[str, Any]:
+    """Return the origin, label set and licence of a result, which stand in each file of JSON."""
     return {MADE_FROM: made_from, "labels": parsing.labels.name, "licence": parsing.licence}
 
 
