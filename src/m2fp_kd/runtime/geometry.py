@@ -68,6 +68,14 @@ class Geometry:
             above = max(CANVAS_MULTIPLE, -(-self.size // CANVAS_MULTIPLE) * CANVAS_MULTIPLE)
             raise ValueError(f"image size {self.size} must be a positive multiple of {CANVAS_MULTIPLE}; try {above}")
 
+    def placement(self, size: tuple[int, int]) -> "Placement":
+        """Return where a photo of this size (height, width) lies on its canvas."""
+        longest = max(size)
+        rows, columns = (max(1, (side * self.size + longest // 2) // longest) for side in size)
+        sides = (self.size if self.fixed else -(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE for side in (rows, columns))
+        height, width = sides
+        return Placement(size, (rows, columns), (height, width))
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -211,17 +219,13 @@ def place(
     Returns:
         The canvas, uint8 (h, w, 3), and where the photo lies on it.
     """
-    height, width = size or (photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1])
-    longest = max(height, width)
-    rows, columns = (max(1, (side * geometry.size + longest // 2) // longest) for side in (height, width))
-    canvas_rows, canvas_columns = (
-        geometry.size if geometry.fixed else -(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE for side in (rows, columns)
-    )
-    canvas = np.empty((canvas_rows, canvas_columns, 3), np.uint8)
-    padding = np.full((canvas_columns, 3), PAD_RGB, np.uint8)  # whole rows are copied in a fifth of the time
+    placement = geometry.placement(size or (photo.shape[:2] if isinstance(photo, np.ndarray) else photo.size[::-1]))
+    rows, columns = placement.content
+    canvas = np.empty((*placement.canvas, 3), np.uint8)
+    padding = np.full((placement.canvas[1], 3), PAD_RGB, np.uint8)  # whole rows are copied in a fifth of the time
     canvas[rows:], canvas[:rows, columns:] = padding, padding[columns:]
     canvas[:rows, :columns] = _resized(photo, (rows, columns), Image.Resampling.BILINEAR)
-    return canvas, Placement((height, width), (rows, columns), (canvas_rows, canvas_columns))
+    return canvas, placement
 
 
 def restore_map(part_map: np.ndarray, placement: Placement) -> np.ndarray:

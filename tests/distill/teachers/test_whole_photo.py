@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,9 @@ from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key
 from m2fp_kd.distill.teachers.filling import fill_cache
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.sources import LiveTeacher
+from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import (
+    PlacedPhoto,
     WholePhotoTeacher,
     read_teacher_card,
     write_teacher_card,
@@ -97,15 +100,15 @@ def test_filling_a_cache_continues_after_an_interruption(
     tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    log_parts = WholePhotoTeacher.log_parts
+    answers = WholePhotoTeacher.answers
 
-    def interrupted(self: WholePhotoTeacher, photo: np.ndarray) -> np.ndarray:
-        calls.append(len(photo))
+    def interrupted(self: WholePhotoTeacher, photos: Sequence[PlacedPhoto]) -> np.ndarray:
+        calls.append(len(photos))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return log_parts(self, photo)
+        return answers(self, photos)
 
-    monkeypatch.setattr(WholePhotoTeacher, "log_parts", interrupted)
+    monkeypatch.setattr(WholePhotoTeacher, "answers", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fill_cache(TeacherCache(tmp_path, KEY), teacher, records)
     again = TeacherCache(tmp_path, KEY)
@@ -113,6 +116,28 @@ def test_filling_a_cache_continues_after_an_interruption(
     assert fill_cache(again, teacher, records) == 2
     assert fill_cache(TeacherCache(tmp_path, KEY), teacher, records) == 0
     assert len(calls) == 4
+
+
+def test_several_photos_at_once_get_the_targets_of_each(
+    tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: photos of several sizes, two networks, and views that depend on where a photo lies."""
+    for number, size in enumerate([(90, 41), (33, 64), (64, 64)]):
+        image = np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    several = [Record(str(number), tmp_path / f"{number}.png") for number in range(3)]
+    models = [PartModel(tiny_m2fp(), CIHP, Geometry(size)) for size in (64, 96)]
+    teacher = WholePhotoTeacher(models, Geometry(64), Tta(flip=True, scales=(1, 1.5)))
+    alone, together = TeacherCache(tmp_path / "alone", KEY), TeacherCache(tmp_path / "together", KEY)
+    fill_cache(alone, teacher, several)
+    monkeypatch.setattr(WholePhotoTeacher, "at_once", 2)
+    fill_cache(together, teacher, several)
+    for record in several:
+        (one, placement), (other, same) = (
+            cache.read(record.name, file_sha256(record.image)) for cache in (alone, together)
+        )
+        assert placement == same
+        np.testing.assert_allclose(np.exp(one), np.exp(other), atol=2e-3)
 
 
 def test_processes_fill_a_share_each_and_the_rest_of_a_lost_one(
@@ -270,12 +295,17 @@ def test_the_card_of_an_earlier_version_is_read_and_a_broken_one_is_named(tmp_pa
 def test_a_killed_filling_continues_with_the_same_command(tmp_path: Path, records: list[Record]) -> None:
     """Killed before each of its changes, a filling loses at most the photo that it was at."""
 
-    def log_parts(photo: np.ndarray) -> np.ndarray:
-        logits = np.random.default_rng(int(photo.sum())).normal(size=(2, CIHP.num_parts, 16, 16)).astype(np.float32)
-        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    def answers(photos: Sequence[PlacedPhoto]) -> np.ndarray:
+        seed = int(photos[0].canvases[Geometry(64)].sum())
+        logits = np.random.default_rng(seed).normal(size=(1, 2, CIHP.num_parts, 16, 16)).astype(np.float32)
+        return logits - np.log(np.exp(logits).sum(axis=2, keepdims=True))
 
-    placed = Placement((64, 64), (64, 64), (64, 64))
-    teacher: Any = SimpleNamespace(log_parts=log_parts, placement=lambda photo: placed, labels=CIHP)
+    def placed(photo: np.ndarray) -> PlacedPhoto:
+        return PlacedPhoto((64, 64), {Geometry(64): photo[None]})
+
+    teacher: Any = SimpleNamespace(
+        answers=answers, placed=placed, at_once=1, student_geometry=Geometry(64), labels=CIHP
+    )
 
     def fill(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,14 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
-import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.teacher_cache import TeacherCache, entry, file_name
-from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
+from m2fp_kd.distill.teachers.whole_photo import PlacedPhoto, WholePhotoTeacher
 from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import read_photo
@@ -20,7 +20,7 @@ from m2fp_kd.shards import Shard
 log = logging.getLogger(__name__)
 
 AHEAD = 8
-"""Photos that are read before, and answers that are encoded after, the networks' work on a photo."""
+"""Least number of photos that are read before, and of answers that are encoded after, a call of the networks."""
 
 
 def fill_cache(
@@ -57,28 +57,38 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
         name, made = entries.popleft()
         cache.append(name, made.result())
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        photos = zip(missing, _read_ahead(pool, missing), strict=True)
+    bar = tqdm(total=len(missing), desc="teacher", unit="photo", disable=None if missing else True)
+    ahead = max(AHEAD, 2 * teacher.at_once)
+    with ThreadPoolExecutor(usable_cores()) as pool, bar:
+        photos = zip(missing, _placed_ahead(pool, teacher, missing, ahead), strict=True)
         try:
-            for record, photo in tqdm(
-                photos, total=len(missing), desc="teacher", unit="photo", disable=None if missing else True
-            ):
-                facts = (teacher.placement(photo), hashes[record.name], teacher.labels.flip_permutation)
-                entries.append((record.name, pool.submit(entry, teacher.log_parts(photo), *facts)))
-                if len(entries) > AHEAD:
-                    write_next()
+            while group := list(islice(photos, teacher.at_once)):
+                answers = teacher.answers([photo for _, photo in group])
+                for (record, photo), answer in zip(group, answers, strict=True):
+                    placement = teacher.student_geometry.placement(photo.size)
+                    facts = (placement, hashes[record.name], teacher.labels.flip_permutation)
+                    entries.append((record.name, pool.submit(entry, answer, *facts)))
+                    if len(entries) > ahead:
+                        write_next()
+                bar.update(len(group))
         finally:  # what was computed is kept, whatever stopped the rest
             while entries:
                 write_next()
     return len(missing)
 
 
-def _read_ahead(pool: ThreadPoolExecutor, records: Sequence[Record]) -> Iterator[np.ndarray]:
-    """Yield the photos in order, while the next ones are read."""
-    reading: deque[Future[np.ndarray]] = deque()
+def _placed_ahead(
+    pool: ThreadPoolExecutor, teacher: WholePhotoTeacher, records: Sequence[Record], ahead: int
+) -> Iterator[PlacedPhoto]:
+    """Yield the photos in order, while the next ones are read and placed."""
+
+    def placed(record: Record) -> PlacedPhoto:
+        return teacher.placed(read_photo(record.image))
+
+    reading: deque[Future[PlacedPhoto]] = deque()
     for record in records:
-        reading.append(pool.submit(read_photo, record.image))
-        if len(reading) > AHEAD:
+        reading.append(pool.submit(placed, record))
+        if len(reading) > ahead:
             yield reading.popleft().result()
     while reading:
         yield reading.popleft().result()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import TeacherCard
 
 CARD_NAME = "teacher.json"
+
+GPU_PHOTOS = 8
+"""Photos in a call of networks on a GPU, each with its mirror image."""
 
 
 class WholePhotoTeacher:
@@ -63,17 +67,33 @@ class WholePhotoTeacher:
         for model in self.models:
             model.network.to(device)
 
+    @property
+    def at_once(self) -> int:
+        """Number of photos that networks on this device answer together; on a CPU more are no faster."""
+        return 1 if all(model.device.type == "cpu" for model in self.models) else GPU_PHOTOS
+
+    def placed(self, photo: np.ndarray, mirror: bool = True) -> "PlacedPhoto":
+        """Place a photo uint8 (H, W, 3) and, if wanted, its mirror image on the networks' canvases, in any thread."""
+        views = [photo, np.ascontiguousarray(photo[:, ::-1])] if mirror else [photo]
+        geometries = {one for model in self.models for one in self.tta.geometries(model.geometry)}
+        canvases = {one: np.stack([place(view, one)[0] for view in views]) for one in geometries}
+        return PlacedPhoto(photo.shape[:2], canvases)
+
     @torch.inference_mode()
+    def answers(self, photos: Sequence["PlacedPhoto"]) -> np.ndarray:
+        """Return log-probabilities float32 (N, 2, P, h, w) of N photos and their mirror images."""
+        grid = _grid(self.student_geometry)
+        single = self.single
+        found = resample_log_parts(self._answer(single, photos), grid) if single else self._mean(photos, grid)
+        return found.cpu().numpy().reshape(len(photos), 2, *found.shape[1:])
+
     def log_parts(self, photo: np.ndarray) -> np.ndarray:
-        """Return log-probabilities float32 (2, P, h, w) of a photo uint8 (H, W, 3) and of the mirrored photo."""
-        photos, grid = [photo, _mirrored_photo(photo)], _grid(self.student_geometry)
-        if self.single:
-            return resample_log_parts(self._answer(self.single, photos), grid).cpu().numpy()
-        return self._mean(photos, grid).cpu().numpy()
+        """Return log-probabilities float32 (2, P, h, w) of a photo uint8 (H, W, 3) and of its mirror image."""
+        return self.answers([self.placed(photo)])[0]
 
     def placement(self, photo: np.ndarray) -> Placement:
         """Return the placement of a photo on the student's canvas."""
-        return place(photo, self.student_geometry)[1]
+        return self.student_geometry.placement(photo.shape[:2])
 
     def parse(self, photo: np.ndarray) -> np.ndarray:
         """Return the part map of a photo at its own size, from the largest network's grid."""
@@ -82,44 +102,57 @@ class WholePhotoTeacher:
     @torch.inference_mode()
     def on_own_grid(self, photo: np.ndarray) -> tuple[np.ndarray, Placement]:
         """Return the student's log parts float32 (P, g, g) over the largest canvas, and the photo's placement on it."""
-        photos = [photo, _mirrored_photo(photo)] if self.tta.flip else [photo]
-        return self._mean(photos, _grid(self.geometry))[0].cpu().numpy(), place(photo, self.geometry)[1]
+        placed = self.placed(photo, mirror=self.tta.flip)
+        return self._mean([placed], _grid(self.geometry))[0].cpu().numpy(), self.geometry.placement(placed.size)
 
     def at_photo_size(self, photo: np.ndarray) -> np.ndarray:
         """Return the student's log parts float32 (P, H, W) of a photo uint8 (H, W, 3), at the photo's own size."""
         return restore_dense(*self.on_own_grid(photo))
 
-    def _mean(self, photos: Sequence[np.ndarray], grid: tuple[int, int]) -> Tensor:
-        """Return the mean of all networks as log parts (N, P, h, w) over the student's parts."""
+    def _mean(self, photos: Sequence["PlacedPhoto"], grid: tuple[int, int]) -> Tensor:
+        """Return the mean of all networks as log parts (V, P, h, w) of all views, over the student's parts."""
         answers = [
             model.to_student(resample_log_parts(self._answer(model, photos), grid)).to(self.models[0].device)
             for model in self.models
         ]
         return mean_log_parts(answers)
 
-    def _answer(self, model: PartModel, photos: Sequence[np.ndarray]) -> Tensor:
-        """Return a network's log parts (N, P, g, g) of photos of the same size, on its own grid and in its own parts.
+    def _answer(self, model: PartModel, photos: Sequence["PlacedPhoto"]) -> Tensor:
+        """Return a network's log parts (V, P, g, g) of all views of photos, on its own grid and in its own parts.
 
-        With `tta.flip`, pass a photo and its mirror image: the answer to one also counts, mirrored, for the other.
+        With `tta.flip`, photos come with their mirror images: the answer to one also counts, mirrored, for the other.
         """
         if self.tta == SINGLE_VIEW:
             return _forward(model, photos, model.geometry)
         answers = [_forward(model, photos, geometry).exp() for geometry in self.tta.geometries(model.geometry)]
         parts = torch.stack([resample(answer, _grid(model.geometry)) for answer in answers]).mean(dim=0)
         if self.tta.flip:
-            placement = place(photos[0], model.geometry)[1]
-            parts = (parts + mirrored(parts.flip(0), placement, model.labels.flip_permutation)) / 2
+            placements = [model.geometry.placement(photo.size) for photo in photos]
+            others = [
+                mirrored(pair.flip(0), placement, model.labels.flip_permutation)
+                for pair, placement in zip(parts.split(2), placements, strict=True)
+            ]
+            parts = (parts + torch.cat(others)) / 2
         return logarithm(parts)
 
 
-def _forward(model: PartModel, photos: Sequence[np.ndarray], geometry: Geometry) -> Tensor:
-    canvases = np.stack([place(photo, geometry)[0] for photo in photos])
+@dataclass(frozen=True)
+class PlacedPhoto:
+    """A photo on the canvases of networks.
+
+    Attributes:
+        size: the photo's own height and width in pixels.
+        canvases: geometry -> uint8 (V, S, S, 3), the photo and perhaps its mirror image.
+    """
+
+    size: tuple[int, int]
+    canvases: dict[Geometry, np.ndarray]
+
+
+def _forward(model: PartModel, photos: Sequence[PlacedPhoto], geometry: Geometry) -> Tensor:
+    canvases = np.concatenate([photo.canvases[geometry] for photo in photos])
     images = torch.from_numpy(canvases).to(model.device).permute(0, 3, 1, 2).float()
     return resample_log_parts(model(images).part_logits, _grid(geometry))
-
-
-def _mirrored_photo(photo: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(photo[:, ::-1])
 
 
 def _grid(geometry: Geometry) -> tuple[int, int]:
