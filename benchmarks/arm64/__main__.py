@@ -23,9 +23,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.arm64 import students
 from benchmarks.arm64.compare import Parity, compare
 from benchmarks.arm64.emulator import CPUS, REPOSITORY, Emulator, EmulatorError
-from benchmarks.arm64.students import make
 from benchmarks.demo_at import smaller_demo
 from m2fp_kd.command import whole_number
 from m2fp_kd.evaluation.report.tables import as_markdown
@@ -59,8 +59,10 @@ def rows(names: Sequence[str], found: Mapping[str, Sequence[Parity]]) -> list[di
     ]
 
 
-def groups(given: Sequence[Path], backbones: Sequence[str], kept: Path, folder: Path) -> Iterator[dict[str, Path]]:
-    """Yield artefacts by name, in groups that are compared and printed together.
+def groups(
+    given: Sequence[Path], backbones: Sequence[str], kept: Path, folder: Path
+) -> Iterator[tuple[dict[str, Path], list[Path]]]:
+    """Yield artefacts by name, in groups that are compared and printed together, and photos that they know.
 
     Args:
         given: artefacts that the user names; if there are any, no others.
@@ -69,28 +71,29 @@ def groups(given: Sequence[Path], backbones: Sequence[str], kept: Path, folder: 
         folder: folder for the demo.
     """
     if given:
-        yield {str(path): path for path in given}
+        yield {str(path): path for path in given}, find_photos(SAMPLE)
         return
-    yield {f"demo, {kind}": smaller_demo(folder / kind, 512, kind).parent for kind in ("fp32", "int8")}
+    demo = {f"demo, {kind}": smaller_demo(folder / kind, 512, kind).parent for kind in ("fp32", "int8")}
+    yield demo, find_photos(SAMPLE)
     for backbone in backbones:
         with redirect_stdout(sys.stderr):  # what exporters and NNCF print
-            artefacts = make(backbone, kept)
-        yield artefacts
+            artefacts = students.make(backbone, kept)
+        yield artefacts, students.photos(kept / "photos")
 
 
 def main() -> int:
     """Print the table and return the exit code."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("artefacts", nargs="*", type=Path, help="model files or folders; default: demo and students")
-    command.add_argument("--photos", type=Path, default=SAMPLE, help="folder of photos; default: the sample's")
+    command.add_argument("--photos", type=Path, help="folder; default: scenes that a student knows, else the sample")
     command.add_argument("--number", type=whole_number(1), default=2, help="photos to parse; default: %(default)s")
     command.add_argument("--backbones", nargs="*", choices=BACKBONES, default=SMALL, help="default: all but resnet101")
     command.add_argument("--out", type=Path, default=Path("runs/arm64"), help="keeps students; default: %(default)s")
     command.add_argument("--cpus", nargs="+", choices=CPUS, default=list(CPUS), help="default: all of them")
     command.add_argument("--engine", choices=ENGINES, help="default: the runtime's choice on Arm")
     options = command.parse_args()
-    emulator, photos = Emulator(), [path.absolute() for path in find_photos(options.photos)[: options.number]]
-    if not photos:
+    emulator, given = Emulator(), find_photos(options.photos) if options.photos else []
+    if options.photos and not given:
         command.error(f"--photos {options.photos}: holds no photos")
     try:
         emulator.prepare()
@@ -98,8 +101,9 @@ def main() -> int:
         command.exit(2, f"{error}\n")
     printed, hold = 0, True
     with TemporaryDirectory() as folder:
-        for artefacts in groups(options.artefacts, options.backbones, options.out, Path(folder)):
+        for artefacts, known in groups(options.artefacts, options.backbones, options.out, Path(folder)):
             paths = [path.absolute() for path in artefacts.values()]
+            photos = [path.absolute() for path in (given or known)[: options.number]]
             try:
                 found = compare(paths, photos, options.cpus, options.engine, emulator)
             except subprocess.CalledProcessError:

@@ -1,4 +1,9 @@
-"""Make students of a backbone that have learnt something, by a minute of training on drawn scenes."""
+"""Make students of a backbone that know some drawn scenes by heart, by a minute or two of training.
+
+On scenes that a student knows, it is sure of most parts, as a trained one is on photos. Where it is not, parity says
+nothing about the CPU: rounding a few activations of an early layer the other way then changes 1 % of the parts, and
+ONNX Runtime rounds so on x86 itself with its fusions switched off.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,10 +13,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.int8.static import quantise_static
+from m2fp_kd.data.reading import Photo
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.models.backbones import build_backbone
@@ -22,8 +29,17 @@ from m2fp_kd.runtime.files import atomic_folder
 
 LABELS = LABEL_SETS["cihp"]
 HEADS = ("fpn", "m2fp")
-SIDE, SCENES, CALIBRATION = 96, 64, 8
-STEPS, BATCH, RATE = 60, 4, 3e-3
+SIDE, SCENES = 96, 8
+STEPS, BATCH, RATE = 100, 4, 3e-3
+
+
+def photos(folder: Path) -> list[Path]:
+    """Write the scenes that students learn as photos of 96x96 into a folder, and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"scene-{seed}.png" for seed in range(SCENES)]
+    for file, scene in zip(files, _scenes(), strict=True):
+        Image.fromarray(scene.image).save(file)
+    return files
 
 
 def make(backbone: str, folder: Path) -> dict[str, Path]:
@@ -35,7 +51,7 @@ def make(backbone: str, folder: Path) -> dict[str, Path]:
     """
     kept = folder / backbone
     if not kept.is_dir():
-        scenes = [draw_scene(seed, SIDE, (2, 4)) for seed in range(SCENES)]
+        scenes = _scenes()
         images = torch.from_numpy(np.stack([scene.image for scene in scenes]))
         parts = torch.from_numpy(np.stack([scene.parts for scene in scenes])).long()
         torch.manual_seed(0)
@@ -46,9 +62,13 @@ def make(backbone: str, folder: Path) -> dict[str, Path]:
         _train_queries(m2fp, images, parts)
         with atomic_folder(kept) as new:
             for head, network in {"fpn": fpn, "m2fp": m2fp}.items():
-                _export(network, backbone, head, new, images[:CALIBRATION, None].numpy())
+                _export(network, backbone, head, new, images[:, None].numpy())
     names = [(head, precision) for head in HEADS for precision in ("fp32", "int8")]
     return {f"{backbone} {head}, {precision}": kept / head / precision for head, precision in names}
+
+
+def _scenes() -> list[Photo]:
+    return [draw_scene(seed, SIDE, (2, 4)) for seed in range(SCENES)]
 
 
 def _export(network: nn.Module, backbone: str, head: str, folder: Path, calibration: NDArray[np.uint8]) -> None:
