@@ -1,7 +1,7 @@
 """Measure the cost and the fidelity of the teacher cache.
 
-    python benchmarks/teacher_cache.py                           # epoch time with cached targets against labels only
-    python benchmarks/teacher_cache.py --teacher teacher.json    # also fidelity of cached targets to the live teacher
+    python -m benchmarks.teacher_cache                           # epoch time with cached targets against labels only
+    python -m benchmarks.teacher_cache --teacher teacher.json    # also fidelity of cached targets to the live teacher
 
 Epochs alternate in one process, so that the ratio is valid even if the machine's speed drifts.
 """
@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from prepared import ROOT, composed, prepared
 from scipy.special import softmax
 
+from benchmarks.prepared import ROOT, composed, prepared
 from m2fp_kd.data.teacher_cache import TeacherCache, cache_key
 from m2fp_kd.distill.teachers.filling import fill_cache
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher

@@ -1,7 +1,7 @@
 """Measure the gradient norm of each term of an objective, before and during training.
 
-    python benchmarks/term_gradients.py distill=best
-    python benchmarks/term_gradients.py --steps 0,50 distill=features teacher=live teacher.checkpoint=FILE
+    python -m benchmarks.term_gradients distill=best
+    python -m benchmarks.term_gradients --steps 0,50 distill=features teacher=live teacher.checkpoint=FILE
 
 The weights in conf/distill were chosen by these norms. Arguments are the overrides of `m2fp-kd train`.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from prepared import composed, prepared
 
+from benchmarks.prepared import composed, prepared
 from m2fp_kd.distill.training.module import Distillation
 
 Norms = dict[str, tuple[float, float]]

@@ -1,7 +1,7 @@
 """Measure the time of the parts of a training step: data, teacher, student, loss, backward pass, optimiser.
 
-    python benchmarks/training_step.py                                        # the sample with its cached teacher
-    python benchmarks/training_step.py experiment=ppp data.root=DIR teacher=live teacher.checkpoint=FILE
+    python -m benchmarks.training_step                                        # the sample with its cached teacher
+    python -m benchmarks.training_step experiment=ppp data.root=DIR teacher=live teacher.checkpoint=FILE
 
 Arguments are the overrides of `m2fp-kd train`; the network starts untrained. Times are medians over the steps, in ms
 per photo, of one process that runs the parts one after the other. With data workers (`data.module.workers`), loading
@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from statistics import median
 
 import torch
-from omegaconf import DictConfig
-from prepared import composed, prepared
 
+from benchmarks.prepared import composed, prepared
+from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.allocator import keep_freed_memory
+from m2fp_kd.distill.training.module import Distillation
 
 WARM_UP, STEPS = 3, 12
 
@@ -30,7 +31,8 @@ def main(overrides: list[str]) -> None:
     device = torch.device("cuda" if cfg.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         keep_freed_memory()  # as in training
-    times = run_steps(cfg, device)
+    module, datamodule = prepared(cfg)
+    times = run_steps(module.to(device), datamodule, cfg.trainer.precision)
     size = cfg.data.module.batch_size
     photo = {part: 1000 * median(seconds[WARM_UP:]) / size for part, seconds in times.items()}
     whole = sum(photo.values())
@@ -44,10 +46,18 @@ def main(overrides: list[str]) -> None:
         print(f"| {part} | {ms:.2f} | {ms / whole:.0%} |")
 
 
-def run_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
-    """Return the seconds of every part of every step, parts in order of execution."""
-    module, datamodule = prepared(cfg)
-    module.to(device)
+def run_steps(
+    module: Distillation, datamodule: ParsingDataModule, precision: str, steps: int = STEPS
+) -> dict[str, list[float]]:
+    """Return the seconds of every part of every step, warm-up included, parts in order of execution.
+
+    Args:
+        module: on the device that runs the steps.
+        datamodule: ready for training batches; its epochs are repeated.
+        precision: "bf16-mixed", or any other for float32.
+        steps: number of steps after the warm-up.
+    """
+    device = module.device
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
     times: dict[str, list[float]] = defaultdict(list)
 
@@ -60,8 +70,8 @@ def run_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
         times[part].append(time.perf_counter() - start)
 
     batches = iter(datamodule.train_dataloader())
-    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=cfg.trainer.precision == "bf16-mixed")
-    for _ in range(WARM_UP + STEPS):
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+    for _ in range(WARM_UP + steps):
         with timed("data"):
             if (batch := next(batches, None)) is None:
                 batches = iter(datamodule.train_dataloader())
@@ -70,7 +80,7 @@ def run_steps(cfg: DictConfig, device: torch.device) -> dict[str, list[float]]:
         with bf16:
             with timed("teacher's target"):
                 target = module.teacher(batch) if module.teacher is not None else None
-            with timed("student, forward"):
+            with timed("forward"):
                 output = module(batch["images"])
             with timed("loss"):
                 loss, _ = module.objective(output, batch, target)
