@@ -67,6 +67,19 @@ def test_no_request_after_load(exported: Exported, open_hosted: Open) -> None:
     assert page.evaluate(outside) == "refused"
 
 
+def test_the_cameras_photo_is_parsed_on_the_device(exported: Exported, open_hosted: Open) -> None:
+    page = open_hosted(exported())
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("button", name="Take the photo").click()
+    page.wait_for_selector("#timings:not([hidden]), .news.bad", state="attached")
+    expect(page.locator(".news.bad")).to_have_count(0)
+    with page.expect_download() as map_file:
+        page.locator("[data-download=map]").click()
+    with Image.open(map_file.value.path()) as image:
+        assert image.mode == "P" and min(image.size) > 1
+    assert not page.evaluate("document.querySelector('video').srcObject")
+
+
 def test_it_opens_without_a_network_and_then_has_threads(exported: Exported, browser) -> None:
     context = browser.new_context(locale="en-GB")
     context.set_default_timeout(180_000)
