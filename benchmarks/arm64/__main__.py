@@ -1,11 +1,12 @@
 """Prove the runtime and its artefacts on Arm, emulated: parity with this machine, no speed.
 
-    python -m benchmarks.arm64                                    the demo, and students of all backbones and both heads
+    python -m benchmarks.arm64                                    the demo, and students of backbones with both heads
     python -m benchmarks.arm64 runs/NAME/artefacts/{fp32,int8}    these artefacts instead
     python -m benchmarks.arm64 --backbones                        the demo only
     python -m benchmarks.arm64 --photos FOLDER --number 5 --cpus cortex-a76 cortex-a53
 
-Each artefact parses the photos on this machine and on emulated Arm CPUs, by the torch-free runtime and in the engine
+The demo parses a portrait, the students scenes that they know, your artefacts the sample's photos or those of --photos.
+Each artefact parses them on this machine and on emulated Arm CPUs, by the torch-free runtime and in the engine
 that the runtime prefers on Arm. The table gives the share of pixels with the same part, over all photos and in the
 worst one; the difference of the network's outputs relative to their standard deviation; the share of pixels that have
 another part than the commonest one, without which agreement would mean nothing; and the processor time of a photo in
@@ -23,6 +24,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from matplotlib import cbook
+
 from benchmarks.arm64 import students
 from benchmarks.arm64.compare import Parity, compare
 from benchmarks.arm64.emulator import CPUS, REPOSITORY, Emulator, EmulatorError
@@ -34,6 +37,9 @@ from m2fp_kd.runtime.engines import ENGINES
 from m2fp_kd.runtime.files import find_photos
 
 SAMPLE = REPOSITORY / "data" / "sample" / "Validation" / "Images"
+PORTRAIT = "grace_hopper.jpg"
+"""A photo of a real person in matplotlib's package, in the public domain: the demo knows no drawn people."""
+
 SMALL = [name for name in BACKBONES if name != "resnet101"]
 HEADER = 2
 """Lines of a table before its rows."""
@@ -74,7 +80,7 @@ def groups(
         yield {str(path): path for path in given}, find_photos(SAMPLE)
         return
     demo = {f"demo, {kind}": smaller_demo(folder / kind, 512, kind).parent for kind in ("fp32", "int8")}
-    yield demo, find_photos(SAMPLE)
+    yield demo, [Path(cbook.get_sample_data(PORTRAIT, asfileobj=False))]
     for backbone in backbones:
         with redirect_stdout(sys.stderr):  # what exporters and NNCF print
             artefacts = students.make(backbone, kept)
@@ -85,7 +91,7 @@ def main() -> int:
     """Print the table and return the exit code."""
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("artefacts", nargs="*", type=Path, help="model files or folders; default: demo and students")
-    command.add_argument("--photos", type=Path, help="folder; default: scenes that a student knows, else the sample")
+    command.add_argument("--photos", type=Path, help="folder; default: those that the networks know")
     command.add_argument("--number", type=whole_number(1), default=2, help="photos to parse; default: %(default)s")
     command.add_argument("--backbones", nargs="*", choices=BACKBONES, default=SMALL, help="default: all but resnet101")
     command.add_argument("--out", type=Path, default=Path("runs/arm64"), help="keeps students; default: %(default)s")
