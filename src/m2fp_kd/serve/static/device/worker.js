@@ -1,5 +1,6 @@
 /** The worker that parses photos. Messages are {id, action, ...}; it answers {id, result} or {id, error}. */
 
+import { ApiError } from "../errors.js";
 import { answerOf } from "./answer.js";
 import { Clock } from "./clock.js";
 import { loadModel } from "./model.js";
@@ -42,7 +43,7 @@ async function parse({ key, blob, wants }) {
 }
 
 function described(error) {
-  if (error.code) return { code: error.code, message: error.message };
+  if (error instanceof ApiError) return { code: error.code, message: error.message };
   if (error instanceof RangeError)
     return { code: "device.memory", message: "This device has too little free memory for this photo. Choose a smaller one." };
   return { code: "device.failed", message: `This browser cannot parse the photo: ${error.message}` };
