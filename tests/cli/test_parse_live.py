@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ pytest.importorskip("av", reason="needs the video extra")
 
 from m2fp_kd import cli
 from m2fp_kd.cli import live
-from m2fp_kd.cli.window import open_window
+from m2fp_kd.cli.window import Screen, open_window
 from m2fp_kd.runtime.video.reading import read_frames
 from tests.runtime.video.sender import Sender, sending
 
@@ -93,23 +94,53 @@ def test_without_a_display_there_is_no_window(monkeypatch):
     assert open_window("camera 0") is None
 
 
-@pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb, a display without a screen")
-def test_a_window_shows_frames_until_it_is_closed(monkeypatch):
+@pytest.fixture
+def display(monkeypatch):
+    """A display without a screen."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("needs Xvfb")
     read, write = os.pipe()
     with subprocess.Popen(["Xvfb", "-displayfd", str(write)], pass_fds=[write], stderr=subprocess.DEVNULL) as server:
-        try:
-            monkeypatch.setenv("DISPLAY", f":{os.read(read, 10).decode().strip()}")
-            window = open_window("camera 0")
-            for grey in (0, 200):
-                window.show(np.full((48, 64, 3), grey, np.uint8))
-            assert (window._root.winfo_width(), window._root.winfo_height()) >= (64, 48)
-            window._root.focus_force()
-            window._root.update()
-            window._root.event_generate("<Escape>")
-            window.show(np.zeros((48, 64, 3), np.uint8))
-            assert window.closed
-            window.show(np.zeros((48, 64, 3), np.uint8))
-        finally:
-            server.terminate()
-            os.close(read)
-            os.close(write)
+        monkeypatch.setenv("DISPLAY", f":{os.read(read, 10).decode().strip()}")
+        yield server
+        server.terminate()
+    os.close(read)
+    os.close(write)
+
+
+def grey(level):
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+def test_a_key_closes_the_screen(display):
+    screen = Screen("camera 0")
+    for level in (0, 200):
+        screen.draw(grey(level))
+    assert (screen._root.winfo_width(), screen._root.winfo_height()) >= (64, 48)
+    screen._root.focus_force()
+    screen.update()
+    screen._root.event_generate("<Escape>")
+    assert screen.closed
+
+
+def test_a_window_whose_display_dies_is_closed_and_takes_nothing_with_it(display):
+    window = open_window("camera 0")
+    for level in (0, 100, 200):
+        window.show(grey(level))
+        assert not window.closed
+    display.kill()
+    display.wait()
+    limit = time.monotonic() + 20
+    while not window.closed and time.monotonic() < limit:
+        window.show(grey(0))
+        time.sleep(0.05)
+    assert window.closed
+    window.show(grey(0))
+    window.close()
+
+
+def test_the_window_is_closed_with_the_recording(display):
+    window = open_window("camera 0")
+    window.show(grey(0))
+    window.close()
+    assert window.closed
