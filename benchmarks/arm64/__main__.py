@@ -24,8 +24,6 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from matplotlib import cbook
-
 from benchmarks.arm64 import students
 from benchmarks.arm64.compare import Parity, compare
 from benchmarks.arm64.emulator import CPUS, REPOSITORY, Emulator, EmulatorError
@@ -37,8 +35,8 @@ from m2fp_kd.runtime.engines import ENGINES
 from m2fp_kd.runtime.files import find_photos
 
 SAMPLE = REPOSITORY / "data" / "sample" / "Validation" / "Images"
-PORTRAIT = "grace_hopper.jpg"
-"""A photo of a real person in matplotlib's package, in the public domain: the demo knows no drawn people."""
+PORTRAIT = REPOSITORY / "src" / "m2fp_kd" / "serve" / "static" / "example.jpg"
+"""A photo of a real person, the example of the web page: the demo knows no drawn people."""
 
 SMALL = [name for name in BACKBONES if name != "resnet101"]
 HEADER = 2
@@ -80,7 +78,7 @@ def groups(
         yield {str(path): path for path in given}, find_photos(SAMPLE)
         return
     demo = {f"demo, {kind}": smaller_demo(folder / kind, 512, kind).parent for kind in ("fp32", "int8")}
-    yield demo, [Path(cbook.get_sample_data(PORTRAIT, asfileobj=False))]
+    yield demo, [PORTRAIT]
     for backbone in backbones:
         with redirect_stdout(sys.stderr):  # what exporters and NNCF print
             artefacts = students.make(backbone, kept)

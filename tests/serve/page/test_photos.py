@@ -66,6 +66,21 @@ def test_dropped_and_pasted_photos(page, kind):
     expect(page.locator("#message")).to_contain_text("5 parts · 2 regions")
 
 
+def test_the_example(page):
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.locator("#message")).to_contain_text("5 parts")
+    expect(page.locator("#example")).to_be_hidden()
+
+
+def test_an_example_that_cannot_be_loaded_is_an_error_with_another_try(page):
+    page.route("**/example.jpg", lambda route: route.abort())
+    page.get_by_role("button", name="Try an example").click()
+    expect(page.locator("#message")).to_contain_text("does not answer")
+    page.unroute("**/example.jpg")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#message")).to_contain_text("5 parts")
+
+
 def test_camera(page):
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("button", name="Cancel").click()

@@ -6,7 +6,7 @@ import { byId } from "./dom.js";
 import { download } from "./downloads.js";
 import { letGo, listenToEntries, picture } from "./highlighting.js";
 import { listenToLanguage, useLanguage } from "./language.js";
-import { addFromCamera, addPhotos, clear, listenToDrops, remove, select } from "./photos.js";
+import { addExample, addFromCamera, addPhotos, clear, listenToDrops, remove, select } from "./photos.js";
 import { render } from "./render.js";
 import { offered } from "./sources.js";
 import { SPLIT, state } from "./state.js";
@@ -20,6 +20,7 @@ function listen() {
     target.value = "";
   };
   byId("camera").onclick = addFromCamera;
+  byId("example").onclick = addExample;
   onButton(byId("photos"), ({ place }) => select(state.photos[place]));
   onButton(byId("places"), ({ where }) => moveTo(where));
   onButton(byId("downloads"), (data) => download(data.download));

@@ -11,6 +11,7 @@ export const CHINESE = {
   "invite.touch": "选择或拍摄一张人物照片",
   choose: "选择照片",
   camera: "用摄像头拍照",
+  example: "试用示例照片",
   "limits.server": "支持 JPEG、PNG、WebP、BMP、GIF 以及浏览器能显示的格式，最大 {megabytes} MB、{megapixels} 百万像素。",
   "limits.device": "支持 JPEG、PNG、WebP 以及浏览器能显示的格式，最大 {megapixels} 百万像素。",
   "private.server": "照片只在服务器内存中解析，不会保存。",

@@ -11,6 +11,7 @@ export const ENGLISH = {
   "invite.touch": "Choose a photo of people or take one",
   choose: "Choose photos",
   camera: "Use the camera",
+  example: "Try an example",
   "limits.server": "JPEG, PNG, WebP, BMP, GIF and what your browser can show, up to {megabytes} MB and {megapixels} megapixels.",
   "limits.device": "JPEG, PNG, WebP and what your browser can show, up to {megapixels} megapixels.",
   "private.server": "Photos are parsed in the server's memory and not kept.",

@@ -65,6 +65,13 @@ export async function addFromCamera() {
   }
 }
 
+/** Add the page's own photo: Grace Hopper, by the US Navy, in the public domain. */
+export async function addExample() {
+  const response = await fetch("static/example.jpg").catch(() => null);
+  if (!response?.ok) return tell(() => say("error.unreachable"), "bad", addExample);
+  addPhotos([new File([await response.blob()], "grace-hopper.jpg", { type: "image/jpeg" })]);
+}
+
 /** Add photos that are pasted or dropped anywhere on the page. */
 export function listenToDrops() {
   const hover = (on) => document.body.classList.toggle("dragging", on);
