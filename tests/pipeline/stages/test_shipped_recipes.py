@@ -23,8 +23,14 @@ CONTAINED = {
 }
 """The others -> the recipe with their steps."""
 
-ELSEWHERE = {"compress=int8_dynamic", "experiment=cloud", "experiment=prototype"}
-"""Recipes for networks with queries, of which the sample has none."""
+OTHER_KERNELS = {"int8_pt2e": 0.995}
+"""Artefact -> least share of pixels with the same part where the engine's kernels round differently; 0.2 % differed."""
+
+OF_QUERIES = ("compress=int8_dynamic", "experiment=cloud")
+"""Recipes for networks with queries. They run on a student with queries."""
+
+ELSEWHERE = {"experiment=prototype"}
+"""A recipe for an untrained M2FP, which has no score."""
 
 
 def _composed(folder: Path, *overrides: str) -> DictConfig:
@@ -51,7 +57,16 @@ def test_a_recipe_passes_its_gates_on_cpus_with_and_without_vnni(recipe: str, st
     run(_composed(tmp_path, "stage=compress", f"student.checkpoint={student}", f"compress={recipe}"))
     artefacts = sorted(path for path in (tmp_path / "artefacts").iterdir() if path.is_dir())
     here, there = (part_maps(artefacts, Path("data/sample"), before=before) for before in ([], LIMITS["AVX2"]))
-    assert {name: (here[name] == there[name]).mean() > 0.998 for name in here} == dict.fromkeys(here, True)
+    agreement = {name: (here[name] == there[name]).mean() for name in here}
+    assert all(share > OTHER_KERNELS.get(Path(name).name, 0.999) for name, share in agreement.items()), agreement
+
+
+@pytest.mark.long
+def test_the_recipes_of_networks_with_queries_pass_their_gates(tmp_path: Path) -> None:
+    """Training, forty minutes of it, is most of the work."""
+    dynamic, cloud = OF_QUERIES
+    run(_composed(tmp_path / "student", "student=m2fp", dynamic))
+    run(_composed(tmp_path / "cloud", cloud, "student=m2fp", f"student.checkpoint={tmp_path}/student/student.json"))
 
 
 @pytest.mark.parametrize("choice", CONTAINED)
@@ -68,4 +83,4 @@ def test_every_recipe_is_one_of_these() -> None:
     recipes = {f"compress={path.stem}" for path in (CONF / "compress").glob("*.yaml") if path.stem != "base"}
     text = {path.stem: path.read_text() for path in (CONF / "experiment").glob("*.yaml")}
     recipes |= {f"experiment={name}" for name, words in text.items() if "override /compress" in words}
-    assert recipes == {*(f"compress={name}" for name in RECIPES), *CONTAINED, *ELSEWHERE}
+    assert recipes == {*(f"compress={name}" for name in RECIPES), *CONTAINED, *OF_QUERIES, *ELSEWHERE}
