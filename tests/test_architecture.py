@@ -39,7 +39,8 @@ ROOMS = {
     "train": {"pipeline", "config", "command", "preflight", "renamed", "shipped", "signals"},
     "autolabel": {"pipeline", "config", "distill", "checkpoints", "models", "runtime", "labels", "shipped"},
     "cli": {
-        "autolabel", "serve", "evaluation", "runtime", "labels", "versions", "command", "rules", "shards", "signals",
+        "autolabel", "serve", "evaluation", "data", "runtime", "labels", "versions", "command", "rules", "shards",
+        "signals",
     },
 }  # fmt: skip
 """Room -> the rooms that it may import."""

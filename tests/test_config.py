@@ -32,7 +32,8 @@ CHOICES = [
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_resolves(choice: str) -> None:
     mandatory = {"teacher": ["teacher.checkpoint=x.json"], "data": ["data.root=somewhere"]}
-    cfg = composed(choice, *mandatory.get(choice.split("=")[0], []) if choice != "data=synthetic" else [])
+    mandatory |= {"data=synthetic": [], "data=shards": ["data.urls=a.tar", "data.val_urls=b.tar"]}
+    cfg = composed(choice, *mandatory.get(choice, mandatory.get(choice.split("=")[0], [])))
     OmegaConf.resolve(cfg)
     group, name = choice.split("=")
     assert {"student": cfg.student.name, "data": cfg.data.name}.get(group, name) == name

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from m2fp_kd.cli import autolabel, bench, card, export, parse, serve, train
+from m2fp_kd.cli import autolabel, bench, card, export, parse, serve, shards, train
 from m2fp_kd.command import run_command
 from m2fp_kd.evaluation.benchmark import command as benchmark
 from m2fp_kd.evaluation.differences import command as diff
 from m2fp_kd.evaluation.runs import command as runs
 
-COMMANDS = (train, parse, autolabel, serve, bench, card, export, benchmark, runs, diff)
+COMMANDS = (train, parse, autolabel, serve, shards, bench, card, export, benchmark, runs, diff)
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                         part map and mosaic in parsed/

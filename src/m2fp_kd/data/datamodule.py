@@ -12,13 +12,14 @@ from torch.utils.data import DataLoader, Dataset
 from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.checking import check_photos
 from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
-from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.sampling import EpochSampler, Pool
+from m2fp_kd.data.layouts import Record, data_sha256
+from m2fp_kd.data.sampling import EpochSampler, Pool, photos_drawn
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.workers import end_with_parent
 from m2fp_kd.labels import LABEL_SETS, Bridge, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
+from m2fp_kd.runtime.label_origin import label_models
 
 
 def data_module(
@@ -83,7 +84,7 @@ class ParsingDataModule(pl.LightningDataModule):
         unlabelled_ratio: float | None = None,
     ) -> None:
         super().__init__()
-        self.train = splits.train
+        self.train: Sequence[Record] | Photos = splits.train
         self.val = splits.val
         self.test = splits.test
         self.labels = labels
@@ -94,7 +95,7 @@ class ParsingDataModule(pl.LightningDataModule):
         self.seed = seed
         self.cache = cache
         self.pseudo_labels = pseudo_labels
-        self.drawn = _drawn(len(splits.train), len(splits.unlabelled), unlabelled_ratio)
+        self.drawn = photos_drawn(len(splits.train), len(splits.unlabelled), unlabelled_ratio)
         self.unlabelled = splits.unlabelled if self.drawn else ()
         self._resume = (0, 0)
 
@@ -102,6 +103,14 @@ class ParsingDataModule(pl.LightningDataModule):
     def records(self) -> list[Record]:
         """Training and validation photos on disk."""
         return [*_records(self.train), *self.unlabelled, *_records(self.val)]
+
+    def sha256(self) -> str | None:
+        """Return one hash of all training and validation photos on disk with their maps; None without any."""
+        return data_sha256(self.records)
+
+    def label_models(self) -> list[dict[str, Any]]:
+        """Models that wrote the labels, as `label_models` of the runtime returns them; none for labels of people."""
+        return label_models(record.categories for record in self.records if record.categories)
 
     @property
     def needs_teacher(self) -> bool:
@@ -112,7 +121,7 @@ class ParsingDataModule(pl.LightningDataModule):
     @property
     def has_persons(self) -> bool:
         """Whether training photos carry person ids."""
-        return isinstance(self.train, DrawnPhotos) or any(record.persons for record in self.train)
+        return isinstance(self.train, DrawnPhotos) or any(record.persons for record in _records(self.train))
 
     @property
     def scored(self) -> dict[str, list[Record]]:
@@ -177,7 +186,7 @@ class ParsingDataModule(pl.LightningDataModule):
         return self._loader(self._training_items(), sampler=sampler, drop_last=len(sampler) >= self.batch_size)
 
     def _training_items(self) -> Dataset:
-        photos = self.train if isinstance(self.train, DrawnPhotos) else [*self.train, *self.unlabelled]
+        photos = [*self.train, *self.unlabelled] if isinstance(self.train, Sequence) else self.train
         return TrainingPhotos(
             self._photos(photos, self.cache), self.labels, self.geometry.size, self.augmentation, self.seed,
             self.pseudo_labels, self._id_maps(),
@@ -225,8 +234,8 @@ class ParsingDataModule(pl.LightningDataModule):
         records = _records(self.train)
         return [name for name in ("persons", "instances") if any(getattr(record, name) for record in records)]
 
-    def _photos(self, source: Sequence[Record] | DrawnPhotos, cache: TeacherCache | None) -> Photos:
-        return source if isinstance(source, DrawnPhotos) else StoredPhotos(source, self.labels, cache)
+    def _photos(self, source: Sequence[Record] | Photos, cache: TeacherCache | None) -> Photos:
+        return StoredPhotos(source, self.labels, cache) if isinstance(source, Sequence) else source
 
     def _whole(self, photos: Photos) -> WholePhotos:
         return WholePhotos(photos, self.labels, self.geometry, self.pseudo_labels)
@@ -246,24 +255,8 @@ class ParsingDataModule(pl.LightningDataModule):
         )
 
 
-def _records(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
-    return () if isinstance(photos, DrawnPhotos) else photos
-
-
-def _drawn(labelled: int, unlabelled: int, ratio: float | None) -> int:
-    """Return the number of unlabelled photos in an epoch."""
-    if ratio is None:
-        return unlabelled
-    if not 0 <= ratio < 1:
-        raise ValueError(
-            f"data.unlabelled_ratio={ratio} must be at least 0 and below 1, or null: each photo once an epoch"
-        )
-    if ratio and not unlabelled:
-        raise ValueError(
-            f"data.unlabelled_ratio={ratio} needs unlabelled photos; give data.unlabelled=FOLDER, or keep fewer labels "
-            "with data.label_fraction"
-        )
-    return max(1, round(labelled * ratio / (1 - ratio))) if ratio else 0
+def _records(photos: Sequence[Record] | Photos) -> Sequence[Record]:
+    return photos if isinstance(photos, Sequence) else ()
 
 
 def _check_pseudo_labels(cache: TeacherCache | None) -> None:

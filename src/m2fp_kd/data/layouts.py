@@ -155,6 +155,11 @@ def take_labels(records: Sequence[Record], fraction: float | None) -> tuple[list
     return labelled, [Record(record.name, record.image) for record in records if record.name not in keep]
 
 
+def shuffled_by_name(records: Sequence[Record]) -> list[Record]:
+    """Return records in an order that depends on their names only and mixes photos of neighbouring names."""
+    return sorted(records, key=lambda record: _name_hash(record.name, seed=3))
+
+
 def _name_hash(name: str, seed: int) -> float:
     """Hash a name to a number that is uniform in [0, 1)."""
     digest = hashlib.sha256(f"{seed}/".encode() + os.fsencode(name)).digest()

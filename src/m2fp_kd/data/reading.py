@@ -1,14 +1,16 @@
 """Reading of one photo with its part labels and, if the layout has them, its person and instance ids."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.labels import LabelSet, PartSets
-from m2fp_kd.runtime.geometry import read_photo
+from m2fp_kd.runtime.geometry import PhotoError, read_photo
 
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
@@ -21,6 +23,24 @@ NO_ID = 255
 
 class LabelError(ValueError):
     """A label file that cannot be read, differs in size from its photo, or has values outside the label set."""
+
+
+class Packed(NamedTuple):
+    """A file inside another one, such as a tar.
+
+    Attributes:
+        name: its name for messages.
+        content: its bytes.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | Packed
 
 
 @dataclass(frozen=True)
@@ -67,28 +87,49 @@ def read_record(record: Record, labels: LabelSet) -> Photo:
         LabelError: a map is unreadable or differs in size from the photo.
         ValueError: a part index lies outside `labels`; the message names the file and the values.
     """
-    photo = Photo(record.name, read_photo(record.image))
+    return read_files(record.name, labels, record.image, record.categories, record.persons, record.instances)
+
+
+def read_files(
+    name: str,
+    labels: LabelSet,
+    image: Source,
+    categories: Source | None = None,
+    persons: Source | None = None,
+    instances: Source | None = None,
+) -> Photo:
+    """Read a photo and its maps from files or from their bytes; errors as in `read_record`."""
+    photo = Photo(name, _read_image(image))
     size = photo.image.shape[:2]
-    if record.categories is not None:
-        photo.parts = read_parts(record.categories, labels)
-        _check_size(record.categories, photo.parts, record.image, size)
-    if record.persons is not None:
-        photo.persons = read_ids(record.persons)
-        _check_size(record.persons, photo.persons, record.image, size)
-    if record.instances is not None:
-        photo.instances = read_ids(record.instances)
-        _check_size(record.instances, photo.instances, record.image, size)
+    if categories is not None:
+        photo.parts = read_parts(categories, labels)
+        _check_size(categories, photo.parts, image, size)
+    if persons is not None:
+        photo.persons = read_ids(persons)
+        _check_size(persons, photo.persons, image, size)
+    if instances is not None:
+        photo.instances = read_ids(instances)
+        _check_size(instances, photo.instances, image, size)
     return photo
 
 
-def read_parts(path: Path, labels: LabelSet) -> np.ndarray:
+def _read_image(source: Source) -> np.ndarray:
+    if isinstance(source, Path):
+        return read_photo(source)
+    try:
+        return read_photo(source.content)
+    except PhotoError as error:
+        raise type(error)(f"{source}{str(error).removeprefix('photo')}") from error
+
+
+def read_parts(path: Source, labels: LabelSet) -> np.ndarray:
     """Read a part map uint8 (H, W) from a PNG or a MATLAB file (variable `groundtruth`) and check every value."""
     parts = read_map(path)
     labels.check(parts, str(path))
     return parts.astype(np.uint8)
 
 
-def read_ids(path: Path) -> np.ndarray:
+def read_ids(path: Source) -> np.ndarray:
     """Read an id map int32 (H, W), 0 where no id is known: in maps of 8 bits, `NO_ID` marks unlabelled pixels."""
     ids = read_map(path)
     if ids.dtype == np.uint8:
@@ -96,16 +137,16 @@ def read_ids(path: Path) -> np.ndarray:
     return ids.astype(np.int32)
 
 
-def read_map(path: Path) -> np.ndarray:
+def read_map(path: Source) -> np.ndarray:
     """Read an integer map (H, W) from an index PNG (1 to 16 bits) or a MATLAB file (variable `groundtruth`).
 
     Raises:
         LabelError: the file is unreadable, has colours, or its content, whatever its name, is of a lossy format.
     """
-    if path.suffix == ".mat":
+    if isinstance(path, Path) and path.suffix == ".mat":
         return _read_mat(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path if isinstance(path, Path) else io.BytesIO(path.content)) as image:
             if image.format not in LOSSLESS or "jpeg" in str(image.info.get("compression")):
                 raise LabelError(
                     f"{path}: this file is {image.format}, whose compression changes indices; export the label map "
@@ -137,7 +178,7 @@ def _read_mat(path: Path) -> np.ndarray:
     return content["groundtruth"]
 
 
-def _check_size(path: Path, label_map: np.ndarray, image_path: Path, size: tuple[int, int]) -> None:
+def _check_size(path: Source, label_map: np.ndarray, image_path: Source, size: tuple[int, int]) -> None:
     if label_map.shape != size:
         raise LabelError(
             f"{path}: label map is {label_map.shape[1]}x{label_map.shape[0]} but its photo {image_path} is "

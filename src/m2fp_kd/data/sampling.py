@@ -85,3 +85,28 @@ def interleave(lists: Sequence[list[T]]) -> list[T]:
     places = [(index + 0.5) / len(items) for items in lists for index in range(len(items))]
     together = [item for items in lists for item in items]
     return [together[index] for index in np.argsort(places, kind="stable")]
+
+
+def photos_drawn(labelled: int, unlabelled: int, ratio: float | None) -> int:
+    """Return the number of unlabelled photos in an epoch.
+
+    Args:
+        labelled: number of labelled photos.
+        unlabelled: number of unlabelled photos.
+        ratio: share of unlabelled photos in an epoch; None takes each once.
+
+    Raises:
+        ValueError: the ratio is out of its range, or there are no unlabelled photos.
+    """
+    if ratio is None:
+        return unlabelled
+    if not 0 <= ratio < 1:
+        raise ValueError(
+            f"data.unlabelled_ratio={ratio} must be at least 0 and below 1, or null: each photo once an epoch"
+        )
+    if ratio and not unlabelled:
+        raise ValueError(
+            f"data.unlabelled_ratio={ratio} needs unlabelled photos; give data.unlabelled=FOLDER, or keep fewer labels "
+            "with data.label_fraction"
+        )
+    return max(1, round(labelled * ratio / (1 - ratio))) if ratio else 0

@@ -86,8 +86,37 @@ def entry(
         placement: placement of the photo on the student's canvas.
         photo_sha256: hash of the photo's file.
     """
-    head = BODY.pack(*placement.source, *placement.content, *placement.canvas, bytes.fromhex(photo_sha256))
-    return head + encode(log_parts, flip_permutation)
+    return _head(placement, photo_sha256) + encode(log_parts, flip_permutation)
+
+
+def _head(placement: Placement, photo_sha256: str) -> bytes:
+    return BODY.pack(*placement.source, *placement.content, *placement.canvas, bytes.fromhex(photo_sha256))
+
+
+def read_entry(body: bytes, photo_sha256: str) -> tuple[Placement, bytes] | None:
+    """Return placement and encoded log parts of an entry; None if it was made from another photo.
+
+    Raises:
+        ValueError: the bytes are no entry.
+    """
+    try:
+        *sizes, photo = BODY.unpack_from(body)
+    except struct.error as error:
+        raise ValueError(f"not an entry ({error})") from error
+    if photo.hex() != photo_sha256:
+        return None
+    source, content, canvas = zip(sizes[::2], sizes[1::2], strict=True)
+    return Placement(source, content, canvas), body[BODY.size :]
+
+
+def decoded(encoded: bytes, bridge: Bridge | None) -> np.ndarray:
+    """Decode log parts float32 (2, P, h, w), over the student's parts where a bridge leads there.
+
+    Raises:
+        ValueError: the bytes are no encoded log parts.
+    """
+    log_parts = decode(encoded)
+    return log_parts if bridge is None else cross(torch.from_numpy(log_parts), bridge).numpy()
 
 
 class TeacherCache:
@@ -146,12 +175,9 @@ class TeacherCache:
         """
         placement, encoded = self._body(name, photo_sha256)
         try:
-            log_parts = decode(encoded)
+            return decoded(encoded, self.bridge), placement
         except ValueError as error:
             raise CacheError(f"{self.path}: the entry of '{name}' is broken ({error}); rebuild the cache.") from error
-        if self.bridge is not None:
-            log_parts = cross(torch.from_numpy(log_parts), self.bridge).numpy()
-        return log_parts, placement
 
     def write(
         self,
@@ -172,16 +198,22 @@ class TeacherCache:
         """Yield the files that have an entry, this process's own first."""
         return (file for file in self._files if name in file.places)
 
+    def packed(self, name: str, photo_sha256: str) -> bytes:
+        """Return the bytes of an entry, as the function `entry` made them, to store them elsewhere.
+
+        Raises:
+            CacheError: as in `read`.
+        """
+        placement, encoded = self._body(name, photo_sha256)
+        return _head(placement, photo_sha256) + encoded
+
     def _body(self, name: str, photo_sha256: str) -> tuple[Placement, bytes]:
         """Read and check an entry, of the first file where it is intact; return its placement and log parts."""
         error: CacheError | None = None
         for file in self._with(name):
             try:
-                body = file.read(name)
-                *sizes, photo = BODY.unpack_from(body)
-                if photo.hex() == photo_sha256:
-                    source, content, canvas = zip(sizes[::2], sizes[1::2], strict=True)
-                    return Placement(source, content, canvas), body[BODY.size :]
+                if found := read_entry(file.read(name), photo_sha256):
+                    return found
                 error = CacheError(
                     f"{file.path}: the entry of '{name}' was made from another photo; rebuild the cache."
                 )

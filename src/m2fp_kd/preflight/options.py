@@ -68,6 +68,7 @@ RULES = {
     "data.sources.*.ratio": number(0, open_low=True),
     "data.module.limit": optional(whole(1)),
     "data.module.workers": whole(0),
+    "data.module.buffer": whole(1),
     "data.module.seed": whole(0),
     "data.module.epoch_length": optional(whole(1)),
     "data.module.pseudo_labels": FLAG,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.rules import shown
 
@@ -37,6 +37,14 @@ def check_stage(cfg: DictConfig) -> None:
 
 
 def _check_photos(cfg: DictConfig) -> None:
+    for option in ("urls", "val_urls"):
+        if OmegaConf.is_missing(cfg.data, option):
+            raise ValueError(f"data.{option} is not set; give data.{option}='DIR/NAME-*.tar', the shards' addresses")
+        if option in cfg.data and len(given := _overrides(f"data.{option}=")) > 1:
+            raise ValueError(
+                f"data.{option} is given {len(given)} times; quote its braces for the shell, as in "
+                f"'data.{option}=NAME-{{0..9}}.tar'"
+            )
     if cfg.stage != "pretrain" and "root" in (cfg.data.get("splits") or ()) and cfg.data.root is None:
         raise ValueError("data.root=null: give data.root=DIR, the folder of the photos")
 
@@ -76,7 +84,17 @@ def _check_pretraining(cfg: DictConfig) -> None:
     _check_training(cfg)
 
 
+def _overrides(prefix: str) -> list[str]:
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [override for override in overrides if override.startswith(prefix)]
+
+
 def _check_cache(cfg: DictConfig) -> None:
+    if "urls" in cfg.data:
+        raise ValueError(
+            "stage=cache data=shards: fill the cache from the folder that the shards are made of (data=own "
+            "data.root=DIR), then m2fp-kd shards make DIR OUT --cache CACHE"
+        )
     if cfg.teacher.mode != "cached" or cfg.teacher.checkpoint is None:
         raise ValueError("stage=cache needs teacher=cached teacher.checkpoint=FILE")
 

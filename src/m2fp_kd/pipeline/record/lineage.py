@@ -11,14 +11,12 @@ from torch import nn
 
 from m2fp_kd.checkpoints.network import Network, original_architecture
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.objective import reads_teacher
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.files import file_sha256
-from m2fp_kd.runtime.label_origin import label_models
 from m2fp_kd.runtime.provenance import DataSource, Lineage, ObjectiveSummary, Parent, TeacherCard
 from m2fp_kd.shipped import CHECKOUT
 
@@ -35,13 +33,13 @@ def student_lineage(
     weights = cfg.backbone.weights
     active = {name: spec for name, spec in terms.items() if spec["weight"]}
     earlier = parent.lineage.licences if parent else ()
-    labellers = label_models(record.categories for record in datamodule.records if record.categories)
+    labellers = datamodule.label_models()
     licences = [teacher.all.licence, *(model["licence"] for model in labellers), *earlier, cfg.data.licence]
     return Lineage(
         teacher=teacher.all,
         licences=tuple(dict.fromkeys(filter(None, licences))),
         parent=parent,
-        data=DataSource(cfg.data.name, data_sha256(datamodule.records), _names(labellers)),
+        data=DataSource(cfg.data.name, datamodule.sha256(), _names(labellers)),
         objective=ObjectiveSummary(
             terms={name: spec["weight"] for name, spec in active.items()},
             teacher_terms=tuple(name for name, spec in active.items() if reads_teacher(spec["term"])),

@@ -101,7 +101,7 @@ def build_report(
             validation_photos=len(datamodule.val),
             scored_on=scoring.photos,
             scored_photos=len(scoring.own),
-            sha256=data_sha256(datamodule.records),
+            sha256=datamodule.sha256(),
             scored_sha256=data_sha256(scoring.own),
             ungated=_ungated(scoring, parity),
         ),

@@ -9,7 +9,6 @@ from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
 from m2fp_kd.compress.export.capabilities import kind_of
 from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
-from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline.assemble.data import load_data
 from m2fp_kd.pipeline.assemble.part_models import load_m2fp
@@ -44,7 +43,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             f"add data.size={network.geometry.size}"
         )
     teacher = load_teacher(cfg, datamodule)
-    sources = {"data": data_sha256(datamodule.records), "teacher": teacher.all.sha256}
+    sources = {"data": datamodule.sha256(), "teacher": teacher.all.sha256}
     sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
     claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))

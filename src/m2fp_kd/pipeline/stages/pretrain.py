@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 
 from m2fp_kd.checkpoints.backbone import save_backbone
 from m2fp_kd.checkpoints.best import load_best
-from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.data.pretraining import PhotoDataModule, pretraining_splits
 from m2fp_kd.data.splits import Splits
 from m2fp_kd.distill.training.feature_pretraining import MONITOR, FeaturePretraining
@@ -37,7 +36,7 @@ def pretrain_backbone(cfg: DictConfig) -> dict[str, float]:
     teacher = build_feature_teacher(cfg.pretrain.teacher, cfg.pretrain.teacher_weights, cfg.data.size)
     backbone = instantiate(cfg.backbone)
     weights = cfg.pretrain.teacher_weights
-    hashes = {"data": data_sha256(datamodule.records), "teacher": file_sha256(weights) if weights else None}
+    hashes = {"data": datamodule.sha256(), "teacher": file_sha256(weights) if weights else None}
     claim_sources(cfg, hashes)
     module = FeaturePretraining(
         backbone,

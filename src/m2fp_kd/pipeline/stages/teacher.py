@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from m2fp_kd.checkpoints.best import load_best
 from m2fp_kd.checkpoints.network import save_network
-from m2fp_kd.data.layouts import data_sha256
 from m2fp_kd.distill.training.fit import fit
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.pipeline.assemble.data import load_data
@@ -41,7 +40,7 @@ def train_teacher(cfg: DictConfig) -> dict[str, float]:
     else:
         network, parent = load_m2fp(cfg.teacher.checkpoint, cfg, labels)
         network.requires_grad_(True)
-    data = data_sha256(datamodule.records)
+    data = datamodule.sha256()
     claim_sources(cfg, {"data": data, "teacher.checkpoint": parent.sha256 if parent else None})
     module = build_module(cfg, network, instantiate(cfg.teacher.terms), datamodule, teacher=None)
     if cfg.compile:
