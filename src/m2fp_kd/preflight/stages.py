@@ -38,7 +38,7 @@ def check_stage(cfg: DictConfig) -> None:
 
 def _check_photos(cfg: DictConfig) -> None:
     for option in ("urls", "val_urls"):
-        if OmegaConf.is_missing(cfg.data, option):
+        if OmegaConf.is_missing(cfg.data, option) or cfg.data.get(option, "") is None:
             raise ValueError(f"data.{option} is not set; give data.{option}='DIR/NAME-*.tar', the shards' addresses")
         if option in cfg.data and len(given := _overrides(f"data.{option}=")) > 1:
             raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from m2fp_kd.data.sharded.index import find_shards, index_shards
-from m2fp_kd.data.sharded.urls import ShardError, expand
+from m2fp_kd.data.sharded.urls import ShardError, expand, write_file
 from m2fp_kd.labels import LABEL_SETS
 
 CIHP = LABEL_SETS["cihp"]
@@ -96,6 +96,15 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         ShardError, match=r"memory://set/shards.json: cannot be read .Cannot connect.*check the address, the network"
     ):
         find_shards(["memory://set/a.tar"], CIHP)
+
+
+def test_an_index_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.pipe_file", refused)
+    with pytest.raises(ShardError, match=r"memory://set/shards.json: cannot be written .NotImplementedError.*a copy"):
+        write_file("memory://set/shards.json", b"")
 
 
 @pytest.mark.parametrize("cut", [1000, 5, 1024])

@@ -34,5 +34,7 @@ def test_a_student_of_shards_is_scored_on_the_unpacked_photos(
 def test_what_shards_cannot_do_is_refused_before_any_work(composed: Composer, shards: list[str]) -> None:
     with pytest.raises(ValueError, match=r"data.urls is not set; give data.urls='DIR"):
         check(composed("data=shards"))
+    with pytest.raises(ValueError, match=r"data.val_urls is not set"):
+        check(composed(*shards, "data.val_urls=null"))
     with pytest.raises(ValueError, match="stage=cache data=shards: fill the cache from the folder"):
         check(composed(*shards, "stage=cache", "teacher=cached", "teacher.checkpoint=timm:x"))

@@ -45,10 +45,13 @@ def reached(url: str) -> Iterator[None]:
     except Exception as error:  # each file system raises errors of its own
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         raise ShardError(
-            f"{url}: cannot be read ({cause}); check the address, the network and the credentials"
+            f"{url}: cannot be read ({_cause(error)}); check the address, the network and the credentials"
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def expand(patterns: str | Sequence[str], setting: str = "data.urls") -> list[str]:
@@ -130,11 +133,17 @@ def write_file(url: str, content: bytes) -> None:
     """
     with reached(url):
         system, path = url_to_fs(url)
-        if not isinstance(system, LocalFileSystem):
-            system.pipe_file(path, content)
-            return
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    if isinstance(system, LocalFileSystem):
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        return
+    try:
+        system.pipe_file(path, content)
+    except Exception as error:  # each file system raises errors of its own
+        raise ShardError(
+            f"{url}: cannot be written ({_cause(error)}); run the command on a copy of the shards on a disk, and copy "
+            "the file that it writes"
+        ) from error
 
 
 def open_file(url: str) -> BinaryIO:
