@@ -172,7 +172,7 @@ def test_programs_take_these_arguments(page: Path, only_parse: None, monkeypatch
 @pages
 def test_make_has_these_targets(page: Path) -> None:
     targets = re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for target, *_ in filter(None, commands("make", page)):
+    for target, *_ in filter(None, commands("(?<!shards )make", page)):
         assert target in targets
 
 
