@@ -1,15 +1,14 @@
 """Compare the time in which a training loads an epoch from tar shards with that from files.
 
-    python benchmarks/shards.py data.root=DIR                                # photos in M2FP's layout, data=own
-    python benchmarks/shards.py data=pascal_person_part data.root=DIR --megabytes 10
+    python -m benchmarks.shards data.root=DIR                                # photos in M2FP's layout, data=own
+    python -m benchmarks.shards data=pascal_person_part data.root=DIR --megabytes 10
 
-Arguments are the overrides of `m2fp-kd train` for the files, before `--megabytes`, the size of a shard. The shards are
-packed into a temporary folder. Each batch from files is followed by one from shards, and the next pair has the other
-order, so that other work on the machine slows both; loading runs in this process. Files and shards come from the
-system's memory: the files were checked just before, the shards were written.
+The shards are packed into a temporary folder. Each batch from files is followed by one from shards, and the next pair
+has the other order, so that other work on the machine slows both; loading runs in this process. Files and shards come
+from the system's memory: the files were checked just before, the shards were written.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from prepared import composed
 
+from benchmarks.prepared import composed
+from m2fp_kd.command import number
 from m2fp_kd.data.sharded.writing import make, plan
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.labels import load_label_set
@@ -28,24 +28,26 @@ from m2fp_kd.labels import load_label_set
 ROUNDS = 2
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the seconds of an epoch from both, and their ratio."""
-    megabytes = float(arguments.pop()) if "--megabytes" in arguments else 100.0
-    overrides = [word for word in arguments if word != "--megabytes"]
-    files = composed(["data=own", *overrides])
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("overrides", nargs="*", help="overrides of m2fp-kd train, for the files")
+    command.add_argument("--megabytes", type=number(), default=100.0, help="size of a shard; default: %(default)g")
+    options = command.parse_args()
+    files = composed(["data=own", *options.overrides])
     with tempfile.TemporaryDirectory() as folder:
-        planned = plan(Path(files.data.root), megabytes)
+        planned = plan(Path(files.data.root), options.megabytes)
         make(planned, Path(folder) / "set", load_label_set(files.data.labels))
         sizes = [f"data.{name}={files.data[name]}" for name in ("labels", "size", "batch_size")]
         urls = [f"data.urls={folder}/set/train-*.tar", f"data.val_urls={folder}/set/val-*.tar"]
         shards = composed(["data=shards", *sizes, *urls, f"data.unpack_to={folder}/val"])
         loaders = [instantiate(cfg.data.module).train_dataloader() for cfg in (files, shards)]
-        rounds = [epoch(loaders, number) for number in range(ROUNDS)]
+        rounds = [epoch(loaders, turn) for turn in range(ROUNDS)]
     photos = len(loaders[0].sampler)
     print(f"{photos} photos, {files.data.size} pixels, {len(planned.shards)} shards, {describe_cpu()}, 1 thread")
     print("| epoch | files [s] | shards [s] | ratio | ratio of CPU time |\n|---|---|---|---|---|")
-    for number, (wall, cpu) in enumerate(rounds, 1):
-        print(f"| {number} | {wall[0]:.2f} | {wall[1]:.2f} | {wall[1] / wall[0]:.3f} | {cpu[1] / cpu[0]:.3f} |")
+    for turn, (wall, cpu) in enumerate(rounds, 1):
+        print(f"| {turn} | {wall[0]:.2f} | {wall[1]:.2f} | {wall[1] / wall[0]:.3f} | {cpu[1] / cpu[0]:.3f} |")
     wall_ratio = median(wall[1] / wall[0] for wall, _ in rounds)
     print(f"median ratio {wall_ratio:.3f}, of CPU time {median(cpu[1] / cpu[0] for _, cpu in rounds):.3f}")
 
@@ -67,4 +69,4 @@ def epoch(loaders: list[Any], number: int) -> tuple[list[float], list[float]]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(sys.argv[1:])
+    main()

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import Photos, TrainingPhotos
 from m2fp_kd.data.layouts import Record
-from m2fp_kd.data.sharded.index import Shard, find_shards
+from m2fp_kd.data.sharded.index import TarShard, find_shards
 from m2fp_kd.data.sharded.order import ShardSampler
 from m2fp_kd.data.sharded.photos import ShardPhotos
 from m2fp_kd.data.sharded.unpacking import unpacked
@@ -35,7 +35,7 @@ class ShardedSplits:
         label_models: models that wrote the labels of the shards.
     """
 
-    train: Sequence[Shard]
+    train: Sequence[TarShard]
     val: Sequence[Record]
     test: Sequence[Record] = ()
     label_models: Sequence[dict[str, Any]] = ()

@@ -40,7 +40,7 @@ class ShardFacts:
 
 
 @dataclass(frozen=True)
-class Shard:
+class TarShard:
     """A shard at its address."""
 
     url: str
@@ -88,7 +88,7 @@ class ShardIndex:
             raise ShardError(f"{name}: no valid index ({error}); write it again with `m2fp-kd shards index`") from error
 
 
-def find_shards(urls: list[str], labels: LabelSet) -> tuple[list[Shard], list[dict[str, Any]]]:
+def find_shards(urls: list[str], labels: LabelSet) -> tuple[list[TarShard], list[dict[str, Any]]]:
     """Look shards up in the indexes beside them, and check that they are there, whole, and of the label set.
 
     Returns:
@@ -132,14 +132,14 @@ def _read_index(url: str) -> ShardIndex:
         raise
 
 
-def _look_up(url: str, index: ShardIndex) -> Shard:
+def _look_up(url: str, index: ShardIndex) -> TarShard:
     name = url.rpartition("/")[2]
     if name not in index.shards:
         raise ShardError(
             f"{url} is not among the {len(index.shards)} shards of {NAME} beside it; finish `m2fp-kd shards make`, or "
             "write the index again with `m2fp-kd shards index`"
         )
-    return Shard(url, index.shards[name])
+    return TarShard(url, index.shards[name])
 
 
 def examine(url: str, labels: LabelSet, seen: Callable[[int], None] = lambda photos: None) -> ShardFacts:

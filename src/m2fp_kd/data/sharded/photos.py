@@ -9,7 +9,7 @@ import numpy as np
 
 from m2fp_kd.data.dataset import Target
 from m2fp_kd.data.reading import Packed, Photo, read_files
-from m2fp_kd.data.sharded.index import KEY_BYTES, Shard
+from m2fp_kd.data.sharded.index import KEY_BYTES, TarShard
 from m2fp_kd.data.sharded.tar_file import TARGETS, Sample, list_samples, read_end, read_maps
 from m2fp_kd.data.sharded.urls import ShardError, open_file
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, decoded, read_entry
@@ -34,7 +34,7 @@ class ShardPhotos:
     """
 
     def __init__(
-        self, shards: Sequence[Shard], labels: LabelSet, cache: TeacherCache | None = None, most_open: int = 4
+        self, shards: Sequence[TarShard], labels: LabelSet, cache: TeacherCache | None = None, most_open: int = 4
     ) -> None:
         self.shards = list(shards)
         self.labels = labels
@@ -78,7 +78,7 @@ class ShardPhotos:
         except ValueError as error:
             raise CacheError(f"{image}: its targets are broken ({error}); {again}") from error
 
-    def _find(self, index: int) -> tuple[Shard, BinaryIO, Sample]:
+    def _find(self, index: int) -> tuple[TarShard, BinaryIO, Sample]:
         number = int(np.searchsorted(self.ends, index, side="right"))
         shard = self.shards[number]
         if number not in self._open:
@@ -90,7 +90,7 @@ class ShardPhotos:
         return shard, file, samples[index - int(self.ends[number]) + shard.facts.photos]
 
     @staticmethod
-    def _opened(shard: Shard) -> OpenShard:
+    def _opened(shard: TarShard) -> OpenShard:
         file = open_file(shard.url)
         samples = list_samples(file, shard.url)
         if len(samples) != shard.facts.photos:

@@ -1,4 +1,4 @@
-"""Unpack shards of validation and test photos into a folder, since every epoch and the report read them."""
+"""Unpack shards of validation and test photos into a folder, because every epoch and the report read them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from m2fp_kd.data.layouts import Record, m2fp_records
-from m2fp_kd.data.sharded.index import Shard
+from m2fp_kd.data.sharded.index import TarShard
 from m2fp_kd.data.sharded.tar_file import PNG_PHOTO, list_samples, read_maps
 from m2fp_kd.data.sharded.urls import ShardError, open_file
 from m2fp_kd.runtime.files import atomic_folder, text_sha256
@@ -15,7 +15,7 @@ from m2fp_kd.runtime.files import atomic_folder, text_sha256
 FOLDERS = {"image": "Images", "categories": "Category_ids", "persons": "Human_ids", "instances": "Instance_ids"}
 
 
-def unpacked(shards: Sequence[Shard], folder: Path, split: str) -> list[Record]:
+def unpacked(shards: Sequence[TarShard], folder: Path, split: str) -> list[Record]:
     """Return the photos of shards as files in M2FP's layout, unpacked once for each content.
 
     Args:
@@ -38,7 +38,7 @@ def unpacked(shards: Sequence[Shard], folder: Path, split: str) -> list[Record]:
     return m2fp_records(root, split)
 
 
-def _unpack(shard: Shard, folder: Path) -> None:
+def _unpack(shard: TarShard, folder: Path) -> None:
     with open_file(shard.url) as file:
         for sample in list_samples(file, shard.url):
             suffix = ".png" if sample.image == PNG_PHOTO else f".{sample.image}"
