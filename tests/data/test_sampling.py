@@ -1,11 +1,12 @@
 """The order of photos is a function of seed and epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch.distributed
 
-from m2fp_kd.data.sampling import EpochSampler, Pool
+from m2fp_kd.data.sampling import EpochSampler, Pool, WholeSampler
 
 
 def test_every_epoch_is_a_permutation_of_its_own() -> None:
@@ -36,13 +37,33 @@ def test_photos_seen_before_an_interruption_are_skipped_in_that_epoch_only() -> 
     assert list(resumed) == list(whole) and len(list(whole)) == 20
 
 
-@pytest.mark.parametrize("length", [20, 18])
-def test_processes_share_one_order(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    (order,) = shares(length, 1, monkeypatch)
-    of_each = shares(length, 4, monkeypatch)
-    together = [pair for pairs in zip(*of_each, strict=True) for pair in pairs]
-    assert together == order + order[: len(together) - length]  # the first photos fill up the last round
-    assert len(together) == 20
+@pytest.mark.parametrize(("length", "left_out"), [(24, 0), (30, 6)])
+def test_the_processes_batches_are_together_the_batches_of_one(
+    length: int, left_out: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = [Pool(9, 6)]
+    (order,) = shares(length - 6, 1, monkeypatch, pools=pools, batch_size=12)
+    of_each = shares(length - 6, 4, monkeypatch, pools=pools, batch_size=3)
+    batches = zip(*(zip(*[iter(share)] * 3, strict=True) for share in of_each), strict=True)
+    assert [pair for batch in batches for part in batch for pair in part] == order
+    assert len(order) == length - left_out
+
+
+def test_an_epoch_of_less_than_a_batch_is_divided_and_filled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    (order,) = shares(6, 1, monkeypatch, batch_size=12)
+    of_each = shares(6, 4, monkeypatch, batch_size=3)
+    assert of_each == [order[:2], order[2:4], order[4:], [order[0], order[0]]]
+
+
+@pytest.mark.parametrize(("length", "batch_size"), [(24, 3), (25, 3), (29, 2), (3, 2), (0, 2)])
+def test_every_photo_is_validated_once_and_processes_have_as_many_batches(
+    length: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alone,) = of_processes(1, monkeypatch, lambda: WholeSampler(length, batch_size))
+    assert alone == [(index, True) for index in range(length)]
+    of_each = of_processes(4, monkeypatch, lambda: WholeSampler(length, batch_size))
+    assert len(set(map(len, of_each))) == 1
+    assert sorted(index for share in of_each for index, counted in share if counted) == list(range(length))
 
 
 def test_each_process_skips_the_photos_that_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +111,9 @@ def test_photos_drawn_before_an_interruption_are_skipped() -> None:
 
 
 def test_processes_share_the_pool_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
-    (order,) = shares(12, 1, monkeypatch, pools=[Pool(9, 12)])
-    of_each = shares(12, 4, monkeypatch, pools=[Pool(9, 12)])
-    assert sorted(pair for share in of_each for pair in share) == sorted(order)
-    assert [sum(index >= 12 for _, index in share) for share in of_each] == [3, 3, 3, 3]
-    assert [len(share) for share in shares(12, 4, monkeypatch, pools=[Pool(9, 6)])] == [5, 5, 5, 5]
+    for share in shares(12, 4, monkeypatch, pools=[Pool(9, 12)], batch_size=2):
+        kinds = [index >= 12 for _, index in share]
+        assert [sum(kinds[begin : begin + 2]) for begin in range(0, len(kinds), 2)] == [1, 1, 1]
 
 
 def test_several_pools_share_every_part_of_an_epoch_in_proportion() -> None:
@@ -113,13 +132,25 @@ def test_several_pools_share_every_part_of_an_epoch_in_proportion() -> None:
 
 
 def shares(
-    length: int, processes: int, monkeypatch: pytest.MonkeyPatch, done: int = 0, pools: Sequence[Pool] = ()
+    length: int,
+    processes: int,
+    monkeypatch: pytest.MonkeyPatch,
+    done: int = 0,
+    pools: Sequence[Pool] = (),
+    batch_size: int = 1,
 ) -> list[list[tuple[int, int]]]:
     """Return the pairs that each of several processes yields in epoch 2."""
+    return of_processes(processes, monkeypatch, lambda: EpochSampler(length, 3, 2, done, pools, batch_size))
+
+
+def of_processes(processes: int, monkeypatch: pytest.MonkeyPatch, sampler: Callable[[], Any]) -> list[list[Any]]:
+    """Return what the sampler yields in each of several processes."""
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
     found = []
     for rank in range(processes):
         monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-        found.append(list(EpochSampler(length, seed=3, epoch=2, done=done, pools=pools)))
+        one = sampler()
+        found.append(list(one))
+        assert len(one) == len(found[-1]) or one.__dict__.get("_resume", (0, 0))[1]
     return found

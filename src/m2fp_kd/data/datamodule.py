@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.checking import check_photos
-from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
+from m2fp_kd.data.dataset import Counted, DrawnPhotos, Photos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record, data_sha256
-from m2fp_kd.data.sampling import EpochSampler, Pool, photos_drawn
+from m2fp_kd.data.sampling import EpochSampler, Pool, WholeSampler, photos_drawn
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.data.workers import end_with_parent
@@ -182,8 +182,9 @@ class ParsingDataModule(pl.LightningDataModule):
         """Return a loader of batches of `images, valid, parts[, persons, instances, log_parts], names`."""
         epoch, batches = self._resume
         length, pools = self._epoch()
-        sampler = EpochSampler(length, self.seed, epoch, batches * self.batch_size, pools)
-        return self._loader(self._training_items(), sampler=sampler, drop_last=len(sampler) >= self.batch_size)
+        done = batches * self.batch_size
+        sampler = EpochSampler(length, self.seed, epoch, done, pools, self.batch_size)
+        return self._loader(self._training_items(), sampler=sampler)
 
     def _training_items(self) -> Dataset:
         photos = [*self.train, *self.unlabelled] if isinstance(self.train, Sequence) else self.train
@@ -197,8 +198,12 @@ class ParsingDataModule(pl.LightningDataModule):
         return len(self.train), [Pool(len(self.unlabelled), self.drawn)] if self.drawn else []
 
     def val_dataloader(self) -> DataLoader:
-        """Return a loader of batches of `images, placements, truth, names`."""
-        return self._loader(self._whole(self._photos(self.val, self.cache)))
+        """Return a loader of batches of `images, placements, truth, names, counted`.
+
+        The processes of a distributed training share the photos. Each photo is counted in one of them, although a
+        process may get it to fill up its last batch.
+        """
+        return self._counted(self._whole(self._photos(self.val, self.cache)))
 
     def test_dataloader(self) -> DataLoader | list:
         """Return a loader like the validation loader, without cached targets."""
@@ -239,6 +244,10 @@ class ParsingDataModule(pl.LightningDataModule):
 
     def _whole(self, photos: Photos) -> WholePhotos:
         return WholePhotos(photos, self.labels, self.geometry, self.pseudo_labels)
+
+    def _counted(self, items: Dataset) -> DataLoader:
+        photos = Counted(items)
+        return self._loader(photos, sampler=WholeSampler(len(photos), self.batch_size))
 
     def _loader(self, dataset: Dataset, **options: Any) -> DataLoader:
         return DataLoader(

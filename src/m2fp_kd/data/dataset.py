@@ -179,6 +179,20 @@ class WholePhotos(Dataset):
         return part_map(log_parts[0], placement)
 
 
+class Counted(Dataset):
+    """Items of another data set, indexed by (index, counted) from `WholeSampler`, with `counted` as a field."""
+
+    def __init__(self, items: Dataset) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: tuple[int, bool]) -> dict[str, Any]:
+        index, counted = key
+        return self.items[index] | {"counted": counted}
+
+
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Join items to a batch: tensors are stacked, everything else is listed."""
     return {

@@ -206,8 +206,8 @@ class MixedDataModule(ParsingDataModule):
         return MixedTrainingPhotos(items, self.part_sets)
 
     def val_dataloader(self) -> DataLoader:
-        """Return a loader of batches of `images, placements, truth, names, sources`, with all sources in each part."""
-        return self._loader(self._mixed_whole("val", self.cache))
+        """Return a loader of `ParsingDataModule`'s batches with `sources`; all sources are in each part of them."""
+        return self._counted(self._mixed_whole("val", self.cache))
 
     def test_dataloader(self) -> DataLoader | list:
         """Return a loader like the validation loader, without cached targets."""

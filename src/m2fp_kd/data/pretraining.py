@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from m2fp_kd.data.augmentation import NO_AUGMENTATION
 from m2fp_kd.data.datamodule import ParsingDataModule
@@ -59,7 +59,7 @@ class PhotoDataModule(ParsingDataModule):
         """Check nothing: photos without labels suffice."""
 
     def val_dataloader(self) -> DataLoader:
-        """Return a loader of batches like those of training, without augmentation."""
+        """Return a loader of batches like those of training, without augmentation, with `counted`."""
         photos = self._photos(self.val, None)
-        dataset = TrainingPhotos(photos, self.labels, self.geometry.size, NO_AUGMENTATION, self.seed)
-        return self._loader(dataset, sampler=[(0, index) for index in range(len(photos))])
+        items = TrainingPhotos(photos, self.labels, self.geometry.size, NO_AUGMENTATION, self.seed)
+        return self._counted(Subset(items, [(0, index) for index in range(len(photos))]))  # type: ignore[arg-type]

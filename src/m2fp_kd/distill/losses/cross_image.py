@@ -23,7 +23,8 @@ def cross_image(student: Tensor, teacher: Tensor, valid: Tensor, cells: int = 16
     mini-batch pixel-to-pixel: with F_i the unit embeddings of photo i (A, D) and S_ij = F_i F_j^T, the loss is the mean
     over photos i, j and rows a of KL(softmax(S_ij[a] / tau) of the teacher || that of the student). The two networks
     may differ in their number of channels. Embeddings are means over the cells of a coarse grid, so that the cost does
-    not grow with the photo.
+    not grow with the photo. In a distributed training the pairs are those of photos of the same process, since all
+    pairs of all processes would need memory in proportion to the square of their number.
 
     Args:
         student: features ``(B, C, h, w)``.

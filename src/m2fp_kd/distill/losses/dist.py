@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from m2fp_kd.distill.losses.means import masked_mean
+from m2fp_kd.distill.losses.processes import sum_of_processes
 from m2fp_kd.distill.losses.term import TeacherTerm, above_zero
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
@@ -16,19 +17,38 @@ from m2fp_kd.models.outputs import StudentOutput
 _VARIANCE = 1e-8  # added to variances: near-constant values get correlation 0 and a bounded gradient
 
 
-def correlation(first: Tensor, second: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 if either is constant.
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Return Pearson's correlation along the last axis of two ``(..., N)``, within -1..1; 0 if either is constant."""
+    first, second = (values - values.mean(dim=-1, keepdim=True) for values in (first, second))
+    return _correlation(*((one * other).mean(dim=-1) for one, other in _pairs(first, second)))
+
+
+def pixel_correlation(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    """Return Pearson's correlation of maps over the pixels of a batch: ``(C,)`` within -1..1, 0 for constant maps.
+
+    In a distributed training the pixels are those of all processes.
 
     Args:
-        first: ``(..., N)``.
-        second: ``(..., N)``.
-        weights: ``(N,)``, bool or floats >= 0; None weights all alike. If all weights are 0, so is the correlation.
+        first: ``(C, N)``.
+        second: ``(C, N)``.
+        weights: weights of the pixels, ``(N,)``, bool or floats >= 0. If all are 0, so is the correlation.
     """
-    weights = torch.ones_like(first[(0,) * (first.dim() - 1)]) if weights is None else weights.to(first.dtype)
-    shares = weights / weights.sum().clamp(min=torch.finfo(first.dtype).tiny)
-    first, second = (values - (values * shares).sum(dim=-1, keepdim=True) for values in (first, second))
-    variances = [(values.square() * shares).sum(dim=-1) + _VARIANCE for values in (first, second)]
-    return (first * second * shares).sum(dim=-1) / (variances[0] * variances[1]).sqrt()
+    weights = weights.to(first.dtype)
+    shares = weights / sum_of_processes(weights.sum()).clamp(min=torch.finfo(first.dtype).tiny)
+    # A mean is a constant in the gradient: through it, the gradients of all pixels add up to 0.
+    means = sum_of_processes(torch.stack([(values * shares).sum(dim=-1) for values in (first, second)])).detach()
+    first, second = first - means[0][:, None], second - means[1][:, None]
+    return _correlation(
+        *sum_of_processes(torch.stack([(one * other * shares).sum(dim=-1) for one, other in _pairs(first, second)]))
+    )
+
+
+def _pairs(first: Tensor, second: Tensor) -> list[tuple[Tensor, Tensor]]:
+    return [(first, first), (second, second), (first, second)]
+
+
+def _correlation(variance: Tensor, other_variance: Tensor, covariance: Tensor) -> Tensor:
+    return covariance / ((variance + _VARIANCE) * (other_variance + _VARIANCE)).sqrt()
 
 
 def dist(
@@ -62,8 +82,8 @@ def dist(
     teacher = F.softmax(log_parts.detach().float() / temperature, dim=1).movedim(1, -1)
     between = masked_mean(1 - correlation(student, teacher), valid)
     most_probable = F.one_hot(teacher.argmax(dim=-1), teacher.shape[-1]).bool() & valid[..., None]
-    of_parts = correlation(student.flatten(0, 2).T, teacher.flatten(0, 2).T, valid.flatten())
-    within = masked_mean(1 - of_parts, most_probable.flatten(0, 2).any(dim=0))
+    of_parts = pixel_correlation(student.flatten(0, 2).T, teacher.flatten(0, 2).T, valid.flatten())
+    within = masked_mean(1 - of_parts, sum_of_processes(most_probable.flatten(0, 2).sum(dim=0)) > 0)
     return between_weight * between + within_weight * within
 
 

@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from m2fp_kd.distill.losses.dist import correlation
+from m2fp_kd.distill.losses.dist import pixel_correlation
 from m2fp_kd.distill.losses.means import masked_mean
+from m2fp_kd.distill.losses.processes import sum_of_processes
 from m2fp_kd.distill.losses.term import TeacherTerm, given
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
@@ -39,7 +40,7 @@ def feature(student: Tensor, teacher: Tensor, valid: Tensor, along: Along = "pix
     if along == "pixel":
         return masked_mean(1 - F.cosine_similarity(student, teacher, dim=1, eps=1e-4), valid)
     ours, theirs = (features.movedim(1, 0).flatten(1) for features in (student, teacher))
-    return (1 - correlation(ours, theirs, valid.flatten())).mean() * valid.any()
+    return (1 - pixel_correlation(ours, theirs, valid.flatten())).mean() * (sum_of_processes(valid.sum()) > 0)
 
 
 class Feature(TeacherTerm):

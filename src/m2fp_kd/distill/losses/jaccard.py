@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from m2fp_kd.distill.losses.means import masked_mean, parts_on_grid
 from m2fp_kd.distill.losses.part_sets import possible_parts
+from m2fp_kd.distill.losses.processes import of_all_processes, sum_of_processes
 from m2fp_kd.distill.losses.term import Term
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
@@ -18,7 +20,7 @@ def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
     """1 - soft intersection over union, averaged over the parts present in the batch: a smooth mIoU.
 
     Rahman & Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", equations
-    3-5, with sums over the whole batch. Large parts dominate cross-entropy; this term weights all parts alike.
+    3-5, with sums over the whole batch (of all processes). Large parts dominate cross-entropy; this term weights all parts alike.
 
     Args:
         part_logits: ``(B, P, h, w)``.
@@ -29,10 +31,9 @@ def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
     valid = (labels != ignore_index)[:, None]
     probabilities = part_logits.float().softmax(dim=1) * valid
     truth = F.one_hot(labels.masked_fill(~valid[:, 0], 0), part_logits.shape[1]).movedim(-1, 1) * valid
-    intersection = (probabilities * truth).sum(dim=(0, 2, 3))
-    union = (probabilities + truth - probabilities * truth).sum(dim=(0, 2, 3))
-    present = truth.sum(dim=(0, 2, 3)) > 0
-    return masked_mean(1 - intersection / union.clamp(min=1e-6), present)
+    maps = probabilities * truth, probabilities + truth - probabilities * truth, truth
+    intersection, union, count = sum_of_processes(torch.stack([values.sum(dim=(0, 2, 3)) for values in maps]))
+    return masked_mean(1 - intersection / union.clamp(min=1e-6), count > 0)
 
 
 def jaccard_of_sets(
@@ -62,11 +63,13 @@ def jaccard_of_sets(
     intersection = (truth * right[:, None]).sum(dim=(2, 3))
     counted = F.one_hot(counts_as, sets.shape[1])
     union = count + (wrong[:, :, None] * counted).sum(dim=1)
+    count, intersection, union = of_all_processes(torch.stack([count, intersection, union], dim=1)).unbind(dim=1)
+    source, counted = of_all_processes(source), of_all_processes(counted.any(dim=1))
     # Sums over the photos of each photo's source; no matrix product, which autocast would compute in bfloat16.
     same = (source[:, None] == source)[:, :, None]
     count, intersection, union = ((same * values).sum(dim=1) for values in (count, intersection, union))
     # Each source once, not once for each of its photos; a label that no part counts as has a recall only.
-    weights = (count > 0) * counted.any(dim=1) / same.sum(dim=1)
+    weights = (count > 0) * counted / same.sum(dim=1)
     return masked_mean(1 - intersection / union.clamp(min=1e-6), weights)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m2fp_kd.distill.losses.mask_targets import MaskBatch, MaskTargets, mask_targets
+from m2fp_kd.distill.losses.processes import sum_of_processes
 from m2fp_kd.distill.losses.term import Term, given
 from m2fp_kd.distill.teachers.target import TeacherTarget
 from m2fp_kd.labels import LabelSet
@@ -21,7 +22,8 @@ class MatchedMaskLoss(nn.Module):
     """Class, mask and dice loss of queries that are matched with true masks (Hungarian assignment).
 
     Every layer of the transformer decoder is matched and evaluated separately; the losses are summed over layers. Mask
-    losses sample `num_points` points per mask instead of all pixels. Random numbers come from torch's generator.
+    losses sample `num_points` points per mask instead of all pixels. Random numbers come from torch's generator; the
+    masks of a batch share them, so that processes with the same seed draw the same points as one process.
 
     Args:
         num_points: points per mask, for the matching cost and for the loss.
@@ -65,7 +67,7 @@ class MatchedMaskLoss(nn.Module):
 
         Returns:
             Scalars "class", "mask" and "dice", float32, each the sum over layers. Mask and dice are divided by the
-            number of true masks in the batch, class by the summed weights of the queries.
+            number of true masks in the batch, class by the summed weights of the queries, of all processes.
 
         Raises:
             ValueError: targets do not fit the output.
@@ -79,7 +81,9 @@ class MatchedMaskLoss(nn.Module):
             mask_logits = [logits for _, logits in layers]
             query, target = _assign(self._costs(class_logits, mask_logits, truth), truth)
             masks = [self._mask_losses(*layer, truth) for layer in zip(mask_logits, query, target, strict=True)]
-            mask, dice = torch.stack(masks).sum(0) / max(len(truth.classes), 1)
+            count = masks[0].new_full((1,), len(truth.classes))
+            mask, dice, count = sum_of_processes(torch.cat([torch.stack(masks).sum(0), count]))
+            mask, dice = torch.stack([mask, dice]) / count.clamp(min=1)
             return {"class": self._class_loss(class_logits, query, target, truth), "mask": mask, "dice": dice}
 
     def total(self, components: dict[str, Tensor]) -> Tensor:
@@ -92,7 +96,7 @@ class MatchedMaskLoss(nn.Module):
 
         Images are processed one by one, since all layers of a batch at all points would need much memory.
         """
-        points = torch.rand(len(truth.counts), self.num_points, 2, device=class_logits.device)
+        points = _random_points(self.num_points, like=class_logits).expand(len(truth.counts), -1, -1)
         masks = truth.sample_masks(points[truth.image], torch.arange(len(truth.image), device=points.device))
         valid = truth.sample_valid(points, torch.arange(len(points), device=points.device))
         costs = []
@@ -118,7 +122,8 @@ class MatchedMaskLoss(nn.Module):
         classes[layer, truth.image[target], query] = truth.classes[target]
         weights = torch.where(classes == no_object, self.no_object_weight, 1.0) * truth.labelled[:, None]
         loss = F.cross_entropy(class_logits.flatten(0, 2), classes.flatten(), reduction="none").view_as(weights)
-        return ((weights * loss).sum((1, 2)) / weights.sum((1, 2)).clamp(min=1e-6)).sum()
+        total, weight = sum_of_processes(torch.stack([(weights * loss).sum((1, 2)), weights.sum((1, 2))]))
+        return (total / weight.clamp(min=1e-6)).sum()
 
     def _mask_losses(self, mask_logits: Tensor, query: Tensor, target: Tensor, truth: MaskBatch) -> Tensor:
         """Return binary cross-entropy and dice loss (2,), summed over the matched masks of one layer (B, Q, h, w).
@@ -140,12 +145,12 @@ class MatchedMaskLoss(nn.Module):
     def _loss_points(self, matched: Tensor, image: Tensor, truth: MaskBatch) -> Tensor:
         """Draw points (M, N, 2) for mask logits (M, 1, h, w): the most uncertain candidates, and uniform points."""
         uncertain = int(self.importance * self.num_points)
-        candidates = torch.rand(len(matched), int(self.oversample * self.num_points), 2, device=matched.device)
+        candidates = _random_points(int(self.oversample * self.num_points), like=matched).expand(len(matched), -1, -1)
         # Logits in ignored pixels are often uncertain and would attract points of weight 0.
         ignored = ~truth.valid_cells(*matched.shape[-2:])[image]
         certainty = _sample_logits(matched.masked_fill(ignored, _CERTAIN), candidates)[:, 0].abs_()
         chosen = certainty.topk(uncertain, dim=1, largest=False, sorted=False).indices
-        uniform = torch.rand(len(matched), self.num_points - uncertain, 2, device=matched.device)
+        uniform = _random_points(self.num_points - uncertain, like=matched).expand(len(matched), -1, -1)
         return torch.cat([candidates.gather(1, chosen[..., None].expand(-1, -1, 2)), uniform], dim=1)
 
 
@@ -160,6 +165,11 @@ def _checked(targets: Sequence[MaskTargets], batch: int, classes: int) -> MaskBa
             "build it with the num_classes of the data's label set"
         )
     return truth
+
+
+def _random_points(count: int, like: Tensor) -> Tensor:
+    """Draw uniform points (1, N, 2) within 0..1 on the device of another tensor."""
+    return torch.rand(1, count, 2, device=like.device)
 
 
 def _sample_logits(logits: Tensor, points: Tensor) -> Tensor:

@@ -4,16 +4,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from m2fp_kd.distill.losses.processes import sum_of_processes
+
 
 def masked_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Return the mean of ``values`` weighted by ``weights`` (bool, or floats >= 0) of the same shape.
 
     Without any weight above 0, value and gradient are 0.
 
-    A mean over pixels, not over the batch, keeps a loss independent of the photo's area.
+    A mean over pixels, not over the batch, keeps a loss independent of the photo's area. In a distributed training it
+    is the mean over the values of all processes.
     """
     weights = weights.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    total, weight = sum_of_processes(torch.stack([(values * weights).sum(), weights.sum()]))
+    return total / weight.clamp(min=torch.finfo(values.dtype).tiny)
 
 
 def parts_on_grid(parts: Tensor, like: Tensor) -> Tensor:

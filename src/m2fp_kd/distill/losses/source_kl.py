@@ -28,11 +28,12 @@ class SourceKl(Term):
 
     def forward(self, output: StudentOutput, batch: Mapping[str, Any], target: TeacherTarget | None) -> Tensor:
         targets: list[SourceTarget] = batch[FIELD]
-        if not targets:
-            return output.part_logits.new_zeros((), dtype=torch.float32)
+        # The empty slices stand for a batch without any target, whose process still takes part in the mean.
         values = [self._divergence(output.part_logits, batch["sets"], one) for one in targets]
-        valid = torch.cat([batch["valid"][one.photos] for one in targets])
-        return masked_mean(torch.cat(values), valid)
+        valid = [batch["valid"][one.photos] for one in targets]
+        return masked_mean(
+            torch.cat([output.part_logits[:0, 0].float(), *values]), torch.cat([batch["valid"][:0], *valid])
+        )
 
     def _divergence(self, part_logits: Tensor, sets: Tensor, target: SourceTarget) -> Tensor:
         table = sets[target.photos[0], : target.log_parts.shape[1]]

@@ -93,9 +93,10 @@ class FeaturePretraining(pl.LightningModule):
         require_finite(self)
 
     def validation_step(self, batch: Mapping[str, Any], batch_index: int) -> None:
-        correlations = 1 - torch.stack(self.losses(batch))
+        counted = torch.tensor(batch["counted"], device=self.device)
+        correlations = 1 - torch.stack(self.losses({**batch, "valid": batch["valid"] & counted[:, None, None]}))
         scores = {f"{MONITOR}/{stride}": value for stride, value in zip(STRIDES, correlations, strict=True)}
-        size = len(batch["images"])
+        size = sum(batch["counted"])
         self.log(MONITOR, correlations.mean(), prog_bar=True, batch_size=size, sync_dist=True)
         self.log_dict(scores, batch_size=size, sync_dist=True)
 

@@ -151,7 +151,11 @@ class Distillation(pl.LightningModule):
         logits = self(images).part_logits.detach().float().cpu().numpy()
         confusion = self._confusion_of_source()
         sources = batch.get("sources", list(confusion) * len(images))
-        for one, placement, truth, source in zip(logits, batch["placements"], batch["truth"], sources, strict=True):
+        counted = batch.get("counted", [True] * len(images))
+        photos = zip(logits, batch["placements"], batch["truth"], sources, counted, strict=True)
+        for one, placement, truth, source, counts in photos:
+            if not counts:  # it is another process's
+                continue
             maps_of_source = self.part_sets[source].in_source(part_map(one, placement), truth)
             confusion[source].update(*(torch.tensor(labels, device=self.device) for labels in maps_of_source))
 
