@@ -168,8 +168,11 @@ def test_ddp_takes_the_processes_that_torchrun_started(monkeypatch: pytest.Monke
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     trainer = composed("trainer=ddp").trainer
     assert (trainer.devices, trainer.accelerator, trainer.precision) == ("auto", "auto", "auto")
+    assert trainer.num_nodes == 1
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert composed("trainer=ddp").trainer.devices == 4
+    monkeypatch.setenv("WORLD_SIZE", "12")
+    trainer = composed("trainer=ddp").trainer
+    assert (trainer.devices, trainer.num_nodes) == (4, 3)
 
 
 @pytest.mark.parametrize("sweep", sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))

@@ -172,6 +172,13 @@ def processes() -> int | str:
     return int(os.environ["LOCAL_WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else "auto"
 
 
+def nodes() -> int:
+    """Return the number of machines on which torchrun started this training."""
+    return (
+        int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else 1
+    )
+
+
 def register_resolvers() -> None:
     """Register the resolvers of ``conf/`` with OmegaConf: ``${num_parts:LABELS}``, ``${one_minus:x}`` and so on."""
     resolvers: dict[str, Callable[..., Any]] = {
@@ -182,6 +189,7 @@ def register_resolvers() -> None:
         "one_minus": lambda value: round(1 - value, 10),
         "cpu_precision": cpu_precision,
         "processes": processes,
+        "nodes": nodes,
         "sample": lambda: str(sample_folder()),
         "digest": digest,
         "subject": subject,

@@ -34,5 +34,5 @@ def start(module: str, *arguments: object, environment: dict[str, str] | None = 
 def run(module: str, *arguments: object) -> None:
     """Run `python -m MODULE` in two processes; both must end well."""
     started = start(module, *arguments)
-    errors = [process.communicate(timeout=500)[1] for process in started]
+    errors = [process.communicate(timeout=200)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], "\n".join(errors)

@@ -95,8 +95,7 @@ def _result(name: str, photos: slice) -> tuple[Tensor, list[Tensor]]:
     inputs = [*ours, *term.parameters()]
     gradients = torch.autograd.grad(value, inputs, allow_unused=True)
     return value.detach(), [
-        torch.zeros_like(one) if gradient is None else gradient
-        for one, gradient in zip(inputs, gradients, strict=True)
+        torch.zeros_like(one) if gradient is None else gradient for one, gradient in zip(inputs, gradients, strict=True)
     ]
 
 

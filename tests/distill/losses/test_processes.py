@@ -1,7 +1,5 @@
 """Each of two processes has half of a batch: values and gradients are those of one process with the whole batch."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.testing import assert_close

@@ -46,7 +46,10 @@ def test_only_runs_of_the_same_data_and_length_count(tmp_path: Path) -> None:
 def test_the_callback_stops_the_trainer_and_survives_resuming(tmp_path: Path) -> None:
     for name in "abc":
         write_report(tmp_path / name, trained([0.4, 0.5]))
-    trainer = SimpleNamespace(max_epochs=2, sanity_checking=False, should_stop=False, callback_metrics={})
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+    trainer = SimpleNamespace(
+        max_epochs=2, sanity_checking=False, should_stop=False, callback_metrics={}, strategy=strategy
+    )
     first = MedianStopping(tmp_path, "sample", first_epochs=1, finished_runs=3)
     first.on_fit_start(trainer, None)
     trainer.callback_metrics["val/mIoU"] = 0.1

@@ -28,12 +28,29 @@ def test_an_interruption_is_saved_only_if_it_can_be_resumed(
     exception: BaseException, begun: bool, validating: bool, saved: bool, tmp_path: Path
 ) -> None:
     written: list[Path] = []
-    trainer: Any = SimpleNamespace(validating=validating, save_checkpoint=written.append)
+    trainer: Any = SimpleNamespace(validating=validating, world_size=1, save_checkpoint=written.append)
     callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
     if begun:
         callback.on_train_start(trainer, pl.LightningModule())
     callback.on_exception(trainer, pl.LightningModule(), exception)
     assert written == ([tmp_path / "interrupted.ckpt"] if saved else [])
+
+
+@pytest.mark.parametrize(("stepped", "kept"), [(False, 0.0), (True, 1.0)])
+def test_an_interrupted_batch_leaves_no_trace_in_batch_norms(stepped: bool, kept: float, tmp_path: Path) -> None:
+    saved: list[float] = []
+    module = pl.LightningModule()
+    module.norm = nn.BatchNorm1d(1, momentum=1.0)
+    trainer: Any = SimpleNamespace(validating=False, world_size=1, global_step=3)
+    trainer.save_checkpoint = lambda path: saved.append(module.norm.running_mean.item())
+    callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
+    callback.on_train_start(trainer, module)
+    callback.on_train_batch_start(trainer, module, None, 0)
+    module.norm(torch.tensor([[0.5], [1.5]]))
+    if stepped:
+        trainer.global_step = 4
+    callback.on_exception(trainer, module, RuntimeError("connection closed"))
+    assert saved == [kept]
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path) -> None:
@@ -70,7 +87,7 @@ def test_the_reason_of_an_interruption_is_reported_though_its_state_cannot_be_sa
     def refused(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    trainer: Any = SimpleNamespace(validating=False, save_checkpoint=refused)
+    trainer: Any = SimpleNamespace(validating=False, world_size=1, save_checkpoint=refused)
     callback = SaveInterrupted(tmp_path / "interrupted.ckpt")
     callback.on_train_start(trainer, pl.LightningModule())
     callback.on_exception(trainer, pl.LightningModule(), MemoryError())

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, save_network
@@ -83,9 +84,22 @@ def test_fine_tuning_updates_the_statistics_of_batch_norms(composed: Composer, s
     assert not student.training
 
 
-def test_training_steps_run_on_one_device(composed: Composer) -> None:
+@pytest.mark.parametrize("recipe", ["prune", "int8_qat"])
+@pytest.mark.parametrize("several", ["+trainer.strategy=ddp", "trainer.devices=2"])
+def test_training_steps_run_on_one_device(composed: Composer, recipe: str, several: str) -> None:
+    cfg = composed(f"compress={recipe}", several)
     with pytest.raises(OrderError, match=r"run on one device: train with compress=none, then stage=compress"):
-        read_recipe(composed("compress=prune", "+trainer.strategy=ddp"))
+        run(cfg)
+    assert not (Path(cfg.run_dir) / "checkpoints").exists()
+
+
+def test_one_process_alone_compresses_a_finished_student(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed()
+    Path(cfg.run_dir).mkdir()
+    (Path(cfg.run_dir) / "student.json").touch()
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert run(cfg) == {}
+    assert [path.name for path in Path(cfg.run_dir).iterdir()] == ["student.json"]
 
 
 def test_an_impossible_step_is_refused_before_training(composed: Composer) -> None:

@@ -37,6 +37,7 @@ from m2fp_kd.distill.training.saved_state import (
 )
 from m2fp_kd.distill.training.stopping import StopBetweenBatches
 from m2fp_kd.evaluation.speed.cpu import cpu_precision
+from m2fp_kd.shards import own_shard
 from m2fp_kd.signals import handled
 
 log = logging.getLogger(__name__)
@@ -181,9 +182,10 @@ def refuse_sweep_of_processes(trainer: pl.Trainer) -> None:
     environment = getattr(trainer.strategy, "cluster_environment", None)
     starts_processes = trainer.world_size > 1 and not isinstance(environment, SLURMEnvironment)
     if starts_processes and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        way = "add trainer.devices=1" if own_shard() is None else "leave out torchrun"
         raise ValueError(
-            f"a sweep (-m) trains each job in one process, not {trainer.world_size}; add trainer.devices=1, or start "
-            "the settings one by one without -m"
+            f"a sweep (-m) trains each job in one process, not {trainer.world_size}; {way}, or start the settings one "
+            "by one without -m"
         )
 
 

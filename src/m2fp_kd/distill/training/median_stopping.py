@@ -70,7 +70,9 @@ class MedianStopping(pl.Callback):
         if trainer.sanity_checking:
             return
         self.scores.append(float(trainer.callback_metrics["val/mIoU"]))
-        if below_median(self.scores, self.finished, self.first_epochs, self.finished_runs):
+        weak = below_median(self.scores, self.finished, self.first_epochs, self.finished_runs)
+        # A run may have finished between the looks of two processes.
+        if trainer.strategy.reduce_boolean_decision(weak, all=False):
             log.warning(
                 "stopped after epoch %d: its best val/mIoU, %.3f, is below the median of %d finished runs",
                 len(self.scores),

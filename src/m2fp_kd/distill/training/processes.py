@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from subprocess import Popen
 
 import pytorch_lightning as pl
+import torch
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,22 @@ class Watch(pl.Callback, AbstractContextManager):
             if thread.name == "child-process-observer":
                 thread._child_processes = []  # type: ignore[attr-defined]  # it ends where all of none have ended
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the states that the processes start from.
+
+        Raises:
+            ValueError: they differ, since the processes read different folders.
+        """
+        if trainer.world_size == 1:
+            return
+        own = torch.tensor(trainer.global_step, device=trainer.strategy.root_device)
+        first, last = (int(trainer.strategy.reduce(own.clone(), reduce_op=which)) for which in ("min", "max"))
+        if first != last:
+            raise ValueError(
+                f"the processes of this training resume from different steps, {first} and {last}: put run_dir in a "
+                "folder that all machines share"
+            )
 
     def __exit__(self, *_: object) -> None:
         self._over.set()

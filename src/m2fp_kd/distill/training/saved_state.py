@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from m2fp_kd.runtime.files import atomic_path
 
@@ -40,24 +41,48 @@ class SaveInterrupted(Callback):
     would recur; and during validation, since the weights may be the moving average's. The run then resumes from the
     last epoch's state. (Lightning's OnExceptionCheckpoint does not distinguish these cases, and turns
     ``ckpt_path=None`` into "last".)
+
+    In the middle of a batch, such as where another process was lost, the state is that before the batch: the statistics
+    of BatchNorms, which the forward pass has changed already, are those that the batch began with.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.begun = False
+        self._before: tuple[int, dict[str, Tensor]] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begun = True
 
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self._before = trainer.global_step, {name: value.clone() for name, value in pl_module.named_buffers()}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._before = None
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self.begun and not isinstance(exception, FloatingPointError) and not trainer.validating:
+            self._restore(trainer, pl_module)
             try:
-                trainer.save_checkpoint(self.path)
+                self._save(trainer)
             except RuntimeError:  # behind the saving all processes wait for each other; one of them may be lost
                 if trainer.world_size == 1:
                     raise
             except OSError as error:  # the reason of the interruption, such as a full disk, is the error to report
                 log.warning("the state was not saved (%s)", error)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if trainer.world_size == 1 or trainer.received_sigterm:  # all processes stop here
+            trainer.save_checkpoint(self.path)
+        elif trainer.is_global_zero:
+            # `Trainer.save_checkpoint` waits for the other processes, which wait elsewhere or are lost.
+            trainer.strategy.save_checkpoint(trainer._checkpoint_connector.dump_checkpoint(), self.path)
+
+    @torch.no_grad()
+    def _restore(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._before is not None and self._before[0] == trainer.global_step:
+            for name, value in self._before[1].items():
+                pl_module.get_buffer(name).copy_(value)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

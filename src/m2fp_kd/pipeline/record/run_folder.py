@@ -60,8 +60,11 @@ def claim(cfg: DictConfig) -> None:
         _require_same_settings(folder, cfg)
 
 
+@rank_zero_only
 def claim_sources(cfg: DictConfig, claimed: dict[str, str | None]) -> None:
     """Begin or resume the run: record its settings and the SHA-256 of its photos, teacher and starting weights.
+
+    The first process of a distributed training does it for all.
 
     Unless ``ckpt_path=last`` resumes the run, remove the results of an earlier one first.
 

@@ -24,6 +24,7 @@ from m2fp_kd.compress.prune.step import Prune
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep, OrderError, TrainingStep, check_order
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.distill.training.fit import new_trainer
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
@@ -87,7 +88,7 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
         for name, step in cfg.compress.steps.items()
     }
     check_order(steps, checks.gates)
-    if any(step.kind in ("prune", "qat") for step in steps.values()) and "ddp" in str(cfg.trainer.get("strategy")):
+    if any(step.kind in ("prune", "qat") for step in steps.values()) and _distributed(cfg):
         raise OrderError(
             "pruning and quantisation-aware training run on one device: train with compress=none, then "
             "stage=compress student.checkpoint=RUN/student.json with trainer=cpu or trainer=gpu"
@@ -101,6 +102,11 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
         [step for name, step in steps.items() if not is_training[name]],
         checks,
     )
+
+
+def _distributed(cfg: DictConfig) -> bool:
+    """Whether the trainer is one for several processes."""
+    return "ddp" in str(cfg.trainer.get("strategy")) or new_trainer(cfg, logger=False).world_size > 1
 
 
 def compress(

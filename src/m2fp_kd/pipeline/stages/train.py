@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 
 from m2fp_kd.checkpoints.best import load_best
 from m2fp_kd.checkpoints.network import load_network, save_network
@@ -57,6 +58,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     saved = Path(cfg.run_dir) / "student.json"
     loggers: list[Any] | None = None
     if saved.is_file() and cfg.ckpt_path == "last":
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            return {}
         log.info("reusing the finished student %s; ckpt_path=null trains it again", saved)
     else:
         module = build_module(cfg, network, terms, datamodule, teacher.source, teacher.own)
