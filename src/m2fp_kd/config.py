@@ -174,9 +174,8 @@ def processes() -> int | str:
 
 def nodes() -> int:
     """Return the number of machines on which torchrun started this training."""
-    return (
-        int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"]) if "LOCAL_WORLD_SIZE" in os.environ else 1
-    )
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return int(os.environ.get("WORLD_SIZE", here)) // here
 
 
 def register_resolvers() -> None:

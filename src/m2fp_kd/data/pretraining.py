@@ -62,4 +62,4 @@ class PhotoDataModule(ParsingDataModule):
         """Return a loader of batches like those of training, without augmentation, with `counted`."""
         photos = self._photos(self.val, None)
         items = TrainingPhotos(photos, self.labels, self.geometry.size, NO_AUGMENTATION, self.seed)
-        return self._counted(Subset(items, [(0, index) for index in range(len(photos))]))  # type: ignore[arg-type]
+        return self._counted(Subset(items, [(0, index) for index in range(len(photos))]))  # type: ignore[misc]

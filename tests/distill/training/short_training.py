@@ -36,7 +36,8 @@ TRAININGS = {
     ],
     "m2fp": [
         "data.module.limit=8", "student=m2fp", "student.network.queries=6", "student.network.layers=1",
-        "distill/term@distill.terms=[ce,query,feature]", "distill.terms.query.weight=1", "distill.terms.feature.weight=1",
+        "distill/term@distill.terms=[ce,query,feature]", "distill.terms.query.weight=1",
+        "distill.terms.feature.weight=1",
     ],
     "mix": [
         "data=mix", "data/source@data.sources=[cihp,synthetic]", f"data.sources.cihp.root={ROOT / 'data/sample'}",

@@ -330,14 +330,8 @@ def test_a_sweep_starts_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False))
     refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=1, logger=False))
-    started = {
-        "TORCHELASTIC_RUN_ID": "none",
-        "WORLD_SIZE": "2",
-        "RANK": "0",
-        "LOCAL_RANK": "0",
-        "LOCAL_WORLD_SIZE": "2",
-    }
-    for name, value in (started | {"GROUP_RANK": "0"}).items():
+    zero, two = ("RANK", "LOCAL_RANK", "GROUP_RANK"), ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+    for name, value in (dict.fromkeys(zero, "0") | dict.fromkeys(two, "2") | {"TORCHELASTIC_RUN_ID": "none"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="leave out torchrun, or start the settings one by one without -m"):
         refuse_sweep_of_processes(pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False))

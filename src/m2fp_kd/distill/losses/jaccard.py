@@ -20,7 +20,8 @@ def jaccard(part_logits: Tensor, parts: Tensor, ignore_index: int) -> Tensor:
     """1 - soft intersection over union, averaged over the parts present in the batch: a smooth mIoU.
 
     Rahman & Wang 2016, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", equations
-    3-5, with sums over the whole batch (of all processes). Large parts dominate cross-entropy; this term weights all parts alike.
+    3-5, with sums over the whole batch of all processes. Large parts dominate cross-entropy; this term weights all
+    parts alike.
 
     Args:
         part_logits: ``(B, P, h, w)``.

@@ -41,8 +41,8 @@ def try_training(cfg: DictConfig) -> None:
     refuse_sweep_of_processes(trainer)
     if started is not None and trainer.world_size != started.of:
         raise ValueError(
-            f"torchrun started {started.of} processes, but this trainer trains in {trainer.world_size}; add trainer=ddp, "
-            "or leave out torchrun"
+            f"torchrun started {started.of} processes, but this trainer trains in {trainer.world_size}; add "
+            "trainer=ddp, or leave out torchrun"
         )
     if trainer.world_size > 1:
         _log_batch(cfg, trainer)
