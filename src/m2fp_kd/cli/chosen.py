@@ -16,7 +16,7 @@ def wanted_of(options: argparse.Namespace, videos: bool) -> Wanted:
     kinds = (*kinds, *([options.format] if options.format else []))
     if videos and (others := [kind for kind in kinds if kind not in OF_VIDEOS]):
         print(f"only photos get {', '.join(others)}; videos get JSON lines and what -h says", file=sys.stderr)
-    return Wanted(kinds, options.part_maps, facts=options.json)
+    return Wanted(kinds, options.part_maps, facts=options.json or options.ray is not None)
 
 
 def translation_of(options: argparse.Namespace, wanted: Wanted) -> "Translation | None":

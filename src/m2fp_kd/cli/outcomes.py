@@ -34,10 +34,10 @@ def outcomes(
     """
 
     def photo(pair: tuple[Job, str]) -> Outcome:
-        return _attempt(lambda: parse_photo(parser, *pair, wanted, options.megapixels, options.draft))
+        return attempt(lambda: parse_photo(parser, *pair, wanted, options.megapixels, options.draft))
 
     def video(pair: tuple[Job, str]) -> Outcome:
-        return _attempt(lambda: parse_video(parser, *pair, wanted, options))
+        return attempt(lambda: parse_video(parser, *pair, wanted, options))
 
     for is_video, group in groupby(jobs.items(), key=lambda pair: pair[0].is_video):
         if is_video:
@@ -46,7 +46,7 @@ def outcomes(
             yield from in_order(photo, group, options.jobs, _megapixels, options.megapixels, AHEAD * options.jobs)
 
 
-def _attempt(parse: Callable[[], dict[str, Any]]) -> Outcome:
+def attempt(parse: Callable[[], dict[str, Any]]) -> Outcome:
     """Return the results of a job, or the error that leaves the other jobs possible."""
     from m2fp_kd.runtime.photo_file import PhotoError
     from m2fp_kd.runtime.video.reading import VideoError

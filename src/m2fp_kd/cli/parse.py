@@ -4,19 +4,21 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Collection, Mapping
-from contextlib import closing
+from collections.abc import Collection, Generator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from m2fp_kd.cli.chosen import translation_of, wanted_of
 from m2fp_kd.cli.dataset import check_dataset, write_dataset
-from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
+from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job
 from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
-from m2fp_kd.cli.outcomes import outcomes
+from m2fp_kd.cli.outcomes import Outcome, outcomes
 from m2fp_kd.cli.progress import Progress
+from m2fp_kd.cli.ray_pool import check_options, check_photos, cluster, pool_outcomes
 from m2fp_kd.cli.sources import common_folder, named, plan
+from m2fp_kd.cli.table import Rows
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
     RenamedOption,
@@ -31,9 +33,6 @@ from m2fp_kd.command import (
 from m2fp_kd.shards import Shard
 from m2fp_kd.signals import TERMINATED, Terminated, terminable
 
-if TYPE_CHECKING:
-    from m2fp_kd.runtime.parser import Parser
-
 HELP = """examples:
   m2fp-kd parse photo.jpg                               part map and mosaic in parsed/
   m2fp-kd parse -a artefacts/int8 photos/ more/ -o out  folders and their subfolders
@@ -43,6 +42,7 @@ HELP = """examples:
   m2fp-kd parse photos/ --write map --jobs 2            part maps only, on two cores
   m2fp-kd parse photos/ --write masks,polygons,json     other results; docs/guides/outputs.md describes them
   m2fp-kd parse photos/ --shard 2/8 --resume            the second of eight shares, for eight machines
+  m2fp-kd parse photos/ --ray auto --resume             on a Ray cluster; results.parquet has a row for each photo
   m2fp-kd parse photos/ --format coco                   one annotations.json for label tools and training
   m2fp-kd parse -a ARTEFACT photos/ --labels lip        part maps with LIP's indices
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
@@ -101,6 +101,8 @@ def add(commands: Any) -> None:
     command.add_argument("--resume", action="store_true", help=words)
     words = "parse share I of N only, such as 2/8: every photo is in one of them, on every machine in the same one"
     command.add_argument("--shard", type=_shard, metavar="I/N", help=words)
+    words = "parse photos on a Ray cluster (extra `ray`): auto, HOST:PORT, or local to start one on this machine"
+    command.add_argument("--ray", metavar="ADDRESS", help=words)
     add_megapixels(command)
     command.add_argument("--json", action="store_true", help="print one JSON line per photo and per video")
     words = f"results of a photo, any of {', '.join(ENDINGS)} (default: map,mosaic; with --format none)"
@@ -126,6 +128,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Parse all sources; return 1 if some could not be read."""
+    if options.ray:
+        check_options(options)
     if live := [one for one in options.sources if not isinstance(one, Path)]:
         return parse_live(live[0], options)
     start = time.monotonic()
@@ -149,29 +153,44 @@ def run(options: argparse.Namespace) -> int:
     if options.shard:
         jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output).as_posix())]
     waiting = {job: all_jobs[job] for job in jobs}
-    if options.resume:
-        waiting = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
-        if stale := sum(all(path.exists() for path in job.written(wanted)) for job in waiting):
-            print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     if options.format:
         check_dataset(options.output / DATASET)
+    if options.ray:
+        check_photos(jobs)
     options.output.mkdir(parents=True, exist_ok=True)
+    rows = Rows(options.output, keep=options.resume) if options.ray else None
+    if options.resume:
+        undone = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
+        if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
+            print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
+        rowless = {job: made_from for job, made_from in waiting.items() if rows and not rows.has(job, made_from)}
+        waiting = {job: made_from for job, made_from in waiting.items() if job in undone or job in rowless}
     announce_demo(options.artefact)
-    options.jobs, threads = _shares(options.jobs, options.threads, waiting)
+    here, threads = (1, options.threads or 1) if options.ray else _shares(options.jobs, options.threads, waiting)
     parser = Parser.load(
-        options.artefact, options.engine, threads, options.precision, streams=options.jobs, translation=translation
+        options.artefact, options.engine, threads, options.precision, streams=here, translation=translation
     )
-    reuse_memory(options.jobs)
-    loaded, spent, failed = time.monotonic(), TimeSpent(), 0
+    reuse_memory(here)
+    licence, spent = parser.card.teacher.licence, TimeSpent()
     try:
-        with terminable():
-            failed = _parse_all(parser, waiting, wanted, options, spent)
+        with ExitStack() as stack:
+            if rows and waiting:
+                here = stack.enter_context(cluster(options.ray, options.jobs, options.threads or 1))
+            options.jobs = here
+            stack.enter_context(terminable())  # after Ray, which takes SIGTERM for itself
+            loaded = time.monotonic()
+            if rows:
+                found = pool_outcomes(waiting, wanted, options, translation)
+            else:
+                found = outcomes(parser, waiting, wanted, options)
+            failed = _parse_all(found, waiting, options, spent, rows)
+            if rows:
+                print(f"{rows.table}: {rows.write_table(all_jobs, wanted, licence)} photos", file=sys.stderr)
             if options.format and options.shard:
                 print(f"after all shares, --resume without --shard writes {DATASET}", file=sys.stderr)
             elif options.format:
                 dataset, folder = options.output / DATASET, common_folder(options.sources)
-                labels, licence = parser.labels, parser.card.teacher.licence
-                photos = write_dataset(dataset, options.format, all_jobs, folder, labels, licence)
+                photos = write_dataset(dataset, options.format, all_jobs, folder, parser.labels, licence)
                 print(f"{dataset}: {photos} photos, their names relative to {printable(str(folder))}", file=sys.stderr)
     except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)
@@ -207,25 +226,31 @@ def _shares(jobs: int | None, threads: int | None, waiting: Collection[Job]) -> 
 
 
 def _parse_all(
-    parser: "Parser", jobs: Mapping[Job, str], wanted: Wanted, options: argparse.Namespace, spent: TimeSpent
+    outcomes: Generator[Outcome],
+    jobs: Mapping[Job, str],
+    options: argparse.Namespace,
+    spent: TimeSpent,
+    rows: Rows | None,
 ) -> int:
-    """Parse all jobs.
+    """Print the outcomes of all jobs.
 
     Args:
-        parser: loaded artefact.
+        outcomes: outcomes of the jobs, in their order; closed at the end.
         jobs: each job with what identifies the origin of its results.
-        wanted: results to make.
         options: options of the command.
         spent: gets the time of every job.
+        rows: gets the row of every job.
 
     Returns:
         The number of those that could not be read or whose results have impossible names; they are printed.
     """
     progress, failed = Progress(len(jobs)), 0
-    with closing(outcomes(parser, jobs, wanted, options)) as found:
-        for index, job in enumerate(jobs):
+    with closing(outcomes) as found:
+        for index, (job, made_from) in enumerate(jobs.items()):
             progress.show(index, printable(str(job.source)))
             outcome = next(found)
+            if rows:
+                rows.add(job, made_from, outcome)
             if isinstance(outcome, Exception):
                 progress.clear()
                 words = one_line(outcome)

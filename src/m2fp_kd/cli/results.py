@@ -40,9 +40,14 @@ def parse_photo(
     write = time.perf_counter() - parsed
     found = facts(parsing) if wanted.facts else {}
     found["timings_ms"] = _timings(parsing) | {"write": round(1000 * write, 3)}
+    return named_paths(job, wanted) | found
+
+
+def named_paths(job: Job, wanted: Wanted) -> dict[str, str | None]:
+    """Return the paths of a photo and its results as `parse_photo` names them."""
     paths = {kind: str(job.path(kind)) for kind in wanted.kinds if kind in ENDINGS}
     two = {"part_map": paths.pop("map", None), "mosaic": paths.pop("mosaic", None)}
-    return {"photo": str(job.source), **two, **paths, **found}
+    return {"photo": str(job.source), **two, **paths}
 
 
 def facts(parsing: "Parsing") -> dict[str, Any]:
