@@ -1,7 +1,10 @@
 """Photos that a Ray cluster parses have the results of a plain `parse`, also where a worker dies."""
 
+import argparse
 import json
 import os
+import pickle
+import re
 import signal
 import sys
 from importlib.util import find_spec
@@ -13,6 +16,9 @@ from PIL import Image
 
 from m2fp_kd import cli
 from m2fp_kd.cli import ray_pool
+from m2fp_kd.cli.jobs import Job, Wanted
+from m2fp_kd.cli.remote import Remote
+from m2fp_kd.cli.sources import plan
 from m2fp_kd.cli.table import LINES, TABLE
 
 COUNT = 24
@@ -130,7 +136,7 @@ def test_options_that_do_not_go_with_a_cluster_are_refused(parse, tmp_path, opti
     assert code == 2 and printed.startswith(f"m2fp-kd: --ray does not go with {words}; it")
     assert not (tmp_path / "out").exists()
     code, _, printed = parse("--ray", "local", source="0")
-    assert code == 2 and printed.startswith("m2fp-kd: --ray does not go with a camera or stream; it")
+    assert code == 2 and printed.startswith("m2fp-kd: --ray does not go with a camera; it")
 
 
 @needs_ray
@@ -148,3 +154,53 @@ def test_a_table_of_another_program_is_kept(parse, tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "out" / TABLE)
     code, _, printed = parse("--ray", "local")
     assert code == 2 and "was not written by m2fp-kd" in printed
+
+
+@pytest.fixture
+def bucket(folder):
+    """The address of a file system in memory that holds the photos, an unreadable file and a hidden one."""
+    memory = pytest.importorskip("fsspec", reason="needs the ray extra").filesystem("memory")
+    for path in folder.rglob("*.jpg"):
+        memory.pipe_file(f"/bucket/{path.relative_to(folder).as_posix()}", path.read_bytes())
+    memory.pipe_file("/bucket/notes.txt", b"text")
+    memory.pipe_file("/bucket/.hidden/a.jpg", b"no photo")
+    yield "memory:///bucket"
+    memory.rm("/bucket", recursive=True)
+
+
+def test_photos_are_found_on_any_file_system(folder, bucket, tmp_path):
+    jobs = plan([], tmp_path / "out", [bucket]).jobs
+    here = plan([folder], tmp_path / "out").jobs
+    assert sorted(job.stem for job in jobs) == sorted(job.stem for job in here)
+    sizes = {job.name.partition("bucket/")[2]: job.remote.size for job in jobs}
+    assert sizes == {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*.jpg")}
+    assert {job.made_from(["a"]) for job in jobs} == {job.made_from(["a"]) for job in here}
+    (one,) = plan([], tmp_path / "out", [f"{bucket}/more/01.jpg"]).jobs
+    assert (one.name, one.stem) == ("memory:///bucket/more/01.jpg", tmp_path / "out" / "01")
+    some = plan([], tmp_path / "out", [f"{bucket}/*/0*.jpg"]).jobs
+    assert [job.stem.relative_to(tmp_path / "out").as_posix() for job in some] == [
+        f"more/{index:02}" for index in (1, 3, 5, 7, 9)
+    ]
+    twice = plan([folder], tmp_path / "out", [bucket, bucket]).jobs
+    assert len({job.stem for job in twice}) == len(twice) == 2 * len(jobs)
+    for address, words in (
+        ("memory:///bucket/none", "no such photo or folder"),
+        ("memory:///bucket/*.txt", "no photos in memory:///bucket/*.txt"),
+        ("rtsp://host/path", "Protocol not known: rtsp"),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=re.escape(words)):
+            plan([], tmp_path / "out", [address])
+
+
+def test_a_worker_copies_photos_of_other_file_systems(artefact, folder, bucket, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the ray extra")
+    settings = {"engine": None, "threads": 1, "precision": "f32", "megapixels": 256.0, "draft": False}
+    worker = ray_pool.ParsePhotos(argparse.Namespace(artefact=artefact(), **settings), Wanted(), None)
+    jobs = {job.name: job for job in plan([], tmp_path / "out", [bucket]).jobs}
+    lost = Job(Path("lost.jpg"), tmp_path / "out" / "lost", False, Remote("memory:///bucket/lost.jpg", 9))
+    chosen = [jobs["memory:///bucket/00.jpg"], jobs["memory:///bucket/07.jpg"], lost]
+    found = worker(pyarrow.table({"task": [pickle.dumps((job, "origin")) for job in chosen]}))["outcome"]
+    (parsed, _), (broken, _), (missing, ends) = map(pickle.loads, found)
+    assert parsed["parts"] and (tmp_path / "out" / "00.png").exists()
+    assert str(broken).startswith("memory:///bucket/07.jpg: cannot be read as a photo") and not ends
+    assert str(missing).startswith("memory:///bucket/lost.jpg: cannot be read")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from m2fp_kd.cli.remote import Remote
+
 ENDINGS = {
     "map": ".png",
     "mosaic": "_mosaic.jpg",
@@ -52,11 +54,18 @@ class Job:
         source: file of the photo or video.
         stem: path of its results, without their endings.
         is_video: whether the source is a video.
+        remote: where the photo lies, if not on a disk of this machine; the source's last part is its name.
     """
 
     source: Path
     stem: Path
     is_video: bool
+    remote: Remote | None = None
+
+    @property
+    def name(self) -> str:
+        """Path or address of the photo or video, as results and messages name it."""
+        return self.remote.address if self.remote else str(self.source)
 
     def path(self, kind: str) -> Path:
         """Return the path of a photo's result."""
@@ -102,5 +111,6 @@ class Job:
         """
         from m2fp_kd.runtime.files import text_sha256
 
-        size = self.source.stat().st_size if self.source.exists() else None
+        on_disk = None if self.remote or not self.source.exists() else self.source.stat().st_size
+        size = self.remote.size if self.remote else on_disk
         return text_sha256([*map(str, settings), self.source.name, size])[:16]

@@ -43,6 +43,7 @@ HELP = """examples:
   m2fp-kd parse photos/ --write masks,polygons,json     other results; docs/guides/outputs.md describes them
   m2fp-kd parse photos/ --shard 2/8 --resume            the second of eight shares, for eight machines
   m2fp-kd parse photos/ --ray auto --resume             on a Ray cluster; results.parquet has a row for each photo
+  m2fp-kd parse --ray auto s3://BUCKET/photos -o /mnt/parsed    the same, from a file system that fsspec knows
   m2fp-kd parse photos/ --format coco                   one annotations.json for label tools and training
   m2fp-kd parse -a ARTEFACT photos/ --labels lip        part maps with LIP's indices
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
@@ -128,12 +129,14 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Parse all sources; return 1 if some could not be read."""
+    live = [one for one in options.sources if not isinstance(one, Path)]
     if options.ray:
         check_options(options)
-    if live := [one for one in options.sources if not isinstance(one, Path)]:
+    elif live:
         return parse_live(live[0], options)
     start = time.monotonic()
-    jobs, left_out = plan(options.sources, options.output)
+    paths = [one for one in options.sources if isinstance(one, Path)]
+    jobs, left_out = plan(paths, options.output, [one.address for one in live])
     if left_out:
         print(f"left out: {named(left_out)}; convert them to JPEG", file=sys.stderr)
     from m2fp_kd.runtime.artefact import find_model
@@ -247,14 +250,14 @@ def _parse_all(
     progress, failed = Progress(len(jobs)), 0
     with closing(outcomes) as found:
         for index, (job, made_from) in enumerate(jobs.items()):
-            progress.show(index, printable(str(job.source)))
+            progress.show(index, printable(job.name))
             outcome = next(found)
             if rows:
                 rows.add(job, made_from, outcome)
             if isinstance(outcome, Exception):
                 progress.clear()
                 words = one_line(outcome)
-                words = words if str(job.source) in words else f"{job.source}: {words}"
+                words = words if job.name in words else f"{job.name}: {words}"
                 print(f"failed: {printable(words)}", file=sys.stderr)
                 failed += 1
                 continue

@@ -10,12 +10,14 @@ import os
 import pickle
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.jobs import Job, Wanted
 from m2fp_kd.cli.outcomes import Outcome, attempt
+from m2fp_kd.cli.remote import copied
 from m2fp_kd.cli.results import named_paths, parse_photo
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def check_options(options: argparse.Namespace) -> None:
     others = {
         "--shard": options.shard,
         "--format": options.format,
-        "a camera or stream": not all(isinstance(source, Path) for source in options.sources),
+        "a camera": any(not isinstance(source, Path) and source.camera for source in options.sources),
     }
     if refused := [name for name, given in others.items() if given]:
         raise ValueError(f"--ray does not go with {', '.join(refused)}; it parses photos and shares them by itself")
@@ -158,13 +160,17 @@ class ParsePhotos:
         return {"outcome": outcomes}
 
     def _outcome(self, job: Job, made_from: str) -> tuple[Outcome, bool]:
-        options = self.options
         try:
-            return attempt(
-                lambda: parse_photo(self.parser, job, made_from, self.wanted, options.megapixels, options.draft)
-            ), False
+            return attempt(lambda: self._parse(job, made_from)), False
         except OSError as error:
             return error, True
+
+    def _parse(self, job: Job, made_from: str) -> dict[str, Any]:
+        with ExitStack() as stack:
+            if job.remote:
+                file = stack.enter_context(copied(job.remote.address, job.source.name))
+                job = replace(job, source=file)
+            return parse_photo(self.parser, job, made_from, self.wanted, self.options.megapixels, self.options.draft)
 
 
 def pool_outcomes(
@@ -212,7 +218,7 @@ def pool_outcomes(
 
 
 def _absolute(job: Job) -> Job:
-    return Job(job.source.absolute(), job.stem.absolute(), job.is_video)
+    return replace(job, source=job.source.absolute(), stem=job.stem.absolute())
 
 
 def _last_line(error: Exception) -> str:

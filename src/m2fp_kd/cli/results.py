@@ -47,7 +47,7 @@ def named_paths(job: Job, wanted: Wanted) -> dict[str, str | None]:
     """Return the paths of a photo and its results as `parse_photo` names them."""
     paths = {kind: str(job.path(kind)) for kind in wanted.kinds if kind in ENDINGS}
     two = {"part_map": paths.pop("map", None), "mosaic": paths.pop("mosaic", None)}
-    return {"photo": str(job.source), **two, **paths}
+    return {"photo": job.name, **two, **paths}
 
 
 def facts(parsing: "Parsing") -> dict[str, Any]:

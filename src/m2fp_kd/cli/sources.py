@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from m2fp_kd.cli.jobs import DATASET, ENDINGS, Job
+from m2fp_kd.cli.remote import Remote, find_photos
 
 UNREADABLE = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".jxl", ".svg", ".psd", ".xcf")
 """Endings of pictures that are left out; programs convert them to JPEG."""
@@ -29,7 +30,7 @@ class Plan(NamedTuple):
     left_out: Counter[str]
 
 
-def plan(sources: Sequence[Path], output: Path) -> Plan:
+def plan(sources: Sequence[Path], output: Path, addresses: Sequence[str] = ()) -> Plan:
     """Find the photos and videos in `sources` and choose the paths of their results.
 
     Sources of one name, such as `a.jpg` and `a.png`, have results whose names keep the ending (`a.jpg.png`) and, where
@@ -39,15 +40,22 @@ def plan(sources: Sequence[Path], output: Path) -> Plan:
         sources: photos, videos, folders (searched with their subfolders) and patterns (`*`, `?`, `[]`, `**`). Results
             keep the structure below a folder, and below the leading folders of a pattern.
         output: folder of the results. Files in it are taken for earlier results and left out.
+        addresses: photos, folders and patterns on other file systems; only their photos are found.
 
     Raises:
         FileNotFoundError: a source does not exist, or there is no photo or video at all.
-        ValueError: a source lies in the output folder.
+        ValueError: a source lies in the output folder, or a file system cannot be reached.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         for file, name in _files(source, output):
             found.setdefault(os.path.realpath(file), (file, name))
+    remotes: dict[Path, Remote] = {}
+    for address in addresses:
+        for remote, name in find_photos(address):
+            file = Path(remote.address)
+            remotes[file] = remote
+            found.setdefault(remote.address, (file, name))
     readable = [pair for pair in found.values() if pair[0].suffix.lower() not in UNREADABLE or pair[0] in sources]
     left_out = Counter(file.suffix.lower() for file, _ in found.values()) - Counter(
         file.suffix.lower() for file, _ in readable
@@ -55,7 +63,8 @@ def plan(sources: Sequence[Path], output: Path) -> Plan:
     if not readable:
         kinds = f" that can be read ({named(left_out)})" if left_out else ""
         raise FileNotFoundError(f"no photos or videos{kinds} in {', '.join(map(str, sources))}")
-    return Plan([Job(file, output / stem, is_video(file)) for file, stem in _apart(readable)], left_out)
+    jobs = [Job(file, output / stem, is_video(file), remotes.get(file)) for file, stem in _apart(readable)]
+    return Plan(jobs, left_out)
 
 
 def named(left_out: Counter[str]) -> str:

@@ -69,7 +69,7 @@ class Rows:
 
     def has(self, job: Job, made_from: str) -> bool:
         """Return whether there is the row of a photo that was parsed, from the same source and settings."""
-        key = (str(job.source), made_from)
+        key = (job.name, made_from)
         return key in self.places and key not in self.failed
 
     def add(self, job: Job, made_from: str, outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Rows:
         Raises:
             OSError: it cannot be written.
         """
-        key, failed = (str(job.source), made_from), isinstance(outcome, Exception)
+        key, failed = (job.name, made_from), isinstance(outcome, Exception)
         row = {"error": one_line(outcome)} if isinstance(outcome, Exception) else outcome
         line = json.dumps({"photo": key[0], "made_from": made_from} | row).encode() + b"\n"
         with self.lines.open("ab") as file:
@@ -114,7 +114,7 @@ class Rows:
     def _rows(self, jobs: Mapping[Job, str], wanted: Wanted) -> Iterator[dict[str, Any]]:
         with self.lines.open("rb") as file:
             for job, made_from in jobs.items():
-                if (place := self.places.get((str(job.source), made_from))) is not None:
+                if (place := self.places.get((job.name, made_from))) is not None:
                     file.seek(place)
                     yield row_of(job, wanted, json.loads(file.readline()))
 
@@ -148,7 +148,7 @@ def row_of(job: Job, wanted: Wanted, found: Mapping[str, Any]) -> dict[str, Any]
         wanted: results that were made.
         found: what `parse_photo` returned, or `error`, and `made_from`.
     """
-    row = {"photo": _text(str(job.source)), "made_from": found["made_from"]}
+    row = {"photo": _text(job.name), "made_from": found["made_from"]}
     if "error" in found:
         return row | {"error": _text(found["error"])}
     paths = [(kind, _text(str(job.path(kind)))) for kind in wanted.kinds if kind in ENDINGS]
