@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import signal
+import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -144,6 +145,15 @@ def test_videos_are_refused(parse, folder, tmp_path):
     (folder / "walk.mp4").write_bytes(b"")
     code, _, printed = parse("--ray", "local")
     assert code == 2 and f"{folder / 'walk.mp4'} is a video" in printed and not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_an_address_without_a_cluster_is_named(parse):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        code, _, printed = parse("--ray", address)
+    assert code == 2 and printed.startswith(f"m2fp-kd: no cluster answers at {address} (")
 
 
 @needs_ray

@@ -8,12 +8,14 @@ import argparse
 import logging
 import os
 import pickle
+import socket
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from m2fp_kd.cli.jobs import Job, Wanted
 from m2fp_kd.cli.outcomes import Outcome, attempt
@@ -29,7 +31,7 @@ LOCAL = "local"
 """Address that starts a cluster on this machine, for this call only."""
 
 PHOTOS = 16
-"""Photos of a task: a small share of the work to repeat, and a hundred times the 5 ms that a task itself takes."""
+"""Photos of a task: few to parse again where a worker dies, and enough to make up for the cost of a task."""
 
 MOST_TASKS = 10_000
 """Most tasks, whose photos the driver holds at the same time; more photos make larger tasks."""
@@ -40,6 +42,9 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the news of a lost worker is printed among the results
 }
 """Ray tells nobody of its use, and prints nothing among what the command prints."""
+
+PATIENCE = 10.0
+"""Seconds to wait for an answer of a cluster's address."""
 
 
 class PoolError(RuntimeError):
@@ -97,6 +102,8 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
     if address == LOCAL:
         cpus = threads * (workers or max(1, usable_cores() // threads))
         quiet |= {"num_cpus": cpus, "include_dashboard": False}
+    else:
+        _check_answer(address)
     with _silenced():  # Ray says on stderr that it was asked to say little
         ray.init(address, **quiet)
     try:
@@ -113,6 +120,20 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
         yield workers
     finally:
         ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """Check that something listens at an address with a port; Ray would wait for many minutes.
+
+    Raises:
+        ConnectionError: nothing does.
+    """
+    there = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        if there.port:
+            socket.create_connection((there.hostname, there.port), PATIENCE).close()
+    except OSError as error:
+        raise ConnectionError(f"no cluster answers at {address} ({error.strerror or error})") from error
 
 
 @contextmanager
