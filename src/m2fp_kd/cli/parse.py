@@ -43,7 +43,7 @@ HELP = """examples:
   m2fp-kd parse photos/ --write masks,polygons,json     other results; docs/guides/outputs.md describes them
   m2fp-kd parse photos/ --shard 2/8 --resume            the second of eight shares, for eight machines
   m2fp-kd parse photos/ --ray auto --resume             on a Ray cluster; results.parquet has a row for each photo
-  m2fp-kd parse --ray auto s3://BUCKET/photos -o /mnt/parsed    the same, from a file system that fsspec knows
+  m2fp-kd parse s3://BUCKET/photos --ray auto -o out    the same, from a file system that fsspec knows
   m2fp-kd parse photos/ --format coco                   one annotations.json for label tools and training
   m2fp-kd parse -a ARTEFACT photos/ --labels lip        part maps with LIP's indices
   m2fp-kd parse walk.mp4 --smooth 0.6                   a video (extra `video`), with calmer parts
