@@ -49,6 +49,7 @@ def stopped(composed: Composer, monkeypatch: pytest.MonkeyPatch, stage: Callable
     return cfg
 
 
+@pytest.mark.usefixtures("heeds_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_outside_training_ends_the_run_with_its_exit_code(
     composed: Composer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: signal.Signals

@@ -204,6 +204,7 @@ def test_ctrl_c_within_an_epoch_resumes_after_the_last_batch(tmp_path: Path, mon
     assert again.steps[0] == STEPS + 2 and again.weight.item() == STEPS + 2 + len(again.steps)
 
 
+@pytest.mark.usefixtures("heeds_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_after_the_batch_with_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
