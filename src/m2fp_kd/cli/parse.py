@@ -4,14 +4,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from m2fp_kd.cli.chosen import translation_of, wanted_of
 from m2fp_kd.cli.dataset import check_dataset, write_dataset
-from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job
+from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
 from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import Outcome, outcomes
@@ -32,6 +32,9 @@ from m2fp_kd.command import (
 )
 from m2fp_kd.shards import Shard
 from m2fp_kd.signals import TERMINATED, Terminated, terminable
+
+if TYPE_CHECKING:
+    from m2fp_kd.labels import Translation
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                               part map and mosaic in parsed/
@@ -139,20 +142,12 @@ def run(options: argparse.Namespace) -> int:
     jobs, left_out = plan(paths, options.output, [one.address for one in live])
     if left_out:
         print(f"left out: {named(left_out)}; convert them to JPEG", file=sys.stderr)
-    from m2fp_kd.runtime.artefact import find_model
-    from m2fp_kd.runtime.files import file_sha256, model_files
     from m2fp_kd.runtime.parser import Parser
     from m2fp_kd.runtime.photo_file import reuse_memory
 
     wanted = wanted_of(options, any(job.is_video for job in jobs))
     translation = translation_of(options, wanted)
-    made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
-    made_with += [] if translation is None else [translation.sha256]
-    settings = {
-        True: [*made_with, options.every, options.smooth],
-        False: [*made_with, *(["draft"] if options.draft else [])],
-    }
-    all_jobs = {job: job.made_from(settings[job.is_video]) for job in jobs}
+    all_jobs = _made_from(jobs, options, translation)
     if options.shard:
         jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output).as_posix())]
     waiting = {job: all_jobs[job] for job in jobs}
@@ -163,11 +158,7 @@ def run(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     rows = Rows(options.output, keep=options.resume) if options.ray else None
     if options.resume:
-        undone = {job: made_from for job, made_from in waiting.items() if not job.done(made_from, wanted)}
-        if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
-            print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
-        rowless = {job: made_from for job, made_from in waiting.items() if rows and not rows.has(job, made_from)}
-        waiting = {job: made_from for job, made_from in waiting.items() if job in undone or job in rowless}
+        waiting = _undone(waiting, wanted, rows)
     announce_demo(options.artefact)
     here, threads = (1, options.threads or 1) if options.ray else _shares(options.jobs, options.threads, waiting)
     parser = Parser.load(
@@ -208,6 +199,26 @@ def run(options: argparse.Namespace) -> int:
         waited += spent.words(end - loaded, options.jobs)
     print(f"{', '.join(words)} in {options.output}{waited}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _made_from(jobs: Sequence[Job], options: argparse.Namespace, translation: "Translation | None") -> dict[Job, str]:
+    """Return the jobs, each with what identifies the origin of its results: artefact, options and source."""
+    from m2fp_kd.runtime.artefact import find_model
+    from m2fp_kd.runtime.files import file_sha256, model_files
+
+    made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
+    made_with += [] if translation is None else [translation.sha256]
+    video, photo = [*made_with, options.every, options.smooth], [*made_with, *(["draft"] if options.draft else [])]
+    return {job: job.made_from(video if job.is_video else photo) for job in jobs}
+
+
+def _undone(jobs: Mapping[Job, str], wanted: Wanted, rows: Rows | None) -> dict[Job, str]:
+    """Return the jobs that lack results, or their row of the table; tell how many have those of other options."""
+    undone = {job for job, made_from in jobs.items() if not job.done(made_from, wanted)}
+    if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
+        print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
+    undone |= {job for job, made_from in jobs.items() if rows and not rows.has(job, made_from)}
+    return {job: made_from for job, made_from in jobs.items() if job in undone}
 
 
 def _shard(text: str) -> Shard:
