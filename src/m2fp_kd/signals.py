@@ -1,4 +1,4 @@
-"""What a program does where a signal wants to stop it: Ctrl-C, SIGTERM or SIGHUP."""
+"""Handlers of the signals that stop a program: Ctrl-C, SIGTERM and SIGHUP."""
 
 import os
 import signal

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import nn
 
 from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.datamodule import ParsingDataModule, data_module
@@ -17,6 +16,7 @@ from m2fp_kd.data.splits import ccp_splits, m2fp_splits, photo_splits, synthetic
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
+from tests.data.recorder import Recorder
 
 
 def data(root: Path, **options: Any) -> ParsingDataModule:
@@ -66,28 +66,6 @@ def test_sampler_continues_within_an_epoch() -> None:
     rest.set_epoch(5)
     whole.set_epoch(5)
     assert list(rest) == list(whole) and len(rest) == 10
-
-
-class Recorder(pl.LightningModule):
-    """Train one number and record the batches."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(()))
-        self.stop_at = stop_at
-        self.seen: list[list[str]] = []
-
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> torch.Tensor:
-        if self.global_step == self.stop_at:
-            raise RuntimeError("power cut")
-        self.seen.append(batch["names"])
-        return (self.weight - batch["images"].float().mean() / 255).square()
-
-    def validation_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        assert batch["truth"][0].shape == (48, 64)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 def fit(

@@ -12,6 +12,9 @@ from m2fp_kd.runtime.files import PHOTO_SUFFIXES, file_sha256, find_photos
 
 SPLITS = ("Training", "Validation", "Testing")
 
+FOLDERS = {"image": "Images", "categories": "Category_ids", "persons": "Human_ids", "instances": "Instance_ids"}
+"""Field of a `Record` -> folder of its files in M2FP's layout."""
+
 HELD_OUT = ("Testing", "Validation")
 """Splits to evaluate on, in order of preference."""
 
@@ -49,12 +52,14 @@ def m2fp_records(root: str | Path, split: str) -> list[Record]:
     if split not in SPLITS:
         raise ValueError(f"M2FP's layout has no split '{split}'; choose one of {', '.join(SPLITS)}")
     folder = Path(root) / split
-    images = _files(folder / "Images", PHOTO_SUFFIXES)
+    photos, *map_fields = FOLDERS
+    images = _files(folder / FOLDERS[photos], PHOTO_SUFFIXES)
     maps: dict[str, dict[str, Path]] = {}
-    for field, name in (("categories", "Category_ids"), ("persons", "Human_ids"), ("instances", "Instance_ids")):
-        if field == "categories" or (folder / name).is_dir():
-            maps[field] = _files(folder / name, {".png"})
-            _match(images, maps[field], folder / "Images", folder / name)
+    for field in map_fields:
+        of_maps = folder / FOLDERS[field]
+        if field == "categories" or of_maps.is_dir():
+            maps[field] = _files(of_maps, {".png"})
+            _match(images, maps[field], folder / FOLDERS[photos], of_maps)
     return [
         Record(stem, path, **{field: found[stem] for field, found in maps.items()}) for stem, path in images.items()
     ]

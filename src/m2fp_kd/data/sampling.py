@@ -22,7 +22,7 @@ class Pool(NamedTuple):
     drawn: int
 
 
-class _SharedSampler(DistributedSampler):
+class SharedSampler(DistributedSampler):
     """One order of photos that the processes of a distributed training share.
 
     The class is a `DistributedSampler` because Lightning keeps such a sampler in place under DDP.
@@ -39,7 +39,7 @@ class _SharedSampler(DistributedSampler):
             range(length),  # type: ignore[arg-type]  # only its length is used
             num_replicas=torch.distributed.get_world_size() if spread else 1,
             rank=torch.distributed.get_rank() if spread else 0,
-            seed=seed,
+            seed=int(np.random.SeedSequence(seed).generate_state(1)[0]),
         )
         self.batch_size = batch_size
         self.together = batch_size * self.num_replicas
@@ -63,7 +63,7 @@ class _SharedSampler(DistributedSampler):
         return list(batch[self.rank * size : (self.rank + 1) * size])
 
 
-class EpochSampler(_SharedSampler):
+class EpochSampler(SharedSampler):
     """Shuffle indices and yield (epoch, index) pairs, which carry the epoch to the workers.
 
     Every epoch has all photos of a fixed set and, spread evenly among them, some photos of each pool, so that every
@@ -95,7 +95,7 @@ class EpochSampler(_SharedSampler):
         pools: Sequence[Pool] = (),
         batch_size: int = 1,
     ) -> None:
-        super().__init__(length, batch_size, int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        super().__init__(length, batch_size, seed)
         self.epoch = epoch
         self.length = length
         self.pools = list(pools)
@@ -133,7 +133,7 @@ class EpochSampler(_SharedSampler):
         return np.random.default_rng((self.seed, pass_, number)).permutation(pool.size).tolist()
 
 
-class WholeSampler(_SharedSampler):
+class WholeSampler(SharedSampler):
     """Yield (index, counted) pairs of all photos in their order, each counted in one process.
 
     In the last batch, processes with fewer photos than others get photos that are not counted.

@@ -20,6 +20,7 @@ from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
+from tests.data.recorder import Recorder
 
 SIZE = 32
 
@@ -85,25 +86,6 @@ def test_an_interrupted_epoch_continues_with_its_next_batch_and_opens_no_finishe
     assert last["names"] == whole[2]["names"]
     for field in ("images", "parts", "valid"):
         assert torch.equal(last[field], whole[2][field])
-
-
-class Recorder(pl.LightningModule):
-    """Train one number and record the batches."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.stop_at = stop_at
-        self.seen: list[list[str]] = []
-
-    def training_step(self, batch: dict[str, Any], batch_index: int) -> torch.Tensor:
-        if self.global_step == self.stop_at:
-            raise RuntimeError("power cut")
-        self.seen.append(batch["names"])
-        return (self.weight - batch["images"].float().mean() / 255).square()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.utils.data import DataLoader
 
-from m2fp_kd.checkpoints.network import CheckpointError, save_network, without_downloads
+from m2fp_kd.checkpoints.network import CheckpointError, without_downloads
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.losses.ce import Ce
 from m2fp_kd.distill.objective import Objective
@@ -25,28 +25,12 @@ from m2fp_kd.pipeline.assemble.module import build_module
 from m2fp_kd.pipeline.assemble.student import new_student, require_network
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
 from m2fp_kd.runtime.geometry import Geometry, Placement
-from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY, tiny_m2fp
 
 ROOT = Path(__file__).parents[3]
 Composer = Callable[..., DictConfig]
 LIVE_TERMS = ("feature", "cross_image", "query")
 CACHED_TERMS = ("kl", "cwd", "dist", "boundary")
-
-
-@pytest.fixture(scope="module")
-def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Save an untrained M2FP for the sample's label set."""
-    labels = load_label_set("cihp")
-    architecture = {
-        "_target_": "m2fp_kd.models.m2fp.build_m2fp",
-        "backbone": {"_target_": "m2fp_kd.models.backbones.build_backbone", "name": "mobilenetv3_small"},
-        "num_classes": labels.num_classes,
-    }
-    path = tmp_path_factory.mktemp("teacher") / "teacher"
-    return save_network(
-        path, tiny_m2fp(), labels, Geometry(64), architecture | TINY, Lineage(name="tiny", licence="none")
-    )
 
 
 @pytest.fixture

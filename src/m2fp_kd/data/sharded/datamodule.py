@@ -23,6 +23,14 @@ from m2fp_kd.runtime.files import text_sha256
 
 log = logging.getLogger(__name__)
 
+SINGLE_PHOTOS = {
+    "limit": "data.module.limit",
+    "label_fraction": "data.label_fraction",
+    "unlabelled": "data.unlabelled",
+    "unlabelled_ratio": "data.unlabelled_ratio",
+}
+"""Options of a data module that choose single photos -> what users call them."""
+
 
 @dataclass(frozen=True)
 class ShardedSplits:
@@ -73,35 +81,21 @@ def shard_splits(
 
 
 def sharded_data_module(
-    splits: ShardedSplits,
-    labels: str,
-    size: int,
-    batch_size: int,
-    *,
-    limit: int | None = None,
-    label_fraction: float | None = None,
-    unlabelled: str | Path | Sequence[str | Path] | None = None,
-    unlabelled_ratio: float | None = None,
-    **options: Any,
+    splits: ShardedSplits, labels: str, size: int, batch_size: int, **options: Any
 ) -> "ShardedDataModule":
     """Build the data module of shards, as `conf/data/shards.yaml` describes it.
 
     Args:
         splits: the shards.
         labels: name of a label set, or a YAML file.
-        size: as in `ShardedDataModule`, like `batch_size` and the `options`.
-        limit: must be None, like `label_fraction`, `unlabelled` and `unlabelled_ratio`, which choose single photos.
+        size: as in `ShardedDataModule`, like `batch_size` and the `options`, of which those in `SINGLE_PHOTOS` must be
+            None.
 
     Raises:
         ValueError: one of those is set.
     """
-    chosen = {
-        "module.limit": limit,
-        "label_fraction": label_fraction,
-        "unlabelled": unlabelled,
-        "unlabelled_ratio": unlabelled_ratio,
-    }
-    if given := [f"data.{name}" for name, value in chosen.items() if value is not None]:
+    chosen = {setting: options.pop(name, None) for name, setting in SINGLE_PHOTOS.items()}
+    if given := [setting for setting, value in chosen.items() if value is not None]:
         raise ValueError(f"{', '.join(given)} cannot choose photos of shards; leave it out, or name fewer shards")
     return ShardedDataModule(splits, load_label_set(labels), size, batch_size, **options)
 

@@ -1,10 +1,11 @@
-"""`shards.json`: what is known about every shard of a folder, so that a training starts without reading them."""
+"""`shards.json`: facts about every shard of a folder, so that a training starts without reading them."""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from tarfile import BLOCKSIZE
 from typing import Any, BinaryIO
 
 from m2fp_kd.data.reading import LabelError, read_files
@@ -22,7 +23,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What is known about a shard.
+    """Facts about a shard.
 
     Attributes:
         photos: number of photos.
@@ -185,8 +186,8 @@ def _check(file: BinaryIO, sample: Sample, labels: LabelSet, url: str) -> None:
 def _check_end(file: BinaryIO, url: str) -> None:
     """Refuse a tar without the block of zeros at its end: one whose copy was cut between two photos is torn as well."""
     length = file.seek(0, 2)
-    file.seek(max(0, length - 512))
-    if length < 512 or file.read(512).strip(b"\0"):
+    file.seek(max(0, length - BLOCKSIZE))
+    if length < BLOCKSIZE or file.read(BLOCKSIZE).strip(b"\0"):
         raise ShardError(f"{url}: is torn (a tar ends with zeros); copy or make this shard again")
     file.seek(0)
 

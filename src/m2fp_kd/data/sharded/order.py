@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch.distributed
-from torch.utils.data import DistributedSampler
+
+from m2fp_kd.data.sampling import SharedSampler
 
 
-class ShardSampler(DistributedSampler):
+class ShardSampler(SharedSampler):
     """Yield (epoch, index) pairs of photos such that every worker reads a few shards at a time.
 
     The shards are shuffled and laid in a row, which is cut into a piece of equal length for every process, and that
     into one for every worker of the process. A worker shuffles the photos of `buffer` successive shards of its piece.
     Photos beyond the last whole batch of all processes are left out of the epoch, others in every epoch.
 
-    PyTorch's loader gives its batches to its workers in turn, so each gets its own piece. Like `EpochSampler`, the
-    class is a `DistributedSampler` because Lightning keeps such a sampler under DDP and sets its epoch.
+    PyTorch's loader gives its batches to its workers in turn, so each gets its own piece. Lightning sets the epoch.
 
     Args:
         sizes: number of photos of each shard.
@@ -40,13 +39,7 @@ class ShardSampler(DistributedSampler):
         epoch: int = 0,
         done: int = 0,
     ) -> None:
-        spread = torch.distributed.is_available() and torch.distributed.is_initialized()
-        super().__init__(
-            range(sum(sizes)),  # type: ignore[arg-type]  # only its length is used
-            num_replicas=torch.distributed.get_world_size() if spread else 1,
-            rank=torch.distributed.get_rank() if spread else 0,
-            seed=int(np.random.SeedSequence(seed).generate_state(1)[0]),
-        )
+        super().__init__(sum(sizes), batch_size, seed)
         self.epoch = epoch
         self.sizes = np.asarray(sizes)
         self.workers = max(1, workers)

@@ -6,13 +6,11 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm.auto import tqdm
 
-from m2fp_kd.data.layouts import Record, m2fp_records
+from m2fp_kd.data.layouts import FOLDERS, Record, m2fp_records
 from m2fp_kd.data.sharded.index import TarShard
 from m2fp_kd.data.sharded.tar_file import PNG_PHOTO, list_samples, read_maps
 from m2fp_kd.data.sharded.urls import ShardError, open_file
 from m2fp_kd.runtime.files import atomic_folder, text_sha256
-
-FOLDERS = {"image": "Images", "categories": "Category_ids", "persons": "Human_ids", "instances": "Instance_ids"}
 
 
 def unpacked(shards: Sequence[TarShard], folder: Path, split: str) -> list[Record]:

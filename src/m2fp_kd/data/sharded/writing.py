@@ -21,12 +21,10 @@ from m2fp_kd.runtime.label_origin import label_models
 CHECKED = ".checked.json"
 """File in the folder of the shards with the findings of the checks, so that a stopped call does not repeat them."""
 
-TAR_BLOCK = 512
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What is packed.
+    """The shards to pack.
 
     Attributes:
         shards: file name -> its photos.
@@ -92,7 +90,7 @@ def _files(record: Record) -> dict[str, Path]:
 
 def _bytes(record: Record) -> int:
     """Return the bytes of a photo's files in a tar, each with a header and filled up to whole blocks."""
-    return sum(TAR_BLOCK * (1 - -path.stat().st_size // TAR_BLOCK) for path in _files(record).values())
+    return sum(tarfile.BLOCKSIZE * (1 - -path.stat().st_size // tarfile.BLOCKSIZE) for path in _files(record).values())
 
 
 def check_folder(folder: Path, planned: Plan, labels: LabelSet) -> ShardIndex:

@@ -25,6 +25,19 @@ GPU_PHOTOS = 8
 """Photos in a call of networks on a GPU, each with its mirror image."""
 
 
+@dataclass(frozen=True)
+class PlacedPhoto:
+    """A photo on the canvases of networks.
+
+    Attributes:
+        size: the photo's own height and width in pixels.
+        canvases: geometry -> uint8 (V, S, S, 3), the photo and perhaps its mirror image.
+    """
+
+    size: tuple[int, int]
+    canvases: dict[Geometry, np.ndarray]
+
+
 class WholePhotoTeacher:
     """Frozen networks that give a part distribution for each cell of the student's canvas, for a whole photo.
 
@@ -72,7 +85,7 @@ class WholePhotoTeacher:
         """Number of photos that networks on this device answer together; on a CPU more are no faster."""
         return 1 if all(model.device.type == "cpu" for model in self.models) else GPU_PHOTOS
 
-    def placed(self, photo: np.ndarray, mirror: bool = True) -> "PlacedPhoto":
+    def placed(self, photo: np.ndarray, mirror: bool = True) -> PlacedPhoto:
         """Place a photo uint8 (H, W, 3) and, if wanted, its mirror image on the networks' canvases, in any thread."""
         views = [photo, np.ascontiguousarray(photo[:, ::-1])] if mirror else [photo]
         geometries = {one for model in self.models for one in self.tta.geometries(model.geometry)}
@@ -80,7 +93,7 @@ class WholePhotoTeacher:
         return PlacedPhoto(photo.shape[:2], canvases)
 
     @torch.inference_mode()
-    def answers(self, photos: Sequence["PlacedPhoto"]) -> np.ndarray:
+    def answers(self, photos: Sequence[PlacedPhoto]) -> np.ndarray:
         """Return log-probabilities float32 (N, 2, P, h, w) of N photos and their mirror images."""
         grid = _grid(self.student_geometry)
         single = self.single
@@ -109,7 +122,7 @@ class WholePhotoTeacher:
         """Return the student's log parts float32 (P, H, W) of a photo uint8 (H, W, 3), at the photo's own size."""
         return restore_dense(*self.on_own_grid(photo))
 
-    def _mean(self, photos: Sequence["PlacedPhoto"], grid: tuple[int, int]) -> Tensor:
+    def _mean(self, photos: Sequence[PlacedPhoto], grid: tuple[int, int]) -> Tensor:
         """Return the mean of all networks as log parts (V, P, h, w) of all views, over the student's parts."""
         answers = [
             model.to_student(resample_log_parts(self._answer(model, photos), grid)).to(self.models[0].device)
@@ -117,7 +130,7 @@ class WholePhotoTeacher:
         ]
         return mean_log_parts(answers)
 
-    def _answer(self, model: PartModel, photos: Sequence["PlacedPhoto"]) -> Tensor:
+    def _answer(self, model: PartModel, photos: Sequence[PlacedPhoto]) -> Tensor:
         """Return a network's log parts (V, P, g, g) of all views of photos, on its own grid and in its own parts.
 
         With `tta.flip`, photos come with their mirror images: the answer to one also counts, mirrored, for the other.
@@ -134,19 +147,6 @@ class WholePhotoTeacher:
             ]
             parts = (parts + torch.cat(others)) / 2
         return logarithm(parts)
-
-
-@dataclass(frozen=True)
-class PlacedPhoto:
-    """A photo on the canvases of networks.
-
-    Attributes:
-        size: the photo's own height and width in pixels.
-        canvases: geometry -> uint8 (V, S, S, 3), the photo and perhaps its mirror image.
-    """
-
-    size: tuple[int, int]
-    canvases: dict[Geometry, np.ndarray]
 
 
 def _forward(model: PartModel, photos: Sequence[PlacedPhoto], geometry: Geometry) -> Tensor:
