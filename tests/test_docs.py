@@ -129,7 +129,7 @@ def test_choices_exist(page: Path) -> None:
 def test_training_commands_compose(page: Path) -> None:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        for program in (r"python train\.py", "m2fp-kd train", r"python -m benchmarks\.training_step"):
+        for program in (r"python train\.py", "m2fp-kd train", "m2fp-kd cache", r"python -m benchmarks\.training_step"):
             for words in commands(program, page):
                 composes(words)
 

@@ -27,6 +27,36 @@ def test_the_command_and_the_script_compose_the_same_configuration(tmp_path: Pat
     assert f"root: {ROOT / 'data' / 'sample'}\n" in command.stdout and "name: resnet18\n" in command.stdout
 
 
+def test_the_command_cache_is_a_stage_of_the_same_entry(tmp_path: Path) -> None:
+    (tmp_path / "teacher.json").touch()
+    program = """
+import m2fp_kd.pipeline
+from m2fp_kd.cli import main
+def run(cfg):
+    print(cfg.stage, cfg.teacher.shard, cfg.teacher.mode, cfg.data.size)
+    return {}
+m2fp_kd.pipeline.run = run
+teacher = ["teacher=cached", "teacher.checkpoint=teacher.json"]
+for arguments in (["--shard", "2/64", *teacher, "data.size=96"], teacher, ["data.size=96"], ["--shard=3/2"], ["-h"]):
+    try:
+        main(["cache", *arguments])
+    except SystemExit as end:
+        print("exit code", end.code)
+"""
+    done = run("-c", program, folder=tmp_path)
+    lines = done.stdout.splitlines()
+    assert lines[:6] == [
+        "cache 2/64 cached 96", "exit code 0",
+        "cache None cached 160", "exit code 0",
+        "exit code 2", "exit code 2",
+    ], done.stderr  # fmt: skip
+    assert lines[-1] == "exit code 0" and "  m2fp-kd cache --shard 2/64 teacher=cached " in done.stdout
+    assert [line.partition(" (")[0] for line in done.stderr.splitlines() if line.startswith("m2fp-kd: ")] == [
+        "m2fp-kd: stage=cache needs teacher=cached teacher.checkpoint=FILE",
+        "m2fp-kd: --shard: must be I/N, the share I from 1 to N of N, such as 2/8, not '3/2'",
+    ]
+
+
 def test_hydra_parses_options_before_overrides(tmp_path: Path) -> None:
     done = run("-m", "m2fp_kd", "train", "-h", folder=tmp_path)
     assert done.returncode == 0 and "Groups (GROUP=CHOICE):" in done.stdout

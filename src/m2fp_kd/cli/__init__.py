@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from m2fp_kd.cli import autolabel, bench, card, export, parse, serve, shards, train
+from m2fp_kd.cli import autolabel, bench, cache, card, export, parse, serve, shards, train
 from m2fp_kd.command import run_command
 from m2fp_kd.evaluation.benchmark import command as benchmark
 from m2fp_kd.evaluation.differences import command as diff
 from m2fp_kd.evaluation.runs import command as runs
 
-COMMANDS = (train, parse, autolabel, serve, shards, bench, card, export, benchmark, runs, diff)
+COMMANDS = (train, cache, parse, autolabel, serve, shards, bench, card, export, benchmark, runs, diff)
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                         part map and mosaic in parsed/
@@ -19,6 +19,7 @@ HELP = """examples:
   m2fp-kd bench artefacts/fp32 artefacts/int8     the fastest artefact and engine on this machine
   m2fp-kd card artefacts/int8                     network, labels, licence and checks of an artefact
   m2fp-kd train backbone=mobilenetv3              distil, quantise and check on the sample
+  m2fp-kd cache --shard 2/64 teacher=cached ...   the second of 64 shares of a teacher's cache
 
 `m2fp-kd COMMAND -h` explains a command and shows more examples.
 

@@ -1,4 +1,4 @@
-"""The artefact that the commands use."""
+"""Options that several commands have."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from m2fp_kd import DEMO
 from m2fp_kd.command import number, whole_number
+from m2fp_kd.shards import Shard
 
 MOST_THREADS = 1024
 """Most threads or streams that an option takes, more than any machine's cores."""
@@ -27,6 +28,18 @@ def add_megapixels(command: argparse._ActionsContainer) -> None:
     """Add the option that limits the size of a photo."""
     words = "largest photo, 10^6 pixels (default: 256); a photo takes up to 18 bytes of memory a pixel"
     command.add_argument("--megapixels", type=number(0, 4000), metavar="N", default=256.0, help=words)
+
+
+def add_shard(command: argparse._ActionsContainer, words: str) -> None:
+    """Add the option that chooses one of several shares of the photos."""
+    command.add_argument("--shard", type=_shard, metavar="I/N", help=words)
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def announce_demo(artefact: Path) -> None:

@@ -13,7 +13,7 @@ from m2fp_kd.cli.chosen import translation_of, wanted_of
 from m2fp_kd.cli.dataset import check_dataset, write_dataset
 from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
 from m2fp_kd.cli.live import parse_live, source
-from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_threads, announce_demo
+from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_shard, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import Outcome, outcomes
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.ray_pool import check_options, check_photos, cluster, pool_outcomes
@@ -30,7 +30,6 @@ from m2fp_kd.command import (
     teaching,
     whole_number,
 )
-from m2fp_kd.shards import Shard
 from m2fp_kd.signals import TERMINATED, Terminated, terminable
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def add(commands: Any) -> None:
     words = "skip sources whose results are complete in DIR and made with this artefact and these options"
     command.add_argument("--resume", action="store_true", help=words)
     words = "parse share I of N only, such as 2/8: every photo is in one of them, on every machine in the same one"
-    command.add_argument("--shard", type=_shard, metavar="I/N", help=words)
+    add_shard(command, words)
     words = "parse photos on a Ray cluster (extra `ray`): auto, HOST:PORT, or local to start one on this machine"
     command.add_argument("--ray", metavar="ADDRESS", help=words)
     add_megapixels(command)
@@ -219,13 +218,6 @@ def _undone(jobs: Mapping[Job, str], wanted: Wanted, rows: Rows | None) -> dict[
         print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
     undone |= {job for job, made_from in jobs.items() if rows and not rows.has(job, made_from)}
     return {job: made_from for job, made_from in jobs.items() if job in undone}
-
-
-def _shard(text: str) -> Shard:
-    try:
-        return Shard.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _shares(jobs: int | None, threads: int | None, waiting: Collection[Job]) -> tuple[int, int | None]:

@@ -14,7 +14,7 @@ HELP = """examples:
 
 `make` packs a folder in M2FP's layout. Without a Validation folder it holds out a tenth of the training photos, the
 same as data=own. Photos and labels are checked first. With --cache the training photos get the teacher's targets from
-a filled cache (stage=cache). The same call again continues where the last one stopped.
+a filled cache (`m2fp-kd cache`). The same call again continues where the last one stopped.
 
 In a shard `beach.jpg` is a photo (a PNG photo is `beach.photo.png`), `beach.png` its part map; `beach.persons.png`,
 `beach.instances.png` and `beach.targets` are optional. The package webdataset reads and writes the same shards. A

@@ -3,6 +3,7 @@
 import argparse
 import runpy
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from m2fp_kd.command import DEBUG
@@ -17,8 +18,13 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run `m2fp_kd.train` as the main module, which exits with its own code."""
-    sys.argv[1:] = [*options.overrides, *([DEBUG] if options.debug else [])]
+    """Run Hydra's entry."""
+    return run_train(options.overrides, options.debug)
+
+
+def run_train(overrides: Sequence[str], debug: bool) -> int:
+    """Run `m2fp_kd.train` with these overrides as the main module, which exits with its own code."""
+    sys.argv[1:] = [*overrides, *([DEBUG] if debug else [])]
     # As `python -m` does: Lightning starts one more process for each further GPU by the main module's name.
     runpy.run_module("m2fp_kd.train", run_name="__main__", alter_sys=True)
     return 0

@@ -63,11 +63,11 @@ def stored_key(folder: str | Path) -> str:
     files = sorted(Path(folder).glob(FILES))
     if not files:
         others = sorted({str(found.parent) for found in Path(folder).glob(f"*/{FILES}")})
-        hint = f"set teacher.cache to one of {', '.join(others)}" if others else "build one with stage=cache"
+        hint = f"set teacher.cache to one of {', '.join(others)}" if others else "build one with `m2fp-kd cache`"
         raise CacheError(f"the teacher cache {Path(folder) / FILE_NAME} does not exist; {hint}")
     keys = {read_key(path) for path in files}
     if None in keys or len(keys) > 1:
-        raise CacheError(f"{files[0]} is not a teacher cache of this version; build one with stage=cache")
+        raise CacheError(f"{files[0]} is not a teacher cache of this version; build one with `m2fp-kd cache`")
     return str(keys.pop())
 
 
