@@ -93,7 +93,7 @@ def _check_cache(cfg: DictConfig) -> None:
     if "urls" in cfg.data:
         raise ValueError(
             "stage=cache data=shards: fill the cache from the folder that the shards are made of (data=own "
-            "data.root=DIR), then m2fp-kd shards make DIR OUT --cache CACHE"
+            "data.root=DIR), then pack its targets: m2fp-kd shards make DIR OUT --labels SET --cache CACHE"
         )
     if cfg.teacher.mode != "cached" or cfg.teacher.checkpoint is None:
         raise ValueError("stage=cache needs teacher=cached teacher.checkpoint=FILE")

@@ -1,6 +1,6 @@
 """Training from shards, compared with training from the same files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,23 +118,32 @@ def test_another_number_of_workers_in_the_middle_of_an_epoch_is_a_warning(
 
 
 @pytest.fixture
-def in_memory(shards: Path) -> Iterator[str]:
-    """The same shards on the file system in memory."""
+def in_memory() -> Iterator[Callable[[Path], str]]:
+    """A function that copies the shards of a folder to the file system in memory and returns their address."""
     system = fsspec.filesystem("memory")
-    for path in shards.iterdir():
-        if path.is_file():
-            system.pipe_file(f"/set/{path.name}", path.read_bytes())
-    yield "memory://set"
+
+    def copy(folder: Path) -> str:
+        for path in folder.iterdir():
+            if path.is_file():
+                system.pipe_file(f"/set/{path.name}", path.read_bytes())
+        return "memory://set"
+
+    yield copy
     system.rm("/set", recursive=True)
 
 
-def test_shards_of_another_file_system_give_the_same_batches(shards: Path, in_memory: str, tmp_path: Path) -> None:
-    assert names(from_shards(in_memory, tmp_path / "memory")) == names(from_shards(shards, tmp_path / "val"))
+def test_shards_of_another_file_system_give_the_same_batches(
+    shards: Path, in_memory: Callable[[Path], str], tmp_path: Path
+) -> None:
+    there = in_memory(shards)
+    assert names(from_shards(there, tmp_path / "memory")) == names(from_shards(shards, tmp_path / "val"))
     with pytest.raises(ShardError, match=r"memory://set/none-\*.tar matches no file; check the pattern"):
-        shard_splits("memory://set/none-*.tar", f"{in_memory}/val-*.tar", "cihp", tmp_path)
+        shard_splits("memory://set/none-*.tar", f"{there}/val-*.tar", "cihp", tmp_path)
 
 
-def test_targets_of_a_cache_travel_in_the_shards(m2fp_folder: Path, tmp_path: Path, scene_log_parts: Any) -> None:
+def test_targets_of_a_cache_travel_in_the_shards(
+    m2fp_folder: Path, in_memory: Callable[[Path], str], tmp_path: Path, scene_log_parts: Any
+) -> None:
     labels, geometry = LABEL_SETS["cihp"], Geometry(SIZE)
     cache = TeacherCache(tmp_path / "cache", "ab" * 32)
     splits = m2fp_splits(m2fp_folder, "Validation")
@@ -144,15 +153,16 @@ def test_targets_of_a_cache_travel_in_the_shards(m2fp_folder: Path, tmp_path: Pa
         cache.write(record.name, log_parts, placement, file_sha256(record.image), labels.flip_permutation)
     folder = tmp_path / "shards"
     make(plan(m2fp_folder, 0.014, cache=cache), folder, labels, cache)
-    module = from_shards(folder, tmp_path / "val", cache=cache)
-    module.setup()
     files = data_module(splits, "cihp", SIZE, 2, cache=cache)
     stored = files._photos(splits.train, cache)
     by_name = {record.name: stored.target(index)[0] for index, record in enumerate(splits.train)}
-    photos = module.train_dataloader().dataset.photos
-    for index in range(len(photos)):
-        assert (photos.target(index)[0] == by_name[photos.photo(0, index).name]).all()
-    assert "log_parts" in next(iter(module.train_dataloader()))
+    for address in (folder, in_memory(folder)):
+        module = from_shards(address, tmp_path / "val", cache=cache)
+        module.setup()
+        photos = module.train_dataloader().dataset.photos
+        for index in range(len(photos)):
+            assert (photos.target(index)[0] == by_name[photos.photo(0, index).name]).all()
+        assert "log_parts" in next(iter(module.train_dataloader()))
     other = from_shards(folder, tmp_path / "val", cache=TeacherCache(tmp_path / "cache", "cd" * 32))
     with pytest.raises(CacheError, match=r"train-000000.tar has the targets of another teacher or geometry"):
         other.setup()
