@@ -47,6 +47,9 @@ TRAININGS = {
 }  # fmt: skip
 """Overrides by name: cached targets with unlabelled photos, a live teacher, several data sets."""
 
+FROM_SHARDS = {"shards": ["data=shards", "teacher=none", "distill=labels_jaccard"]}
+"""Overrides of a training whose shards are named by further overrides."""
+
 
 def train(
     name: str, folder: Path, teacher: str, *overrides: str, callbacks: Sequence[pl.Callback] = (), frozen: bool = True
@@ -54,7 +57,7 @@ def train(
     """Train in this process.
 
     Args:
-        name: a key of `TRAININGS`.
+        name: a key of `TRAININGS` or `FROM_SHARDS`.
         folder: folder of the run folder.
         teacher: file of the live teacher.
         overrides: further settings.
@@ -63,7 +66,7 @@ def train(
     """
     register_resolvers()
     live = ["teacher=live", f"teacher.checkpoint={teacher}"] if name == "m2fp" else []
-    chosen = [*SMALL, *TRAININGS[name], *live, f"run_dir={folder / name}", *overrides]
+    chosen = [*SMALL, *(TRAININGS | FROM_SHARDS)[name], *live, f"run_dir={folder / name}", *overrides]
     if name == "mix":
         chosen.remove(SMALL[0])
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
