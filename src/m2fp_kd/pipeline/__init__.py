@@ -1,6 +1,5 @@
 """Run the stage that `stage=` names. Stages reuse finished results and write complete files only."""
 
-import errno
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,14 +21,12 @@ from m2fp_kd.pipeline.stages.pretrain import pretrain_backbone
 from m2fp_kd.pipeline.stages.teacher import train_teacher
 from m2fp_kd.pipeline.stages.train import train_student
 from m2fp_kd.preflight import check
+from m2fp_kd.runtime.disk import FULL
 from m2fp_kd.runtime.geometry import PhotoError
 from m2fp_kd.signals import handled, leave
 from m2fp_kd.versions import check_versions
 
 log = logging.getLogger(__name__)
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk that takes no more data."""
 
 STAGES: dict[str, Callable[[DictConfig], dict[str, float]]] = {
     "train": train_student,

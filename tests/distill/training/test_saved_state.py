@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from m2fp_kd.distill.training.saved_state import AtomicCheckpointIO, SaveInterrupted, require_space
+from m2fp_kd.distill.training.saved_state import AtomicCheckpointIO, SaveInterrupted, require_space_for_states
 from tests.hostile.disk import full
 
 
@@ -76,11 +76,11 @@ def test_a_training_without_space_for_its_checkpoints_is_refused(
     (tmp_path / "last.ckpt").write_bytes(bytes(present))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
     if refused:
-        with pytest.raises(OSError, match=r"no space left for training.*checkpoints need 0 MB more") as error:
-            require_space(tmp_path, module)
+        with pytest.raises(OSError, match=r"no space left .the training.s checkpoints need 0 MB more") as error:
+            require_space_for_states(tmp_path, module)
         assert error.value.filename == str(tmp_path)
     else:
-        require_space(tmp_path, module)
+        require_space_for_states(tmp_path, module)
 
 
 def test_the_reason_of_an_interruption_is_reported_though_its_state_cannot_be_saved(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Addresses of shards on any file system that fsspec knows: patterns, sizes, files."""
 
-import errno
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,9 +11,8 @@ from typing import BinaryIO
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from m2fp_kd.runtime.disk import FULL
 from m2fp_kd.runtime.files import atomic_path
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -27,25 +25,29 @@ class ShardError(ValueError):
 
 
 @contextmanager
-def reached(url: str) -> Iterator[None]:
+def reached(url: str, kind: type[ValueError] = ShardError) -> Iterator[None]:
     """Name the address, and a way out, in the errors of a file system.
 
+    Args:
+        url: the address.
+        kind: class of the errors.
+
     Raises:
-        ShardError: the file is missing or cannot be read.
+        ValueError: the file is missing or cannot be read; the error is of this kind.
         OSError: this machine's disk is full.
     """
     try:
         yield
-    except ShardError:
+    except kind:
         raise
     except FileNotFoundError as error:
-        raise ShardError(f"{url}: there is no such file; check the address, or copy the file there") from error
+        raise kind(f"{url}: there is no such file or folder; check the address, or copy it there") from error
     except ImportError as error:  # fsspec names the package that the protocol needs
-        raise ShardError(f"{url}: {error}") from error
+        raise kind(f"{url}: {error}") from error
     except Exception as error:  # each file system raises errors of its own
         if isinstance(error, OSError) and error.errno in FULL:
             raise
-        raise ShardError(
+        raise kind(
             f"{url}: cannot be read ({_cause(error)}); check the address, the network and the credentials"
         ) from error
 

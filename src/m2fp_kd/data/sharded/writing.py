@@ -1,7 +1,6 @@
 """Pack a data set in M2FP's layout into tar shards."""
 
 import io
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from m2fp_kd.data.sharded.urls import ShardError
 from m2fp_kd.data.splits import HOLDOUT, HOLDOUT_FRACTION, m2fp_splits
 from m2fp_kd.data.teacher_cache import TeacherCache
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.disk import require_space
 from m2fp_kd.runtime.files import atomic_path, file_sha256, text_sha256
 from m2fp_kd.runtime.label_origin import label_models
 
@@ -131,14 +131,15 @@ def make(
         seen: is called with the number of photos after each shard.
 
     Raises:
-        ShardError: as in `check_folder`; or the disk has no space for them.
+        ShardError: as in `check_folder`.
+        OSError: the disk has no space for them.
         LabelError: photos or maps cannot be used.
         CacheError: a training photo has no target.
     """
     index = check_folder(folder, planned, labels)
     missing = [name for name in planned.shards if name not in index.shards or not _is_whole(folder / name, index)]
     records = [record for photos in planned.shards.values() for record in photos]
-    _check_space(folder, sum(_bytes(record) for name in missing for record in planned.shards[name]))
+    require_space(folder, sum(_bytes(record) for name in missing for record in planned.shards[name]), "the shards")
     check_photos(records, labels, folder / CHECKED)
     models = tuple(label_models(record.categories for record in records if record.categories))
     facts = {name: found for name, found in index.shards.items() if name not in missing}
@@ -163,13 +164,6 @@ def write_index(path: Path, index: ShardIndex) -> None:
 
 def _is_whole(path: Path, index: ShardIndex) -> bool:
     return path.is_file() and path.stat().st_size == index.shards[path.name].bytes
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ShardError(f"{folder}: the shards need {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free")
 
 
 def _write(path: Path, records: Sequence[Record], labels: LabelSet, cache: TeacherCache | None) -> ShardFacts:

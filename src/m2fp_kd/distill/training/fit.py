@@ -32,7 +32,7 @@ from m2fp_kd.distill.training.saved_state import (
     INTERRUPTED,
     AtomicCheckpointIO,
     SaveInterrupted,
-    require_space,
+    require_space_for_states,
     resume_from,
 )
 from m2fp_kd.distill.training.stopping import StopBetweenBatches
@@ -77,7 +77,7 @@ def fit(
         plugins=[AtomicCheckpointIO()],
     )
     checkpoint = resume_from(cfg.ckpt_path, folder)
-    require_space(folder, module)
+    require_space_for_states(folder, module)
     log.info("resuming from %s" if checkpoint else "training in %s", checkpoint or cfg.run_dir)
     # Lightning expects a resumable loader; here the data module resumes.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable")

@@ -1,8 +1,6 @@
 """The saved state of a training: what is written, when, and which file a run resumes from."""
 
-import errno
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from m2fp_kd.runtime.disk import require_space
 from m2fp_kd.runtime.files import atomic_path
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
-def require_space(folder: Path, module: pl.LightningModule) -> None:
+def require_space_for_states(folder: Path, module: pl.LightningModule) -> None:
     """Refuse, before the first step, a training whose checkpoints have no space on the disk.
 
     A checkpoint has each trainable weight and two moments of AdamW. What the folder has already is written over.
@@ -106,8 +105,4 @@ def require_space(folder: Path, module: pl.LightningModule) -> None:
     """
     weights = sum(weight.nbytes for weight in module.parameters() if weight.requires_grad)
     present = sum(path.stat().st_size for path in folder.glob("*.ckpt"))
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = COPIES * 3 * weights - present, shutil.disk_usage(folder).free
-    if free < needed:
-        sizes = f"its checkpoints need {needed / 1e6:.0f} MB more, and {free / 1e6:.0f} MB are free"
-        raise OSError(errno.ENOSPC, f"no space left for training ({sizes})", str(folder))
+    require_space(folder, COPIES * 3 * weights - present, "the training's checkpoints")
