@@ -7,7 +7,10 @@ import pickle
 import re
 import signal
 import socket
+import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,9 +21,10 @@ from PIL import Image
 from m2fp_kd import cli
 from m2fp_kd.cli import ray_pool
 from m2fp_kd.cli.jobs import Job, Wanted
-from m2fp_kd.cli.remote import Remote
+from m2fp_kd.cli.remote import Remote, copied
 from m2fp_kd.cli.sources import plan
-from m2fp_kd.cli.table import LINES, TABLE
+from m2fp_kd.cli.table import LINES, TABLE, Rows
+from tests.hostile.disk import full
 
 COUNT = 24
 
@@ -120,6 +124,83 @@ def test_a_cluster_gives_the_same_results_though_a_worker_is_killed(parse, folde
     assert len(rows_of(out)) == COUNT + 1 and not any(row["error"] for row in rows_of(out))
 
 
+class Full(ray_pool.ParsePhotos):
+    """A worker whose disk takes no more data."""
+
+    def _parse(self, job, made_from):
+        with full(most=100):
+            return super()._parse(job, made_from)
+
+
+@needs_ray
+def test_a_full_disk_ends_the_work_and_leaves_nothing_half_written(parse, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_pool, "ParsePhotos", Full)
+    code, _, printed = parse("--ray", "local", "--jobs", 1)
+    line = printed.splitlines()[-1]
+    assert code == 2 and line.startswith(f"m2fp-kd: {tmp_path / 'out'}/") and "ulimit -f" in line, printed
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == [LINES, "more"]
+
+
+def test_a_full_disk_tears_no_row_and_no_table(folder, tmp_path):
+    pytest.importorskip("pyarrow", reason="needs the ray extra")
+    out = tmp_path / "out"
+    out.mkdir()
+    jobs = dict.fromkeys(plan([folder], out).jobs, "origin")
+    first, *others = jobs
+    rows = Rows(out, keep=False)
+    rows.add(first, "origin", ValueError("unreadable"))
+    whole = (out / LINES).read_bytes()
+    with full(most=len(whole) + 5), pytest.raises(OSError, match=LINES):
+        rows.add(others[0], "origin", ValueError("unreadable"))
+    assert (out / LINES).read_bytes() == whole + b'{"pho'
+    rows = Rows(out, keep=True)
+    assert (out / LINES).read_bytes() == whole
+    with full(most=100), pytest.raises(OSError, match=TABLE):
+        rows.write_table(jobs, Wanted(), None)
+    assert [path.name for path in out.iterdir()] == [LINES]
+    assert rows.write_table(jobs, Wanted(), None) == 1
+
+
+SLOW = """
+import sys, time
+from m2fp_kd import cli
+from m2fp_kd.cli import ray_pool
+
+class Slow(ray_pool.ParsePhotos):
+    def _outcome(self, job, made_from):
+        time.sleep(0.5)
+        return super()._outcome(job, made_from)
+
+ray_pool.ParsePhotos = Slow
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@needs_ray
+def test_sigterm_ends_the_work_and_resume_continues(parse, artefact, folder, tmp_path):
+    parse(out="plain")
+    out = tmp_path / "out"
+    words = ["parse", "-a", str(artefact()), str(folder), "-o", str(out), "--ray", "local", "--jobs", "1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SLOW, *words]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as stopped:
+        until = time.monotonic() + 300
+        while not list(out.rglob("*.png")) and stopped.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        stopped.terminate()
+        _, printed = stopped.communicate(timeout=100)
+    assert stopped.returncode == 128 + signal.SIGTERM, printed
+    assert printed.splitlines()[-1] == "stopped; --resume continues from here"
+    assert not (out / TABLE).exists()
+    written, right = (
+        {name: data for name, data in files(one).items() if name.endswith(".png")} for one in (out, tmp_path / "plain")
+    )
+    assert 0 < len(written) < len(right) and written.items() <= right.items(), "whole or not there"
+    code, _, printed = parse("--ray", "local", "--jobs", 1, "--resume")
+    assert code == 1 and files(out) == files(tmp_path / "plain"), printed
+    assert len(rows_of(out)) == COUNT + 1
+
+
 def test_it_is_an_extra(parse, monkeypatch):
     for name in ("ray", "ray.data"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -147,13 +228,42 @@ def test_videos_are_refused(parse, folder, tmp_path):
     assert code == 2 and f"{folder / 'walk.mp4'} is a video" in printed and not (tmp_path / "out").exists()
 
 
-@needs_ray
-def test_an_address_without_a_cluster_is_named(parse):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
+@pytest.mark.parametrize("address", ["foo", "foo:", "foo:port", "foo:99999", ":6379"])
+def test_an_address_without_host_or_port_is_refused(parse, tmp_path, address):
+    code, _, printed = parse("--ray", address)
+    assert code == 2 and not (tmp_path / "out").exists()
+    assert printed == f"m2fp-kd: --ray {address} must be HOST:PORT, such as 10.0.0.1:6379, auto or local\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "no cluster answers at ADDRESS (Connection refused); start a cluster with `ray start --head`"),
+        (b"", "no cluster answers at ADDRESS (timed out); start a cluster with `ray start --head`"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "another program than Ray answers at ADDRESS; start a cluster"),
+    ],
+)
+def test_an_address_without_a_cluster_is_named(parse, tmp_path, monkeypatch, answer, words):
+    """Nobody listens, a program that says nothing, and a web server."""
+    monkeypatch.setattr(ray_pool, "PATIENCE", 0.5)
+    with socket.socket() as server, ThreadPoolExecutor(1) as pool:
+        server.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if answer is not None:
+            server.listen()
+            pool.submit(answer_once, server, answer)
         code, _, printed = parse("--ray", address)
-    assert code == 2 and printed.startswith(f"m2fp-kd: no cluster answers at {address} (")
+    assert code == 2 and printed.startswith("m2fp-kd: " + words.replace("ADDRESS", address)), printed
+    assert "--ray local" in printed and len(printed.splitlines()) == 1 and not (tmp_path / "out").exists()
+
+
+def answer_once(server, answer):
+    """Accept a connection, send an answer, and wait until the other side closes it."""
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(answer)
+        while connection.recv(1000):
+            pass
 
 
 @needs_ray
@@ -194,9 +304,9 @@ def test_photos_are_found_on_any_file_system(folder, bucket, tmp_path):
     twice = plan([folder], tmp_path / "out", [bucket, bucket]).jobs
     assert len({job.stem for job in twice}) == len(twice) == 2 * len(jobs)
     for address, words in (
-        ("memory:///bucket/none", "no such photo or folder"),
+        ("memory:///bucket/none", "memory:///bucket/none: there is no such file or folder"),
         ("memory:///bucket/*.txt", "no photos in memory:///bucket/*.txt"),
-        ("rtsp://host/path", "Protocol not known: rtsp"),
+        ("rtsp://host/path", "rtsp://host/path: cannot be read (Protocol not known: rtsp)"),
     ):
         with pytest.raises((FileNotFoundError, ValueError), match=re.escape(words)):
             plan([], tmp_path / "out", [address])
@@ -213,4 +323,9 @@ def test_a_worker_copies_photos_of_other_file_systems(artefact, folder, bucket, 
     (parsed, _), (broken, _), (missing, ends) = map(pickle.loads, found)
     assert parsed["parts"] and (tmp_path / "out" / "00.png").exists()
     assert str(broken).startswith("memory:///bucket/07.jpg: cannot be read as a photo") and not ends
-    assert str(missing).startswith("memory:///bucket/lost.jpg: cannot be read")
+    assert str(missing).startswith("memory:///bucket/lost.jpg: there is no such file") and not ends
+
+
+def test_a_full_disk_for_the_copies_ends_the_work(bucket):
+    with full(most=10), pytest.raises(OSError, match="File too large"), copied(f"{bucket}/00.jpg", "00.jpg"):
+        pass

@@ -43,8 +43,19 @@ ENVIRONMENT = {
 }
 """Ray tells nobody of its use, and prints nothing among what the command prints."""
 
-PATIENCE = 10.0
-"""Seconds to wait for an answer of a cluster's address."""
+AUTO = "auto"
+"""Address of the cluster that this machine belongs to."""
+
+PATIENCE = 8.0
+"""Seconds to wait for a connection to a cluster's address, and again for its answer."""
+
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How a client of HTTP/2, on which Ray's protocol is based, begins: its preface and empty settings (RFC 9113, 3.4)."""
+
+FRAME, SETTINGS = 4, b"\x04"
+"""Bytes of an answer to `GREETING` up to the type of its frame, and that type."""
+
+WAY = "start a cluster with `ray start --head` and give its HOST:PORT, or parse on this machine with --ray local"
 
 
 class PoolError(RuntimeError):
@@ -55,8 +66,9 @@ def check_options(options: argparse.Namespace) -> None:
     """Refuse options that do not go with a cluster.
 
     Raises:
-        ValueError: there is such an option; the message names it.
+        ValueError: there is such an option, or the address has no port; the message names it.
         ModuleNotFoundError: the extra `ray` is not installed.
+        ConnectionError: no cluster answers at the address.
     """
     others = {
         "--shard": options.shard,
@@ -65,6 +77,8 @@ def check_options(options: argparse.Namespace) -> None:
     }
     if refused := [name for name, given in others.items() if given]:
         raise ValueError(f"--ray does not go with {', '.join(refused)}; it parses photos and shares them by itself")
+    if options.ray not in (LOCAL, AUTO):
+        _check_answer(options.ray)
     options.extras = "serve,ray"
     os.environ.update(ENVIRONMENT)  # Ray reads it when it is imported
     import ray.data  # noqa: F401
@@ -90,7 +104,7 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
         threads: CPUs of each.
 
     Raises:
-        ConnectionError: no cluster answers at the address.
+        ConnectionError: there is no cluster, or it cannot be joined.
         ValueError: the cluster has too few CPUs.
     """
     import ray
@@ -102,10 +116,12 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
     if address == LOCAL:
         cpus = threads * (workers or max(1, usable_cores() // threads))
         quiet |= {"num_cpus": cpus, "include_dashboard": False}
-    else:
-        _check_answer(address)
-    with _silenced():  # Ray says on stderr that it was asked to say little
-        ray.init(address, **quiet)
+    try:
+        with _silenced():  # Ray says on stderr that it was asked to say little
+            ray.init(address, **quiet)
+    except (RuntimeError, ConnectionError) as error:  # another version of Ray or Python is a RuntimeError
+        words = f"the cluster at {address} cannot be joined ({_last_line(error)})"
+        raise ConnectionError(f"{words}; use its versions of Ray and Python, or {WAY}") from error
     try:
         logging.getLogger("ray").setLevel(logging.ERROR)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints the errors that it raises
@@ -123,17 +139,29 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
 
 
 def _check_answer(address: str) -> None:
-    """Check that something listens at an address with a port; Ray would wait for many minutes.
+    """Check that a server of Ray's protocol answers at an address; Ray would wait for many minutes.
 
     Raises:
-        ConnectionError: nothing does.
+        ValueError: the address is none.
+        ConnectionError: nothing answers there, or another program.
     """
     there = urlsplit(address if "//" in address else f"//{address}")
     try:
-        if there.port:
-            socket.create_connection((there.hostname, there.port), PATIENCE).close()
+        host, port = there.hostname, there.port
+    except ValueError:  # no number up to 65535
+        host, port = None, None
+    if not host or not port:
+        raise ValueError(f"--ray {address} must be HOST:PORT, such as 10.0.0.1:6379, {AUTO} or {LOCAL}")
+    try:
+        with socket.create_connection((host, port), PATIENCE) as connection:
+            if os.environ.get("RAY_USE_TLS") == "1":
+                return
+            connection.sendall(GREETING)
+            begin = connection.makefile("rb").read(FRAME)
     except OSError as error:
-        raise ConnectionError(f"no cluster answers at {address} ({error.strerror or error})") from error
+        raise ConnectionError(f"no cluster answers at {address} ({error.strerror or error}); {WAY}") from error
+    if begin[3:] != SETTINGS:
+        raise ConnectionError(f"another program than Ray answers at {address}; {WAY}")
 
 
 @contextmanager

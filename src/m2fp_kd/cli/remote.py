@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from m2fp_kd.command import one_line
-
 
 class Remote(NamedTuple):
     """A photo on a file system.
@@ -29,17 +27,14 @@ def find_photos(address: str) -> list[tuple[Remote, Path]]:
         address: a photo, a folder (searched with its subfolders) or a pattern (`*`, `?`, `[]`, `**`).
 
     Raises:
-        FileNotFoundError: there is no such photo, or no photo there.
-        ValueError: the file system is not known, or cannot be reached.
+        FileNotFoundError: there is no photo.
+        ValueError: the file system is not known, cannot be reached, or has no such file or folder.
     """
+    from m2fp_kd.data.sharded.urls import reached
     from m2fp_kd.runtime.files import PHOTO_SUFFIXES
 
-    try:
+    with reached(address):
         root, found = _listed(address)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{address}: no such photo or folder") from None
-    except Exception as error:  # each file system raises errors of its own
-        raise ValueError(f"{address}: cannot be read ({one_line(error)})") from error
     photos = [
         (Remote(url, size), Path(path.relative_to(root)))
         for url, path, size in found
@@ -74,19 +69,19 @@ def copied(address: str, name: str) -> Iterator[Path]:
     """Yield a copy of a photo in the folder for temporary files, under a name.
 
     Raises:
-        PhotoError: the photo cannot be copied; the message names the address.
+        PhotoError: the photo cannot be read there; the message names the address.
+        OSError: the disk for temporary files is full.
     """
     from fsspec.core import url_to_fs
 
+    from m2fp_kd.data.sharded.urls import reached
     from m2fp_kd.runtime.photo_file import PhotoError
 
     with tempfile.TemporaryDirectory(prefix="m2fp-kd-photo-") as folder:
         file = Path(folder) / name
-        try:
+        with reached(address, PhotoError):
             system, path = url_to_fs(address)
             system.get_file(path, str(file))
-        except Exception as error:  # each file system raises errors of its own
-            raise PhotoError(f"{address}: cannot be read ({one_line(error)})") from error
         try:
             yield file
         except PhotoError as error:

@@ -76,12 +76,14 @@ class Rows:
         """Append the row of a photo.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; the error names the file.
         """
+        from m2fp_kd.runtime.files import named
+
         key, failed = (job.name, made_from), isinstance(outcome, Exception)
         row = {"error": one_line(outcome)} if isinstance(outcome, Exception) else outcome
         line = json.dumps({"photo": key[0], "made_from": made_from} | row).encode() + b"\n"
-        with self.lines.open("ab") as file:
+        with named(self.lines), self.lines.open("ab") as file:
             self._note(key, file.tell(), failed)
             file.write(line)
 
