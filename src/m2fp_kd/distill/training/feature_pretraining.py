@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from m2fp_kd.distill.losses.feature import feature
+from m2fp_kd.distill.losses.processes import sum_of_processes
 from m2fp_kd.distill.teachers.resample import resample
 from m2fp_kd.distill.training.depthwise import FastDepthwise
 from m2fp_kd.distill.training.module import require_finite
@@ -96,7 +97,8 @@ class FeaturePretraining(pl.LightningModule):
         counted = torch.tensor(batch["counted"], device=self.device)
         correlations = 1 - torch.stack(self.losses({**batch, "valid": batch["valid"] & counted[:, None, None]}))
         scores = {f"{MONITOR}/{stride}": value for stride, value in zip(STRIDES, correlations, strict=True)}
-        size = sum(batch["counted"])
+        # Lightning divides by the mean of the processes' sizes, which it rounds down: each gives that of all.
+        size = int(sum_of_processes(counted.sum()))
         self.log(MONITOR, correlations.mean(), prog_bar=True, batch_size=size, sync_dist=True)
         self.log_dict(scores, batch_size=size, sync_dist=True)
 
