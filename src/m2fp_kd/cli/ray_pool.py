@@ -121,7 +121,9 @@ def cluster(address: str, workers: int | None, threads: int) -> Iterator[int]:
             ray.init(address, **quiet)
     except (RuntimeError, ConnectionError) as error:  # another version of Ray or Python is a RuntimeError
         words = f"the cluster at {address} cannot be joined ({_last_line(error)})"
-        raise ConnectionError(f"{words}; use its versions of Ray and Python, or {WAY}") from error
+        raise ConnectionError(
+            f"{words}; use its token (RAY_AUTH_TOKEN_PATH) and its versions of Ray and Python, or {WAY}"
+        ) from error
     try:
         logging.getLogger("ray").setLevel(logging.ERROR)
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints the errors that it raises
