@@ -4,21 +4,18 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from m2fp_kd.cli.chosen import translation_of, wanted_of
-from m2fp_kd.cli.dataset import check_dataset, write_dataset
-from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job, Wanted
+from m2fp_kd.cli.batch import Batch, find_batch
+from m2fp_kd.cli.jobs import DATASET, ENDINGS, FORMATS, Job
 from m2fp_kd.cli.live import parse_live, source
 from m2fp_kd.cli.options import MOST_THREADS, add_artefact, add_megapixels, add_shard, add_threads, announce_demo
 from m2fp_kd.cli.outcomes import Outcome, outcomes
 from m2fp_kd.cli.progress import Progress
-from m2fp_kd.cli.ray_pool import check_options, check_photos, cluster, pool_outcomes
-from m2fp_kd.cli.sources import common_folder, named, plan
-from m2fp_kd.cli.table import Rows
+from m2fp_kd.cli.ray_pool import check_options, cluster, pool_outcomes
 from m2fp_kd.cli.time_spent import TimeSpent
 from m2fp_kd.command import (
     RenamedOption,
@@ -31,9 +28,6 @@ from m2fp_kd.command import (
     whole_number,
 )
 from m2fp_kd.signals import TERMINATED, Terminated, terminable
-
-if TYPE_CHECKING:
-    from m2fp_kd.labels import Translation
 
 HELP = """examples:
   m2fp-kd parse photo.jpg                               part map and mosaic in parsed/
@@ -137,59 +131,35 @@ def run(options: argparse.Namespace) -> int:
     elif live:
         return parse_live(live[0], options)
     start = time.monotonic()
-    paths = [one for one in options.sources if isinstance(one, Path)]
-    jobs, left_out = plan(paths, options.output, [one.address for one in live])
-    if left_out:
-        print(f"left out: {named(left_out)}; convert them to JPEG", file=sys.stderr)
+    batch = find_batch(options)
     from m2fp_kd.runtime.parser import Parser
     from m2fp_kd.runtime.photo_file import reuse_memory
 
-    wanted = wanted_of(options, any(job.is_video for job in jobs))
-    translation = translation_of(options, wanted)
-    all_jobs = _made_from(jobs, options, translation)
-    if options.shard:
-        jobs = [job for job in jobs if options.shard.holds(job.stem.relative_to(options.output).as_posix())]
-    waiting = {job: all_jobs[job] for job in jobs}
-    if options.format:
-        check_dataset(options.output / DATASET)
-    if options.ray:
-        check_photos(jobs)
-    options.output.mkdir(parents=True, exist_ok=True)
-    rows = Rows(options.output, keep=options.resume) if options.ray else None
-    if options.resume:
-        waiting = _undone(waiting, wanted, rows)
     announce_demo(options.artefact)
-    here, threads = (1, options.threads or 1) if options.ray else _shares(options.jobs, options.threads, waiting)
+    streams, threads = (1, options.threads or 1) if options.ray else _shares(options.jobs, options.threads, batch.todo)
     parser = Parser.load(
-        options.artefact, options.engine, threads, options.precision, streams=here, translation=translation
+        options.artefact, options.engine, threads, options.precision, streams=streams, translation=batch.translation
     )
-    reuse_memory(here)
-    licence, spent = parser.card.teacher.licence, TimeSpent()
+    reuse_memory(streams)
+    spent = TimeSpent()
     try:
         with ExitStack() as stack:
-            if rows and waiting:
-                here = stack.enter_context(cluster(options.ray, options.jobs, options.threads or 1))
-            options.jobs = here
+            if batch.rows and batch.todo:
+                streams = stack.enter_context(cluster(options.ray, options.jobs, options.threads or 1))
+            options.jobs = streams
             stack.enter_context(terminable())  # after Ray, which takes SIGTERM for itself
             loaded = time.monotonic()
-            if rows:
-                found = pool_outcomes(waiting, wanted, options, translation)
+            if batch.rows:
+                found = pool_outcomes(batch.todo, batch.wanted, options, batch.translation)
             else:
-                found = outcomes(parser, waiting, wanted, options)
-            failed = _parse_all(found, waiting, options, spent, rows)
-            if rows:
-                print(f"{rows.table}: {rows.write_table(all_jobs, wanted, licence)} photos", file=sys.stderr)
-            if options.format and options.shard:
-                print(f"after all shares, --resume without --shard writes {DATASET}", file=sys.stderr)
-            elif options.format:
-                dataset, folder = options.output / DATASET, common_folder(options.sources)
-                photos = write_dataset(dataset, options.format, all_jobs, folder, parser.labels, licence)
-                print(f"{dataset}: {photos} photos, their names relative to {printable(str(folder))}", file=sys.stderr)
+                found = outcomes(parser, batch.todo, batch.wanted, options)
+            failed = _parse_all(found, batch, options, spent)
+            batch.write_files(options, parser.labels, parser.card.teacher.licence)
     except (KeyboardInterrupt, Terminated) as stop:
         print("\nstopped; --resume continues from here", file=sys.stderr)
         return TERMINATED if isinstance(stop, Terminated) else 130
-    words = [f"{len(waiting) - failed} parsed"]
-    words += [f"{len(jobs) - len(waiting)} already there"] if len(waiting) < len(jobs) else []
+    words = [f"{len(batch.todo) - failed} parsed"]
+    words += [f"{batch.done} already there"] if batch.done else []
     words += [f"{failed} failed"] if failed else []
     end = time.monotonic()
     waited = f" in {end - start:.1f} s"
@@ -200,63 +170,30 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _made_from(jobs: Sequence[Job], options: argparse.Namespace, translation: "Translation | None") -> dict[Job, str]:
-    """Return the jobs, each with what identifies the origin of its results: artefact, options and source."""
-    from m2fp_kd.runtime.artefact import find_model
-    from m2fp_kd.runtime.files import file_sha256, model_files
-
-    made_with = [*map(file_sha256, model_files(find_model(options.artefact))), options.precision]
-    made_with += [] if translation is None else [translation.sha256]
-    video, photo = [*made_with, options.every, options.smooth], [*made_with, *(["draft"] if options.draft else [])]
-    return {job: job.made_from(video if job.is_video else photo) for job in jobs}
-
-
-def _undone(jobs: Mapping[Job, str], wanted: Wanted, rows: Rows | None) -> dict[Job, str]:
-    """Return the jobs that lack results, or their row of the table; tell how many have those of other options."""
-    undone = {job for job, made_from in jobs.items() if not job.done(made_from, wanted)}
-    if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
-        print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
-    undone |= {job for job, made_from in jobs.items() if rows and not rows.has(job, made_from)}
-    return {job: made_from for job, made_from in jobs.items() if job in undone}
-
-
-def _shares(jobs: int | None, threads: int | None, waiting: Collection[Job]) -> tuple[int, int | None]:
+def _shares(jobs: int | None, threads: int | None, todo: Collection[Job]) -> tuple[int, int | None]:
     """Return the jobs, and the network's threads in each; None leaves those of a single job to the engine."""
     from m2fp_kd.runtime.cores import usable_cores
 
     cores = usable_cores()
     most = jobs or max(1, cores // (threads or 1))
-    if not any(job.is_video for job in waiting):
-        most = min(most, max(1, len(waiting)))
+    if not any(job.is_video for job in todo):
+        most = min(most, max(1, len(todo)))
     return most, threads or (max(1, cores // most) if most > 1 else None)
 
 
-def _parse_all(
-    outcomes: Generator[Outcome],
-    jobs: Mapping[Job, str],
-    options: argparse.Namespace,
-    spent: TimeSpent,
-    rows: Rows | None,
-) -> int:
-    """Print the outcomes of all jobs.
-
-    Args:
-        outcomes: outcomes of the jobs, in their order; closed at the end.
-        jobs: each job with what identifies the origin of its results.
-        options: options of the command.
-        spent: gets the time of every job.
-        rows: gets the row of every job.
+def _parse_all(outcomes: Generator[Outcome], batch: Batch, options: argparse.Namespace, spent: TimeSpent) -> int:
+    """Print the outcomes of the jobs, which come in their order, and add their rows and times.
 
     Returns:
         The number of those that could not be read or whose results have impossible names; they are printed.
     """
-    progress, failed = Progress(len(jobs)), 0
+    progress, failed = Progress(len(batch.todo)), 0
     with closing(outcomes) as found:
-        for index, (job, made_from) in enumerate(jobs.items()):
+        for index, (job, made_from) in enumerate(batch.todo.items()):
             progress.show(index, printable(job.name))
             outcome = next(found)
-            if rows:
-                rows.add(job, made_from, outcome)
+            if batch.rows:
+                batch.rows.add(job, made_from, outcome)
             if isinstance(outcome, Exception):
                 progress.clear()
                 words = one_line(outcome)
