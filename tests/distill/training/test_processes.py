@@ -18,7 +18,7 @@ from m2fp_kd.distill.training import processes
 from m2fp_kd.distill.training.processes import Watch
 from m2fp_kd.distill.training.stopping import StopBetweenBatches
 from m2fp_kd.signals import handled
-from tests.distill.training.test_fit import STEPS
+from tests.distill.training.counter import STEPS
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,7 +106,7 @@ TRAINING = """
 import os, sys
 from pathlib import Path
 from m2fp_kd.command import reported
-from tests.distill.training.test_fit import STEPS, Counter, train
+from tests.distill.training.counter import STEPS, Counter, train
 
 class Hit(Counter):
     def training_step(self, batch):
