@@ -2,7 +2,7 @@
 
 Everything is fetched with apt and pip as this machine has them configured, and unpacked (380 MB) in the user's cache,
 without root rights and without installing anything. QEMU is that of Debian 13, because version 7.2 of
-Debian 12 crashes on `import onnxruntime`. Python is that of Debian 12, because the runtime takes 3.11 to 3.13.
+Debian 12 crashes on `import onnxruntime`. Python is that of Debian 12: 3.11, the oldest that the runtime takes.
 """
 
 import os
