@@ -2,12 +2,13 @@
 
 import base64
 import errno
-import gzip
 import hashlib
 import json
+import lzma
 import re
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,26 @@ from m2fp_kd.serve import onnxruntime_web, web_page
 
 
 @pytest.fixture
-def archive(tmp_path, monkeypatch) -> Path:
-    """A small archive in place of ONNX Runtime Web's."""
+def archives(tmp_path, monkeypatch) -> list[Path]:
+    """Small archives in place of ONNX Runtime Web's and the unpacker's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    source = tmp_path / "dist"
-    source.mkdir()
-    path = tmp_path / onnxruntime_web.ARCHIVE
-    with tarfile.open(path, "w:gz") as packed:
-        for name in (*onnxruntime_web.SCRIPTS, *onnxruntime_web.BINARIES):
-            (source / name).write_text(f"content of {name}")
-            packed.add(source / name, f"package/dist/{name}")
-    digest = hashlib.sha512(path.read_bytes()).digest()
-    monkeypatch.setattr(onnxruntime_web, "DIGEST", base64.b64encode(digest).decode())
-    return path
+    members = {
+        "RUNTIME": (*onnxruntime_web.SCRIPTS, *onnxruntime_web.BINARIES),
+        "UNPACKER": (onnxruntime_web.UNPACKING_SCRIPT,),
+    }
+    paths = []
+    for which, names in members.items():
+        package = getattr(onnxruntime_web, which)
+        paths.append(tmp_path / package.archive)
+        with tarfile.open(paths[-1], "w:gz") as packed:
+            for name in names:
+                source = tmp_path / "package" / name
+                source.parent.mkdir(parents=True, exist_ok=True)
+                source.write_text(f"content of {name}")
+                packed.add(source, f"package/{name}")
+        digest = base64.b64encode(hashlib.sha512(paths[-1].read_bytes()).digest()).decode()
+        monkeypatch.setattr(onnxruntime_web, which, replace(package, digest=digest))
+    return paths
 
 
 def web(capsys, *arguments: object) -> tuple[int, str]:
@@ -40,20 +48,20 @@ def web(capsys, *arguments: object) -> tuple[int, str]:
     return code, (capsys.readouterr().err.strip().splitlines() or [""])[-1]
 
 
-def test_the_page_is_complete(artefact, archive, tmp_path, capsys) -> None:
+def test_the_page_is_complete(artefact, archives, tmp_path, capsys) -> None:
     page = tmp_path / "page"
     page.mkdir()  # an empty one may exist
-    assert web(capsys, "-a", artefact(), "-o", page, "--runtime", archive)[0] == 0
+    assert web(capsys, "-a", artefact(), "-o", page, "--runtime", *archives)[0] == 0
     found = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
     device = {
-        "model.onnx", "card.json", "facts.json", "ort.wasm.js", "ort.wasm.wasm.gz", "ort.webgpu.js",
-        "ort.webgpu.wasm.gz", "LICENSE.onnxruntime", "ThirdPartyNotices.onnxruntime.txt",
+        "model.onnx", "card.json", "facts.json", "ort.wasm.js", "ort.wasm.wasm.xz", "ort.webgpu.js",
+        "ort.webgpu.wasm.xz", "xz.js", "LICENSE.onnxruntime", "ThirdPartyNotices.onnxruntime.txt",
     }  # fmt: skip
     assert {name.removeprefix("device/") for name in found if name.startswith("device/")} == device
     assert {"index.html", "offline.js", "files.js", "static/device/worker.js"} <= found
     assert not any("docs" in name for name in found)
-    packed = gzip.decompress((page / "device" / "ort.wasm.wasm.gz").read_bytes())
-    assert packed == b"content of ort-wasm-simd-threaded.wasm"
+    packed = lzma.decompress((page / "device" / "ort.wasm.wasm.xz").read_bytes())
+    assert packed == b"content of dist/ort-wasm-simd-threaded.wasm"
     listed = json.loads(re.search(r"self.FILES = ({.*?});", (page / "files.js").read_text(), re.S)[1])
     assert listed.keys() == found - {"offline.js", "files.js"}
     assert all(file_sha256(page / name) == digest for name, digest in listed.items())
@@ -61,21 +69,24 @@ def test_the_page_is_complete(artefact, archive, tmp_path, capsys) -> None:
     assert 'data-sources="device"' in html and "wasm-unsafe-eval" in html and "frame-ancestors" not in html
     assert json.loads((page / "device" / "card.json").read_text())["format"] == FORMAT
     assert f"const FORMAT = {FORMAT};" in (web_page.STATIC / "device" / "model.js").read_text()
-    archive.unlink()  # it is kept in the cache
+    unpacker = (page / "device" / "xz.js").read_text()
+    assert unpacker.splitlines()[1:-1] == ["content of dist/package/xz-decompress.min.js"]
+    for archive in archives:
+        archive.unlink()  # the cache keeps what a page needs
     assert web(capsys, "-a", tmp_path / "artefact", "-o", tmp_path / "again")[0] == 0
 
 
-def test_a_folder_with_files_is_left_alone(artefact, archive, tmp_path, capsys) -> None:
+def test_a_folder_with_files_is_left_alone(artefact, archives, tmp_path, capsys) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    code, line = web(capsys, "-a", artefact(), "-o", folder, "--runtime", archive)
+    code, line = web(capsys, "-a", artefact(), "-o", folder, "--runtime", *archives)
     assert (code, line) == (2, f"m2fp-kd: {folder}: is not an empty folder; choose another one")
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
 
 
-def test_what_cannot_be_exported(artefact, archive, tmp_path, capsys) -> None:
-    out = ["-o", tmp_path / "page", "--runtime", archive]
+def test_what_cannot_be_exported(artefact, archives, tmp_path, capsys) -> None:
+    out = ["-o", tmp_path / "page", "--runtime", *archives]
     assert "gone: no such artefact" in web(capsys, "-a", tmp_path / "gone", *out)[1]
     (tmp_path / "model.xml").write_text("")
     assert "ONNX Runtime Web runs .onnx files" in web(capsys, "-a", tmp_path / "model.xml", *out)[1]
@@ -83,11 +94,11 @@ def test_what_cannot_be_exported(artefact, archive, tmp_path, capsys) -> None:
     model.write_bytes(model.read_bytes() + b" ")
     assert "is not the file that card.json beside it describes" in web(capsys, "-a", model, *out)[1]
     assert not (tmp_path / "page").exists()
-    assert cli.main(["export", "triton", "-o", str(tmp_path / "page"), "--runtime", str(archive)]) == 2
+    assert cli.main(["export", "triton", "-o", str(tmp_path / "page"), "--runtime", *map(str, archives)]) == 2
     assert "--runtime belongs to export web" in capsys.readouterr().err
 
 
-def test_without_npm_or_network(artefact, archive, tmp_path, capsys, monkeypatch) -> None:
+def test_without_npm_or_network(artefact, archives, tmp_path, capsys, monkeypatch) -> None:
     out = ["-a", artefact(), "-o", tmp_path / "page"]
     monkeypatch.setattr(shutil, "which", lambda name: None)
     _, line = web(capsys, *out)
@@ -97,20 +108,24 @@ def test_without_npm_or_network(artefact, archive, tmp_path, capsys, monkeypatch
     npm.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(npm))
     _, line = web(capsys, *out)
-    assert "npm cannot download onnxruntime-web 1.30.0 (error code ENOTFOUND)" in line and "--runtime" in line
+    assert (
+        "npm cannot download onnxruntime-web@1.30.0 and xz-decompress@0.2.3 (error code ENOTFOUND)" in line
+        and "--runtime" in line
+    )
     other = tmp_path / "other.tgz"
     other.write_bytes(b"other")
-    assert "other.tgz: is not onnxruntime-web 1.30.0" in web(capsys, *out, "--runtime", other)[1]
+    _, line = web(capsys, *out, "--runtime", archives[0], other)
+    assert "xz-decompress 0.2.3 is missing: " in line and "other.tgz has another SHA-512; run `npm pack onnx" in line
     assert "gone.tgz: no such file" in web(capsys, *out, "--runtime", tmp_path / "gone.tgz")[1]
     assert not (tmp_path / "page").exists() and not (tmp_path / "cache" / "m2fp-kd" / "onnxruntime-web").exists()
 
 
-def test_a_full_disk_leaves_nothing(artefact, archive, tmp_path, capsys, monkeypatch) -> None:
+def test_a_full_disk_leaves_nothing(artefact, archives, tmp_path, capsys, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(web_page, "_copy_licences", full)
-    code, line = web(capsys, "-a", artefact(), "-o", tmp_path / "deep" / "page", "--runtime", archive)
+    code, line = web(capsys, "-a", artefact(), "-o", tmp_path / "deep" / "page", "--runtime", *archives)
     assert code == 2 and "No space left on device; free some space" in line
     assert list((tmp_path / "deep").iterdir()) == []
 

@@ -11,7 +11,7 @@ HELP = """examples:
   m2fp-kd export triton -a artefacts/int8 -o models                  models/parser/config.pbtxt and 1/model.onnx
   m2fp-kd export openvino-model-server -a artefacts/int8 -o models   models/config.json and parser/1/
   m2fp-kd export web -a artefacts/int8 -o page                       a page that parses photos in the browser
-  m2fp-kd export web -o page --runtime onnxruntime-web-1.30.0.tgz    the same without a network
+  m2fp-kd export web -o page --runtime FILE FILE                     the same without a network
   python -m http.server --directory page                             then open http://localhost:8000/
 
 docs/guides/deploy.md explains how to start the servers and describes the inputs and outputs, docs/guides/browser.md the
@@ -33,8 +33,11 @@ def add(commands: Any) -> None:
     add_artefact(command)
     words = "folder to write to; web: a new or empty one"
     command.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help=words)
-    words = "web: the file that `npm pack onnxruntime-web@1.30.0` downloads; default: let npm download it"
-    command.add_argument("--runtime", metavar="FILE", type=Path, help=words)
+    words = (
+        "web: the files that `npm pack onnxruntime-web@1.30.0 xz-decompress@0.2.3` downloads; default: let npm "
+        "download them"
+    )
+    command.add_argument("--runtime", metavar="FILE", type=Path, nargs="+", default=[], help=words)
     command.set_defaults(run=run, extras="serve")
 
 
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         from m2fp_kd.serve.web_page import export as export_page
 
         export_page(options.artefact, options.output, options.runtime)
-    elif options.runtime is not None:
+    elif options.runtime:
         raise ValueError(f"--runtime belongs to export web, not to export {options.target}")
     else:
         from m2fp_kd.serve.triton import export

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,13 +49,13 @@ def device_files(folder: Path) -> Path:
     return device
 
 
-def export(artefact: Path, folder: Path, runtime: Path | None = None) -> None:
+def export(artefact: Path, folder: Path, runtime: Sequence[Path] = ()) -> None:
     """Write a folder that any web server can serve.
 
     Args:
         artefact: ONNX model file or its folder.
         folder: new or empty folder.
-        runtime: archive of ONNX Runtime Web, as in `runtime_files`.
+        runtime: archives of ONNX Runtime Web, as in `runtime_files`.
 
     Raises:
         FileNotFoundError: there is no such artefact or archive.

@@ -6,7 +6,7 @@ import { ApiError } from "./errors.js";
 const SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 );
-const NEEDED = ["Worker", "OffscreenCanvas", "CompressionStream", "DecompressionStream"];
+const NEEDED = ["Worker", "OffscreenCanvas", "CompressionStream"];
 
 /** Errors after which the worker is started again. */
 const FATAL = ["device.memory", "device.failed"];

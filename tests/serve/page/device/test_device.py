@@ -101,6 +101,11 @@ def test_it_opens_without_a_network_and_then_has_threads(exported: Exported, bro
     context.close()
 
 
+def test_a_page_leaves_room_for_a_model_of_13_mb_in_20(exported: Exported) -> None:
+    files = [file for file in exported().rglob("*") if file.is_file() and file.name != "model.onnx"]
+    assert sum(file.stat().st_size for file in files) < 7e6
+
+
 def test_persons_of_a_mask_classifier(people_artefact, kept_runtime, tmp_path, open_hosted: Open) -> None:  # noqa: F811
     export(people_artefact, tmp_path / "page")
     page = open_hosted(tmp_path / "page")
@@ -127,6 +132,7 @@ def test_persons_of_a_mask_classifier(people_artefact, kept_runtime, tmp_path, o
         ({"card__json": "{"}, "The file device/card.json of this page is broken. Export the page again."),
         ({"card__json": '{"format": 3}'}, "The model's card has format 3, but this page reads format 2."),
         ({"model__onnx": b"no model"}, "This browser cannot run the model: "),
+        ({"ort__wasm__wasm__xz": b"no WebAssembly"}, "The file device/ort.wasm.wasm.xz of this page is broken."),
         ({"ort__wasm__js": STUB}, "This device has too little free memory. Close other tabs"),
     ],
 )
@@ -136,9 +142,19 @@ def test_a_folder_that_does_not_work(files, sentence, exported: Exported, tmp_pa
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
-def test_a_browser_without_simd(exported: Exported, open_hosted: Open) -> None:
-    page = open_hosted(exported(), script="WebAssembly.validate = () => false")
-    expect(page.get_by_role("status")).to_contain_text("This browser lacks WebAssembly SIMD. Use Chrome or Edge 91")
+@pytest.mark.parametrize(
+    ("script", "lacks"),
+    [
+        ("WebAssembly.validate = () => false", "WebAssembly SIMD"),
+        (
+            "delete globalThis.CompressionStream; delete globalThis.OffscreenCanvas",
+            "OffscreenCanvas, CompressionStream",
+        ),
+    ],
+)
+def test_an_old_browser(script, lacks, exported: Exported, open_hosted: Open) -> None:
+    page = open_hosted(exported(), script=script)
+    expect(page.get_by_role("status")).to_contain_text(f"This browser lacks {lacks}. Use Chrome or Edge 91")
 
 
 def test_photos_that_cannot_be_parsed(exported: Exported, tmp_path, open_hosted: Open) -> None:

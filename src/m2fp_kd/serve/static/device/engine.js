@@ -32,7 +32,7 @@ export async function openEngine(wanted, precision) {
 }
 
 async function open(name, model) {
-  const [ort, wasmBinary] = await Promise.all([import(new URL(`ort.${name}.js`, FOLDER)), bytes(`ort.${name}.wasm.gz`)]);
+  const [ort, wasmBinary] = await Promise.all([import(new URL(`ort.${name}.js`, FOLDER)), binary(`ort.${name}.wasm.xz`)]);
   const threads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
   ort.env.logLevel = LOG_LEVEL;
   Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary });
@@ -56,16 +56,26 @@ async function hasGpu() {
 async function bytes(name) {
   const response = await file(name);
   if (!response) throw missing(name);
-  const data = new Uint8Array(await response.arrayBuffer());
-  const packed = data[0] === 0x1f && data[1] === 0x8b; // some servers unpack .gz files themselves
-  if (!packed) return data;
-  const unpacked = new Blob([data]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(unpacked).arrayBuffer());
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+async function binary(name) {
+  const [packed, { XzReadableStream }] = await Promise.all([bytes(name), import(new URL("xz.js", FOLDER))]);
+  try {
+    const unpacked = new Response(new XzReadableStream(new Blob([packed]).stream()));
+    return new Uint8Array(await unpacked.arrayBuffer());
+  } catch (error) {
+    throw error instanceof RangeError ? error : broken(name);
+  }
 }
 
 /** The error of a file that the folder lacks. */
 export const missing = (name) =>
   new ApiError("device.missing", `The file device/${name} of this page cannot be loaded; is its folder complete?`);
+
+/** The error of a file that is cut off or broken. */
+export const broken = (name) =>
+  new ApiError("device.broken", `The file device/${name} of this page is broken. Export the page again.`);
 
 /** What an error of the engine means for a visitor. */
 function failure(error) {

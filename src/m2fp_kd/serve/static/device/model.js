@@ -1,7 +1,7 @@
 /** The model of this page: its card, its facts and its engine. */
 
 import { ApiError } from "../errors.js";
-import { file, missing, openEngine } from "./engine.js";
+import { broken, file, missing, openEngine } from "./engine.js";
 
 /** The layout of a card that this page reads, as `m2fp_kd.runtime.artefact.FORMAT`. */
 const FORMAT = 2;
@@ -27,6 +27,6 @@ async function json(name) {
   const response = await file(name);
   if (!response) throw missing(name);
   return response.json().catch(() => {
-    throw new ApiError("device.card", `The file device/${name} of this page is broken. Export the page again.`);
+    throw broken(name);
   });
 }
