@@ -54,3 +54,27 @@ def test_weights_behind_the_graph_move_into_it(tmp_path: Path) -> None:
     content = bytes(builder.Output()).ljust(4096, b"\0") + b"hello"
     found = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(with_labels(content, ["a"], None), 0))
     assert bytes(found.buffers[1].data) == b"hello" and found.buffers[1].offset == 0
+
+
+def test_mediapipes_segmenter_runs_the_file(tmp_path: Path) -> None:
+    """The model's logits are the photo's own colours, so that each pixel's part is its strongest colour."""
+    pytest.importorskip("ai_edge_litert")
+    mediapipe = pytest.importorskip("mediapipe", reason="needs `pip install mediapipe`, in an environment of its own")
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    from m2fp_kd.compress.export.litert_metadata import with_labels
+
+    content = with_labels(cast_model(64), ("background", "head", "torso"), "CC BY-NC 4.0")
+    base = BaseOptions(model_asset_buffer=content)
+    options = vision.ImageSegmenterOptions(base, output_category_mask=True, output_confidence_masks=True)
+    canvas = np.random.default_rng(2).permutation(256 * 48).reshape(64, 64, 3) % 253
+    photo = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=canvas.astype(np.uint8))
+    with vision.ImageSegmenter.create_from_options(options) as segmenter:
+        assert segmenter.labels == ["background", "head", "torso"]
+        found = segmenter.segment(photo)
+    part_map = np.squeeze(found.category_mask.numpy_view())
+    first, second = np.sort(canvas, axis=2)[..., ::-1][..., :2].transpose(2, 0, 1)
+    decided = first > second
+    np.testing.assert_array_equal(part_map[decided], canvas.argmax(axis=2)[decided])
+    shares = np.dstack([np.squeeze(mask.numpy_view()) for mask in found.confidence_masks])
+    np.testing.assert_allclose(shares.sum(axis=2), 1, atol=1e-3)  # a softmax: the metadata asks for it
