@@ -48,6 +48,28 @@ def test_a_broken_file_is_named(package: str, name: str, weights: bytes | None, 
         open_engine(tmp_path / name)
 
 
+def test_a_pte_file_of_another_version_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("executorch")
+    path = tmp_path / "model.pte"
+    path.write_bytes(b"\0\0\0\0ET11" + bytes(64))
+    with pytest.raises(EngineError, match=r"model\.pte: another version of .* wrote it \(format ET11, but .* ET12"):
+        open_engine(path)
+
+
+def test_the_format_is_that_of_the_installed_executorch() -> None:
+    executorch = pytest.importorskip("executorch")
+    from m2fp_kd.runtime.engines.executorch import FORMAT
+
+    (schema,) = (Path(folder) / "schema" / "program.fbs" for folder in executorch.__path__)
+    assert f'file_identifier "{FORMAT.decode()}";' in schema.read_text()
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "executorch", "ncnn"])
+def test_a_tflite_file_in_another_engine_is_refused(engine: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=rf"{engine} runs .* files, not model\.tflite; use the litert engine"):
+        open_engine(tmp_path / "model.tflite", engine)
+
+
 def test_ncnn_without_its_weights_is_named(tmp_path: Path) -> None:
     pytest.importorskip("ncnn")
     (tmp_path / "model.param").write_text("7767517\n1 1\nInput in0 0 1 in0\n")

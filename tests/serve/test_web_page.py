@@ -98,6 +98,18 @@ def test_what_cannot_be_exported(artefact, archives, tmp_path, capsys) -> None:
     assert "--runtime belongs to export web" in capsys.readouterr().err
 
 
+def test_a_model_without_a_card(artefact, archives, tmp_path, capsys) -> None:
+    onnx = pytest.importorskip("onnx", reason="changing ONNX files needs the compress extra")
+    path = artefact() / "model.onnx"
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    (path.parent / "card.json").unlink()
+    code, line = web(capsys, "-a", path, "-o", tmp_path / "page", "--runtime", *archives)
+    assert code == 2 and "has no card.json beside it and none embedded" in line
+    assert not (tmp_path / "page").exists()
+
+
 def test_without_npm_or_network(artefact, archives, tmp_path, capsys, monkeypatch) -> None:
     out = ["-a", artefact(), "-o", tmp_path / "page"]
     monkeypatch.setattr(shutil, "which", lambda name: None)

@@ -171,6 +171,19 @@ def test_photos_that_cannot_be_parsed(exported: Exported, tmp_path, open_hosted:
     expect(page.get_by_role("status")).to_contain_text("ms")
 
 
+@pytest.mark.long
+def test_a_photo_of_50_megapixels(exported: Exported, open_hosted: Open, tmp_path) -> None:
+    page = open_hosted(exported())
+    Image.new("RGB", (8192, 6144), (90, 120, 150)).save(tmp_path / "photo.png")
+    page.set_input_files("#files", tmp_path / "photo.png")
+    page.wait_for_selector("#timings:not([hidden]), .news.bad", state="attached")
+    expect(page.locator(".news.bad")).to_have_count(0)
+    with page.expect_download() as map_file:
+        page.locator("[data-download=map]").click()
+    with Image.open(map_file.value.path()) as image:
+        assert image.size == (8192, 6144)
+
+
 def test_where_is_a_choice_of_the_services_page(exported: Exported, open_page) -> None:
     with serving(made_up("lite")[0], SMALL, exported() / "device") as address:
         page = open_page(address)
