@@ -175,6 +175,7 @@ def test_photos_that_cannot_be_parsed(exported: Exported, tmp_path, open_hosted:
 def test_a_photo_of_50_megapixels(exported: Exported, open_hosted: Open, tmp_path) -> None:
     page = open_hosted(exported())
     Image.new("RGB", (8192, 6144), (90, 120, 150)).save(tmp_path / "photo.png")
+    page.set_default_timeout(600_000)
     page.set_input_files("#files", tmp_path / "photo.png")
     page.wait_for_selector("#timings:not([hidden]), .news.bad", state="attached")
     expect(page.locator(".news.bad")).to_have_count(0)
