@@ -10,7 +10,7 @@ from torch.fx.proxy import TraceError
 
 import m2fp_kd.compress.export.onnx as export
 import m2fp_kd.compress.int8.fx as fx
-from benchmarks.capabilities import LABELS, build, check, make, noise
+from benchmarks.capabilities import LABELS, Agreement, build, check, make, noise, weights_of
 from m2fp_kd.compress.export.capabilities import (
     ARTEFACT_FORMATS,
     NETWORKS,
@@ -66,7 +66,13 @@ def test_supported_cells_agree_with_pytorch(cell: Cell, networks: dict[str, nn.M
     assert refusal(cell) is None
     if cell.format in CONVERTERS:
         pytest.importorskip(CONVERTERS[cell.format][0], reason="the converter is not installed")
-    assert check(cell, networks[cell.network], tmp_path, 64).within(cell.precision)
+    assert check(cell, networks[cell.network], tmp_path, 64).within(weights_of(cell))
+
+
+def test_fp16_weights_have_a_limit_of_their_own() -> None:
+    found = Agreement(0.9994, 0.0011)
+    assert found.within(weights_of(Cell("ncnn", "fp32", "fpn", False)))
+    assert not found.within(weights_of(Cell("onnx", "fp32", "fpn", False)))
 
 
 def test_int8_of_dynamic_size_is_compiled_for_each_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
