@@ -1,6 +1,7 @@
 """Photos that a Ray cluster parses have the results of a plain `parse`, also where a worker dies."""
 
 import argparse
+import contextlib
 import json
 import os
 import pickle
@@ -199,6 +200,36 @@ def test_sigterm_ends_the_work_and_resume_continues(parse, artefact, folder, tmp
     code, _, printed = parse("--ray", "local", "--jobs", 1, "--resume")
     assert code == 1 and files(out) == files(tmp_path / "plain"), printed
     assert len(rows_of(out)) == COUNT + 1
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    """Start a cluster that wants its token, and return its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    (tmp_path / "token").write_text("5" * 64)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    options = ["--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]
+    environment = os.environ | {"RAY_AUTH_MODE": "token"}
+    with subprocess.Popen([*start, *options], env=environment, stdout=subprocess.DEVNULL) as cluster:
+        until = time.monotonic() + 100
+        while time.monotonic() < until and cluster.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+        cluster.terminate()
+
+
+@needs_ray
+def test_it_joins_a_running_cluster_with_its_token(parse, artefact, folder, tmp_path, running):
+    parse(out="plain")
+    words = ["parse", "-a", str(artefact()), str(folder), "-o", str(tmp_path / "out"), "--ray", running]
+    done = subprocess.run([sys.executable, "-m", "m2fp_kd", *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr  # of the broken photo
+    assert files(tmp_path / "out") == files(tmp_path / "plain") and len(rows_of(tmp_path / "out")) == COUNT + 1
 
 
 def test_it_is_an_extra(parse, monkeypatch):

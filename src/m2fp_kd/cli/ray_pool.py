@@ -55,6 +55,9 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 
 FRAME, SETTINGS = 4, b"\x04"
 """Bytes of an answer to `GREETING` up to the type of its frame, and that type."""
 
+TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Variables that name the token of a cluster; without them Ray takes that of ``~/.ray/auth_token``."""
+
 WAY = "start a cluster with `ray start --head` and give its HOST:PORT, or parse on this machine with --ray local"
 
 
@@ -79,6 +82,8 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"--ray does not go with {', '.join(refused)}; it parses photos and shares them by itself")
     if options.ray not in (LOCAL, AUTO):
         _check_answer(options.ray)
+        if _has_token():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray 2.60 sends no token to HOST:PORT otherwise
     options.extras = "serve,ray"
     os.environ.update(ENVIRONMENT)  # Ray reads it when it is imported
     import ray.data  # noqa: F401
@@ -164,6 +169,11 @@ def _check_answer(address: str) -> None:
         raise ConnectionError(f"no cluster answers at {address} ({error.strerror or error}); {WAY}") from error
     if begin[3:] != SETTINGS:
         raise ConnectionError(f"another program than Ray answers at {address}; {WAY}")
+
+
+def _has_token() -> bool:
+    """Return whether Ray can find a token, which a cluster without authentication does not mind."""
+    return any(map(os.environ.get, TOKEN)) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 @contextmanager
@@ -265,7 +275,9 @@ def pool_outcomes(
                 raise outcome
             yield outcome if isinstance(outcome, Exception) else outcome | named_paths(job, wanted)
     except RayError as error:
-        raise PoolError(f"Ray gave up: {_last_line(error)}") from error
+        line = _last_line(error)
+        missing = "; install m2fp-kd[serve,ray] on every machine of the cluster" if "No module named" in line else ""
+        raise PoolError(f"Ray gave up: {line}{missing}") from error
 
 
 def _absolute(job: Job) -> Job:

@@ -32,11 +32,14 @@ ORDER = {
 
 CONVERTERS = {
     "executorch": ("executorch", "executorch"),
-    "litert": ("litert_torch", "litert,litert-converter"),
+    "litert": ("litert_torch", "litert,teachers"),
     "ncnn": ("pnnx", "ncnn"),
     "coreml": ("coremltools", "coreml"),
 }
 """Format -> the module that converts to it, and the extras that install it; other formats need `compress` only."""
+
+AFTERWARDS = {"litert": ", then pip install --no-deps -r litert-converter.txt"}
+"""Format -> a command after that, for a converter that no extra can install; docs/guides/devices.md explains it."""
 
 OTHER_GATES = ("convert_int8", "precision")
 """Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision of the engine's choice."""
@@ -187,7 +190,8 @@ def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool, lab
         if step.format in CONVERTERS:
             module, extra = CONVERTERS[step.format]
             if find_spec(module) is None:
-                raise Unsupported(f"{step.name} needs {module}, which is not installed: {install_hint(extra)}")
+                way = install_hint(extra) + AFTERWARDS.get(step.format, "")
+                raise Unsupported(f"{step.name} needs {module}, which is not installed: {way}")
         if step.networks is NETWORKS:
             require(Cell(step.format, "int8" if step.kind == "quantise" else "fp32", network, fixed))
 
