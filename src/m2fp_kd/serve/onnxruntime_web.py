@@ -65,7 +65,7 @@ MODULE = (
     b"const module = { exports: {} }, exports = module.exports, require = () => globalThis;\n",
     b"\nexport const { XzReadableStream } = module.exports;\n",
 )
-"""What makes a module of the unpacker's script, which is one of CommonJS: text before and after it."""
+"""Text before and after the unpacker's script, which is written for CommonJS, that makes it an ES module."""
 
 PATIENCE = 600
 """Seconds that npm may take for 33 MB."""
