@@ -1,59 +1,24 @@
 """Photos that a Ray cluster parses have the results of a plain `parse`, also where a worker dies."""
 
-import argparse
 import contextlib
 import json
 import os
-import pickle
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd import cli
 from m2fp_kd.cli import ray_pool
-from m2fp_kd.cli.jobs import Job, Wanted
-from m2fp_kd.cli.remote import Remote, copied
+from m2fp_kd.cli.jobs import Wanted
 from m2fp_kd.cli.sources import plan
 from m2fp_kd.cli.table import LINES, TABLE, Rows
+from tests.cli.ray.needs import COUNT, needs_ray
 from tests.hostile.disk import full
-
-COUNT = 24
-
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the ray extra")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Photos of several sizes, and a broken one."""
-    (tmp_path / "photos" / "more").mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for index in range(COUNT):
-        grain = Image.fromarray(random.integers(0, 256, (4, 5, 3), np.uint8))
-        grain.resize((60 + index, 40)).save(tmp_path / "photos" / ("more" if index % 2 else ".") / f"{index:02}.jpg")
-    (tmp_path / "photos" / "07.jpg").write_bytes(b"no photo")
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def parse(artefact, folder, tmp_path, capsys):
-    """Parse the folder; return the exit code, standard output and error."""
-    made = artefact()
-
-    def run(*options, out="out", source=folder):
-        code = cli.main(["parse", "-a", str(made), str(source), "-o", str(tmp_path / out), *map(str, options)])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def files(folder):
@@ -230,133 +195,3 @@ def test_it_joins_a_running_cluster_with_its_token(parse, artefact, folder, tmp_
     done = subprocess.run([sys.executable, "-m", "m2fp_kd", *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stderr  # of the broken photo
     assert files(tmp_path / "out") == files(tmp_path / "plain") and len(rows_of(tmp_path / "out")) == COUNT + 1
-
-
-def test_it_is_an_extra(parse, monkeypatch):
-    for name in ("ray", "ray.data"):
-        monkeypatch.setitem(sys.modules, name, None)
-    code, _, printed = parse("--ray", "local")
-    assert code == 2 and printed.startswith("m2fp-kd: ray") and "[serve,ray]" in printed
-    assert len(printed.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [(("--shard", "1/2"), "--shard"), (("--format", "coco"), "--format")],
-)
-def test_options_that_do_not_go_with_a_cluster_are_refused(parse, tmp_path, options, words):
-    code, _, printed = parse("--ray", "local", *options)
-    assert code == 2 and printed.startswith(f"m2fp-kd: --ray does not go with {words}; it")
-    assert not (tmp_path / "out").exists()
-    code, _, printed = parse("--ray", "local", source="0")
-    assert code == 2 and printed.startswith("m2fp-kd: --ray does not go with a camera; it")
-
-
-@needs_ray
-def test_videos_are_refused(parse, folder, tmp_path):
-    (folder / "walk.mp4").write_bytes(b"")
-    code, _, printed = parse("--ray", "local")
-    assert code == 2 and f"{folder / 'walk.mp4'} is a video" in printed and not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("address", ["foo", "foo:", "foo:port", "foo:99999", ":6379"])
-def test_an_address_without_host_or_port_is_refused(parse, tmp_path, address):
-    code, _, printed = parse("--ray", address)
-    assert code == 2 and not (tmp_path / "out").exists()
-    assert printed == f"m2fp-kd: --ray {address} must be HOST:PORT, such as 10.0.0.1:6379, auto or local\n"
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (None, "no cluster answers at ADDRESS (Connection refused); start a cluster with `ray start --head`"),
-        (b"", "no cluster answers at ADDRESS (timed out); start a cluster with `ray start --head`"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "another program than Ray answers at ADDRESS; start a cluster"),
-    ],
-)
-def test_an_address_without_a_cluster_is_named(parse, tmp_path, monkeypatch, answer, words):
-    """Nobody listens, a program that says nothing, and a web server."""
-    monkeypatch.setattr(ray_pool, "PATIENCE", 0.5)
-    with socket.socket() as server, ThreadPoolExecutor(1) as pool:
-        server.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-        if answer is not None:
-            server.listen()
-            pool.submit(answer_once, server, answer)
-        code, _, printed = parse("--ray", address)
-    assert code == 2 and printed.startswith("m2fp-kd: " + words.replace("ADDRESS", address)), printed
-    assert "--ray local" in printed and len(printed.splitlines()) == 1 and not (tmp_path / "out").exists()
-
-
-def answer_once(server, answer):
-    """Accept a connection, send an answer, and wait until the other side closes it."""
-    connection, _ = server.accept()
-    with connection:
-        connection.sendall(answer)
-        while connection.recv(1000):
-            pass
-
-
-@needs_ray
-def test_a_table_of_another_program_is_kept(parse, tmp_path):
-    import pyarrow.parquet
-
-    (tmp_path / "out").mkdir()
-    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "out" / TABLE)
-    code, _, printed = parse("--ray", "local")
-    assert code == 2 and "was not written by m2fp-kd" in printed
-
-
-@pytest.fixture
-def bucket(folder):
-    """The address of a file system in memory that holds the photos, an unreadable file and a hidden one."""
-    memory = pytest.importorskip("fsspec", reason="needs the ray extra").filesystem("memory")
-    for path in folder.rglob("*.jpg"):
-        memory.pipe_file(f"/bucket/{path.relative_to(folder).as_posix()}", path.read_bytes())
-    memory.pipe_file("/bucket/notes.txt", b"text")
-    memory.pipe_file("/bucket/.hidden/a.jpg", b"no photo")
-    yield "memory:///bucket"
-    memory.rm("/bucket", recursive=True)
-
-
-def test_photos_are_found_on_any_file_system(folder, bucket, tmp_path):
-    jobs = plan([], tmp_path / "out", [bucket]).jobs
-    here = plan([folder], tmp_path / "out").jobs
-    assert sorted(job.stem for job in jobs) == sorted(job.stem for job in here)
-    sizes = {job.name.partition("bucket/")[2]: job.remote.size for job in jobs}
-    assert sizes == {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*.jpg")}
-    assert {job.made_from(["a"]) for job in jobs} == {job.made_from(["a"]) for job in here}
-    (one,) = plan([], tmp_path / "out", [f"{bucket}/more/01.jpg"]).jobs
-    assert (one.name, one.stem) == ("memory:///bucket/more/01.jpg", tmp_path / "out" / "01")
-    some = plan([], tmp_path / "out", [f"{bucket}/*/0*.jpg"]).jobs
-    assert [job.stem.relative_to(tmp_path / "out").as_posix() for job in some] == [
-        f"more/{index:02}" for index in (1, 3, 5, 7, 9)
-    ]
-    twice = plan([folder], tmp_path / "out", [bucket, bucket]).jobs
-    assert len({job.stem for job in twice}) == len(twice) == 2 * len(jobs)
-    for address, words in (
-        ("memory:///bucket/none", "memory:///bucket/none: there is no such file or folder"),
-        ("memory:///bucket/*.txt", "no photos in memory:///bucket/*.txt"),
-        ("rtsp://host/path", "rtsp://host/path: cannot be read (Protocol not known: rtsp)"),
-    ):
-        with pytest.raises((FileNotFoundError, ValueError), match=re.escape(words)):
-            plan([], tmp_path / "out", [address])
-
-
-def test_a_worker_copies_photos_of_other_file_systems(artefact, folder, bucket, tmp_path):
-    pyarrow = pytest.importorskip("pyarrow", reason="needs the ray extra")
-    settings = {"engine": None, "threads": 1, "precision": "f32", "megapixels": 256.0, "draft": False}
-    worker = ray_pool.ParsePhotos(argparse.Namespace(artefact=artefact(), **settings), Wanted(), None)
-    jobs = {job.name: job for job in plan([], tmp_path / "out", [bucket]).jobs}
-    lost = Job(Path("lost.jpg"), tmp_path / "out" / "lost", False, Remote("memory:///bucket/lost.jpg", 9))
-    chosen = [jobs["memory:///bucket/00.jpg"], jobs["memory:///bucket/07.jpg"], lost]
-    found = worker(pyarrow.table({"task": [pickle.dumps((job, "origin")) for job in chosen]}))["outcome"]
-    (parsed, _), (broken, _), (missing, ends) = map(pickle.loads, found)
-    assert parsed["parts"] and (tmp_path / "out" / "00.png").exists()
-    assert str(broken).startswith("memory:///bucket/07.jpg: cannot be read as a photo") and not ends
-    assert str(missing).startswith("memory:///bucket/lost.jpg: there is no such file") and not ends
-
-
-def test_a_full_disk_for_the_copies_ends_the_work(bucket):
-    with full(most=10), pytest.raises(OSError, match="File too large"), copied(f"{bucket}/00.jpg", "00.jpg"):
-        pass
