@@ -63,13 +63,12 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compose_small(scenes: Path, run_dir: Path, *overrides: str) -> DictConfig:
-    """Compose the project's configuration with small settings; further overrides as on the command line."""
+    """Compose the project's configuration with small settings, fp32 only; further overrides as on the command line."""
     register_resolvers()
     small = [
         f"data.root={scenes}", "data.size=64", "data.batch_size=2", "backbone=mobilenetv3_small", "teacher=none",
         "distill=labels", "logger=csv", "trainer.max_epochs=2", "trainer.precision=32-true",
-        "trainer.log_every_n_steps=1",
-        "student.network.width=16",
+        "trainer.log_every_n_steps=1", "student.network.width=16", "compress=none",
         "compress.gates.quantise={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null,max_boundary_drop:null}",
         f"run_dir={run_dir}",
     ]  # fmt: skip

@@ -36,7 +36,7 @@ def pascal(composed: Composer, regions: Path, teacher_file: Path) -> Composer:
     """Compose the settings of a student of these regions with a CIHP teacher."""
     return lambda *overrides: composed(
         "data=pascal_person_part", f"data.root={regions}", "data.splits.val=Validation", "data.splits.test=null",
-        "distill=classic", "trainer.max_epochs=1", "compress=none", *overrides,
+        "distill=classic", "trainer.max_epochs=1", *overrides,
     )  # fmt: skip
 
 

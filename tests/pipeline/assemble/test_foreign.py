@@ -255,7 +255,7 @@ def test_a_student_learns_from_a_model_of_transformers(
     cache = [f"teacher.cache={tmp_path / 'cache'}"] if mode == "cached" else []
     cfg = composed(
         f"teacher={mode}", f"teacher.checkpoint={folders / 'clothes'}", "teacher.labels=atr", *cache,
-        "distill=classic", "trainer.max_epochs=1", "compress=none",
+        "distill=classic", "trainer.max_epochs=1",
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")

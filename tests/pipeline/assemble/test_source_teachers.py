@@ -36,7 +36,7 @@ def mix(scenes: Path, teacher: object, *overrides: str) -> list[str]:
     return [
         "data=mix", "data/source@data.sources=[cihp,synthetic]", f"data.sources.cihp.root={scenes}",
         "data.sources.synthetic.splits.length=4", "data.sources.synthetic.splits.val_length=2",
-        f"data.sources.cihp.teacher={teacher}", "distill.alpha=0.5", "trainer.max_epochs=1", "compress=none",
+        f"data.sources.cihp.teacher={teacher}", "distill.alpha=0.5", "trainer.max_epochs=1",
         *overrides,
     ]  # fmt: skip
 

@@ -186,7 +186,7 @@ def test_an_ensemble_trains_a_student_and_is_scored(
     cache = [f"teacher.cache={tmp_path / 'cache'}"] if mode == "cached" else []
     cfg = composed(
         f"teacher={mode}", f"teacher.checkpoint=[{fpn},{teacher_file}]", *cache, "distill=classic",
-        "trainer.max_epochs=1", "compress=none",
+        "trainer.max_epochs=1",
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")

@@ -33,7 +33,7 @@ def test_unlabelled_photos_are_cached_and_distilled_on(
     mixed = [f"data.unlabelled={bare}", "data.unlabelled_ratio=0.25", "data.label_fraction=0.5"]
     filling = composed("stage=cache", *cached, *mixed, f"run_dir={tmp_path / 'filling'}")
     assert run(filling) == {"cached": 3 + 3 + 2 + 2}
-    cfg = composed(*cached, *mixed, "distill=classic", "trainer.max_epochs=1", "compress=none")
+    cfg = composed(*cached, *mixed, "distill=classic", "trainer.max_epochs=1")
     run(cfg)
     data = read_report(Path(cfg.run_dir) / "report.json").data
     assert (data.training_photos, data.unlabelled_photos) == (3, 5)
@@ -44,7 +44,7 @@ def test_a_live_teacher_teaches_queries_on_unlabelled_photos(
 ) -> None:
     cfg = composed(
         "teacher=live", f"teacher.checkpoint={teacher_file}", f"data.unlabelled={bare}", "data.label_fraction=0.5",
-        "distill=classic", "trainer.max_epochs=1", "compress=none", "student=m2fp", "student.network.queries=8",
+        "distill=classic", "trainer.max_epochs=1", "student=m2fp", "student.network.queries=8",
         "student.network.layers=1",
     )  # fmt: skip
     run(cfg)
@@ -72,7 +72,7 @@ def test_teacher_terms_that_end_early_give_a_warning_for_unlabelled_photos(
 
 
 def test_a_twin_can_train_on_the_labelled_photos_only(composed: Composer) -> None:
-    cfg = composed("data.label_fraction=0.5", "data.unlabelled_ratio=0", "trainer.max_epochs=1", "compress=none")
+    cfg = composed("data.label_fraction=0.5", "data.unlabelled_ratio=0", "trainer.max_epochs=1")
     run(cfg)
     data = read_report(Path(cfg.run_dir) / "report.json").data
     assert (data.training_photos, data.unlabelled_photos) == (3, 0)

@@ -36,7 +36,7 @@ def _written(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.long
 def test_a_killed_compression_is_finished_by_the_same_command(composed: Composer, scenes: Path, tmp_path: Path) -> None:
-    cfg = composed("trainer.max_epochs=1", "compress=none")
+    cfg = composed("trainer.max_epochs=1")
     run(cfg)
     overrides = [
         "stage=compress", f"student.checkpoint={cfg.run_dir}/student.json", "data=cihp", f"data.root={scenes}",

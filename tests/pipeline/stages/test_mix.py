@@ -45,6 +45,7 @@ def test_a_student_of_a_mix_is_trained_scored_and_compressed(composed: Composer,
     cfg = composed(
         *mix(scenes, pascal, "synthetic"), "data.sources.synthetic.splits.length=4",
         "data.sources.synthetic.splits.val_length=2", "distill=labels_jaccard", "trainer.max_epochs=1",
+        "compress=int8_static",
     )  # fmt: skip
     scores = run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
@@ -85,7 +86,7 @@ def test_a_live_teacher_with_the_students_labels_teaches_on_photos_of_all_source
 ) -> None:
     cfg = composed(
         *mix(scenes, pascal), "teacher=live", f"teacher.checkpoint={teacher_file}", "distill=classic",
-        "trainer.max_epochs=1", "compress=none",
+        "trainer.max_epochs=1",
     )  # fmt: skip
     run(cfg)
     assert {"train/kl", "train/ce"} <= set(read_report(Path(cfg.run_dir) / "report.json").curves)

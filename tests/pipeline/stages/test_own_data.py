@@ -35,7 +35,7 @@ def test_a_run_on_own_labels_has_their_name_and_warns_of_parts_that_never_occur(
     composed: Composer, dresses: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = ["data=own", f"data.root={dresses}", f"data.labels={tmp_path / 'dresses.yaml'}", "data.name=catalogue"]
-    cfg = composed(*own, "data.licence=our own photos", "trainer.max_epochs=1", "compress=none")
+    cfg = composed(*own, "data.licence=our own photos", "trainer.max_epochs=1")
     assert cfg.name.startswith("train-catalogue-fpn-")
     run(cfg)
     folder = Path(cfg.run_dir)

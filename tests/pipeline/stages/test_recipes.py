@@ -17,7 +17,7 @@ from tests.pipeline.conftest import Composer
 
 
 def test_an_m2fp_is_exported_and_quantised_like_a_student(composed: Composer, teacher_file: Path) -> None:
-    cfg = composed("stage=compress", f"student.checkpoint={teacher_file}")
+    cfg = composed("stage=compress", "compress=int8_static", f"student.checkpoint={teacher_file}")
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
     assert list(report.models) == ["student_fp32", "student_int8"]

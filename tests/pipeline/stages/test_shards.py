@@ -30,7 +30,7 @@ def shards(scenes: Path, tmp_path: Path) -> list[str]:
 def test_a_student_of_shards_is_scored_on_the_unpacked_photos(
     composed: Composer, shards: list[str], tmp_path: Path
 ) -> None:
-    scores = run(composed(*shards, "compress=none", "trainer.max_epochs=1"))
+    scores = run(composed(*shards, "trainer.max_epochs=1"))
     assert 0 <= scores["val/mIoU"] <= 1
     data = json.loads((tmp_path / "run" / "report.json").read_text())["data"]
     assert (data["training_photos"], data["validation_photos"], data["scored_photos"]) == (6, 2, 2)
@@ -49,7 +49,7 @@ def test_a_cached_teacher_teaches_from_shards_on_another_file_system(
     system = fsspec.filesystem("memory")
     system.put(f"{tmp_path}/shards/*", "/bucket/")
     urls = ["data.urls=memory://bucket/train-*.tar", "data.val_urls=memory://bucket/val-*.tar"]
-    shards = ["data=shards", *urls, f"data.unpack_to={tmp_path}/unpacked", "distill=classic", "compress=none"]
+    shards = ["data=shards", *urls, f"data.unpack_to={tmp_path}/unpacked", "distill=classic"]
     filled = (cache / "targets.bin").stat().st_size
     stored = ["teacher=cached", "teacher.checkpoint=null", f"teacher.cache={cache}"]
     scores = run(composed(*shards, *stored, "trainer.max_epochs=1"))

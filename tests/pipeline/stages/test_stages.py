@@ -42,7 +42,7 @@ def test_a_distilled_run_writes_checked_artefacts_and_a_report(
     cache = teacher_file.parent / "cache"
     cfg = composed(
         "teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic",
-        "data.licence=research use", f"backbone.weights={_weights(tmp_path)}",
+        "data.licence=research use", f"backbone.weights={_weights(tmp_path)}", "compress=int8_static",
     )  # fmt: skip
     metrics = run(cfg)
     folder = Path(cfg.run_dir)
@@ -86,6 +86,7 @@ def test_a_run_needs_only_unlabelled_photos_and_a_teacher(composed: Composer, te
     cfg = composed(
         "data=photos", f"data.root={photos}", "teacher=cached", f"teacher.checkpoint={teacher_file}",
         f"teacher.cache={teacher_file.parent / 'photos'}", "distill=classic", "trainer.max_epochs=1",
+        "compress=int8_static",
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
@@ -106,7 +107,7 @@ def test_a_finished_student_is_reused(composed: Composer) -> None:
 
 
 def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1", "compress.gates.quantise.min_pixel_agreement=1.0")
+    cfg = composed("trainer.max_epochs=1", "compress=int8_static", "compress.gates.quantise.min_pixel_agreement=1.0")
     with pytest.raises(ParityError, match=r"fp32 -> int8.*pixels agree"):
         run(cfg)
     folder = Path(cfg.run_dir)
@@ -140,12 +141,12 @@ def test_a_killed_run_resumes_to_the_same_weights(composed: Composer, monkeypatc
 def test_an_m2fp_student_separates_persons_after_export(composed: Composer, scenes: Path) -> None:
     cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1")
     run(cfg)
-    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
+    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "fp32")
     parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
     assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
     models = read_report(Path(cfg.run_dir) / "report.json").models
-    assert models["student_int8"].instances.keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
-    assert models["student_int8"].note is None
+    assert models["student_fp32"].instances.keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    assert models["student_fp32"].note is None
 
 
 def test_without_person_ids_the_report_explains_that_persons_are_not_scored(
@@ -154,7 +155,7 @@ def test_without_person_ids_the_report_explains_that_persons_are_not_scored(
     root = shutil.copytree(scenes, tmp_path / "without_ids")
     shutil.rmtree(root / "Validation" / "Human_ids")
     run(composed(f"data.root={root}", "student=m2fp", "student.network.queries=8", "student.network.layers=1",
-                 "trainer.max_epochs=1", "compress=none"))  # fmt: skip
+                 "trainer.max_epochs=1"))  # fmt: skip
     (model,) = read_report(tmp_path / "run" / "report.json").models.values()
     assert model.instances == {}
     assert model.note == "persons are not scored, because the photos have no person ids"
@@ -266,7 +267,9 @@ def test_a_student_that_starts_from_another_inherits_its_licence(composed: Compo
     first = composed("teacher=live", f"teacher.checkpoint={teacher_file}", "distill=classic", "trainer.max_epochs=1")
     run(first)
     start = Path(first.run_dir) / "student.json"
-    second = composed(f"student.checkpoint={start}", "trainer.max_epochs=1", f"run_dir={first.run_dir}-2")
+    second = composed(
+        f"student.checkpoint={start}", "trainer.max_epochs=1", f"run_dir={first.run_dir}-2", "compress=int8_static"
+    )
     run(second)
     card = Parser.load(Path(second.run_dir) / "artefacts" / "int8").card
     assert card.teacher == TeacherCard(licence="Apache-2.0")

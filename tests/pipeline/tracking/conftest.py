@@ -52,7 +52,7 @@ def offline(scenes: Path, teacher_file: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("offline") / "run"
     cache = folder.parent / "cache"
     teacher = ["teacher=cached", f"teacher.checkpoint={teacher_file}", f"teacher.cache={cache}", "distill=classic"]
-    cfg = compose_small(scenes, folder, "logger=wandb", "trainer.max_epochs=3", *teacher)
+    cfg = compose_small(scenes, folder, "logger=wandb", "trainer.max_epochs=3", "compress=int8_static", *teacher)
     run(cfg)
     assert wandb.run is None, "the next run of this process has a record of its own"
     (wandb_folder,) = folder.glob("wandb/offline-run-*")

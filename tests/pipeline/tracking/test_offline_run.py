@@ -149,7 +149,8 @@ def test_artefacts_hold_the_files_of_the_run(offline: OfflineRun) -> None:
 
 
 def test_compressing_a_student_makes_a_record_of_its_own(composed: Composer, offline: OfflineRun) -> None:
-    cfg = composed("logger=wandb", "stage=compress", f"student.checkpoint={offline.folder / 'student.json'}")
+    start = f"student.checkpoint={offline.folder / 'student.json'}"
+    cfg = composed("logger=wandb", "stage=compress", "compress=int8_static", start)
     run(cfg)
     (folder,) = Path(cfg.run_dir).glob("wandb/offline-run-*")
     record = read_record(folder)

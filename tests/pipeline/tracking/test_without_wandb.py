@@ -12,7 +12,7 @@ from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.pipeline import run
 from tests.pipeline.conftest import Composer
 
-SHORT = ["trainer.max_epochs=1", "compress=none"]
+SHORT = ["trainer.max_epochs=1"]
 
 
 @pytest.fixture(autouse=True)
