@@ -11,6 +11,9 @@ import torch
 
 torch.set_num_threads(1)
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job that a script starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def separate_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
