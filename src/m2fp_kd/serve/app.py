@@ -11,7 +11,7 @@ from m2fp_kd.serve.access_log import log_requests, started
 from m2fp_kd.serve.answers import translation_of, wanted
 from m2fp_kd.serve.deadline import Deadline
 from m2fp_kd.serve.errors import FORM_TEXT, ApiError, answer_errors
-from m2fp_kd.serve.guard import HEADERS, guard
+from m2fp_kd.serve.guard import HEADERS, RateLimit, guard
 from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
@@ -43,12 +43,20 @@ def create_app(
     limit = guard(app, settings, HEADERS if device is None else DEVICE_HEADERS)
     log_requests(app)
     answer_errors(app, settings)
-    parse = Parse(settings, metrics)
 
     @app.after_request
     def count(response: Response) -> Response:
         metrics.answered(request.endpoint or "unknown", response.status_code)
         return response
+
+    _add_pages(app, device)
+    _add_probes(app, models, metrics)
+    _add_api(app, models, settings, Parse(settings, metrics), limit)
+    return app
+
+
+def _add_pages(app: Flask, device: Path | None) -> None:
+    """Add the web page, its files for a visitor's device, and the page of the API's documentation."""
 
     @app.get("/")
     def index() -> Response:
@@ -67,9 +75,9 @@ def create_app(
     def docs() -> Response:
         return app.send_static_file("docs.html")
 
-    @app.get("/openapi.json")
-    def openapi() -> Response:
-        return jsonify(document({mode: list(model.translations) for mode, model in models.items()}, settings))
+
+def _add_probes(app: Flask, models: Mapping[str, Model], metrics: Metrics) -> None:
+    """Add what an orchestrator and Prometheus ask."""
 
     @app.get("/healthz")
     def health() -> Response:
@@ -85,16 +93,19 @@ def create_app(
     def prometheus() -> Response:
         return Response(metrics.text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
+
+def _add_api(app: Flask, models: Mapping[str, Model], settings: Settings, parse: Parse, limit: RateLimit) -> None:
+    """Add the routes of the API and its description."""
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(document({mode: list(model.translations) for mode, model in models.items()}, settings))
+
     @app.get("/api/models")
     def list_models() -> Response:
         limits = {"megabytes": settings.megabytes, "megapixels": settings.megapixels, "photos": settings.photos}
-        return jsonify(
-            {
-                "models": [model.facts for model in models.values()],
-                "limits": limits,
-                "token": settings.token is not None,
-            }
-        )
+        facts = [model.facts for model in models.values()]
+        return jsonify({"models": facts, "limits": limits, "token": settings.token is not None})
 
     def parsed(alone: bool) -> Response:
         mode = request.args.get("mode", next(iter(models)))
@@ -114,5 +125,3 @@ def create_app(
     @app.post("/api/parse/batch")
     def parse_several() -> Response:
         return parsed(alone=False)
-
-    return app
