@@ -65,9 +65,8 @@ def build_report(
     Returns:
         The report, and the photos to show in it with every model's part map.
     """
-    records, cpu = [record for found in datamodule.scored.values() for record in found], describe_cpu()
-    parsers = {name: Parser.load(path, threads=cfg.compress.threads, keep=False) for name, path in artefacts.items()}
-    parse: dict[str, ParsePhoto] = {name: _artefact_parse(parser) for name, parser in parsers.items()}
+    records = [record for found in datamodule.scored.values() for record in found]
+    parse = {name: _artefact_parse(path, cfg.compress.threads) for name, path in artefacts.items()}
     models = {}
     by_teacher = teacher_parse(teacher, datamodule, records)
     scoring = Scoring(datamodule, by_teacher)
@@ -86,6 +85,7 @@ def build_report(
             "mean nothing: check data.labels",
             scoring.photos, len(absent), datamodule.labels.name, ", ".join(absent),
         )  # fmt: skip
+    cpu = describe_cpu()
     report = RunReport(
         name=cfg.name,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -94,23 +94,27 @@ def build_report(
         parity=list(parity),
         shares=shares,
         curves=_curves(Path(cfg.run_dir)),
-        data=DataSummary(
-            name=cfg.data.name,
-            training_photos=len(datamodule.train),
-            unlabelled_photos=len(datamodule.unlabelled),
-            validation_photos=len(datamodule.val),
-            scored_on=scoring.photos,
-            scored_photos=len(scoring.own),
-            sha256=datamodule.sha256(),
-            scored_sha256=data_sha256(scoring.own),
-            ungated=_ungated(scoring, parity),
-        ),
+        data=_data_summary(cfg.data.name, datamodule, scoring, parity),
         lineage=lineage,
         config=without_folders(OmegaConf.to_container(cfg, resolve=True)),
         versions=installed_versions(),
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )
     return report, [_picture(scoring.read_own(record), parse) for record in _spread(records, PICTURES)]
+
+
+def _data_summary(name: str, datamodule: ParsingDataModule, scoring: Scoring, parity: list[Hop]) -> DataSummary:
+    return DataSummary(
+        name=name,
+        training_photos=len(datamodule.train),
+        unlabelled_photos=len(datamodule.unlabelled),
+        validation_photos=len(datamodule.val),
+        scored_on=scoring.photos,
+        scored_photos=len(scoring.own),
+        sha256=datamodule.sha256(),
+        scored_sha256=data_sha256(scoring.own),
+        ungated=_ungated(scoring, parity),
+    )
 
 
 def _ungated(scoring: Scoring, parity: list[Hop]) -> list[str]:
@@ -121,7 +125,8 @@ def _ungated(scoring: Scoring, parity: list[Hop]) -> list[str]:
     return [name for name in scoring.sources if scoring.mixed and name not in gated]
 
 
-def _artefact_parse(parser: Parser) -> ParsePhoto:
+def _artefact_parse(path: Path, threads: int) -> ParsePhoto:
+    parser = Parser.load(path, threads=threads, keep=False)
     return lambda photo: parser(photo.image)
 
 
