@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 import m2fp_kd
-from m2fp_kd.evaluation.benchmark.score import score
+from m2fp_kd.evaluation.benchmark.score import Settings, score
 from m2fp_kd.evaluation.metrics.evaluate import scores_of
 from m2fp_kd.evaluation.metrics.miou import confusion
 from m2fp_kd.runtime.artefact import find_model, load_card
@@ -89,7 +89,7 @@ def test_served_part_maps_equal_the_evaluated_ones(data, engine, client, calls):
         np.testing.assert_array_equal(part_map(among), expected)
         truth = np.asarray(Image.open(data / "Validation" / "Category_ids" / file.name))
         matrix += confusion(truth, one, parser.labels.num_parts, parser.labels.ignore_index)
-    served, measured = scores_of(matrix, parser.labels), score(DEMO, data, engine, threads=2)
+    served, measured = scores_of(matrix, parser.labels), score(DEMO, data, Settings(engine, threads=2))
     assert measured["photos"] == len(files) and 0 < measured["miou"] < 1
     assert (served.miou, served.pixel_accuracy, served.iou) == tuple(
         measured[name] for name in ("miou", "pixel_accuracy", "iou")

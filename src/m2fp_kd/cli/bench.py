@@ -173,16 +173,16 @@ def scored(rows: list[Timed], data: Path, threads: int | None, limit: int | None
     Raises:
         ValueError: the scoring failed, as for labels outside an artefact's label set.
     """
-    from m2fp_kd.evaluation.benchmark.score import agreement, score_in_process
+    from m2fp_kd.evaluation.benchmark.score import Settings, agreement, score_in_process
     from m2fp_kd.evaluation.speed.process import ProcessError
 
     found = []
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{index}.npy" for index in range(len(rows))]
         for row, file in zip(rows, files, strict=True):
-            options = (row.engine, threads, "f32", limit, file)
+            settings = Settings(row.engine, threads, limit=limit, part_maps=file)
             try:
-                miou = score_in_process(Path(row.artefact), data, *options)["miou"]
+                miou = score_in_process(Path(row.artefact), data, settings)["miou"]
             except ProcessError as error:
                 raise ValueError(f"{row.artefact} in {row.engine} was not scored: {error.reason}") from error
             found.append(replace(row, miou=miou, agreement=agreement(file, files[0])))

@@ -28,7 +28,7 @@ from m2fp_kd.evaluation.benchmark.comparison import (
 from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.remarks import remarks
-from m2fp_kd.evaluation.benchmark.score import count_photos, score_in_process
+from m2fp_kd.evaluation.benchmark.score import Settings, count_photos, score_in_process
 from m2fp_kd.evaluation.benchmark.table import as_text, plain, table
 from m2fp_kd.evaluation.benchmark.turns import take_turns
 from m2fp_kd.evaluation.report.pareto import Point, draw_front
@@ -182,7 +182,9 @@ def with_scores(candidates: Sequence[Candidate], rows: Sequence[Row], root: Path
 
     pairs = list(zip(candidates, rows, strict=True))
     tasks = {
-        key(one, row): partial(score_in_process, one.artefact, root, row.engine, one.threads, one.precision, limit)
+        key(one, row): partial(
+            score_in_process, one.artefact, root, Settings(row.engine, one.threads, one.precision, limit)
+        )
         for one, row in pairs
         if one.artefact is not None and row.photo_ms is not None
     }
