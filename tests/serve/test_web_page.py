@@ -115,6 +115,9 @@ def test_without_npm_or_network(artefact, archives, tmp_path, capsys, monkeypatc
     monkeypatch.setattr(shutil, "which", lambda name: None)
     _, line = web(capsys, *out)
     assert "npm, which downloads onnxruntime-web 1.30.0, is not installed; run `npm pack onnxruntime-web@" in line
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "browser.md").read_text(encoding="utf-8")
+    files = line.partition("--runtime ")[2]
+    assert line.split("`")[1] in guide and f"--runtime {files}\n" in guide
     npm = tmp_path / "npm"
     npm.write_text("#!/bin/sh\necho 'npm error code ENOTFOUND' >&2\necho 'npm error network' >&2\nexit 1\n")
     npm.chmod(0o755)

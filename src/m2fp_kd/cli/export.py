@@ -33,10 +33,7 @@ def add(commands: Any) -> None:
     add_artefact(command)
     words = "folder to write to; web: a new or empty one"
     command.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help=words)
-    words = (
-        "web: the files that `npm pack onnxruntime-web@1.30.0 xz-decompress@0.2.3` downloads; default: let npm "
-        "download them"
-    )
+    words = "web: archives from `npm pack`, see docs/guides/browser.md; default: let npm download them"
     command.add_argument("--runtime", metavar="FILE", type=Path, nargs="+", default=[], help=words)
     command.set_defaults(run=run, extras="serve")
 
