@@ -71,7 +71,7 @@ class RateLimit:
             self._buckets.popitem(last=False)
 
 
-def guard(app: Flask, settings: Settings, headers: Mapping[str, str] = HEADERS) -> RateLimit:
+def guard(app: Flask, settings: Settings, headers: Mapping[str, str]) -> RateLimit:
     """Check every request to /api; add security headers to every answer; return the limit of rates."""
     limit = RateLimit(settings.requests_per_minute)
 

@@ -1,7 +1,6 @@
 """A request as it arrives, and its way into the application."""
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -128,9 +127,6 @@ def _api_error(error: Any, settings: Settings) -> ApiError:
         return error
     if error.code == 413:
         return too_large(settings)
-    messages: dict[int, Callable[[], str]] = {
-        431: lambda: "The request's header is too large.",
-        500: lambda: "The server failed; the cause is in its log.",
-    }
-    message = messages.get(error.code, lambda: f"The request is not valid HTTP: {error.body.rstrip('.')}.")()
+    messages = {431: "The request's header is too large.", 500: "The server failed; the cause is in its log."}
+    message = messages.get(error.code) or f"The request is not valid HTTP: {error.body.rstrip('.')}."
     return ApiError(error.code, CODES.get(error.code, "bad_request"), message)

@@ -19,7 +19,7 @@ class Metrics:
         held: bytes that the server's connections hold; None without such a server.
     """
 
-    def __init__(self, workers: Mapping[str, Worker], held: HeldBytes | None = None) -> None:
+    def __init__(self, workers: Mapping[str, Worker], held: HeldBytes | None) -> None:
         self._registry = own = CollectorRegistry()
         self._requests = Counter("m2fp_kd_requests", "Answers.", ["endpoint", "status"], registry=own)
         self._photos = Counter("m2fp_kd_photos", "Photos parsed.", ["mode"], registry=own)

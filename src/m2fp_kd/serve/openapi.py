@@ -142,9 +142,7 @@ def document(labels: Mapping[str, Sequence[str]], settings: Settings) -> dict[st
         "openapi": "3.1.0",
         "info": {"title": "m2fp-kd", "version": __version__, "description": "Human parsing on a CPU."},
         "paths": {
-            "/api/models": {
-                "get": {"summary": "the models and limits of this server", **_answers({"type": "object"})} | secured
-            },
+            "/api/models": {"get": {"summary": "the models and limits of this server", **_answers(OBJECT)} | secured},
             "/api/parse": {
                 "post": {"summary": "parse a photo", "parameters": query, "requestBody": _body("photo", BYTES, BASE64)}
                 | _answers(RESULT)

@@ -1,7 +1,6 @@
 """Read the photos of a request and check each before it is decoded. Nothing is written to disk."""
 
 import base64
-import binascii
 import io
 import json
 import math
@@ -30,7 +29,6 @@ Decoding peaks at 7 bytes a pixel (Pillow's RGBA buffer and our RGB copy), 12 fo
 Later steps need the network's copy, the part map (one byte a pixel, and 7 MB while it is made) and, most of all, the
 mosaic, which peaks at 17.
 """
-
 
 BYTES_OF_PIXEL_WITH_PERSONS = 27
 """The same for a model that separates persons: a hundred masks of one bit a pixel, and the probabilities of one."""
@@ -122,7 +120,8 @@ def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
             shorter, longer = sorted(image.size)
             copies = COPIES if image.format == "WEBP" else 2
     except PhotoSizeError as error:
-        raise _too_many_pixels(settings) from error
+        message = f"The photo has too many pixels; the limit is {settings.megapixels:g} megapixels."
+        raise ApiError(413, "too_many_pixels", message) from error
     if longer > LONGEST_SIDE:
         raise ApiError(413, "too_many_pixels", f"A side of the photo has more than {LONGEST_SIDE} pixels; shrink it.")
     if longer > NARROWEST * shorter > 0:
@@ -169,11 +168,6 @@ def _broken_files_reported() -> Iterator[None]:
         raise ApiError(422, "photo_broken", f"The photo cannot be read; send a complete {kinds} file.") from error
 
 
-def _too_many_pixels(settings: Settings) -> ApiError:
-    message = f"The photo has too many pixels; the limit is {settings.megapixels:g} megapixels."
-    return ApiError(413, "too_many_pixels", message)
-
-
 def _from_form(request: Request) -> list[bytes]:
     found = []
     for file in request.files.getlist("photo"):
@@ -201,7 +195,7 @@ def _from_json(request: Request) -> list[bytes]:
         raise ApiError(400, "bad_request", "In JSON, `photo` must be a base64 string and `photos` a list of them.")
     try:
         return [_from_base64(text) for text in texts]
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise ApiError(400, "bad_request", "A photo in the JSON body is not valid base64.") from error
 
 

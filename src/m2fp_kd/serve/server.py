@@ -26,7 +26,6 @@ M_MMAP_THRESHOLD = -3
 LARGE = 1 << 20
 """Bytes of an allocation that glibc returns to the system when it is freed."""
 
-
 SWITCH_SECONDS = 0.001
 """Time after which Python lets another thread run; shorter than by default, so that health checks wait less."""
 
@@ -40,7 +39,7 @@ def serve(
     streams: int | None,
     threads: int,
     settings: Settings,
-    device: Path | None = None,
+    device: Path | None,
 ) -> None:
     """Serve until interrupted.
 
@@ -70,16 +69,8 @@ def serve(
     server = Server(app, host, port, settings.waiting * len(models) + 8, settings, held)
     for number in (signal.SIGTERM, signal.SIGINT):  # containers and systemd stop a server with the first
         signal.signal(number, lambda number, _: _stop(server, number))
-    for mode, model in models.items():
-        facts = model.facts
-        log.info(
-            "%s: %s, %s MB, %s %s",
-            mode,
-            facts["title"],
-            facts["megabytes"],
-            facts["engine"],
-            facts["compute_precision"],
-        )
+    for model in models.values():
+        log.info("%(mode)s: %(title)s, %(megabytes)s MB, %(engine)s %(compute_precision)s", model.facts)
     log.info("http://%s:%s/ is ready; /docs describes the API, Ctrl-C stops", host, server.effective_port)
     try:
         server.run()
