@@ -78,8 +78,8 @@ def raise_failed(parities: Iterable[Hop]) -> None:
         raise ParityError(
             "parity gate failed (all files are saved; compress.gates sets the limits, and the same command with "
             "others checks the same files; more validation photos narrow the confidence bound; where static INT8 "
-            "loses too much, try stage=compress with "
-            "compress=int8_accurate or int8_qat):\n" + "\n".join(f"  {line}" for line in failed)
+            "loses too much, try stage=compress with compress=int8_accurate or int8_qat):\n"
+            + "\n".join(f"  {line}" for line in failed)
         )
 
 

@@ -6,6 +6,7 @@ from a network or from its export.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -127,18 +128,18 @@ def check_order(steps: Mapping[str, Step], gates: Collection[str]) -> None:
     Raises:
         OrderError: they do not; the message names the misplaced steps, the reason and the right order.
     """
-    names, kinds = list(steps), list(ORDER)
-    ranks = [kinds.index(step.kind) for step in steps.values()]
-    right = ",".join(sorted(names, key=lambda name: ranks[names.index(name)]))
-    for before, after in zip(range(len(names)), range(1, len(names)), strict=False):
+    kinds = list(ORDER)
+    ranks = {name: kinds.index(step.kind) for name, step in steps.items()}
+    for before, after in pairwise(ranks):
         if ranks[after] < ranks[before]:
+            right = ",".join(sorted(ranks, key=lambda name: ranks[name]))
             raise OrderError(
-                f"{names[after]} cannot come after {names[before]}: {ORDER[kinds[ranks[after]]]}; the order is "
+                f"{after} cannot come after {before}: {ORDER[steps[after].kind]}; the order is "
                 f"{' -> '.join(kinds)}, here 'compress/step@compress.steps=[{right}]'"
             )
-    if kinds.index("export") not in ranks:
+    if not any(step.kind == "export" for step in steps.values()):
         raise OrderError(
-            f"the steps [{', '.join(names)}] export nothing: add `export` after prune and qat and before INT8"
+            f"the steps [{', '.join(steps)}] export nothing: add `export` after prune and qat and before INT8"
         )
     if unknown := sorted(set(gates) - {*ORDER, *OTHER_GATES}):
         raise OrderError(

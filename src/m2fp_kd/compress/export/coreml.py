@@ -11,7 +11,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from m2fp_kd.compress.export.device import Core, example_canvas, for_device
+from m2fp_kd.compress.export.device import traced_core
 from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
@@ -34,12 +34,10 @@ def export_coreml(network: nn.Module, path: str | Path, card: Card) -> None:
     """
     import coremltools
 
-    deployed = for_device(network, card).network
-    core = Core(deployed.normalise, deployed.student).eval()
-    example = example_canvas(card).float().permute(0, 3, 1, 2)
+    core, shape = traced_core(network, card)
     model = coremltools.convert(
-        torch.jit.trace(core, (example,), check_trace=False),
-        inputs=[coremltools.ImageType("image", example.shape, color_layout=coremltools.colorlayout.RGB)],
+        core,
+        inputs=[coremltools.ImageType("image", shape, color_layout=coremltools.colorlayout.RGB)],
         outputs=[coremltools.TensorType("part_logits")],
         minimum_deployment_target=coremltools.target.iOS16,
     )

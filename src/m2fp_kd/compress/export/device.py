@@ -59,6 +59,14 @@ def for_device(network: nn.Module, card: Card) -> WithoutMap:
     return WithoutMap(copied).eval()
 
 
+def traced_core(network: nn.Module, card: Card) -> tuple[torch.jit.ScriptModule, torch.Size]:
+    """Return the traced `Core` of a per-pixel student, and the shape of its images."""
+    deployed = for_device(network, card).network
+    example = example_canvas(card).float().permute(0, 3, 1, 2)
+    core = Core(deployed.normalise, deployed.student).eval()
+    return torch.jit.trace(core, (example,), check_trace=False), example.shape
+
+
 def example_canvas(card: Card) -> Tensor:
     """Return a canvas of the card's fixed size, uint8 (1, S, S, 3)."""
     side = Geometry(**card.geometry).size

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, kind_of, require
-from m2fp_kd.compress.export.device import Core, example_canvas, for_device
+from m2fp_kd.compress.export.device import traced_core
 from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
@@ -37,13 +37,10 @@ def export_ncnn(network: nn.Module, path: str | Path, card: Card) -> None:
     import pnnx
 
     path = Path(path)
-    deployed = for_device(network, card).network
-    core = Core(deployed.normalise, deployed.student).eval()
-    example = example_canvas(card).float().permute(0, 3, 1, 2)
+    core, shape = traced_core(network, card)
     with TemporaryDirectory() as folder:
-        torch.jit.trace(core, (example,), check_trace=False).save(f"{folder}/core.pt")
-        shape = ",".join(map(str, example.shape))
-        command = [pnnx.EXEC_PATH, "core.pt", f"inputshape=[{shape}]", "fp16=1"]
+        core.save(f"{folder}/core.pt")
+        command = [pnnx.EXEC_PATH, "core.pt", f"inputshape=[{','.join(map(str, shape))}]", "fp16=1"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         param, weights = (Path(folder) / f"core.ncnn.{suffix}" for suffix in ("param", "bin"))
         if done.returncode or not param.is_file():

@@ -117,9 +117,8 @@ def _deprecated() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"torch\.ao\.quantization is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", r"torch\.quantize_per_tensor, .* are deprecated", UserWarning)
-        warnings.filterwarnings(
-            "ignore", "Please use quant_min and quant_max", UserWarning
-        )  # the default's own argument
+        # The default observer itself passes the argument that this warning is about.
+        warnings.filterwarnings("ignore", "Please use quant_min and quant_max", UserWarning)
         yield
 
 

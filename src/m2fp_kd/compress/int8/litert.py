@@ -38,7 +38,7 @@ def quantise_litert(network: nn.Module, canvases: Iterable[NDArray[np.uint8]], p
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import quantizer, recipe
 
-    images = list(single_images(canvases))
+    images = single_images(canvases)
     with TemporaryDirectory() as folder:
         float_model, int8_model = Path(folder, "fp32.tflite"), Path(folder, "int8.tflite")
         float_model.write_bytes(to_litert(network, card))

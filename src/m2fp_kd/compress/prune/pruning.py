@@ -52,13 +52,11 @@ class PruneResult:
     Attributes:
         before: quantity before the step.
         after: quantity after it.
-        goal: goal of the step.
         done: whether the goal is reached.
     """
 
     before: float
     after: float
-    goal: Goal
     done: bool
 
 
@@ -105,7 +103,7 @@ def prune_towards(
     """
     before = measure(network, size, goal.quantity, table)
     if before <= goal.target:
-        return PruneResult(before, before, goal, done=True)
+        return PruneResult(before, before, done=True)
     cost = _cost(network, size, goal.quantity, table)
     wide = [group for group in channel_groups(network) if group.channels > LEAST]
     removed = plan(wide, channel_scores(wide, importance), cost, before, goal.target, before * (1 - most))
@@ -113,7 +111,7 @@ def prune_towards(
         raise PruneError(_why_nothing(goal, before, most, exhausted=not wide))
     _remove(network, wide, removed)
     after = measure(network, size, goal.quantity, table)
-    return PruneResult(before, after, goal, done=after <= goal.target)
+    return PruneResult(before, after, done=after <= goal.target)
 
 
 def prune_untrained(
