@@ -169,12 +169,3 @@ def _against(row: Row, baseline: Row) -> Compared:
 
 def _share(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
-
-
-def foreign_labels(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence for each artefact with parts that the labels never name."""
-    return [
-        f"The labels never name {', '.join(absent)}, which {name} has. If they are labels of another label set, its "
-        "mIoU means nothing."
-        for name, absent in {row.name: row.absent for row in rows if row.absent}.items()
-    ]

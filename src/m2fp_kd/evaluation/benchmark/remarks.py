@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from m2fp_kd.evaluation.benchmark.comparison import Row, drift, fastest, foreign_labels
+from m2fp_kd.evaluation.benchmark.comparison import Row, drift, fastest
 from m2fp_kd.evaluation.report.numbers import number, setup
 from m2fp_kd.evaluation.report.results import NOTABLE_CORES
 
@@ -12,8 +12,12 @@ STEADY = 1.25
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return sentences on the fastest row and the CPU's limit, on an unsteady or busy machine, and on failures."""
-    sentences = foreign_labels(rows)
+    """Return sentences on labels, the fastest row and the CPU's limit, an unsteady or busy machine, and failures."""
+    sentences = [
+        f"The labels never name {', '.join(absent)}, which {name} has. If they are labels of another label set, its "
+        "mIoU means nothing."
+        for name, absent in {row.name: row.absent for row in rows if row.absent}.items()
+    ]
     best = fastest(rows)
     if best is not None and best.photo_ms is not None:
         how = setup(best.engine, best.precision, best.threads, best.batch)

@@ -11,10 +11,11 @@ from m2fp_kd.data.reading import Photo
 from m2fp_kd.evaluation.differences.compare import BROKEN, FIXED, WRONG, Differences, verdict
 from m2fp_kd.evaluation.report.html import render_page
 from m2fp_kd.evaluation.report.numbers import MISSING, percent, points
-from m2fp_kd.evaluation.report.pictures import Picture, data_uri, panels, reduced
+from m2fp_kd.evaluation.report.pictures import LONGEST, Picture, data_uri, panels, reduced
 from m2fp_kd.labels import LabelSet
 
 COLOURS = {FIXED: (28, 176, 96), BROKEN: (222, 50, 40), WRONG: (90, 90, 100)}
+TOTALS = ("fixed", "broken")
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,6 @@ def render(
     )
 
 
-TOTALS = ("fixed", "broken")
-
-
 def _chapter(
     shown: list[Shown], names: tuple[str, str], labels: LabelSet
 ) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -95,7 +93,7 @@ def _pictures(one: Shown, names: tuple[str, str], labels: LabelSet) -> list[tupl
 
 def _changes(picture: Picture, labels: LabelSet) -> Image.Image:
     """Return the photo in light grey with the verdicts in colour."""
-    small = reduced(picture, 320)
+    small = reduced(picture, LONGEST)
     grey = np.asarray(Image.fromarray(small.photo).convert("L"), np.float32)[..., None]
     drawn = np.repeat(110 + 0.5 * grey, 3, axis=2)
     found = verdict(small.maps["truth"], small.maps["before"], small.maps["after"], labels.ignore_index)

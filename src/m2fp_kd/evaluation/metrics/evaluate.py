@@ -33,8 +33,6 @@ class PeopledPhoto(LabelledPhoto, Protocol):
 
 
 P = TypeVar("P", bound=LabelledPhoto)
-
-
 Q = TypeVar("Q", bound=PeopledPhoto)
 
 

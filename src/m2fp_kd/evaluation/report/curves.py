@@ -47,10 +47,10 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in (np.mean(group, axis=0) for group in np.array_split(finite, most))]
 
 
-def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Return round numbers that span `low` to `high`, spaced by 1, 2 or 5 times a power of ten."""
+def ticks(low: float, high: float) -> list[float]:
+    """Return about four round numbers that span `low` to `high`, spaced by 1, 2 or 5 times a power of ten."""
     span = (high - low) or abs(high) or 1.0
-    raw = span / about
+    raw = span / 4
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

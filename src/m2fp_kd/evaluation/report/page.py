@@ -69,7 +69,7 @@ class PartRow:
 def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
     """Return the page as HTML text."""
     charts = _charts(report)
-    rows = summary_rows(report)
+    rows, part_tables = summary_rows(report), _part_tables(report)
     return render_page(
         "report",
         report=report,
@@ -83,8 +83,8 @@ def render(report: RunReport, pictures: Sequence[Picture] = ()) -> str:
         scored_on=_scored_on(report),
         ungated=ungated_scores(report),
         busy=[title(key) for key, model in report.models.items() if (model.other_cores or 0) > NOTABLE_CORES],
-        parts=_part_tables(report)["IoU"],
-        part_tables=_part_tables(report),
+        parts=part_tables["IoU"],
+        part_tables=part_tables,
         changes=list(_changes(report)),
         front=_front(report),
         notable=NOTABLE_LOSS,

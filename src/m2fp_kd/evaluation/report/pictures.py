@@ -15,6 +15,9 @@ from m2fp_kd.runtime.mosaic import overlay
 
 GAP = 6
 
+LONGEST = 320
+"""Longest side of a picture in pixels."""
+
 
 @dataclass(frozen=True)
 class PictureFile:
@@ -69,7 +72,7 @@ def reduced(picture: Picture, longest: int) -> Picture:
     return Picture(picture.name, np.asarray(photo.resize(size, Image.Resampling.BILINEAR)), maps)
 
 
-def panels(picture: Picture, labels: LabelSet, longest: int = 320) -> dict[str, Image.Image]:
+def panels(picture: Picture, labels: LabelSet, longest: int = LONGEST) -> dict[str, Image.Image]:
     """Return the photo (key "photo") and one overlay per map, longest side at most `longest` pixels."""
     small = reduced(picture, longest)
     shown = {"photo": Image.fromarray(small.photo)}
@@ -84,9 +87,9 @@ def masks(picture: Picture, labels: LabelSet) -> dict[str, dict[str, Any]]:
     return {key: {"mask_data": part_map, "class_labels": names} for key, part_map in picture.maps.items()}
 
 
-def strip(picture: Picture, labels: LabelSet, longest: int = 320) -> Image.Image:
+def strip(picture: Picture, labels: LabelSet) -> Image.Image:
     """Return the panels side by side as one image, for logs and notebooks."""
-    row = list(panels(picture, labels, longest).values())
+    row = list(panels(picture, labels).values())
     width, height = row[0].size
     canvas = Image.new("RGB", (len(row) * (width + GAP) - GAP, height), "white")
     for index, panel in enumerate(row):

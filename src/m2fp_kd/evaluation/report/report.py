@@ -10,11 +10,8 @@ from pathlib import Path
 
 from m2fp_kd.evaluation.report.page import render
 from m2fp_kd.evaluation.report.pictures import Picture, PictureFile, strip
-from m2fp_kd.evaluation.report.results import ModelResult, RunReport
-from m2fp_kd.evaluation.report.summary import summary_table
+from m2fp_kd.evaluation.report.results import RunReport
 from m2fp_kd.runtime.files import atomic_path
-
-__all__ = ["ModelResult", "Picture", "RunReport", "read_report", "summary_table", "write_report"]
 
 
 def write_report(folder: Path, report: RunReport, pictures: Sequence[Picture] = ()) -> tuple[Path, Path]:

@@ -34,7 +34,6 @@ RESULTS = {
     OTHERS: (SHIPPED, "other_cores", 1, 1),
 }
 
-
 FRONT = "on the front"
 FAILED = "FAILED"
 

@@ -16,13 +16,8 @@ X86 = ("x86_64", "AMD64", "i686")
 ARM = ("aarch64", "arm64")
 
 
-def expected_speedup(cpu: Cpu, engine: str | None = None) -> list[str]:
-    """Return statements about INT8 and bf16 on a CPU, most important first.
-
-    Args:
-        cpu: result of `describe_cpu`.
-        engine: one of `runtime.engines.ENGINES`; None for statements that hold for all of them.
-    """
+def expected_speedup(cpu: Cpu) -> list[str]:
+    """Return statements about INT8 and bf16 on a CPU, most important first."""
     if cpu.architecture in ARM:
         return _arm(cpu)
     if cpu.architecture not in X86:
@@ -32,10 +27,10 @@ def expected_speedup(cpu: Cpu, engine: str | None = None) -> list[str]:
             "the system does not report the CPU's features: the speed of INT8 is unknown",
             "f32 is the safe precision",
         ]
-    return [*_int8(cpu, engine), *_bf16(cpu, engine)]
+    return [*_int8(cpu), *_bf16(cpu)]
 
 
-def _int8(cpu: Cpu, engine: str | None) -> list[str]:
+def _int8(cpu: Cpu) -> list[str]:
     if found := _has(cpu, INT8_PRODUCTS):
         lines = [f"INT8 is native ({', '.join(found)}): products accumulate in 32 bits"]
         if "AMX INT8" in found:
@@ -52,17 +47,10 @@ def _int8(cpu: Cpu, engine: str | None) -> list[str]:
         ]
         if "AVX2" not in (cpu.features or ()):
             lines.append("no AVX2: INT8 is expected to be slower than fp32 (not measured)")
-    if engine == "onnxruntime":
-        lines.append(
-            "INT8 in ONNX Runtime can be slower than fp32: 56 against 30 ms with VNNI and 50 against 39 ms without "
-            "(measured, MobileNetV3)"
-        )
     return lines
 
 
-def _bf16(cpu: Cpu, engine: str | None) -> list[str]:
-    if engine not in (None, "openvino"):
-        return [f"{engine} computes in f32 regardless of the CPU"]
+def _bf16(cpu: Cpu) -> list[str]:
     if found := _has(cpu, BF16_PRODUCTS):
         return [
             f"bf16 is native ({', '.join(found)}): with precision=auto OpenVINO chooses it, 1.4 to 5 times as fast as "

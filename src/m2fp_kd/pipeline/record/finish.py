@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 from m2fp_kd.compress.chain import CompressionResult
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.loggers import start_wandb
-from m2fp_kd.evaluation.report.report import RunReport, summary_table, write_report
+from m2fp_kd.evaluation.report.report import write_report
+from m2fp_kd.evaluation.report.results import RunReport
+from m2fp_kd.evaluation.report.summary import summary_table
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.report import build_report
 from m2fp_kd.pipeline.record.run_folder import sources
