@@ -17,16 +17,7 @@ from m2fp_kd.cli.outcomes import Outcome, outcomes
 from m2fp_kd.cli.progress import Progress
 from m2fp_kd.cli.ray_pool import check_options, cluster, pool_outcomes
 from m2fp_kd.cli.time_spent import TimeSpent
-from m2fp_kd.command import (
-    RenamedOption,
-    number,
-    one_line,
-    print_result,
-    printable,
-    several,
-    teaching,
-    whole_number,
-)
+from m2fp_kd.command import RenamedOption, number, one_line, print_result, printable, several, teaching, whole_number
 from m2fp_kd.signals import TERMINATED, Terminated, terminable
 
 HELP = """examples:

@@ -9,17 +9,7 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from m2fp_kd.compress.options import (
-    STRICT,
-    Count,
-    Engine,
-    Factor,
-    Importance,
-    Name,
-    Quantity,
-    ShareAbove0,
-    ShareBelow1,
-)
+from m2fp_kd.compress.options import STRICT, Count, Engine, Factor, Importance, Name, Quantity, ShareAbove0, ShareBelow1
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.importance import ScaleSparsity
 from m2fp_kd.compress.prune.latency import open_table

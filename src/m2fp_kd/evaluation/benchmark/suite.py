@@ -17,14 +17,7 @@ from PIL import Image
 from m2fp_kd.data.layouts import held_out_split
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.evaluation.benchmark.candidates import Candidate, list_candidates
-from m2fp_kd.evaluation.benchmark.comparison import (
-    Row,
-    compare,
-    mark_front,
-    measured,
-    scored,
-    with_problem,
-)
+from m2fp_kd.evaluation.benchmark.comparison import Row, compare, mark_front, measured, scored, with_problem
 from m2fp_kd.evaluation.benchmark.cpu_limit import peak_tasks, with_limits
 from m2fp_kd.evaluation.benchmark.page import benchmark_page
 from m2fp_kd.evaluation.benchmark.remarks import remarks

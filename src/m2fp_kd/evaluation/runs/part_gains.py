@@ -7,14 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2fp_kd.evaluation.report.results import RunReport
-from m2fp_kd.evaluation.runs.comparisons import (
-    Comparison,
-    as_trained,
-    by_seed,
-    comparisons,
-    objective_terms,
-    setting,
-)
+from m2fp_kd.evaluation.runs.comparisons import Comparison, as_trained, by_seed, comparisons, objective_terms, setting
 
 
 @dataclass(frozen=True)
