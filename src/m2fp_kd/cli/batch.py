@@ -103,7 +103,7 @@ def _made_from(jobs: Sequence[Job], options: argparse.Namespace, translation: "T
 
 
 def _undone(jobs: Mapping[Job, str], wanted: Wanted, rows: Rows | None) -> dict[Job, str]:
-    """Return the jobs that lack results, or their row of the table; tell how many have those of other options."""
+    """Return the jobs that lack results, or their row of the table; print how many have results of other options."""
     undone = {job for job, made_from in jobs.items() if not job.done(made_from, wanted)}
     if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
         print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)

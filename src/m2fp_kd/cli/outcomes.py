@@ -18,7 +18,7 @@ AHEAD = 16
 """Photos per job whose results wait for that of an earlier, larger photo."""
 
 ERRORS_OF_ONE_FILE = (errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-"""Errors that leave the other photos possible: a file that has gone, a name that the disk cannot have."""
+"""Errors that concern a single file: it is gone, or the disk cannot have its name."""
 
 Outcome = dict[str, Any] | Exception
 """Results of a job, or why it has none."""
@@ -47,7 +47,7 @@ def outcomes(
 
 
 def attempt(parse: Callable[[], dict[str, Any]]) -> Outcome:
-    """Return the results of a job, or the error that leaves the other jobs possible."""
+    """Return the results of a job, or an error that concerns this job only."""
     from m2fp_kd.runtime.photo_file import PhotoError
     from m2fp_kd.runtime.video.reading import VideoError
 

@@ -71,8 +71,7 @@ def add(commands: Any) -> None:
         "--engine",
         metavar="NAME",
         help="openvino or onnxruntime (.onnx), openvino (.xml), torchscript (.pt), torch_export (.pt2), "
-        "executorch (.pte), litert (.tflite), ncnn (.param); "
-        "default: the first that is installed",
+        "executorch (.pte), litert (.tflite), ncnn (.param); default: the first that is installed",
     )
     words = (
         "photos or frames to parse at the same time; default: the cores that the process may use, divided by --threads"

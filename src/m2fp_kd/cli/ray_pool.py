@@ -41,7 +41,7 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # else the news of a lost worker is printed among the results
 }
-"""Ray tells nobody of its use, and prints nothing among what the command prints."""
+"""Ray sends no statistics of its use, and prints nothing among the command's own output."""
 
 AUTO = "auto"
 """Address of the cluster that this machine belongs to."""
@@ -50,7 +50,7 @@ PATIENCE = 8.0
 """Seconds to wait for a connection to a cluster's address, and again for its answer."""
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How a client of HTTP/2, on which Ray's protocol is based, begins: its preface and empty settings (RFC 9113, 3.4)."""
+"""First bytes of a client of HTTP/2, on which Ray's protocol is based: preface and empty settings (RFC 9113, 3.4)."""
 
 FRAME, SETTINGS = 4, b"\x04"
 """Bytes of an answer to `GREETING` up to the type of its frame, and that type."""
@@ -178,7 +178,7 @@ def _has_token() -> bool:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Throw away what this process writes to its standard error, that of libraries in C++ too."""
+    """Discard what this process writes to standard error, also from libraries in C++."""
     sys.stderr.flush()
     before = os.dup(2)
     with open(os.devnull, "wb") as nothing:  # noqa: PTH123

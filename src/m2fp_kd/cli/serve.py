@@ -41,11 +41,11 @@ def add(commands: Any) -> None:
     option = command.add_argument
     words = "photos that may wait; further requests get status 503"
     option("--waiting", type=whole_number(1, 1000), metavar="N", help=words)
-    words = "memory budget for photos, 18 bytes a pixel; likewise"
+    words = "memory budget for photos, 18 bytes a pixel; further requests get status 503"
     option("--waiting-megabytes", type=number(0, 1e6), metavar="N", help=words)
     option("--megabytes", type=number(0, 2000), metavar="N", help="largest request, 10^6 bytes")
     option("--megapixels", type=number(0, 1000), metavar="N", help="largest photo, 10^6 pixels")
-    words = "memory budget for uploads and for answers that clients have not taken; likewise"
+    words = "memory budget for uploads and untaken answers; beyond it the oldest upload gets status 503"
     option("--upload-megabytes", type=number(0, 1e6), metavar="N", help=words)
     words = "time from a request's first byte until its answer"
     option("--deadline", type=number(0, 3600), metavar="SECONDS", help=words)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PATIENCE = 0.02
-"""Seconds after which a window without a new frame looks what the user did."""
+"""Seconds that a window waits for a frame before it handles what the user did."""
 
 
 class Window:
@@ -93,7 +93,7 @@ class Screen:
         self.update()
 
     def update(self) -> None:
-        """Take what the user did."""
+        """Handle what the user did."""
         self._root.update()
 
     def close(self) -> None:

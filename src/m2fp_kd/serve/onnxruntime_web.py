@@ -72,7 +72,7 @@ PATIENCE = 600
 
 
 class RuntimeFilesError(ValueError):
-    """Raised where a package cannot be had; the message names the cause and the fix."""
+    """Raised if a package cannot be obtained; the message names the cause and the fix."""
 
 
 def runtime_files(archives: Sequence[Path] = ()) -> Path:

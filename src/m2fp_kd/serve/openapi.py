@@ -156,7 +156,7 @@ def document(labels: Mapping[str, Sequence[str]], settings: Settings) -> dict[st
                         "photos", {"type": "array", "items": BYTES}, {"type": "array", "items": BASE64}
                     ),
                 }
-                | _answers(_object(results=_list({"anyOf": [RESULT, ERROR]})))
+                | _answers(_object(results={"type": "array", "items": {"anyOf": [RESULT, ERROR]}, "minItems": 1}))
                 | secured
             },
             "/healthz": {"get": {"summary": "the process is alive"} | _answers(OBJECT)},
@@ -178,10 +178,6 @@ def _body(field: str, files: dict[str, Any], texts: dict[str, Any]) -> dict[str,
 
 def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items, "minItems": 1}
 
 
 def _answers(schema: dict[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def photos_of(request: Request, settings: Settings) -> list[bytes]:
 
 
 def size_of(data: bytes, settings: Settings, persons: bool = False) -> Size:
-    """Return what a photo takes, from its header.
+    """Return the cost of a photo, read from its header.
 
     Args:
         data: encoded photo.

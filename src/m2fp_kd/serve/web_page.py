@@ -60,7 +60,7 @@ def export(artefact: Path, folder: Path, runtime: Sequence[Path] = ()) -> None:
     Raises:
         FileNotFoundError: there is no such artefact or archive.
         ArtefactError: the artefact is no ONNX file, or its card is missing or describes another file.
-        ValueError: the folder is not empty, or ONNX Runtime Web cannot be had.
+        ValueError: the folder is not empty, or ONNX Runtime Web cannot be obtained.
         OSError: the folder cannot be written; nothing is left of it.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -63,7 +63,7 @@ def change_of(change: Hop | SourceChange) -> str:
 
 
 def boundary_change_of(change: Hop | SourceChange) -> str:
-    """Format a change in mean boundary IoU likewise."""
+    """Format a change in mean boundary IoU as `change_of` does."""
     return _points(change.boundary_change, change.boundary_error)
 
 
