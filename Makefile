@@ -18,7 +18,7 @@ train: $(INSTALLED) ## distil, quantise and check on the sample; ARGS="backbone=
 	$(VENV)/bin/m2fp-kd train backbone=mobilenetv3 $(ARGS)
 
 test: $(INSTALLED) ## run the tests; ARGS="tests/data" or ARGS="-m long"
-	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(INSTALLED) ## read mutated photos for five minutes; ARGS="--minutes 60 --seed 1"
 	$(VENV)/bin/python -m tests.hostile.fuzz $(ARGS)

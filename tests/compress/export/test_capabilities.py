@@ -45,7 +45,7 @@ WORKING = [
     Cell("torchscript", "int8", "fpn", False),
     Cell("onnx", "int8", "m2fp", True),
     Cell("openvino", "int8", "teacher", True),
-    Cell("executorch", "fp32", "fpn", True),
+    pytest.param(Cell("executorch", "fp32", "fpn", True), marks=pytest.mark.long),  # the snippets' test runs one too
     Cell("ncnn", "fp32", "fpn", False),
     Cell("litert", "int8", "fpn", True),
 ]
@@ -75,6 +75,7 @@ def test_fp16_weights_have_a_limit_of_their_own() -> None:
     assert not found.within(weights_of(Cell("onnx", "fp32", "fpn", False)))
 
 
+@pytest.mark.long
 def test_int8_of_dynamic_size_is_compiled_for_each_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled once for all sizes, 18 % of this network's masks were wrong in OpenVINO on CPUs with AMX."""
     dynamic: list[bool] = []

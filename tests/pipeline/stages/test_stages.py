@@ -28,12 +28,26 @@ from m2fp_kd.runtime.parser import Parser
 from m2fp_kd.runtime.provenance import TeacherCard
 from tests.distill.tiny import TINY
 from tests.handed_on import named_folders
-from tests.pipeline.conftest import Composer
+from tests.pipeline.conftest import Composer, compose_small
 
 
 def _weights(folder: Path) -> Path:
     """Save random weights for the runs' backbone."""
     return save_backbone(folder / "weights.safetensors", build_backbone("mobilenetv3_small"), {})
+
+
+@pytest.fixture(scope="module")
+def finished(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run, which no test changes."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run(compose_small(scenes, folder, "trainer.max_epochs=1"))
+    return folder
+
+
+@pytest.fixture
+def own_copy(finished: Path, tmp_path: Path) -> None:
+    """Copy the finished run into the test's own run folder."""
+    shutil.copytree(finished, tmp_path / "run")
 
 
 def test_a_distilled_run_writes_checked_artefacts_and_a_report(
@@ -72,11 +86,9 @@ def test_a_distilled_run_writes_checked_artefacts_and_a_report(
     assert all(name.startswith(("student.", "objective.", "confusion.")) for name in state)
 
 
-def test_the_reported_miou_equals_that_of_training(composed: Composer) -> None:
+def test_the_reported_miou_equals_that_of_training(finished: Path) -> None:
     """Compare Lightning's validation with the evaluation of the exported file."""
-    cfg = composed()
-    run(cfg)
-    report = read_report(Path(cfg.run_dir) / "report.json")
+    report = read_report(finished / "report.json")
     best = max(value for _, value in report.curves["val/mIoU"])
     assert report.models["student_fp32"].miou == pytest.approx(best, abs=0.001)
 
@@ -161,13 +173,9 @@ def test_without_person_ids_the_report_explains_that_persons_are_not_scored(
     assert model.note == "persons are not scored, because the photos have no person ids"
 
 
-def test_a_saved_student_can_be_compressed_again(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1")
-    first = run(cfg)
-    again = composed(
-        "stage=compress", f"student.checkpoint={Path(cfg.run_dir) / 'student.json'}", f"run_dir={cfg.run_dir}-again"
-    )
-    assert run(again)["student_fp32/mIoU"] == first["student_fp32/mIoU"]
+def test_a_saved_student_can_be_compressed_again(composed: Composer, finished: Path) -> None:
+    scores = run(composed("stage=compress", f"student.checkpoint={finished / 'student.json'}"))
+    assert scores["student_fp32/mIoU"] == read_report(finished / "report.json").models["student_fp32"].miou
 
 
 @pytest.fixture
@@ -239,8 +247,8 @@ def test_resuming_without_a_saved_state_starts_from_scratch(tmp_path: Path) -> N
     assert resume_from(None, tmp_path) is None
 
 
+@pytest.mark.usefixtures("own_copy")
 def test_a_run_folder_is_resumed_only_with_its_own_settings(composed: Composer) -> None:
-    run(composed("trainer.max_epochs=1"))
     with pytest.raises(ValueError, match=r"belongs to other settings \(lr: 0\.002 -> 0\.01\); choose another name"):
         run(composed("trainer.max_epochs=1", "lr=0.01"))
     fresh = composed("trainer.max_epochs=1", "lr=0.01", "ckpt_path=null")
@@ -249,9 +257,9 @@ def test_a_run_folder_is_resumed_only_with_its_own_settings(composed: Composer) 
     assert load_network(Path(fresh.run_dir) / "student.json").sha256 != before
 
 
+@pytest.mark.usefixtures("own_copy")
 def test_a_finished_student_of_other_photos_is_not_reused(composed: Composer, scenes: Path) -> None:
     cfg = composed("trainer.max_epochs=1")
-    run(cfg)
     photo = next((scenes / "Training" / "Images").iterdir())
     content = photo.read_bytes()
     try:
@@ -283,12 +291,10 @@ def test_a_student_that_starts_from_another_inherits_its_licence(composed: Compo
         assert latency.fp32_p50_ms == exported.latency[engine].p50_ms > 0
 
 
-def test_compressing_a_student_at_another_size_is_an_error(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1")
-    run(cfg)
-    start = Path(cfg.run_dir) / "student.json"
+def test_compressing_a_student_at_another_size_is_an_error(composed: Composer, finished: Path) -> None:
+    start = finished / "student.json"
     with pytest.raises(ValueError, match=r"trained at 64 pixels, not 96; add data\.size=64"):
-        run(composed("stage=compress", f"student.checkpoint={start}", "data.size=96", f"run_dir={cfg.run_dir}-2"))
+        run(composed("stage=compress", f"student.checkpoint={start}", "data.size=96"))
 
 
 def test_a_teacher_as_student_checkpoint_is_an_error(composed: Composer, teacher_file: Path) -> None:
