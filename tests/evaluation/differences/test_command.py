@@ -23,10 +23,13 @@ def test_an_artefact_does_not_differ_from_itself(tmp_path: Path, capsys: pytest.
     assert " 0.0 % of the labelled pixels were fixed" in (tmp_path / "out" / "differences.html").read_text()
 
 
-def test_a_limit_of_no_photos_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_dataset(tmp_path, "Validation", range(1), 64)
-    assert main([str(DEMO), str(DEMO), "--data", str(tmp_path), "--limit", "0"]) == 2
-    assert "limit" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--limit", "0"), ("--photos", "-1"), ("--photos", "few")])
+def test_an_impossible_number_of_photos_is_refused(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(DEMO), str(DEMO), "--data", str(tmp_path), option, value])
+    assert stopped.value.code == 2 and f"{option}: must be a whole number of at least" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("missing", ["artefact", "data"])

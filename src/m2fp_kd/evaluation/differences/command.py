@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from m2fp_kd.command import teaching
+from m2fp_kd.command import teaching, whole_number
 
 HELP = """examples:
   m2fp-kd diff twin/int8 student/int8 --data DIR              IoU of each part before and after
@@ -25,8 +25,9 @@ def add(commands: Any) -> None:
     option("after", metavar="AFTER", type=Path, help="artefact, for instance of the distilled student")
     words = "labelled photos in M2FP's layout; the held-out split is used"
     option("--data", metavar="DIR", type=Path, required=True, help=words)
-    option("--limit", type=int, metavar="N", help="compare on at most N photos; default: all")
-    option("--photos", type=int, metavar="N", default=8, help="show N improved and N worsened photos (default: 8)")
+    option("--limit", type=whole_number(1), metavar="N", help="compare on at most N photos; default: all")
+    words = "show N improved and N worsened photos (default: 8)"
+    option("--photos", type=whole_number(0), metavar="N", default=8, help=words)
     option("--names", nargs=2, default=("before", "after"), metavar="NAME", help="names of the two on the page")
     option("--out", metavar="DIR", type=Path, help="folder for differences.html")
     command.set_defaults(run=run, extras="serve,train")
