@@ -40,10 +40,11 @@ notebook: $(INSTALLED) ## train short runs on the sample and execute notebooks/a
 clean: ## remove .venv and build results
 	rm -rf $(VENV) build dist site
 
-# The stamp is written last, so that make repeats an interrupted installation.
+# The stamp is written last, so that make repeats an interrupted installation. Python compiles the modules that are
+# imported; pip would compile all 400 MB of them.
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV), which takes minutes and some gigabytes"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,docs,dev,executorch,ncnn,litert]'
+	$(VENV)/bin/python -m pip install --quiet --no-compile $(PIP_ARGS) --constraint constraints.txt --editable '.[train,compress,serve,sweep,docs,dev,executorch,ncnn,litert]'
 	$(VENV)/bin/python -m m2fp_kd.versions
 	touch $@

@@ -91,7 +91,11 @@ def fit(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("workers", "every", "stop_at"),
-    [(0, {"every_n_train_steps": 1}, 4), (1, {"every_n_train_steps": 1}, 5), (1, {"every_n_epochs": 1}, 7)],
+    [
+        (0, {"every_n_train_steps": 1}, 4),
+        pytest.param(1, {"every_n_train_steps": 1}, 5, marks=pytest.mark.long),
+        (1, {"every_n_epochs": 1}, 7),
+    ],
 )
 def test_a_resumed_run_sees_the_same_batches_and_ends_in_the_same_weights(
     m2fp_folder: Path, tmp_path: Path, workers: int, every: dict[str, int], stop_at: int

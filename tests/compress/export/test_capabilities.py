@@ -37,7 +37,7 @@ WORKING = [
     Cell("onnx", "fp32", "m2fp", True),
     Cell("openvino", "fp32", "m2fp", False),
     Cell("torchscript", "fp32", "m2fp", False),
-    Cell("torch_export", "fp32", "m2fp", True),
+    pytest.param(Cell("torch_export", "fp32", "m2fp", True), marks=pytest.mark.long),
     Cell("onnx", "fp32", "teacher", True),
     Cell("openvino", "fp32", "teacher", True),
     Cell("torchscript", "fp32", "teacher", False),

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnx.reference
 import pytest
 import torch
 from torch import nn

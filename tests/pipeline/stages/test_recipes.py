@@ -73,6 +73,7 @@ def test_steps_in_a_wrong_order_are_refused_before_training(composed: Composer) 
     assert not (Path(cfg.run_dir) / "checkpoints").exists()
 
 
+@pytest.mark.long
 def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) -> None:
     any_qat = ["compress.gates.qat={min_pixel_agreement:0,max_miou_drop:100,max_part_drop:null,max_boundary_drop:null}"]
     cfg = composed("compress=int8_qat", *any_qat, "compress.steps.qat.epochs=1", "trainer.max_epochs=1")
@@ -85,6 +86,7 @@ def test_quantisation_aware_training_ends_in_an_int8_file(composed: Composer) ->
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in trained.modules())
 
 
+@pytest.mark.long
 def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
     strict = ["compress.steps.int8_accurate.max_evaluations=20", "compress.steps.int8_accurate.max_part_drop=0"]
     cfg = composed("compress=int8_accurate", "trainer.max_epochs=1", *strict)

@@ -118,6 +118,7 @@ def test_a_finished_student_is_reused(composed: Composer) -> None:
     assert (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns == written
 
 
+@pytest.mark.long
 def test_a_failed_gate_fails_the_run_after_everything_is_saved(composed: Composer) -> None:
     cfg = composed("trainer.max_epochs=1", "compress=int8_static", "compress.gates.quantise.min_pixel_agreement=1.0")
     with pytest.raises(ParityError, match=r"fp32 -> int8.*pixels agree"):
