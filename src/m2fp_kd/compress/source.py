@@ -37,12 +37,17 @@ class Source:
     parity: tuple[Hop, ...] = ()
     truth: str = LABELS
 
+    @property
+    def exported(self) -> Path:
+        """The ONNX export, for the steps that `check_order` puts after it."""
+        assert self.fp32 is not None
+        return self.fp32
+
     def int8_card(self, *packages: str) -> Card:
         """Return the card of an INT8 artefact that these packages make from the export."""
-        assert self.fp32 is not None, "check_order puts the export before INT8"
         return replace(
             self.card,
             precision="int8",
-            parents=self.card.parents | {"fp32": file_sha256(self.fp32)},
+            parents=self.card.parents | {"fp32": file_sha256(self.exported)},
             versions=self.card.versions | {package: version(package) for package in packages},
         )

@@ -50,9 +50,8 @@ class AccurateInt8:
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"
-        assert source.fp32 is not None
         control = quantise_with_accuracy_control(
-            source.fp32,
+            source.exported,
             source.canvases(self.calibration_photos),
             path,
             source.int8_card("nncf", "onnxruntime"),

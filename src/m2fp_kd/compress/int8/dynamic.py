@@ -83,8 +83,7 @@ class DynamicInt8:
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"
-        assert source.fp32 is not None
-        quantise_dynamic(source.fp32, path, source.int8_card("onnxruntime"))
+        quantise_dynamic(source.exported, path, source.int8_card("onnxruntime"))
         return path
 
 

@@ -172,7 +172,6 @@ class StaticInt8:
 
     def __call__(self, source: Source, folder: Path) -> Path:
         path = folder / "model.onnx"
-        assert source.fp32 is not None
         card = source.int8_card("nncf", "onnxruntime")
-        quantise_static(source.fp32, source.canvases(self.calibration_photos), path, card)
+        quantise_static(source.exported, source.canvases(self.calibration_photos), path, card)
         return path
