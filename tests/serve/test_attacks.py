@@ -51,17 +51,17 @@ def bounded(server: Attacked):
     return check
 
 
-def soon() -> float:
-    """Seconds within which a health check is answered, also where other programs use the cores."""
-    return max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+def a_second() -> float:
+    """A second, and longer where other programs use the machine's cores too."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2)
 
 
 def health_during(server: Attacked, act) -> None:
-    """Do something in another thread; /healthz answers soon all the while."""
+    """Do something in another thread; /healthz answers within a second all the while."""
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(act)
         while not done.done():
-            assert server.slowest_health(0.2) < soon()
+            assert server.slowest_health(0.2) < a_second()
         done.result()
 
 
@@ -108,7 +108,7 @@ def test_hundreds_of_requests_at_once_are_answered_or_refused_at_once(server):
     photo = encoded(Image.linear_gradient("L").resize((2000, 1500)).convert("RGB"))
     request = head(len(photo), "Connection: close\r\n").replace(b"/api/parse", b"/api/parse?return=all") + photo
     with connections(server.port, 256, request) as opened:
-        assert server.slowest_health(2) < soon()
+        assert server.slowest_health(2) < a_second()
         statuses = [int(answer_of(one).split()[1]) for one in opened]
     assert set(statuses) <= {200, 503} and 200 in statuses
     check()
@@ -119,7 +119,7 @@ def test_answers_that_nobody_takes_stay_within_the_budget(server):
     photo = encoded(Image.linear_gradient("L").resize((2000, 1500)).convert("RGB"))
     request = head(len(photo)).replace(b"/api/parse", b"/api/parse?return=all") + photo
     with connections(server.port, 100, request) as opened:
-        assert server.slowest_health(3) < soon()
+        assert server.slowest_health(3) < a_second()
         assert len(opened) == 100
     check()
 

@@ -23,7 +23,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone": PHONE,
     "Chinese": {"locale": "zh-CN"},
 }
-COLOURS = ("light", "dark")
 STILL = {"reduced_motion": "reduce"}
 """Without animations, because axe would measure elements that are half faded in."""
 
@@ -60,7 +59,6 @@ def test_page(open_page, look):
     assert_accessible(page)
 
 
-@pytest.mark.parametrize("look", [LOOKS[name] for name in COLOURS], ids=COLOURS, indirect=True)
 def test_page_that_requires_a_token(open_page, look):
     with serving(made_up("lite")[0], Settings(token="open sesame")) as address:
         assert_accessible(open_page(address, ready="#token:not([hidden])", **look))
@@ -69,7 +67,6 @@ def test_page_that_requires_a_token(open_page, look):
         assert_accessible(docs)
 
 
-@pytest.mark.parametrize("look", [LOOKS[name] for name in COLOURS], ids=COLOURS, indirect=True)
 def test_docs_page(open_page, service, look):
     page = open_page(f"{service}/docs", ready="#operations button", **look)
     assert_accessible(page)
