@@ -29,7 +29,7 @@ ROOMS = {
     "data": {"runtime", "labels", "rules", "shards"},
     "evaluation": {"data", "runtime", "labels", "versions", "command"},
     "distill": {"evaluation", "data", "models", "runtime", "labels", "versions", "shards", "signals"},
-    "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions"},
+    "compress": {"evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "shipped"},
     "pipeline": {
         "distill", "compress", "evaluation", "checkpoints", "data", "models", "runtime", "labels", "versions", "config",
         "renamed", "shipped", "preflight", "shards", "signals",

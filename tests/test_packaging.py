@@ -53,7 +53,7 @@ def site(wheel, tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_package_the_configuration_and_the_sample(wheel) -> None:
     packed = {name for name in ZipFile(wheel).namelist() if name.startswith("m2fp_kd/")}
     conf, sample = files(ROOT / "conf", "m2fp_kd/conf"), files(ROOT / "data" / "sample", "m2fp_kd/sample")
-    assert packed == files(ROOT / "src" / "m2fp_kd", "m2fp_kd") | conf | sample
+    assert packed == files(ROOT / "src" / "m2fp_kd", "m2fp_kd") | conf | sample | {"m2fp_kd/litert-converter.txt"}
     for name in (
         "py.typed", "demo/model.onnx", "demo/card.json", "labels/tables/cihp-to-lip.yaml", "conf/config.yaml",
         "evaluation/report/templates/report.html.j2", "serve/static/index.html",

@@ -1,9 +1,12 @@
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from m2fp_kd.compress import steps
 from m2fp_kd.compress.export.capabilities import Unsupported
+from m2fp_kd.compress.export.litert import LiteRT
 from m2fp_kd.compress.export.onnx import Export
 from m2fp_kd.compress.export.openvino import OpenVINO
 from m2fp_kd.compress.export.torch_export import TorchExport
@@ -106,6 +109,14 @@ def test_a_step_that_does_not_support_the_network_is_refused(step, network: str,
     with pytest.raises(Unsupported, match=message):
         check_possible([Export(), step], network, True, LABELS)
     check_possible([Export(), StaticInt8()], network, True, LABELS)
+
+
+def test_a_missing_converter_is_named_with_all_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "find_spec", lambda name: None)
+    with pytest.raises(Unsupported, match=r"litert needs litert_torch, which is not installed: .*litert") as error:
+        check_possible([LiteRT()], "fpn", True, LABELS)
+    requirements = Path(str(error.value).rpartition("pip install --no-deps -r ")[2])
+    assert "litert-converter==" in requirements.read_text()
 
 
 def test_a_conversion_of_int8_has_a_gate_of_its_own() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.dataset import Photos
 from m2fp_kd.data.reading import Photo
+from m2fp_kd.data.spacing import evenly_spaced
 from m2fp_kd.runtime.geometry import place
 
 
@@ -21,8 +22,7 @@ class SpreadPhotos:
 
     def __init__(self, photos: Photos, limit: int | None = None) -> None:
         self.photos = photos
-        count = len(self.photos)
-        self.indices = [round(index) for index in np.linspace(0, count - 1, min(count, limit or count))]
+        self.indices = evenly_spaced(range(len(photos)), limit)
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -17,6 +17,7 @@ from torch import nn
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, require
 from m2fp_kd.compress.source import Source
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.shipped import litert_converter
 from m2fp_kd.versions import install_hint
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ CONVERTERS = {
     "coreml": ("coremltools", "coreml"),
 }
 """Format -> the module that converts to it, and the extras that install it; other formats need `compress` only."""
-
-AFTERWARDS = {"litert": ", then pip install --no-deps -r litert-converter.txt"}
-"""Format -> a command after that, for a converter that no extra can install; docs/guides/devices.md explains it."""
 
 OTHER_GATES = ("convert_int8", "precision")
 """Gates beside those of the kinds: of a converted INT8 graph, and of a file in the precision of the engine's choice."""
@@ -191,8 +189,8 @@ def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool, lab
         if step.format in CONVERTERS:
             module, extra = CONVERTERS[step.format]
             if find_spec(module) is None:
-                way = install_hint(extra) + AFTERWARDS.get(step.format, "")
-                raise Unsupported(f"{step.name} needs {module}, which is not installed: {way}")
+                afterwards = f", then pip install --no-deps -r {litert_converter()}" if step.format == "litert" else ""
+                raise Unsupported(f"{step.name} needs {module}, which is not installed: {install_hint(extra)}{afterwards}")
         if step.networks is NETWORKS:
             require(Cell(step.format, "int8" if step.kind == "quantise" else "fp32", network, fixed))
 

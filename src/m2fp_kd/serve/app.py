@@ -16,7 +16,7 @@ from m2fp_kd.serve.memory_budget import HeldBytes
 from m2fp_kd.serve.metrics import Metrics
 from m2fp_kd.serve.models import Model
 from m2fp_kd.serve.openapi import document
-from m2fp_kd.serve.parse import Parse, Wish
+from m2fp_kd.serve.parse import ParseRequest, Wish
 from m2fp_kd.serve.photos import MemoryRequest
 from m2fp_kd.serve.settings import Settings
 from m2fp_kd.serve.web_page import DEVICE_HEADERS, STATIC, device_page
@@ -51,7 +51,7 @@ def create_app(
 
     _add_pages(app, device)
     _add_probes(app, models, metrics)
-    _add_api(app, models, settings, Parse(settings, metrics), limit)
+    _add_api(app, models, settings, ParseRequest(settings, metrics), limit)
     return app
 
 
@@ -94,7 +94,7 @@ def _add_probes(app: Flask, models: Mapping[str, Model], metrics: Metrics) -> No
         return Response(metrics.text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _add_api(app: Flask, models: Mapping[str, Model], settings: Settings, parse: Parse, limit: RateLimit) -> None:
+def _add_api(app: Flask, models: Mapping[str, Model], settings: Settings, parse: ParseRequest, limit: RateLimit) -> None:
     """Add the routes of the API and its description."""
 
     @app.get("/openapi.json")

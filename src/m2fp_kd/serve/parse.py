@@ -46,7 +46,7 @@ class Wish:
     charge: Callable[[float], None]
 
 
-class Parse:
+class ParseRequest:
     """Parse the photos of requests.
 
     Few threads decode and answer at the same time, so that the others, health checks above all, get the interpreter

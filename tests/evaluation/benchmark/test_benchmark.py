@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from m2fp_kd.evaluation.benchmark.__main__ import main
+from m2fp_kd.cli import main
 from m2fp_kd.evaluation.benchmark.candidates import list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import Row
 from m2fp_kd.evaluation.benchmark.suite import (
@@ -46,7 +46,7 @@ def test_a_benchmark_writes_tables_and_picture(tmp_path: Path, capsys: pytest.Ca
         f"--engines onnxruntime --threads 1 --batch 1 2 --size 96 --rounds 1 --seconds 0.01 --limit 2 --data {data}"
     )
     arguments = [*options.split(), "--baseline", str(baseline), "--out", str(out)]
-    assert main([str(good), str(tmp_path / "missing"), *arguments]) == 1, "one of them is missing"
+    assert main(["benchmark", str(good), str(tmp_path / "missing"), *arguments]) == 1, "one of them is missing"
 
     report = json.loads((out / "benchmark.json").read_text(encoding="utf-8"))
     slow, one, two, *missing = report["rows"]
@@ -88,10 +88,10 @@ def test_photos_are_resized_and_evenly_spaced_in_the_folder(tmp_path: Path) -> N
     source.mkdir(), target.mkdir()
     for index in range(20):
         Image.fromarray(np.full((30, 60, 3), 10 * index, np.uint8)).save(source / f"{index:02d}.png")
-    assert write_photos(target, 100, source) == "7 photos of 100 pixels (longest side)"
+    assert write_photos(target, 100, source) == "8 photos of 100 pixels (longest side)"
     photos = [Image.open(path) for path in sorted(target.iterdir())]
     assert {photo.size for photo in photos} == {(100, 50)}
-    assert [photo.getpixel((5, 5))[0] for photo in photos] == [0, 30, 60, 90, 120, 150, 180]
+    assert [photo.getpixel((5, 5))[0] for photo in photos] == [0, 30, 50, 80, 110, 140, 160, 190]
 
 
 def test_without_photos_synthetic_scenes_are_used(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from m2fp_kd.evaluation.benchmark.__main__ import main
+from m2fp_kd.cli import main
 from m2fp_kd.runtime.engines import ENGINES, PRECISIONS
 
 
@@ -15,7 +15,7 @@ def test_an_impossible_value_is_refused_with_the_usage(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
-        main(["artefact", *arguments])
+        main(["benchmark", "artefact", *arguments])
     assert left.value.code == 2 and message in capsys.readouterr().err
 
 
@@ -27,12 +27,12 @@ def test_an_impossible_value_is_refused_with_the_usage(
 def test_missing_photos_are_named_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["artefact", *arguments]) == 2
+    assert main(["benchmark", "artefact", *arguments]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(message)
 
 
 def test_the_help_names_every_engine_and_precision(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["-h"])
+        main(["benchmark", "-h"])
     text = capsys.readouterr().out
     assert all(name in text for name in (*ENGINES, *PRECISIONS))

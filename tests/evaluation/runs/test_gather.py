@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from m2fp_kd.cli import main
 from m2fp_kd.evaluation.report.report import write_report
 from m2fp_kd.evaluation.report.results import ModelResult
 from m2fp_kd.evaluation.report.tables import as_csv, as_markdown
-from m2fp_kd.evaluation.runs.__main__ import main
 from m2fp_kd.evaluation.runs.gather import mark_front, read_all, remarks, rounded, table
 from m2fp_kd.evaluation.runs.page import fronts
 from m2fp_kd.runtime.provenance import DataSource, Lineage
@@ -49,7 +49,7 @@ def test_markdown_and_csv_hold_the_same_cells(runs: Path, capsys: pytest.Capture
     assert {line.count("|") for line in lines} == {len(shown[0]) + 1}
     read = list(csv.DictReader(io.StringIO(as_csv(rows))))
     assert read[1]["temperature"] == "4.0" and read[2]["teacher mIoU %"] == ""
-    main([str(runs), "--format", "csv"])
+    main(["runs", str(runs), "--format", "csv"])
     assert capsys.readouterr().out == as_csv(rows) + "\n"
 
 
@@ -62,7 +62,7 @@ def test_an_empty_folder_and_a_broken_report_are_errors(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_reports_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path)]) == 2
+    assert main(["runs", str(tmp_path)]) == 2
     assert "no report.json under" in capsys.readouterr().err
 
 
@@ -103,7 +103,7 @@ def test_every_kind_of_photos_has_a_front_of_its_own() -> None:
 
 def test_the_page_shows_runs_and_the_front(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_report(runs / "d", tiny_report())
-    main([str(runs), "--format", "html"])
+    main(["runs", str(runs), "--format", "html"])
     page = capsys.readouterr().out
     assert page.startswith("<!doctype html>") and "<svg" in page and "b/T4" in page
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)

@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from m2fp_kd.data.layouts import held_out_split
+from m2fp_kd.data.spacing import evenly_spaced
 from m2fp_kd.data.synthetic import draw_scene
 from m2fp_kd.evaluation.benchmark.candidates import Candidate, list_candidates
 from m2fp_kd.evaluation.benchmark.comparison import Row, compare, mark_front, measured, scored, with_problem
@@ -138,7 +139,7 @@ def write_photos(folder: Path, size: int, source: Path | None = None) -> str:
         files = find_photos(source)
         if not files:
             raise FileNotFoundError(f"no photos under {source}")
-        photos = [read_photo(file) for file in files[:: -(-len(files) // PHOTOS)]]
+        photos = [read_photo(file) for file in evenly_spaced(files, PHOTOS)]
     for index, photo in enumerate(photos):
         height, width = photo.shape[:2]
         sides = [max(1, round(side * size / max(height, width))) for side in (width, height)]

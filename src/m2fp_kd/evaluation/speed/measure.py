@@ -30,7 +30,7 @@ from m2fp_kd.runtime.files import find_photos, megabytes
 from m2fp_kd.runtime.geometry import place, read_photo
 from m2fp_kd.runtime.parser import Parser
 
-Parse = Callable[[NDArray[np.uint8]], object]
+ParseTimed = Callable[[NDArray[np.uint8]], object]
 """Function of one photo, uint8 (H, W, 3) RGB."""
 
 WARM_UP = 5
@@ -91,7 +91,7 @@ class Loaded:
         engine: as in `Measurement`, as are `precision` and `megabytes`.
     """
 
-    parse: Parse
+    parse: ParseTimed
     canvas: Callable[[NDArray[np.uint8]], tuple[int, int]]
     size: int
     engine: str
@@ -163,7 +163,7 @@ def measure_command(
 
 
 def measure_callable(
-    parse: Parse,
+    parse: ParseTimed,
     photos: Sequence[NDArray[np.uint8]],
     runs: int = 20,
     threads: int | None = None,
@@ -245,7 +245,7 @@ def artefact_megabytes(artefact: Path) -> float:
     return megabytes(find_model(artefact))
 
 
-def _time_calls(parse: Parse, photos: Sequence[NDArray[np.uint8]], most: int, seconds: float) -> list[float]:
+def _time_calls(parse: ParseTimed, photos: Sequence[NDArray[np.uint8]], most: int, seconds: float) -> list[float]:
     """Return the milliseconds of up to `most` calls, photos in turn; after `seconds` none starts but the first."""
     times: list[float] = []
     end = time.perf_counter() + seconds

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.reading import Photo
+from m2fp_kd.data.spacing import evenly_spaced
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
@@ -100,7 +101,7 @@ def build_report(
         versions=installed_versions(),
         cpu=asdict(cpu) | {"expected_speedup": expected_speedup(cpu)},
     )
-    return report, [_picture(scoring.read_own(record), parse) for record in _spread(records, PICTURES)]
+    return report, [_picture(scoring.read_own(record), parse) for record in evenly_spaced(records, PICTURES)]
 
 
 def _data_summary(name: str, datamodule: ParsingDataModule, scoring: Scoring, parity: list[Hop]) -> DataSummary:
@@ -178,7 +179,7 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
 
 def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
     """Time the teacher per photo in PyTorch on this CPU, with the students' number of threads."""
-    photos = [read_photo(record.image) for record in _spread(records, 4)]
+    photos = [read_photo(record.image) for record in evenly_spaced(records, 4)]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     whole.to("cpu")
@@ -198,7 +199,7 @@ def _artefact_result(
     path: Path, scores: ModelScores, records: list[Record], cfg: DictConfig, made: Iterable[Path]
 ) -> ModelResult:
     """Measure an artefact; its latency is also written into its check results."""
-    timed = write_latency(path, [record.image for record in _spread(records, 16)], cfg.compress.threads, made)
+    timed = write_latency(path, [record.image for record in evenly_spaced(records, 16)], cfg.compress.threads, made)
     card = load_card(path)
     return ModelResult(
         **scores.fields,
@@ -244,10 +245,3 @@ def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
             before = [point for point in curves.get(name, []) if point[0] < points[0][0]]
             curves[name] = before + points
     return curves
-
-
-def _spread(records: list[Record], count: int) -> list[Record]:
-    """Return ``count`` records evenly spread over the list; all of them if there are fewer."""
-    if len(records) <= count:
-        return records
-    return [records[index * len(records) // count] for index in range(count)]
