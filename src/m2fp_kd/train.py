@@ -24,6 +24,8 @@ from m2fp_kd.renamed import new_names
 from m2fp_kd.shipped import conf_folder
 from m2fp_kd.signals import dying_with
 
+log = logging.getLogger("m2fp_kd.train")  # the module runs as __main__
+
 EXTRAS = "train,compress,serve"
 
 register_resolvers()
@@ -46,7 +48,8 @@ def train(cfg: DictConfig) -> float | None:
     except (OSError, ValueError):
         remove_empty(Path(HydraConfig.get().runtime.output_dir))
         raise
-    # Lightning takes seconds to import; --help and wrong options should not.
+    if "pytorch_lightning" not in sys.modules:  # takes seconds to import; --help and wrong options should not
+        log.info("loading PyTorch and Lightning")
     from m2fp_kd.pipeline import run
 
     with _variable(FULL_ERROR, None):  # processes that Lightning starts print their own errors in one line

@@ -152,7 +152,9 @@ sys.argv[1:] = ["name=stopped"]
 sys.exit(main())
 """
     done = run("-c", program, folder=tmp_path)
-    assert (done.returncode, done.stdout) == (-number, "")
+    assert done.returncode == -number
+    assert done.stdout.endswith(" - loading PyTorch and Lightning\n")
+    assert done.stdout.count("\n") == 1, "nothing swallowed the signal"
     assert done.stderr == f"m2fp-kd: stopped by {number.name}; the same command continues the run\n"
 
 

@@ -189,8 +189,10 @@ def check_possible(steps: Iterable[ArtefactStep], network: str, fixed: bool, lab
         if step.format in CONVERTERS:
             module, extra = CONVERTERS[step.format]
             if find_spec(module) is None:
-                afterwards = f", then pip install --no-deps -r {litert_converter()}" if step.format == "litert" else ""
-                raise Unsupported(f"{step.name} needs {module}, which is not installed: {install_hint(extra)}{afterwards}")
+                way = install_hint(extra)
+                if step.format == "litert":
+                    way += f", then pip install --no-deps -r {litert_converter()}"
+                raise Unsupported(f"{step.name} needs {module}, which is not installed: {way}")
         if step.networks is NETWORKS:
             require(Cell(step.format, "int8" if step.kind == "quantise" else "fp32", network, fixed))
 

@@ -94,7 +94,9 @@ def _add_probes(app: Flask, models: Mapping[str, Model], metrics: Metrics) -> No
         return Response(metrics.text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _add_api(app: Flask, models: Mapping[str, Model], settings: Settings, parse: ParseRequest, limit: RateLimit) -> None:
+def _add_api(
+    app: Flask, models: Mapping[str, Model], settings: Settings, parse: ParseRequest, limit: RateLimit
+) -> None:
     """Add the routes of the API and its description."""
 
     @app.get("/openapi.json")

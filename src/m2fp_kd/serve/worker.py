@@ -17,7 +17,7 @@ from m2fp_kd.runtime.parsing import Parsing
 from m2fp_kd.serve.errors import ApiError
 from m2fp_kd.serve.memory_budget import MemoryBudget
 
-ParseTogether = Callable[[list[Any]], list[Parsing]]
+ParseBatch = Callable[[list[Any]], list[Parsing]]
 """A `Parser`, called with a list of photos."""
 
 
@@ -39,7 +39,7 @@ class Worker:
         megabytes: memory budget of the requests, 10^6 bytes.
     """
 
-    def __init__(self, parsers: Sequence[ParseTogether], waiting: int, together: int, megabytes: float = math.inf) -> None:
+    def __init__(self, parsers: Sequence[ParseBatch], waiting: int, together: int, megabytes: float = math.inf) -> None:
         self._budget = MemoryBudget(1e6 * megabytes)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(waiting)
         self._together = together
@@ -142,11 +142,11 @@ class Worker:
     def _retry_after(self) -> int:
         return max(1, math.ceil(self.waiting * self._seconds / len(self._threads)))
 
-    def _run(self, parse: ParseTogether) -> None:
+    def _run(self, parse: ParseBatch) -> None:
         while self._parse_next(parse):
             pass
 
-    def _parse_next(self, parse: ParseTogether) -> bool:
+    def _parse_next(self, parse: ParseBatch) -> bool:
         """Wait for jobs and run them; return False at the stop signal.
 
         All references to a round's photos are local variables of this method, so that the photos are freed before the
