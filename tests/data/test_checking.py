@@ -53,6 +53,13 @@ def test_every_bad_file_is_named_at_once(records: list[Record], known: Path, cap
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [2000, 1000])  # Pillow warns beyond its limit and refuses beyond twice its limit
+def test_label_maps_may_be_large(records: list[Record], monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    assert examine(records[0], CIHP).parts
+
+
 def test_a_content_is_read_once_and_a_mended_file_again(
     records: list[Record], known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,14 @@ def test_a_part_map_records_its_origin(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [60, 20])  # Pillow warns beyond its limit and refuses beyond twice its limit
+def test_the_origin_of_a_large_part_map_is_read(tmp_path, monkeypatch, limit):
+    write_index_png(tmp_path / "map.png", np.zeros((8, 8), np.uint8), LABEL_SETS["cihp"], "abc")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    assert read_made_from(tmp_path / "map.png") == "abc"
+
+
 def test_an_index_png_holds_the_indices_and_the_palette(tmp_path):
     labels = LABEL_SETS["cihp"]
     part_map = np.array([[0, 1, 19], [255, 5, 0]], np.uint8)

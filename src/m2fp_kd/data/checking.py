@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 from tqdm.auto import tqdm
 
@@ -18,6 +17,7 @@ from m2fp_kd.data.reading import LabelError, read_record
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.cores import usable_cores
 from m2fp_kd.runtime.files import atomic_path, file_sha256, printable, text_sha256
+from m2fp_kd.runtime.photo_file import open_image
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def examine(record: Record, labels: LabelSet) -> Finding:
 def _colours(path: Path, parts: Sequence[int]) -> tuple[str, ...]:
     if path.suffix == ".mat":
         return ()
-    with Image.open(path) as image:
+    with open_image(path) as image:
         palette = (image.getpalette("RGB") or []) if image.mode == "P" else []
     if len(palette) < 3 * (max(parts, default=0) + 1):
         return ()

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.geometry import PhotoError, read_photo
+from m2fp_kd.runtime.photo_file import check_size, open_image
 
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
@@ -146,7 +147,8 @@ def read_map(path: Source) -> np.ndarray:
     if isinstance(path, Path) and path.suffix == ".mat":
         return _read_mat(path)
     try:
-        with Image.open(path if isinstance(path, Path) else io.BytesIO(path.content)) as image:
+        with open_image(path if isinstance(path, Path) else io.BytesIO(path.content)) as image:
+            check_size(str(path), *image.size)
             if image.format not in LOSSLESS or "jpeg" in str(image.info.get("compression")):
                 raise LabelError(
                     f"{path}: this file is {image.format}, whose compression changes indices; export the label map "

@@ -19,6 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.runtime.photo_file import open_image
 
 PHOTO_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif",
@@ -139,7 +140,7 @@ def write_index_png(path: str | Path, part_map: np.ndarray, labels: LabelSet, ma
 def read_made_from(path: Path) -> str | None:
     """Return the origin that `write_index_png` recorded in a file; None where there is none or no such PNG."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_image(path, ("PNG",)) as image:
             return image.info.get(MADE_FROM)
     except (OSError, SyntaxError, ValueError):
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from m2fp_kd.runtime.counted_file import counted
 from m2fp_kd.runtime.jpeg import check_scans
@@ -67,7 +67,7 @@ def opened(
     try:
         with _file(source) as file:
             check_scans(file)
-            with _open(counted(without_metadata(file)), formats) as image:
+            with open_image(counted(without_metadata(file)), formats) as image:
                 check_size(name, *image.size, megapixels)
                 yield image
     except (PhotoError, FileNotFoundError):
@@ -88,7 +88,7 @@ def look_ahead(path: Path) -> float:
         with _file(path) as file:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-            with _open(counted(without_metadata(file)), None) as image:
+            with open_image(counted(without_metadata(file))) as image:
                 return image.width * image.height / 1e6
     except Exception:  # each of Pillow's decoders reports a broken file by exceptions of its own
         return 0.0
@@ -136,8 +136,13 @@ def check_size(name: str, width: int, height: int, megapixels: float = MEGAPIXEL
         )
 
 
-def _open(file: BinaryIO, formats: tuple[str, ...] | None) -> Image.Image:
-    """Open an image without Pillow's own limit, which is a variable of its module; `check_size` has ours."""
+def open_image(file: BinaryIO | Path, formats: tuple[str, ...] | None = None) -> ImageFile.ImageFile:
+    """Open an image of any size, without Pillow's own limit, which is a variable of its module; `check_size` has ours.
+
+    Args:
+        file: an open file at its start, or its path.
+        formats: Pillow's decoders that the file may reach; None for all.
+    """
     _register_heif()
     with _PILLOWS_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

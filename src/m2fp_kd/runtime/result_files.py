@@ -15,6 +15,7 @@ from m2fp_kd.runtime.files import MADE_FROM, RUNS, atomic_folder, atomic_path, r
 from m2fp_kd.runtime.formats import Found
 from m2fp_kd.runtime.names import safe
 from m2fp_kd.runtime.parsing import Parsing
+from m2fp_kd.runtime.photo_file import open_image
 
 MASKS = "masks.json"
 """File in a folder of masks that says which mask is which."""
@@ -29,7 +30,7 @@ def recorded(path: Path) -> str | None:
         return read_made_from(path)
     try:
         if path.suffix == ".jpg":
-            with Image.open(path, formats=["JPEG"]) as image:
+            with open_image(path, ("JPEG",)) as image:
                 return image.info.get("comment", b"").decode()
         if path.suffix == ".jsonl":
             with path.open(encoding="utf-8") as lines:
