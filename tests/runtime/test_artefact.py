@@ -181,10 +181,18 @@ def test_another_model_beside_the_card_is_an_error(model):
         load_card(model)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '"card"', "{}", '{"sha256": 3}'])
-def test_a_broken_card_is_named(model, text):
-    (model.parent / "card.json").write_text(text)
-    with pytest.raises(ArtefactError, match=r"card\.json"):
+@pytest.mark.parametrize("name", ["card.json", "checks.json"])
+@pytest.mark.parametrize("content", [b"{", b"[]", b'"card"', b"{}", b'{"sha256": 3}', b'{"name": "\xff"}'])
+def test_a_broken_file_beside_a_model_is_named(model, name, content):
+    (model.parent / name).write_bytes(content)
+    with pytest.raises(ArtefactError, match=name):
+        load_card(model) if name == "card.json" else load_checks(model)
+
+
+def test_a_card_with_a_broken_label_set_is_named(model):
+    path = model.parent / "card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"label_set": {"name": "x"}}))
+    with pytest.raises(ArtefactError, match=r"card\.json: not valid: label set lacks \['parts'\]"):
         load_card(model)
 
 

@@ -85,7 +85,8 @@ class Card:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is '{getattr(self, name)}', not one of {', '.join(allowed)}")
         Geometry(**self.geometry)
-        if self.people == "persons" and not (self.head == "m2fp" and self.labels.has_human):
+        has_human = self.labels.has_human  # read in any case, because a broken label set raises here
+        if self.people == "persons" and not (self.head == "m2fp" and has_human):
             raise ValueError("people 'persons' needs an m2fp head and a label set with Human")
 
     @cached_property
@@ -217,7 +218,7 @@ def _read(model: Path, name: str) -> dict[str, Any]:
         ArtefactError: the file is not a JSON object, or describes other files.
     """
     path = model.with_name(name)
-    values = _parsed(json.loads, path.read_text(encoding="utf-8"), str(path))
+    values = _parsed(json.loads, path.read_bytes(), str(path))
     hashes = values.pop("sha256", {}) if isinstance(values, dict) else None
     if not isinstance(hashes, dict):
         raise ArtefactError(f"{path}: not valid: it is not a JSON object, or its sha256 is not one")
