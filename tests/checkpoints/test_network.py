@@ -77,7 +77,31 @@ def test_a_file_of_version_2_loads(saved: tuple[FPNStudent, Path]) -> None:
 
 def test_an_unknown_fact_in_the_lineage_is_named(saved: tuple[FPNStudent, Path]) -> None:
     edit(saved[1], lineage={"colour": "blue"})
-    with pytest.raises(CheckpointError, match=r"student\.json: unknown fields \['colour'\] of a Lineage"):
+    with pytest.raises(CheckpointError, match=r"student\.json: not valid \(.*unknown fields \['colour'\] of a Lineage"):
+        load_network(saved[1])
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b'"\xff"'])
+def test_a_file_that_is_no_json_object_is_named(saved: tuple[FPNStudent, Path], content: bytes) -> None:
+    saved[1].write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"student\.json"):
+        load_network(saved[1])
+
+
+@pytest.mark.parametrize("name", ["architecture", "label_set", "geometry", "lineage", "weights"])
+@pytest.mark.parametrize("value", [None, 5, [5], {"colour": "blue"}, {"_target_": "m2fp_kd.models.fpn.FPNStudent"}])
+def test_a_broken_entry_is_named(saved: tuple[FPNStudent, Path], name: str, value: Any) -> None:
+    edit(saved[1], **{name: value})
+    with pytest.raises(CheckpointError, match=r"student\.json: not valid \(") as error:
+        load_network(saved[1])
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_entry_is_named(saved: tuple[FPNStudent, Path]) -> None:
+    content = json.loads(saved[1].read_text())
+    del content["weights"], content["lineage"]
+    saved[1].write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"student\.json lacks lineage, weights"):
         load_network(saved[1])
 
 

@@ -1,6 +1,7 @@
 """Provenance round trips, in today's layout and in those of earlier versions."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_a_teachers_card_as_its_students_parent_is_read() -> None:
 @pytest.mark.parametrize("values", [{"colour": 1}, {"teacher": {"colour": 1}}, {"recipe": {"colour": 1}}])
 def test_unknown_fields_are_named(values: dict) -> None:
     with pytest.raises(ValueError, match=r"unknown fields \['colour'\].*newer m2fp-kd"):
+        Lineage.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "values", [5, [5], {"teacher": 5}, {"data": 5}, {"parent": 5}, {"parent": {"file": "a"}}, {"objective": [5]}]
+)
+def test_values_of_another_kind_are_refused(values: Any) -> None:
+    with pytest.raises(ValueError, match=r"holds names and values, not|of a Parent are missing"):
         Lineage.from_dict(values)
 
 

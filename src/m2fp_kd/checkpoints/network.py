@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from hydra.utils import instantiate
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -95,20 +97,35 @@ def load_network(path: str | Path) -> Network:
 
     Raises:
         FileNotFoundError: one of the two files is missing.
-        CheckpointError: the file is not a network file, the weights were changed, or the tensors do not fit the
-            architecture.
+        CheckpointError: the file is not a network file or is broken, the weights were changed, or the tensors do not
+            fit the architecture.
     """
     file = Path(path).with_suffix(".json")
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: a network is a .safetensors file and the .json file beside it")
     try:
-        content = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{file} is not valid JSON ({error}); restore the file") from error
+        return _rebuilt(_content(file), file)
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, SafetensorError, HydraException) as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(f"{file}: not valid ({cause}); restore the file") from error
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """Return the content of a network file in the present layout; raise CheckpointError if it has another."""
+    content = json.loads(file.read_bytes())
     if content.get("format") == OLD_FORMAT:
         content["architecture"] = content.pop("recipe")
     elif content.get("format") != FORMAT:
         raise CheckpointError(f"{file} is not a network file of this version (format {content.get('format')!r})")
+    if missing := sorted({"architecture", "label_set", "geometry", "lineage", "weights"} - content.keys()):
+        raise CheckpointError(f"{file} lacks {', '.join(missing)}; restore the file")
+    return content
+
+
+def _rebuilt(content: dict[str, Any], file: Path) -> Network:
+    """Build the network that a network file describes, and load its weights; errors of many kinds if it is broken."""
     weights = file.parent / content["weights"]["file"]
     if not weights.is_file():
         raise FileNotFoundError(f"{weights} is missing; {file.name} names it as the weight file")
@@ -124,16 +141,9 @@ def load_network(path: str | Path) -> Network:
         labels=LabelSet.from_dict(content["label_set"]),
         geometry=Geometry(**content["geometry"]),
         architecture=content["architecture"],
-        lineage=_lineage(content["lineage"], file),
+        lineage=Lineage.from_dict(content["lineage"]),
         sha256=content["weights"]["sha256"],
     )
-
-
-def _lineage(values: Mapping[str, Any], file: Path) -> Lineage:
-    try:
-        return Lineage.from_dict(values)
-    except ValueError as error:
-        raise CheckpointError(f"{file}: {error}") from error
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Any], source: str | Path) -> None:

@@ -5,7 +5,7 @@ name and hash: the folders of the machine that trained a network are no business
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Self
 
@@ -46,21 +46,22 @@ class Record:
         """Inverse of `to_dict`.
 
         Raises:
-            ValueError: a key is unknown.
+            ValueError: a key is unknown or missing, or the values are no mapping.
         """
         return cls(**cls._checked(values))
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any], old_names: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Return the values under their present names.
-
-        Raises:
-            ValueError: a key is unknown.
-        """
+        """Return the values under their present names; errors as in `from_dict`."""
+        if not isinstance(values, Mapping):
+            raise ValueError(f"a {cls.__name__} holds names and values, not {values}")
         found = renamed(values, old_names or {})
-        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
-        if unknown := sorted(set(found) - known):
+        known: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]
+        if unknown := sorted(set(found) - {item.name for item in known}):
             raise ValueError(f"unknown fields {unknown} of a {cls.__name__}; was it written by a newer m2fp-kd?")
+        needed = {item.name for item in known if item.default is MISSING and item.default_factory is MISSING}
+        if missing := sorted(needed - set(found)):
+            raise ValueError(f"fields {missing} of a {cls.__name__} are missing; restore the file")
         return found
 
 
@@ -157,7 +158,7 @@ class ObjectiveSummary(Record):
         anneal: share of the training by which the teacher's terms have ended; None where they last.
     """
 
-    terms: dict[str, float]
+    terms: dict[str, float] = field(default_factory=dict)
     teacher_terms: tuple[str, ...] = ()
     alpha: float | None = None
     temperature: float | None = None
@@ -165,7 +166,7 @@ class ObjectiveSummary(Record):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        found = {"terms": {}} | cls._checked(values, {"fade": "anneal"})
+        found = cls._checked(values, {"fade": "anneal"})
         found["teacher_terms"] = tuple(found.get("teacher_terms", ()))
         return cls(**found)
 
@@ -196,14 +197,11 @@ class Parent(Record):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `to_dict`; also reads a teacher's card, which teachers had as their parent.
-
-        Raises:
-            ValueError: a key is unknown.
-        """
-        if set(values) - {"sha256", "file", "lineage"}:
+        """Inverse of `to_dict`; also reads a teacher's card, which teachers had as their parent."""
+        if isinstance(values, Mapping) and set(values) - {item.name for item in fields(cls)}:
             return cls.of_teacher(TeacherCard.from_dict(values))
-        return cls(values["sha256"], values.get("file"), Lineage.from_dict(values.get("lineage", {})))
+        found = cls._checked(values)
+        return cls(**found | {"lineage": Lineage.from_dict(found.get("lineage", {}))})
 
 
 @dataclass(frozen=True)
