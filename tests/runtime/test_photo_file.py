@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from m2fp_kd.runtime.geometry import read_photo
 from m2fp_kd.runtime.photo_file import LONGEST_SIDE, PhotoError, PhotoSizeError, look_ahead, opened
@@ -33,6 +33,14 @@ def test_a_broken_file_is_a_photo_error_that_names_it(tmp_path: Path, name: str)
     path.write_bytes(BROKEN[name])
     with pytest.raises(PhotoError, match=r"photo\.jpg: cannot be read as a photo \(.+\)$"):
         read_photo(path)
+
+
+def test_no_program_is_run_for_a_postscript_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostScript is a language of programs, for which Pillow would start Ghostscript, whatever the file's name is."""
+    (tmp_path / "photo.jpg").write_bytes(images.encoded(images.pixels(), "EPS"))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("Ghostscript was started"))
+    with pytest.raises(PhotoError, match=r"photo\.jpg: is a PostScript file; convert it to PNG"):
+        read_photo(tmp_path / "photo.jpg")
 
 
 def test_a_compressed_text_takes_no_memory() -> None:

@@ -68,6 +68,8 @@ def opened(
         with _file(source) as file:
             check_scans(file)
             with open_image(counted(without_metadata(file)), formats) as image:
+                if image.format == "EPS":  # Pillow would let Ghostscript run the program in the file
+                    raise PhotoError(f"{name}: is a PostScript file; convert it to PNG")
                 check_size(name, *image.size, megapixels)
                 yield image
     except (PhotoError, FileNotFoundError):
