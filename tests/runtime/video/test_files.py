@@ -161,6 +161,14 @@ def test_any_name_of_a_file(tmp_path: Path, name: str) -> None:
     assert len(list(read_frames(tmp_path / name))) == 3
 
 
+@pytest.mark.parametrize("name", ["a:b.mp4", "concat:b.mp4"])
+def test_a_relative_name_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """FFmpeg takes what stands before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    write_video(Path(name), frames(3), NTSC)
+    assert read_video(Path(name)).length == len(list(read_frames(Path(name)))) == 3
+
+
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "full.mp4").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device") as error:

@@ -144,6 +144,11 @@ def _warn_of_shortage(
         warnings.warn(text, stacklevel=2)
 
 
+def address(source: Path | str) -> str:
+    """Return a file or URL for FFmpeg, which takes what stands before a colon in a relative path for a protocol."""
+    return str(source.absolute() if isinstance(source, Path) else source)
+
+
 @contextmanager
 def opened(source: Path | str) -> Iterator[tuple["InputContainer", "VideoStream"]]:
     """Open a file or URL and yield it with its first video stream; PyAV's errors become VideoError."""
@@ -152,7 +157,7 @@ def opened(source: Path | str) -> Iterator[tuple["InputContainer", "VideoStream"
     except ModuleNotFoundError as error:
         raise VideoError(f"{source}: videos are read by PyAV: {install_hint('video')}") from error
     try:
-        with av.open(str(source)) as container:
+        with av.open(address(source)) as container:
             if not container.streams.video:
                 raise VideoError(f"{source}: has no video stream")
             yield container, container.streams.video[0]

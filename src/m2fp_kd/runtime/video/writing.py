@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from m2fp_kd.runtime.video.reading import Frame, Video
+from m2fp_kd.runtime.video.reading import Frame, Video, address
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -29,7 +29,7 @@ def write_video(path: Path, frames: Iterable[Frame], video: Video) -> None:
     import av
 
     try:
-        with av.open(str(path), "w") as container:
+        with av.open(address(path), "w") as container:
             stream = container.add_stream("libx264", rate=video.rate, options=QUALITY)
             stream.pix_fmt = "yuv420p"
             stream.time_base = stream.codec_context.time_base = video.tick
