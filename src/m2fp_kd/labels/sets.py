@@ -114,19 +114,29 @@ class LabelSet:
             ValueError: a field is missing, unknown or invalid.
         """
         known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
+        if unknown := sorted(map(str, set(values) - known)):
             raise ValueError(f"label set has unknown fields {unknown}; the fields are {sorted(known)}")
         if missing := sorted({"name", "parts"} - set(values)):
             raise ValueError(f"label set lacks {missing}")
-        parts = tuple(map(str, values["parts"]))
-        colours = values.get("colours") or distinct_colours(len(parts))
-        rest = {name: values[name] for name in ("has_human", "ignore_index") if name in values}
-        pairs = values.get("flip_pairs", ())
-        return cls(str(values["name"]), parts, _tuples(colours), _tuples(pairs), **rest)
+        parts, has_human, ignored = values["parts"], values.get("has_human", False), values.get("ignore_index", 255)
+        if not isinstance(parts, list | tuple):
+            raise ValueError(f"parts must be a list of names, background first, not {parts}")
+        if others := [str(part) for part in parts if not isinstance(part, str)]:
+            raise ValueError(f"parts must be names, not {', '.join(others)}; quote what YAML reads as another kind")
+        if not isinstance(has_human, bool):
+            raise ValueError(f"has_human must be true or false, not {has_human!r}")
+        if not isinstance(ignored, int):
+            raise ValueError(f"ignore_index must be a whole number, not {ignored!r}")
+        colours = _tuples("colours", values.get("colours") or distinct_colours(len(parts)))
+        pairs = _tuples("flip_pairs", values.get("flip_pairs", ()))
+        return cls(str(values["name"]), tuple(parts), colours, pairs, has_human, ignored)
 
 
-def _tuples(rows: Iterable[Iterable[int]]) -> tuple[Any, ...]:
-    return tuple(tuple(int(value) for value in row) for row in rows)
+def _tuples(name: str, rows: Iterable[Iterable[int]]) -> tuple[Any, ...]:
+    try:
+        return tuple(tuple(int(value) for value in row) for row in rows)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a list of lists of numbers, not {rows}") from error
 
 
 def _label_set(
@@ -188,5 +198,5 @@ def load_label_set(name: str) -> LabelSet:
         raise ValueError(f"unknown label set '{name}'; choose from {', '.join(LABEL_SETS)} or give a .yaml file")
     try:
         return LabelSet.from_dict(read_yaml(path))
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error

@@ -63,7 +63,7 @@ def find_translation(source: LabelSet, wanted: str) -> Translation | None:
     if Path(wanted).suffix.lower() in (".yaml", ".yml"):
         try:
             return _from_file(source, read_yaml(Path(wanted)))
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(f"{wanted}: {error}") from error
     if wanted not in targets(source):
         names = ", ".join(targets(source))
