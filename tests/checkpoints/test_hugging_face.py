@@ -62,23 +62,9 @@ def test_weights_in_half_precision_are_loaded_in_float32(tmp_path: Path) -> None
     assert {weight.dtype for weight in load_hugging_face(tmp_path).module.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"image_mean": 0.5, "image_std": 0.25}, ([127.5] * 3, [63.75] * 3)),
-        ({"image_mean": [0.0] * 3, "image_std": [1.0] * 3, "rescale_factor": 1 / 127.5}, ([0.0] * 3, [127.5] * 3)),
-        ({"image_mean": [10.0] * 3, "image_std": [2.0] * 3, "do_rescale": False}, ([10.0] * 3, [2.0] * 3)),
-        ({"do_normalize": False}, ([0.0] * 3, [255.0] * 3)),
-        ({"size": 64}, None),
-        (None, None),
-    ],
-)
-def test_the_normalisation_is_in_0_to_255(tmp_path: Path, settings: Any, expected: Any) -> None:
-    save_tiny(tmp_path, "segformer", CLASSES, settings)
-    found = load_hugging_face(tmp_path).normalisation
-    assert (found is None) == (expected is None)
-    if found and expected:
-        assert found[0] == pytest.approx(expected[0]) and found[1] == pytest.approx(expected[1])
+def test_without_settings_the_normalisation_is_unknown(tmp_path: Path) -> None:
+    save_tiny(tmp_path, "segformer", CLASSES, None)
+    assert load_hugging_face(tmp_path).normalisation is None
 
 
 def test_bgr_images_are_refused(tmp_path: Path) -> None:
@@ -103,6 +89,12 @@ def test_the_licence_is_the_model_cards(tmp_path: Path, card: str | None, licenc
     if card is not None:
         (tmp_path / "README.md").write_text(card)
     assert load_hugging_face(tmp_path).licence == licence
+
+
+def test_a_model_card_of_other_bytes_is_read(tmp_path: Path) -> None:
+    save_tiny(tmp_path, "segformer", CLASSES)
+    (tmp_path / "README.md").write_bytes(b"---\nlicense: mit\n---\nCaf\xe9")
+    assert load_hugging_face(tmp_path).licence == "mit"
 
 
 def test_the_hash_depends_on_weights_and_configuration(tmp_path: Path) -> None:

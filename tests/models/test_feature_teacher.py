@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 from transformers import ConvNextConfig, ConvNextForImageClassification, Dinov2Backbone, Dinov2Config, ViTConfig
 
+from m2fp_kd.models import feature_teacher
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.feature_teacher import FeatureTeacher, build_feature_teacher
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
@@ -54,11 +56,17 @@ def test_a_timm_model_gives_the_features_of_its_own_normalisation(name: str, tmp
         torch.testing.assert_close(features, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_folder_of_transformers_gives_the_features_of_its_own_normalisation(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]},
+        {"image_mean": 127.5, "image_std": 63.75, "do_rescale": False},
+    ],
+)
+def test_a_folder_of_transformers_gives_the_features_of_its_own_normalisation(tmp_path: Path, statistics: dict) -> None:
     torch.manual_seed(4)
     model = ConvNextForImageClassification(ConvNextConfig(hidden_sizes=[8, 8, 16, 24], depths=[1, 1, 1, 1])).eval()
     model.save_pretrained(tmp_path)
-    statistics = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(statistics))
     with torch.no_grad():
         states = model(normalised((127.5,) * 3, (63.75,) * 3), output_hidden_states=True).hidden_states
@@ -69,6 +77,17 @@ def test_a_folder_of_transformers_gives_the_features_of_its_own_normalisation(tm
             # Its backbone normalises the channels of every stage.
             expected = nn.functional.layer_norm(other.movedim(1, -1), other.shape[1:2], eps=1e-6).movedim(-1, 1)
             torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_normalisation_of_a_model_on_the_hub_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file: str(tmp_path / name / file))
+    assert feature_teacher.image_settings("some/model") == tmp_path / "some" / "model" / "preprocessor_config.json"
+
+    def without(name: str, file: str) -> str:
+        raise EntryNotFoundError("404")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", without)
+    assert not feature_teacher.image_settings("some/model").exists()
 
 
 def test_the_teacher_is_frozen(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """Load segmentation models of `transformers`, from a local folder or by their name on the Hugging Face hub."""
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +12,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError
+from m2fp_kd.models.image_statistics import SETTINGS, Statistics, image_statistics
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.versions import install_hint
 
@@ -46,7 +45,7 @@ class HuggingFaceModel:
     module: nn.Module
     name: str
     classes: list[str]
-    normalisation: tuple[list[float], list[float]] | None
+    normalisation: Statistics | None
     fixed: tuple[int, int] | None
     licence: str | None
     sha256: str
@@ -76,7 +75,7 @@ def load_hugging_face(name: str | Path) -> HuggingFaceModel:
         module=module,
         name=str(name) if not Path(name).is_dir() else folder.resolve().name,
         classes=[str(config.id2label[index]) for index in range(len(config.id2label))],
-        normalisation=_normalisation(folder, name),
+        normalisation=_normalisation(folder),
         fixed=_fixed(config),
         licence=_licence(folder / "README.md"),
         sha256=_hash([folder / "config.json", *weights]),
@@ -127,28 +126,11 @@ def _load(folder: Path, name: str | Path) -> tuple[nn.Module, Any]:
     return module, config
 
 
-def _normalisation(folder: Path, name: str | Path) -> tuple[list[float], list[float]] | None:
-    """Return mean and standard deviation of the channels, 0..255, by the folder's preprocessor_config.json."""
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return None
+def _normalisation(folder: Path) -> Statistics | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); restore the file") from error
-    if values.get("do_flip_channel_order"):
-        raise CheckpointError(f"{name} takes BGR images, which is not supported; take another model")
-    unit = 1 / (values.get("rescale_factor") or 1 / 255) if values.get("do_rescale", True) else 1.0
-    mean, std = values.get("image_mean"), values.get("image_std")
-    if not values.get("do_normalize", True):
-        mean, std = [0.0] * 3, [1.0] * 3
-    if not mean or not std:
-        return None
-    return [unit * value for value in _per_channel(mean)], [unit * value for value in _per_channel(std)]
-
-
-def _per_channel(values: float | Sequence[float]) -> list[float]:
-    return [float(value) for value in (values if isinstance(values, Sequence) else [values] * 3)]
+        return image_statistics(folder / SETTINGS)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _fixed(config: Any) -> tuple[int, int] | None:
@@ -160,7 +142,7 @@ def _fixed(config: Any) -> tuple[int, int] | None:
 
 def _licence(readme: Path) -> str | None:
     """Return the licence in the head of a model card."""
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
     head = text.split("---")[1] if text.startswith("---") else ""
     found = dict(re.findall(r"^(license|license_name):[ \t]*[\"']?(.+?)[\"']?[ \t]*$", head, re.MULTILINE))
     licence = found.get("license")

@@ -9,12 +9,12 @@ from typing import Any, cast
 import timm
 import torch
 import torchvision
-from timm.data import resolve_model_data_config
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbone_file import PACKAGED, backbone_card, load_backbone, packaged_weights
 from m2fp_kd.models.backbone_weights import downloading, fold_normalisation, load_backbone_weights
+from m2fp_kd.models.image_statistics import timm_statistics
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD
 from m2fp_kd.models.padded_convolution import with_constant_padding
 
@@ -124,9 +124,7 @@ def build_backbone(
     if weights and not ours:
         load_backbone_weights(body, _full_shapes(name), weights)
     if (pretrained or (weights and not ours)) and name in TIMM_NAMES:
-        expected = resolve_model_data_config(body)
-        mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
-        fold_normalisation(body, mean, std, IMAGE_MEAN, IMAGE_STD)
+        fold_normalisation(body, *timm_statistics(body), IMAGE_MEAN, IMAGE_STD)
     backbone = Backbone(with_constant_padding(body), channels)
     if ours:
         load_backbone(backbone, ours)

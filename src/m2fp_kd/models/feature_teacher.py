@@ -1,19 +1,21 @@
 """Frozen networks whose features another backbone learns: our own backbones, timm's and those of transformers."""
 
-import json
 import pickle
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import timm
 import torch
-from timm.data import resolve_model_data_config
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 
 from m2fp_kd.models.backbone_weights import downloading
 from m2fp_kd.models.backbones import BACKBONES, build_backbone
+from m2fp_kd.models.image_statistics import SETTINGS, image_statistics, timm_statistics
 from m2fp_kd.models.normalise import IMAGE_MEAN, IMAGE_STD, Normalise
 from m2fp_kd.versions import install_hint
 
@@ -119,9 +121,7 @@ def _of_timm(name: str, weights: str | None) -> Built:
         raise ValueError(f"the weights do not fit pretrain.teacher=timm:{name}: {_line(error)}") from error
     if not hasattr(network, "forward_intermediates"):
         raise ValueError(f"timm:{name} does not give its inner features; choose another pretrain.teacher")
-    expected = resolve_model_data_config(network)
-    mean, std = ([255 * value for value in expected[key]] for key in ("mean", "std"))
-    return _Intermediates(network), mean, std
+    return _Intermediates(network), *timm_statistics(network)
 
 
 def _of_transformers(name: str, weights: str | None) -> Built:
@@ -143,19 +143,27 @@ def _of_transformers(name: str, weights: str | None) -> Built:
             )
         kind: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
         body, info = kind.from_pretrained(name, out_features=config.stage_names, output_loading_info=True)
+        mean, std = image_statistics(image_settings(name)) or (IMAGE_MEAN, IMAGE_STD)
     # Some backbones add a normalisation to every stage, which starts as the identity.
     if missing := sorted(key for key in info["missing_keys"] if "norm" not in key):
         raise ValueError(f"pretrain.teacher={name} lacks {len(missing)} weights ({', '.join(missing[:5])})")
-    return _FeatureMaps(body), *_image_statistics(folder / "preprocessor_config.json")
+    return _FeatureMaps(body), mean, std
 
 
-def _image_statistics(file: Path) -> tuple[Sequence[float], Sequence[float]]:
-    """Return mean and standard deviation of a transformers model; ImageNet's if its folder does not give them."""
-    settings = json.loads(file.read_text()) if file.is_file() else {}
-    mean, std = settings.get("image_mean"), settings.get("image_std")
-    return (
-        ([255 * value for value in mean], [255 * value for value in std]) if mean and std else (IMAGE_MEAN, IMAGE_STD)
-    )
+def image_settings(name: str) -> Path:
+    """Return the file that says how the images of a model of transformers are made; it may not exist.
+
+    Args:
+        name: a local folder, or a name on the hub, from which the file is downloaded.
+
+    Raises:
+        OSError: the hub cannot be reached.
+    """
+    file = Path(name) / SETTINGS
+    if not Path(name).is_dir():
+        with suppress(EntryNotFoundError):  # the model has none, or only its other files are here without a network
+            file = Path(huggingface_hub.hf_hub_download(name, SETTINGS))
+    return file
 
 
 class _Intermediates(nn.Module):
