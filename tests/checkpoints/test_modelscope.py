@@ -85,7 +85,7 @@ def test_an_error_lists_what_does_not_fit_and_nothing_is_loaded(state: dict[str,
     with pytest.raises(CheckpointError) as error:
         load_m2fp_checkpoint(other, tmp_path / "model.pt")
     message = str(error.value)
-    assert "5 missing: backbone.stem.conv2.norm.bias" in message
+    assert "5 missing: backbone.stem.conv2.weight, " in message
     assert "1 surplus: sem_seg_head.predictor.extra" in message
     assert f"1 misshapen: {head} (22, 32) instead of (6, 32)" in message
     assert _same(other, before)

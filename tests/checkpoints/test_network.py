@@ -20,7 +20,7 @@ LABELS = load_label_set("pascal_person_part")
 LINEAGE = Lineage(student="fpn", val_miou=0.5)
 
 
-def architecture(name: str = "resnet18", weights: str | None = "/gone.pth") -> dict[str, Any]:
+def architecture(name: str = "mobilenetv3_small", weights: str | None = "/gone.pth") -> dict[str, Any]:
     backbone = {
         "_target_": "m2fp_kd.models.backbones.build_backbone", "name": name, "pretrained": False, "weights": weights
     }  # fmt: skip
@@ -29,7 +29,7 @@ def architecture(name: str = "resnet18", weights: str | None = "/gone.pth") -> d
 
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[FPNStudent, Path]:
-    student = FPNStudent(build_backbone("resnet18"), 7, width=16).eval()
+    student = FPNStudent(build_backbone("mobilenetv3_small"), 7, width=16).eval()
     return student, save_network(tmp_path / "student", student, LABELS, Geometry(64), architecture(), LINEAGE)
 
 
@@ -121,7 +121,7 @@ def test_missing_halves_are_named(saved: tuple[FPNStudent, Path], tmp_path: Path
 
 
 def test_another_architecture_is_listed_tensor_by_tensor(saved: tuple[FPNStudent, Path]) -> None:
-    edit(saved[1], architecture=architecture("mobilenetv3_small", weights=None))
+    edit(saved[1], architecture=architecture("shufflenetv2", weights=None))
     with pytest.raises(CheckpointError, match=r"missing.*surplus.*misshapen"):
         load_network(saved[1])
 

@@ -13,9 +13,10 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from m2fp_kd.labels import LabelSet
+from m2fp_kd.models.misfits import misfits
 from m2fp_kd.runtime.files import atomic_path, file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
@@ -135,7 +136,9 @@ def _rebuilt(content: dict[str, Any], file: Path) -> Network:
         )
     _refuse_foreign_targets(content["architecture"], file)
     module = instantiate(content["architecture"])
-    load_strictly(module, load_file(weights), weights)
+    state = load_file(weights)
+    check_tensors(module.state_dict(), state, weights)
+    module.load_state_dict(state)
     return Network(
         module=module.eval(),
         labels=LabelSet.from_dict(content["label_set"]),
@@ -146,38 +149,14 @@ def _rebuilt(content: dict[str, Any], file: Path) -> Network:
     )
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Any], source: str | Path) -> None:
-    """Load a state dict into a module; every tensor must fit.
-
-    Raises:
-        CheckpointError: a tensor is missing, surplus or misshapen; the message lists them.
-    """
-    check_tensors(module.state_dict(), state, source)
-    module.load_state_dict(state)
-
-
-def check_tensors(wanted: Mapping[str, Any], found: Mapping[str, Any], source: str | Path) -> None:
+def check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str | Path) -> None:
     """Check that `found` has exactly the names and shapes of `wanted`.
 
     Raises:
         CheckpointError: a tensor is missing, surplus or misshapen; the message lists them.
     """
-    problems = {
-        "missing": sorted(wanted.keys() - found.keys()),
-        "surplus": sorted(found.keys() - wanted.keys()),
-        "misshapen": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
-            for name in sorted(wanted.keys() & found.keys())
-            if found[name].shape != wanted[name].shape
-        ],
-    }
-    lines = [
-        f"{len(names)} {kind}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
-        for kind, names in problems.items()
-        if names
-    ]
-    if lines:
-        raise CheckpointError(f"{source} does not fit this network: " + "; ".join(lines))
+    if listed := misfits(wanted, found):
+        raise CheckpointError(f"{source} does not fit this network: {listed}")
 
 
 def without_downloads(architecture: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from m2fp_kd.models.misfits import misfits
+
 FORMAT = "m2fp-kd backbone, version 1"
 """Format of the files that `m2fp_kd.checkpoints.backbone` writes."""
 
@@ -64,18 +66,8 @@ def load_backbone(backbone: nn.Module, path: str) -> None:
     card = backbone_card(path)
     if card is None:
         raise ValueError(f"{path} was not written by stage=pretrain; its format is not '{FORMAT}'")
-    state, own = load_file(path), saved_tensors(backbone)
-    problems = {
-        "missing": [key for key in own if key not in state],
-        "surplus": [key for key in state if key not in own],
-        "misshapen": [
-            f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in state and state[key].shape != own[key].shape
-        ],
-    }
-    if any(problems.values()):
-        listed = "; ".join(f"{len(keys)} {kind}: {', '.join(keys[:3])}" for kind, keys in problems.items() if keys)
+    state = load_file(path)
+    if listed := misfits(saved_tensors(backbone), state):
         raise ValueError(
             f"{path} holds the backbone {card.get('backbone')}, which does not fit this one ({listed}); choose its "
             "backbone or another backbone.weights"

@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import constants as hub
 from torch import nn
 
+from m2fp_kd.models.misfits import misfits
 from m2fp_kd.models.state_file import read_state
 
 _SECONDS = 5.0  # time without a response after which a server counts as unreachable
@@ -34,13 +35,7 @@ def load_backbone_weights(body: nn.Module, full_shapes: Mapping[str, torch.Size]
     if "_conv_stem.weight" in state and [t.shape for t in state.values()] == list(full_shapes.values()):
         state = dict(zip(full_shapes, state.values(), strict=True))
     own = body.state_dict()
-    problems = {
-        "missing": [key for key in own if key not in state],
-        "surplus": [key for key in state if key not in full_shapes],
-        "misshapen": [key for key in own if key in state and state[key].shape != own[key].shape],
-    }
-    if any(problems.values()):
-        listed = "; ".join(f"{len(keys)} {kind} ({', '.join(keys[:5])})" for kind, keys in problems.items() if keys)
+    if listed := misfits(own, state, allowed=full_shapes):
         raise ValueError(f"{path}: not the weights of this backbone: {listed}. Check backbone and backbone.weights.")
     body.load_state_dict({key: state[key] for key in own})
 
