@@ -1,4 +1,4 @@
-"""Convert published M2FP weights (ModelScope's `pytorch_model.pt`, M2FP's `.pth`) to our modules and back.
+"""Load published M2FP weights (ModelScope's `pytorch_model.pt`, M2FP's `.pth`) into our modules.
 
 Both publishers use the same tensor names. Our backbone has timm's names, and our attention layers keep the query, key
 and value projections apart, which the published files pack into one `in_proj` tensor.
@@ -14,7 +14,6 @@ from torch import Tensor
 from m2fp_kd.checkpoints.network import CheckpointError, check_tensors
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.state_file import read_state
-from m2fp_kd.runtime.files import atomic_path
 
 # (our prefix, published prefix, substitutions in the rest of the name, applied in order)
 _RENAMES: list[tuple[str, str, list[tuple[str, str]]]] = [
@@ -87,12 +86,6 @@ def to_m2fp_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
         published: torch.cat([state[name] for name in names]) if len(names) > 1 else state[names[0]]
         for published, names in _sources(state).items()
     }
-
-
-def save_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
-    """Write a model in ModelScope's format, `{"model": state_dict}`."""
-    with atomic_path(path) as temporary:
-        torch.save({"model": to_m2fp_names(model.state_dict())}, temporary)
 
 
 def load_m2fp_checkpoint(model: M2FP, path: str | Path) -> None:
