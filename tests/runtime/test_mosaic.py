@@ -9,15 +9,10 @@ from PIL import Image
 
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.geometry import read_photo
-from m2fp_kd.runtime.mosaic import GAP, colour_map, mosaic
+from m2fp_kd.runtime.mosaic import GAP, mosaic
 
 LABELS = LABEL_SETS["cihp"]
 DATA = Path(os.environ.get("M2FP_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-def test_colours_are_those_of_the_label_set():
-    part_map = np.arange(20, dtype=np.uint8).reshape(4, 5)
-    np.testing.assert_array_equal(colour_map(part_map, LABELS).reshape(20, 3), LABELS.colours)
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (1, 300), (300, 1), (3000, 2000)])

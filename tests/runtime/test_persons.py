@@ -61,20 +61,6 @@ def test_pasted_map_equals_the_reference(golden, logits):
     np.testing.assert_allclose(score, golden["semantic_max"].astype(np.float32), atol=5e-4)
 
 
-def test_dense_scores_equal_the_reference(golden, logits):
-    scores = persons.semantic_scores(*logits, PLACEMENT, num_classes=21)
-    np.testing.assert_array_equal(scores.argmax(axis=0), golden["sem_seg_argmax"])
-    np.testing.assert_allclose(scores.max(axis=0), golden["sem_seg_max"].astype(np.float32), atol=5e-4)
-
-
-def test_part_distribution_sums_to_one_without_the_person_class(logits):
-    distribution = persons.part_distribution(*logits, PLACEMENT, num_parts=20)
-    assert distribution.shape == (20, 180, 225)
-    np.testing.assert_allclose(distribution.sum(axis=0), 1, rtol=1e-5)
-    scores = persons.semantic_scores(*logits, PLACEMENT, num_classes=21)[:20]
-    np.testing.assert_array_equal(distribution.argmax(axis=0), scores.argmax(axis=0))
-
-
 def test_an_empty_photo_has_no_instances(logits):
     class_logits = np.zeros_like(logits[0])
     class_logits[:, -1] = 20

@@ -22,11 +22,6 @@ SWATCH = 14
 LINE = 24
 
 
-def colour_map(part_map: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Return the label set's colours for a part map (H, W), as uint8 (H, W, 3)."""
-    return np.array(labels.palette(), np.uint8).reshape(256, 3)[part_map]
-
-
 def mosaic(photo: np.ndarray, part_map: np.ndarray, labels: LabelSet, every_part: bool = False) -> Image.Image:
     """Draw photo, overlay and legend.
 

@@ -1,4 +1,4 @@
-"""M2FP's post-processing without torch: part and person instances, the pasted part map, the dense part distribution.
+"""M2FP's post-processing without torch: part and person instances, and the part map that is pasted from them.
 
 Works on one photo's `class_logits` (Q, C + 1), whose last class is "no object", and `mask_logits` (Q, h', w') at any
 stride of the canvas. Classes 0..P-1 are parts; P, where C > P, is `Human`. Described in "Deep Learning Technique for
@@ -13,7 +13,7 @@ import numpy as np
 
 from m2fp_kd.runtime.arrays import Box, bounding_box, sigmoid, softmax, span
 from m2fp_kd.runtime.geometry import Placement, restore_taps
-from m2fp_kd.runtime.resize import Taps, bilinear
+from m2fp_kd.runtime.resize import Taps
 
 MAX_INSTANCES = 100
 """Most (query, class) pairs that become instances, by probability, as in Mask2Former."""
@@ -22,7 +22,7 @@ PASTE_THRESHOLD = 0.5
 """A pixel is pasted where its score, instance score x mask probability, is above this."""
 
 ROWS_AT_ONCE = 16
-"""Canvas rows that `semantic_scores` computes at a time, so that the masks of all queries stay in the CPU's cache."""
+"""Rows of a mask that are computed at a time, few enough to stay in the CPU's cache."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,11 @@ def _probability(rows: Taps, widened: np.ndarray) -> np.ndarray:
 
 
 def find_persons(
-    class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int, threshold: float = 0.3
+    class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int
 ) -> list[Person]:
     """Return the persons in a photo, best first; needs a class head with `Human` at index `num_parts`."""
     found = []
-    for one in instances(class_logits, mask_logits, placement, {num_parts}, threshold):
+    for one in instances(class_logits, mask_logits, placement, {num_parts}):
         left, top, _, _ = one.box
         found.append(Person.of(one.probability > 0.5, one.score, (top, left), placement.source))
         del one  # a large photo's probabilities, before the next are made
@@ -188,37 +188,3 @@ def paste(parts: Iterable[Instance], size: tuple[int, int]) -> tuple[np.ndarray,
         part_map[part.window][better] = part.category
         score[part.window][better] = value[better]
     return part_map, score
-
-
-def semantic_scores(
-    class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_classes: int
-) -> np.ndarray:
-    """Sum over queries of class probability x mask probability, for the first `num_classes` classes.
-
-    Masks become probabilities at the canvas's size, as in M2FP. The sum over queries commutes with the last resize, so
-    only `num_classes` planes are resized to the photo.
-
-    Returns:
-        float32 (num_classes, H, W) at the photo's own size; not normalised.
-    """
-    weights = softmax(class_logits)[:, :num_classes].T
-    height, width = placement.content
-    rows = bilinear(mask_logits.shape[1], placement.canvas[0])[:height]
-    columns = bilinear(mask_logits.shape[2], placement.canvas[1])[:width]
-    widened = columns.columns(mask_logits.astype(np.float32, copy=False))
-    scores = np.empty((num_classes, height, width), np.float32)
-    for top in range(0, height, ROWS_AT_ONCE):
-        block = slice(top, top + ROWS_AT_ONCE)
-        scores[:, block] = np.tensordot(weights, sigmoid(rows[block].rows(widened)), axes=1)
-    if placement.content == placement.source:
-        return scores
-    to_height, to_width = map(bilinear, placement.content, placement.source)
-    return to_height.rows(to_width.columns(scores))
-
-
-def part_distribution(
-    class_logits: np.ndarray, mask_logits: np.ndarray, placement: Placement, num_parts: int
-) -> np.ndarray:
-    """Return each part's probability at each pixel, float32 (P, H, W), normalised to sum 1 without `Human`."""
-    scores = semantic_scores(class_logits, mask_logits, placement, num_parts)
-    return scores / np.maximum(scores.sum(axis=0), np.finfo(np.float32).tiny)
