@@ -81,7 +81,7 @@ def test_an_unknown_fact_in_the_lineage_is_named(saved: tuple[FPNStudent, Path])
         load_network(saved[1])
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b'"\xff"'])
+@pytest.mark.parametrize("content", [b"[]", b"{", b'"\xff"', b"[" * 100_000])
 def test_a_file_that_is_no_json_object_is_named(saved: tuple[FPNStudent, Path], content: bytes) -> None:
     saved[1].write_bytes(content)
     with pytest.raises(CheckpointError, match=r"student\.json"):

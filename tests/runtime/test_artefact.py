@@ -182,7 +182,9 @@ def test_another_model_beside_the_card_is_an_error(model):
 
 
 @pytest.mark.parametrize("name", ["card.json", "checks.json"])
-@pytest.mark.parametrize("content", [b"{", b"[]", b'"card"', b"{}", b'{"sha256": 3}', b'{"name": "\xff"}'])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'"card"', b"{}", b'{"sha256": 3}', b'{"name": "\xff"}', b"[" * 100_000]
+)
 def test_a_broken_file_beside_a_model_is_named(model, name, content):
     (model.parent / name).write_bytes(content)
     with pytest.raises(ArtefactError, match=name):

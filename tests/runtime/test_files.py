@@ -150,6 +150,8 @@ def test_the_metadata_of_a_safetensors_file(tmp_path):
     [
         (_safetensors(b"{}"), "has no card"),
         (_safetensors(b"[1]"), "is not a safetensors file"),
+        (_safetensors(b'{"__metadata__": ["a card"]}'), "is not a safetensors file"),
+        (_safetensors(b"[" * 100_000), "is not a safetensors file"),
         (b"\xff" * 100, "is not a safetensors file"),  # a header of 2^64 bytes
         (b"", "is not a safetensors file"),
     ],

@@ -37,6 +37,10 @@ BUILDERS = (
 )
 
 
+BROKEN = (KeyError, TypeError, AttributeError, ValueError, RecursionError, SafetensorError, HydraException)
+"""Errors that a broken network file causes."""
+
+
 class CheckpointError(ValueError):
     """Raised for a checkpoint that does not fit; the message lists what is wrong and how to fix it."""
 
@@ -108,7 +112,7 @@ def load_network(path: str | Path) -> Network:
         return _rebuilt(_content(file), file)
     except CheckpointError:
         raise
-    except (KeyError, TypeError, AttributeError, ValueError, SafetensorError, HydraException) as error:
+    except BROKEN as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         raise CheckpointError(f"{file}: not valid ({cause}); restore the file") from error
 

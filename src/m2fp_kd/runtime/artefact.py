@@ -200,7 +200,7 @@ def _card_values(model: Path) -> tuple[dict[str, Any], str]:
 def _parsed(parse: Callable[[Any], T], content: Any, where: str) -> T:
     try:
         return parse(content)
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{where}: not valid: {error}") from error
 
 

@@ -182,8 +182,8 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
         length = int.from_bytes(file.read(8), "little")  # then a JSON header of this many bytes
         try:
             header = json.loads(file.read(min(length, path.stat().st_size)))
-            metadata: dict[str, str] = header.get("__metadata__", {})
-        except (ValueError, AttributeError) as error:
+            metadata = {str(name): str(value) for name, value in header.get("__metadata__", {}).items()}
+        except (ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is not a safetensors file ({error}); make or copy it again") from error
     if not metadata:
         raise ValueError(f"{path} has no card; for the weights of a network, the .json file beside it describes them")
