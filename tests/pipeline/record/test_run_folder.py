@@ -87,12 +87,13 @@ def test_a_run_that_a_broken_file_stopped_continues_with_the_mended_one(composed
 
 
 def test_results_are_removed_only_when_the_new_run_begins(composed: Composer) -> None:
-    state = trained(composed())
+    results = ["checkpoints/last.ckpt", "student.json", "artefacts/int8", "pictures/0.jpg", "report.json"]
+    files = [trained(composed(), result) for result in results]
     again = composed("ckpt_path=null", "lr=0.1")
     claim(again)
-    assert state.is_file()
+    assert all(file.is_file() for file in files)
     claim_sources(again, HASHES)
-    assert not state.exists()
+    assert {path.name for path in Path(again.run_dir).iterdir()} == {"config.yaml", "sources.json"}
 
 
 def test_in_a_sweep_no_job_is_advised_to_erase_anothers_results(

@@ -11,12 +11,13 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, save_network
+from m2fp_kd.compress.options import CheckSettings, OptionError
 from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
 from m2fp_kd.pipeline.assemble.teacher import Teacher
-from m2fp_kd.pipeline.stages.shrink import _trained, read_recipe
+from m2fp_kd.pipeline.stages.shrink import CompressionRecipe, _trained, read_recipe
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 from tests.pipeline.conftest import Composer
@@ -53,17 +54,56 @@ def saved_student(path: Path) -> Network:
     return load_network(save_network(path, network, LABELS, Geometry(64), M2FP_STUDENT, Lineage(val_miou=0.25)))
 
 
-def test_a_finished_step_is_reused_or_repeated_with_ckpt_path_null(composed: Composer, tmp_path: Path) -> None:
+def test_a_finished_step_is_reused_until_its_results_are_discarded(tmp_path: Path) -> None:
     network = saved_student(tmp_path / "student")
-    cfg = composed(f"run_dir={tmp_path}")
-    first = _trained(cfg, _Fill(0.5, tmp_path), network, None)
+    first = _trained(tmp_path, _Fill(0.5, tmp_path), network, None)
     assert first.lineage.val_miou == 0.5 and first.lineage.training_steps == ("pruned",)
     assert first.lineage.parameters == sum(weight.numel() for weight in network.module.parameters())
-    assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
+    assert _trained(tmp_path, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
     (tmp_path / "pruned.json").unlink()  # interrupted: its fine-tuning is resumed
-    assert _trained(cfg, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
-    fresh = composed(f"run_dir={tmp_path}", "ckpt_path=null")
-    assert _trained(fresh, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
+    assert _trained(tmp_path, _Fill(0.75, tmp_path), network, None).sha256 == first.sha256
+    CompressionRecipe([_Fill(0.75, tmp_path)], [], CheckSettings({})).discard_results(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"student.json", "student.safetensors"}
+    assert _trained(tmp_path, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
+
+
+PRUNED = ["pruned.json", "pruned.safetensors", "pruned/1/state"]
+
+
+def test_what_was_made_of_an_earlier_student_is_discarded(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(composed().run_dir)
+    found = []
+
+    def compressed(*_: object) -> None:
+        found.append([file for file in PRUNED if (folder / file).exists()])
+        raise RuntimeError("stopped")
+
+    def called(*overrides: str) -> list[str]:
+        """Return what a compression finds of an earlier one."""
+        for file in PRUNED:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).touch()
+        with pytest.raises(RuntimeError, match="stopped"):
+            run(composed("compress=prune", "compress.steps.prune.reduction=0.2", "trainer.max_epochs=1", *overrides))
+        return found.pop()
+
+    for stage in ("train", "compress"):
+        monkeypatch.setattr(f"m2fp_kd.pipeline.stages.{stage}.compress", compressed)
+    assert called() == [], "a training that ckpt_path=null began and this call finishes"
+    assert called() == PRUNED
+    saved = ["stage=compress", f"student.checkpoint={folder / 'student.json'}"]
+    assert called(*saved, "ckpt_path=null") == []
+    assert called(*saved) == PRUNED
+
+
+@pytest.mark.parametrize(
+    ("compress", "override"),
+    [("prune", "prune.name=student"), ("int8_qat", "qat.name=artefacts"), ("prune", "export.name=original")],
+)
+def test_no_step_takes_the_name_of_another_file_of_the_run(compress: str, override: str, composed: Composer) -> None:
+    with pytest.raises(OptionError, match=rf"^compress\.steps\.{override} must be another name: this one is taken$"):
+        read_recipe(composed(f"compress={compress}", f"+compress.steps.{override}"))
+    read_recipe(composed("compress=none", "+compress.steps.export.name=original"))
 
 
 def test_fine_tuning_a_student_with_another_students_losses_is_an_error(composed: Composer, tmp_path: Path) -> None:

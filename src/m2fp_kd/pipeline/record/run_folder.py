@@ -23,6 +23,9 @@ SETTINGS, SOURCES, LOCK = "config.yaml", "sources.json", ".lock"
 
 FINISHED = ("student.json", "teacher.json", "backbone.safetensors")
 
+MADE_FROM_THEM = ("artefacts", "pictures", "report.json", "report.html")
+"""What a run makes of its finished network."""
+
 
 @contextmanager
 def locked(cfg: DictConfig) -> Iterator[None]:
@@ -152,7 +155,6 @@ def _clear(folder: Path, cfg: DictConfig) -> None:
     """Remove what an earlier run finished, so that it is not mistaken for a result of this run."""
     if cfg.stage == "compress":  # it trains nothing, and the student.json there may belong to another run
         return
-    if cfg.ckpt_path is None:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for name in FINISHED:
-        (folder / name).unlink(missing_ok=True)
+    outdated = [*FINISHED, *MADE_FROM_THEM, *(["checkpoints"] if cfg.ckpt_path is None else [])]
+    for path in map(folder.joinpath, outdated):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
         OrderError: the steps are in an impossible order; nothing was done.
         CheckpointError: the network's label set has other parts than the data's, or the recipe trains and the network
             is not the configured student.
+        PruneError: a goal of pruning is out of reach.
         Unsupported: a step does not support this kind of network.
     """
     recipe = read_recipe(cfg)
@@ -42,14 +43,17 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
             f"{cfg.student.checkpoint} was trained at {network.geometry.size} pixels, not {datamodule.geometry.size}; "
             f"add data.size={network.geometry.size}"
         )
-    teacher = load_teacher(cfg, datamodule)
-    sources = {"data": datamodule.sha256(), "teacher": teacher.all.sha256}
-    sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
-    claim_sources(cfg, sources)
     kind = kind_of(network.module, saved_card(datamodule, network))
     check_possible(recipe.artefacts, kind, network.geometry.fixed, network.labels)
     if recipe.training and not isinstance(network.module, M2FP):
         require_network(cfg, network.architecture)  # the losses of fine-tuning come from the configuration
+    recipe.check_training(network.module, network.geometry.size)
+    teacher = load_teacher(cfg, datamodule)  # after all checks, since filling a cache takes long
+    sources = {"data": datamodule.sha256(), "teacher": teacher.all.sha256}
+    sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
+    claim_sources(cfg, sources)
+    if cfg.ckpt_path != "last":
+        recipe.discard_results(cfg.run_dir)
     result, last = compress(cfg, recipe, datamodule, teacher, network)
     return finish(cfg, datamodule, teacher, last.lineage, result)
 

@@ -3,7 +3,7 @@
 import copy
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import nn
 from m2fp_kd.checkpoints.network import Network, load_network, save_network
 from m2fp_kd.compress.chain import CompressionResult, make_artefacts, torch_parse
 from m2fp_kd.compress.export.onnx import Export
-from m2fp_kd.compress.options import CheckSettings, build, check_settings
+from m2fp_kd.compress.options import CheckSettings, OptionError, build, check_settings
 from m2fp_kd.compress.parity import compare
 from m2fp_kd.compress.photos import training_canvases
 from m2fp_kd.compress.prune.step import Prune
@@ -38,6 +38,20 @@ log = logging.getLogger(__name__)
 
 ORIGINAL = Export(name="original")
 """Export of the student before training steps, to compare with."""
+
+TAKEN = {
+    "artefacts",
+    "backbone",
+    "checkpoints",
+    "metrics",
+    "pictures",
+    "report",
+    "sources",
+    "student",
+    "teacher",
+    "wandb",
+}
+"""Names of other files and folders of a run, which no training step may have."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,13 @@ class CompressionRecipe:
             if isinstance(step, Prune):
                 step.check(network, size)
 
+    def discard_results(self, run_dir: str | Path) -> None:
+        """Remove what the training steps made of an earlier student: networks and the states of their fine-tuning."""
+        for step in self.training:
+            shutil.rmtree(Path(run_dir) / step.name, ignore_errors=True)
+            for file in (f"{step.name}.json", f"{step.name}.safetensors"):
+                (Path(run_dir) / file).unlink(missing_ok=True)
+
     @property
     def first_artefacts(self) -> list[ArtefactStep]:
         """Steps that run on the student before any training step."""
@@ -88,7 +109,11 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
         for name, step in cfg.compress.steps.items()
     }
     check_order(steps, checks.gates)
-    if any(step.kind in ("prune", "qat") for step in steps.values()) and _distributed(cfg):
+    training = {key: step for key, step in steps.items() if step.kind in ("prune", "qat")}
+    artefacts = {key: step for key, step in steps.items() if key not in training}
+    _check_names(training, TAKEN)
+    _check_names(artefacts, {ORIGINAL.name} if training else ())
+    if training and _distributed(cfg):
         raise OrderError(
             "pruning and quantisation-aware training run on one device: train with compress=none, then "
             "stage=compress student.checkpoint=RUN/student.json with trainer=cpu or trainer=gpu"
@@ -96,12 +121,13 @@ def read_recipe(cfg: DictConfig) -> CompressionRecipe:
     if any(step.kind == "quantise" for step in steps.values()):
         for line in expected_speedup(describe_cpu()):
             log.info("this CPU: %s", line)
-    is_training = {name: step.kind in ("prune", "qat") for name, step in steps.items()}
-    return CompressionRecipe(
-        [step for name, step in steps.items() if is_training[name]],
-        [step for name, step in steps.items() if not is_training[name]],
-        checks,
-    )
+    return CompressionRecipe([*training.values()], [*artefacts.values()], checks)
+
+
+def _check_names(steps: Mapping[str, TrainingStep | ArtefactStep], taken: Collection[str]) -> None:
+    for key, step in steps.items():
+        if step.name in taken:
+            raise OptionError(f"compress.steps.{key}.name={step.name} must be another name: this one is taken")
 
 
 def _distributed(cfg: DictConfig) -> bool:
@@ -114,7 +140,7 @@ def compress(
 ) -> tuple[CompressionResult, Network]:
     """Apply a compression recipe to a saved student and check every hop.
 
-    A training step that an earlier call of the same run has finished is loaded from ``RUN/NAME.json``.
+    A training step that an earlier call has finished is loaded from ``RUN/NAME.json``; `discard_results` prevents it.
 
     Args:
         cfg: configuration of the run.
@@ -138,27 +164,24 @@ def compress(
     if not recipe.training:
         return result, network
     hops: list[Hop] = []
-    tuner = FineTuner(cfg, datamodule, teacher)
+    before, tuner = "PyTorch", FineTuner(cfg, datamodule, teacher)
     for step in recipe.training:
-        after = _trained(cfg, step, network, tuner)
-        before = recipe.training[0].name if step is not recipe.training[0] else "PyTorch"
+        after = _trained(Path(cfg.run_dir), step, network, tuner)
         hop = f"{before} -> {step.name}"
         parses = torch_parse(network.module, card), torch_parse(after.module, card)
         gate = recipe.checks.gates[step.kind]
         parity = compare(hop, *parses, track(photos, hop), datamodule.labels, gate, truth)
         hops.append(parity)
         parents = card.parents | {step.name: after.sha256}
-        card, network = replace(card, parents=parents), after
+        card, network, before = replace(card, parents=parents), after, step.name
     result += CompressionResult({}, hops)
     return result + made(network, card, recipe.artefacts, hops), network
 
 
-def _trained(cfg: DictConfig, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:
+def _trained(run_dir: Path, step: TrainingStep, network: Network, tuner: FineTuner) -> Network:
     """Run a training step, or load its saved result, and return the network."""
-    saved = Path(cfg.run_dir) / f"{step.name}.json"
-    if not (saved.is_file() and cfg.ckpt_path == "last"):
-        if cfg.ckpt_path != "last":
-            shutil.rmtree(saved.with_suffix(""), ignore_errors=True)  # an earlier run's fine-tuning
+    saved = run_dir / f"{step.name}.json"
+    if not saved.is_file():
         module, architecture, score = step(copy.deepcopy(network.module), network.architecture, tuner)
         lineage = replace(
             network.lineage,

@@ -70,6 +70,7 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
         if not trainer.is_global_zero:
             return {}
         lineage = replace(lineage, val_miou=load_best(network, Path(cfg.run_dir) / "checkpoints"))
+        recipe.discard_results(cfg.run_dir)
         save_network(saved, network, datamodule.labels, datamodule.geometry, architecture, lineage)
         loggers = trainer.loggers
 
