@@ -95,8 +95,20 @@ def test_a_part_map_that_differs_from_the_part_logits_is_an_error(source: Source
         make_artefacts(source, tmp_path, [_WrongEnd()], CheckSettings(GATES, 1))
 
 
+class _NeverRun(Export):
+    """A conversion that no engine here runs."""
+
+    kind = "convert"
+    runs = False
+
+    def __call__(self, source: Source, folder: Path) -> Path:
+        folder.mkdir()
+        (folder / "model.never").touch()
+        return folder / "model.never"
+
+
 def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, monkeypatch) -> None:
-    """Simulate bf16 on any CPU: an engine that reports bf16 and rounds as coarsely."""
+    """Simulate bf16 on any CPU: an engine that reports bf16 and rounds as coarsely. What never runs is skipped."""
     load = Parser.load
 
     def load_bf16(path, engine=None, threads=None, precision="f32", keep=True):
@@ -107,9 +119,8 @@ def test_another_precision_is_a_hop_of_its_own(source: Source, tmp_path: Path, m
         return parser
 
     monkeypatch.setattr(Parser, "load", load_bf16)
-    result = make_artefacts(
-        source, tmp_path, [Export()], CheckSettings(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto")
-    )
+    steps = [Export(), _NeverRun(name="never")]
+    result = make_artefacts(source, tmp_path, steps, CheckSettings(GATES | {"precision": Gate(1.0, 0.0)}, 1, "auto"))
     assert [parity.hop for parity in result.parities] == ["PyTorch -> fp32", "fp32 f32 -> fp32 bf16"]
     checks = load_checks(result.paths["fp32"])
     assert checks.precision == "f32" and checks.parity == tuple(result.parities)

@@ -96,7 +96,7 @@ def make_artefacts(
         if path.suffix == ".onnx" and step.kind == "export":
             source = replace(source, fp32=path)
     if checks.precision == "auto":
-        result += _check_precision(parser, path, source, checks)
+        result += _check_precision(parser, [*result.paths.values()][-1], source, checks)
     return result
 
 
