@@ -113,8 +113,9 @@ def test_fine_tuning_a_student_with_another_students_losses_is_an_error(composed
         run(cfg)
 
 
-def test_fine_tuning_updates_the_statistics_of_batch_norms(composed: Composer, scenes: Path, tmp_path: Path) -> None:
-    cfg = composed("trainer.max_epochs=1", "student=m2fp", "student.network.width=16")
+def test_fine_tuning_has_its_own_length_and_updates_the_statistics_of_batch_norms(composed: Composer) -> None:
+    limits = ["trainer.check_val_every_n_epoch=2", "+trainer.max_steps=1", "+trainer.max_time=00:00:00:00"]
+    cfg = composed("student=m2fp", "student.network.width=16", *limits)
     student = instantiate(cfg.student.network).eval()  # as after saving and loading
     before = {name: value.clone() for name, value in student.named_buffers() if "running_mean" in name}
     tuner = FineTuner(cfg, instantiate(cfg.data.module), Teacher(None, TeacherCard()))

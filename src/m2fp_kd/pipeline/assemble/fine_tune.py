@@ -57,7 +57,9 @@ class FineTuner:
             cfg.run_dir = str(Path(self.cfg.run_dir) / name)
             cfg.ckpt_path = "last"
             cfg.lr = lr_scale * self.cfg.lr
-            cfg.trainer.max_epochs = epochs
+            # The epochs alone end a fine-tuning, and the last of them is validated.
+            every = min(epochs, cfg.trainer.get("check_val_every_n_epoch", 1))
+            cfg.trainer.update(max_epochs=epochs, max_steps=-1, max_time=None, check_val_every_n_epoch=every)
             cfg.logger = {"csv": self.cfg.logger.csv}
         module = self._module(student, cfg)
         fit(cfg, module, self._data(), callbacks)
