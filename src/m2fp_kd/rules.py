@@ -1,7 +1,8 @@
 """Rules for the values of options: what is allowed, in words, and whether a value is."""
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def number(least: float, most: float = math.inf, *, open_low: bool = False, open
     high = "" if most == math.inf else f" and {'below' if open_high else 'at most'} {most:g}"
 
     def holds(value: Any) -> bool:
-        if not (is_whole(value) or isinstance(value, float)) or not math.isfinite(value):
+        if not (is_whole(value) or isinstance(value, float)) or not abs(value) <= sys.float_info.max:
             return False
         return (value > least if open_low else value >= least) and (value < most if open_high else value <= most)
 
@@ -64,6 +65,14 @@ def interval(rule: Rule) -> Rule:
         return len(pair) == 2 and all(map(rule.holds, pair)) and pair[0] <= pair[1]
 
     return Rule(f"a list of two values, the smaller first, each {rule.allowed}", holds)
+
+
+def several(rule: Rule) -> Rule:
+    """Allow a list of values that ``rule`` allows, at least one."""
+    return Rule(
+        f"a list of values, each {rule.allowed}",
+        lambda value: isinstance(value, list) and bool(value) and all(map(rule.holds, value)),
+    )
 
 
 def one_of(*words: str) -> Rule:
@@ -92,3 +101,5 @@ def means_file(path: Path) -> bool:
 
 
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
+TEXT = Rule("a text", lambda value: isinstance(value, str))
+GROUP = Rule("a group of options", lambda value: isinstance(value, Mapping))

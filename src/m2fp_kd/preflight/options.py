@@ -1,6 +1,6 @@
 """Check types and ranges of options."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from m2fp_kd import shards
 from m2fp_kd.compress.options import check_settings
 from m2fp_kd.data import augmentation
 from m2fp_kd.preflight.stages import STAGES
-from m2fp_kd.rules import FLAG, Rule, either, interval, number, one_of, optional, whole
+from m2fp_kd.rules import FLAG, GROUP, TEXT, Rule, either, interval, number, one_of, optional, several, whole
 
 
 def _is_name(value: Any) -> bool:
@@ -24,6 +24,17 @@ def _is_devices(value: Any) -> bool:
     return value == "auto" or value == -1 or whole(1).holds(value)
 
 
+def _is_normalisation(value: Any) -> bool:
+    rules = {"mean": number(0), "std": number(0, open_low=True)}
+    if not isinstance(value, Mapping) or set(value) != set(rules):
+        return False
+    return all(_are_three(value[name], rule) for name, rule in rules.items())
+
+
+def _are_three(values: Any, rule: Rule) -> bool:
+    return isinstance(values, Sequence) and len(values) == 3 and all(map(rule.holds, values))
+
+
 SHARE = number(0, 1)
 SHARE_ABOVE_0 = number(0, 1, open_low=True)
 SIDE = Rule("a multiple of 32 from 32", lambda value: whole(32).holds(value) and value % 32 == 0)
@@ -32,18 +43,27 @@ COUNT_OR_SHARE = Rule(
     lambda value: SHARE_ABOVE_0.holds(value) or whole(1).holds(value),
 )
 NAME = Rule("a name, which is also one of a folder", _is_name)
-TEXT = Rule("a text", lambda value: isinstance(value, str))
 SHARD = Rule(shards.ALLOWED, lambda value: isinstance(value, str) and _is_shard(value))
 LABELS = Rule("the name of a label set, or a YAML file", lambda value: isinstance(value, str))
 PRECISION = one_of(
     "32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "64", "bf16",
     "transformer-engine", "transformer-engine-float16", "auto",
 )  # fmt: skip
+IMAGENET = "{mean:[123.675,116.28,103.53],std:[58.395,57.12,57.375]}"
+NORMALISATION = Rule(
+    f"mean and std, three numbers each in 0..255 and std above 0, such as {IMAGENET}, or null",
+    lambda value: value is None or _is_normalisation(value),
+)
 OR_ALL = Rule("a whole number from 1, or -1", lambda value: value == -1 or whole(1).holds(value))
 
 RULES = {
+    **dict.fromkeys(("optimizer", "schedule", "logger.*", "student.network", "teacher.network", "teacher.tta"), GROUP),
+    **dict.fromkeys(("data.splits", "data.module", "data.module.augmentation", "pretrain.augmentation"), GROUP),
+    **{f"{group}.{terms}": GROUP for group in ("distill", "student", "teacher") for terms in ("terms", "terms.*")},
+    "median_stopping": optional(GROUP),
     "stage": one_of(*STAGES),
     "name": NAME,
+    "run_dir": TEXT,
     "seed": Rule("a whole number from 0 to 4294967295", lambda value: whole(0).holds(value) and value < 2**32),
     "ckpt_path": Rule("last, null or a file", lambda value: value is None or (isinstance(value, str) and value != "")),
     "lr": number(0, open_low=True),
@@ -80,7 +100,10 @@ RULES = {
     "teacher.mode": one_of("none", "live", "cached", "own"),
     "teacher.labels": LABELS,
     "teacher.size": optional(SIDE),
+    "teacher.normalisation": NORMALISATION,
+    "teacher.cache": optional(TEXT),
     "teacher.tta.flip": FLAG,
+    "teacher.tta.scales": several(number(0, open_low=True)),
     "teacher.shard": optional(SHARD),
     **{f"teacher.network.{name}": whole(1) for name in ("width", "mask_width", "queries", "encoder_layers")},
     **{f"teacher.network.{name}": whole(1) for name in ("decoder_layers", "encoder_feedforward")},
@@ -129,13 +152,23 @@ def check_options(cfg: DictConfig) -> None:
     Raises:
         ValueError: an option has an impossible value; the message names it, its value and what is allowed.
     """
-    for pattern, rule in RULES.items():
-        for option, value in _given(cfg, pattern):
-            rule.check(option, value)
+    check_rules(cfg)
     for option in _empty(OmegaConf.to_container(cfg, resolve=False)):
         raise ValueError(f"{option}= has no value; give one, or null where none is allowed")
     compression: Any = OmegaConf.to_container(cfg.compress, resolve=True)
     check_settings(compression)
+
+
+def check_rules(cfg: DictConfig, group: str = "") -> None:
+    """Check the options of a group, such as "teacher.", or all that have rules.
+
+    Raises:
+        ValueError: as `check_options`.
+    """
+    for pattern, rule in RULES.items():
+        if pattern.startswith(group):
+            for option, value in _given(cfg, pattern):
+                rule.check(option, value)
 
 
 def _given(node: Any, pattern: str, parent: str = "") -> Iterator[tuple[str, Any]]:
@@ -158,4 +191,4 @@ def _empty(node: Any, parent: str = "") -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig | DictConfig) else value
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value

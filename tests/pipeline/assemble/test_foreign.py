@@ -93,9 +93,6 @@ def test_a_missing_normalisation_is_asked_for(load: Loader, tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match=r"has no preprocessor_config\.json.*teacher\.normalisation=\{mean"):
         load("live", tmp_path)
     assert load("live", tmp_path, MEAN_STD)[0].card.name == tmp_path.name
-    for wrong in ("{mean:[1,2,3]}", "{mean:[1,2],std:[1,2]}", "{mean:[1,2,3],std:[0,1,1]}"):
-        with pytest.raises(ValueError, match="must have mean and std, three numbers each"):
-            load("live", tmp_path, f"teacher.normalisation={wrong}")
 
 
 def test_a_model_that_does_not_fit_its_names_is_refused(load: Loader, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_teacher_whose_labels_do_not_lead_to_the_sources_is_refused(
         loaded(composed(*mix(scenes, f"{{checkpoint: {pascal_fpn}, labels: pascal_person_part}}")))
     with pytest.raises(FileNotFoundError, match=r"data\.sources\.cihp\.teacher: .*nowhere\.json"):
         loaded(composed(*mix(scenes, tmp_path / "nowhere.json")))
-    with pytest.raises(ValueError, match=r"data\.sources\.cihp\.teacher: .*sets colour, which a teacher lacks"):
+    with pytest.raises(ValueError, match=r"data\.sources\.cihp\.teacher: .*sets colour, which an entry cannot set"):
         loaded(composed(*mix(scenes, f"{{checkpoint: {pascal_fpn}, colour: red}}")))
 
 

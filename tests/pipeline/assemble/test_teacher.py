@@ -156,7 +156,10 @@ def test_a_member_of_other_parts_names_the_setting(load: Loader, fpn: Path, lip_
     [
         ("[]", "is an empty list"),
         ("[{labels:lip}]", "names no file"),
-        ("[{checkpoint:a.json,colour:red}]", "sets colour, which a teacher lacks"),
+        ("[{checkpoint:a.json,colour:red}]", "sets colour, which an entry cannot set"),
+        ("[{checkpoint:a.json,tta:{flip:true}}]", "sets tta, which an entry cannot set"),
+        ("[{checkpoint:a.json,size:100}]", "teacher.size=100 must be a multiple of 32"),
+        ("[{checkpoint:a.json,normalisation:imagenet}]", "teacher.normalisation=imagenet must be mean and std"),
     ],
 )
 def test_wrong_lists_are_refused(composed: Composer, entries: str, message: str) -> None:

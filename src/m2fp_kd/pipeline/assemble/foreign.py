@@ -14,6 +14,7 @@ from m2fp_kd.labels import LabelSet
 from m2fp_kd.labels.classes import class_shares
 from m2fp_kd.models.foreign import ForeignNetwork
 from m2fp_kd.models.outputs import as_student_output
+from m2fp_kd.preflight.options import IMAGENET
 from m2fp_kd.runtime.artefact import CARD_NAME, ArtefactError, Card, find_model, load_card
 from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
 from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry
@@ -24,6 +25,10 @@ Loaded = tuple[nn.Module, int, TeacherCard]
 """A network, the side of its canvas, and its card."""
 
 NO_HUB_NAMES = (".json", ".safetensors", ".pth", *SUFFIXES)
+
+
+NORMALISATION = f"'teacher.normalisation={IMAGENET}', these or others, in 0..255"
+"""Setting that foreign models need."""
 
 
 def is_hugging_face(checkpoint: str) -> bool:
@@ -43,7 +48,7 @@ def load_transformers_model(cfg: DictConfig, labels: LabelSet) -> Loaded:
     """
     name = cfg.teacher.checkpoint
     found = load_hugging_face(name)
-    mean, std = _normalisation(cfg) or found.normalisation or _unknown(name, "no preprocessor_config.json with them")
+    mean, std = _normalisation(cfg) or found.normalisation or _unknown(name)
     shares = class_shares(found.classes, labels, cfg.teacher.classes)
     parameters = sum(weight.numel() for weight in found.module.parameters())
     module = _runnable(ForeignNetwork(found.module, torch.from_numpy(shares), mean, std, found.fixed), labels, name)
@@ -97,8 +102,7 @@ def _card(path: Path) -> Card:
             raise
         raise ArtefactError(
             f"{path} has no {CARD_NAME}, so it is not an artefact of this project ({error}). For another model, give "
-            "teacher.labels=SET, whose parts must be in the order of its outputs, and "
-            "'teacher.normalisation={mean:[123.675,116.28,103.53],std:[58.395,57.12,57.375]}' in 0..255"
+            f"teacher.labels=SET, whose parts must be in the order of its outputs, and {NORMALISATION}"
         ) from error
 
 
@@ -147,21 +151,13 @@ def require_parts(path: str | Path, found: LabelSet, wanted: LabelSet) -> None:
 def _normalisation(cfg: DictConfig) -> tuple[Sequence[float], Sequence[float]] | None:
     """Return ``teacher.normalisation`` as mean and standard deviation."""
     given = cfg.teacher.normalisation
-    if given is None:
-        return None
-    mean, std = ([float(value) for value in given.get(name) or ()] for name in ("mean", "std"))
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or set(given) != {"mean", "std"}:
-        raise ValueError(
-            f"teacher.normalisation={given} must have mean and std, three numbers each in 0..255 and std above 0, such "
-            "as {mean:[123.675,116.28,103.53],std:[58.395,57.12,57.375]}"
-        )
-    return mean, std
+    return None if given is None else (list(given.mean), list(given.std))
 
 
-def _unknown(name: str, why: str) -> tuple[Sequence[float], Sequence[float]]:
+def _unknown(name: str) -> tuple[Sequence[float], Sequence[float]]:
     raise CheckpointError(
-        f"the mean and standard deviation of the images of {name} are not known, since it has {why}; give "
-        "'teacher.normalisation={mean:[123.675,116.28,103.53],std:[58.395,57.12,57.375]}', these or others, in 0..255"
+        f"the mean and standard deviation of the images of {name} are not known, since it has no "
+        f"preprocessor_config.json with them; give {NORMALISATION}"
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -17,6 +17,7 @@ from m2fp_kd.labels import Bridge, LabelSet, find_bridge, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline.assemble import foreign
+from m2fp_kd.preflight.options import check_rules
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.licence import strictest
@@ -25,6 +26,11 @@ from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 M2FP_LICENCE = "CC BY-NC 4.0 (M2FP's published weights: no commercial use)"
 
 NETWORK_FILES = (".json", ".safetensors")
+
+OF_A_MEMBER = {
+    "checkpoint", "labels", "classes", "normalisation", "bridge", "size", "licence", "network", "backbone",
+}  # fmt: skip
+"""Settings of ``teacher`` that a member of an ensemble may have for itself."""
 
 
 def load_part_models(cfg: DictConfig, student: LabelSet) -> list[PartModel]:
@@ -66,19 +72,21 @@ def member_settings(cfg: DictConfig, entry: Any, defaults: Mapping[str, Any] | N
         defaults: settings that replace those of ``teacher`` unless the entry sets them.
 
     Raises:
-        ValueError: the entry names no checkpoint or an unknown setting.
+        ValueError: the entry names no checkpoint, an unknown setting, or an impossible value.
     """
     settings = dict(entry) if isinstance(entry, Mapping | DictConfig) else {"checkpoint": entry}
-    if unknown := sorted(str(name) for name in set(settings) - set(cfg.teacher)):
+    if unknown := sorted(str(name) for name in set(settings) - OF_A_MEMBER):
         raise ValueError(
-            f"teacher.checkpoint={entry} sets {', '.join(unknown)}, which a teacher lacks; write an entry as "
+            f"teacher.checkpoint={entry} sets {', '.join(unknown)}, which an entry cannot set; write an entry as "
             "{checkpoint: FILE, labels: SET, size: PIXELS}"
         )
     if not isinstance(settings.get("checkpoint"), str):
         raise ValueError(f"teacher.checkpoint={entry} names no file; write an entry as {{checkpoint: FILE}}")
     member = OmegaConf.masked_copy(cfg, list(cfg))
     member.teacher.checkpoint = None
-    return OmegaConf.merge(member, {"teacher": {**(defaults or {}), **settings}})  # type: ignore[return-value]
+    merged = cast(DictConfig, OmegaConf.merge(member, {"teacher": {**(defaults or {}), **settings}}))
+    check_rules(merged, "teacher.")
+    return merged
 
 
 def load_part_model(cfg: DictConfig, student: LabelSet) -> PartModel:
