@@ -129,7 +129,10 @@ def test_other_settings_are_refused(tmp_path, settings, changed, words):
     assert (tmp_path / "out" / "autolabel.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "settings": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"format": 2}', '{"format": 1, "settings": {}}', '{"format": 1, "settings": {"model": "x"}}'],
+)
 def test_a_broken_file_and_foreign_data_are_refused(tmp_path, settings, content):
     (tmp_path / "out" / "Training").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"holds data without autolabel\.json; choose another output folder"):

@@ -120,7 +120,7 @@ class LabelFolder:
             if before["format"] != FORMAT:
                 raise ValueError(f"has format {before['format']}, this version reads format {FORMAT}")
             changed = _changes(before["settings"], self.settings.to_dict())
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}: not valid ({error}); choose another output folder") from error
         if changed:
             raise ValueError(

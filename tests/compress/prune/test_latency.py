@@ -70,6 +70,12 @@ def test_a_table_of_another_machine_or_another_file_is_refused(tmp_path: Path) -
     LatencyTable(path, "this machine", Stopwatch()).milliseconds(dense(8, 8))
     with pytest.raises(ValueError, match=r"measured with this machine, not that machine; name another file"):
         LatencyTable(path, "that machine", Stopwatch())
+    text = path.read_text()
+    without_times = (text.replace('"milliseconds"', '"seconds"'), text.replace('16x16": ', '16x16": null, "1x1": '))
+    for broken in (*without_times, "\udcff"):
+        path.write_text(broken, errors="surrogateescape")
+        with pytest.raises(ValueError, match=r"table\.json .*delete it to measure the table again"):
+            LatencyTable(path, "this machine", Stopwatch())
     path.write_text("{}")
     with pytest.raises(ValueError, match="is not a latency table"):
         LatencyTable(path, "this machine", Stopwatch())

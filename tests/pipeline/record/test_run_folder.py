@@ -1,7 +1,8 @@
 """A run folder belongs to one process, and to the settings, photos and teacher of the run that began in it."""
 
-import subprocess
-import sys
+import signal
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +59,16 @@ def test_results_of_other_settings_or_photos_are_kept(composed: Composer, result
     assert file.is_file() and sources(composed()) == HASHES
 
 
+def test_a_broken_record_of_a_run_is_named(composed: Composer) -> None:
+    cfg, fresh = composed(), composed("ckpt_path=null")
+    for name, contents in {"config.yaml": ("a: [", "3", "[a]"), "sources.json": ("{", "[]")}.items():
+        for content in contents:
+            (trained(cfg).parents[1] / name).write_text(content)
+            with pytest.raises(ValueError, match=rf"run/{name} is broken .*start over with ckpt_path=null, or choose"):
+                begin(cfg)
+            begin(fresh)
+
+
 def test_a_folder_in_which_nothing_was_trained_blocks_nothing(composed: Composer) -> None:
     begin(composed())
     other = composed("lr=0.1")
@@ -106,25 +117,22 @@ def test_in_a_sweep_no_job_is_advised_to_erase_anothers_results(
         claim(composed("lr=0.1"))
 
 
-HOLD = """
-import sys
-from omegaconf import OmegaConf
-from m2fp_kd.pipeline.record.run_folder import locked
-with locked(OmegaConf.create({"run_dir": sys.argv[1]})):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+def hold(cfg: DictConfig, held: Event) -> None:
+    with locked(cfg):
+        held.set()
+        signal.pause()
 
 
 def test_a_second_process_is_refused_until_the_first_ends_however_it_ends(composed: Composer) -> None:
-    cfg = composed()
-    command = [sys.executable, "-c", HOLD, cfg.run_dir]
-    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    cfg, forking = composed(), get_context("fork")  # a new interpreter would import Lightning first
+    held = forking.Event()
+    first = forking.Process(target=hold, args=(cfg, held))
+    first.start()
+    assert held.wait(60)
     with pytest.raises(ValueError, match=r"another process works in .*run; wait for its end"), locked(cfg):
         pass
     first.kill()
-    first.communicate()
+    first.join()
     with locked(cfg):
         pass
 

@@ -62,6 +62,16 @@ def test_another_teacher_or_other_photos_are_scored_again(tmp_path: Path, record
     assert teacher.calls == 2
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"miou": ', '{"colour": 1}', '{"boundary": 3}'])
+def test_damaged_scores_are_computed_again(tmp_path: Path, records: list[Record], content: str) -> None:
+    teacher = Teacher()
+    for calls in (1, 2):
+        assert kept_scores(tmp_path, TeacherCard(sha256="a"), records, teacher.score) == SCORED
+        assert teacher.calls == calls
+        (file,) = tmp_path.iterdir()
+        file.write_text(content)
+
+
 def test_scores_are_returned_if_the_folder_cannot_be_written(tmp_path: Path, records: list[Record]) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")

@@ -201,12 +201,13 @@ def _key(layer: Layer) -> str:
 def _read(path: Path, setting: str) -> dict[str, float]:
     try:
         content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); delete it to measure the table again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not a latency table; name another file")
-    if content["setting"] != setting:
-        raise ValueError(
-            f"{path} was measured with {content['setting']}, not {setting}; name another file, or delete this one"
-        )
-    return content["milliseconds"]
+    if (found := content.get("setting")) != setting:
+        raise ValueError(f"{path} was measured with {found}, not {setting}; name another file, or delete this one")
+    entries = content.get("milliseconds")
+    if not isinstance(entries, dict) or not all(isinstance(time, int | float) for time in entries.values()):
+        raise ValueError(f"{path} has no times in milliseconds; delete it to measure the table again")
+    return entries

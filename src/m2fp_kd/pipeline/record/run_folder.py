@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
+from yaml import YAMLError
 
 from m2fp_kd.config import differences
 from m2fp_kd.runtime.files import atomic_path
@@ -108,7 +108,7 @@ def _finished(folder: Path) -> bool:
 def _require_same_settings(folder: Path, cfg: DictConfig) -> None:
     if not (folder / SETTINGS).is_file() or not _has_results(folder):
         return
-    if changed := differences(cast(DictConfig, OmegaConf.load(folder / SETTINGS)), cfg):
+    if changed := differences(_read_settings(folder / SETTINGS), cfg):
         shown = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
         raise ValueError(f"{folder} belongs to other settings ({shown}); {_other_settings()}")
 
@@ -142,8 +142,31 @@ def _require_same_sources(folder: Path, claimed: dict[str, str | None]) -> None:
 
 def _read_sources(folder: Path) -> dict[str, str | None]:
     path = folder / SOURCES
-    found: dict[str, str | None] = json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        found = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise _broken(path, error) from error
+    if not isinstance(found, dict):
+        raise _broken(path, "no table of hashes")
     return found
+
+
+def _read_settings(path: Path) -> DictConfig:
+    try:
+        found = OmegaConf.load(path)
+    except (YAMLError, OSError, ValueError) as error:
+        raise _broken(path, error) from error
+    if not isinstance(found, DictConfig):
+        raise _broken(path, "no table of settings")
+    return found
+
+
+def _broken(path: Path, reason: object) -> ValueError:
+    why = " ".join(str(reason).split())  # YAML's reasons have several lines
+    return ValueError(
+        f"{path} is broken ({why}), so that it is not known what was trained here; restore it, start over with "
+        "ckpt_path=null, or choose another name=NAME"
+    )
 
 
 def _write_sources(folder: Path, hashes: dict[str, str | None]) -> None:

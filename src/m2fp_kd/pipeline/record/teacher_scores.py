@@ -32,11 +32,9 @@ def kept_scores(
     """
     content = json.dumps([VERSION, card.to_dict(), data_sha256(records)], sort_keys=True)
     path = folder / f"scores-{hashlib.sha256(content.encode()).hexdigest()[:12]}.json"
-    if path.is_file():
+    if known := _read(path):
         log.info("reusing the teacher's scores on these photos from %s", path)
-        kept: dict[str, Any] = json.loads(path.read_text())
-        known = ModelResult.from_dict(kept)
-        return {name: getattr(known, name) for name in kept}
+        return known
     scored = score()
     plain = asdict(ModelResult(**scored))
     try:
@@ -45,3 +43,12 @@ def kept_scores(
     except OSError as error:  # a failed write must not lose the run's report
         log.warning("could not save the teacher's scores for later runs: %s", error)
     return scored
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text())
+        known = ModelResult.from_dict(kept)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing or damaged: the teacher is scored
+        return {}
+    return {name: getattr(known, name) for name in kept}
