@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from m2fp_kd.checkpoints.network import CheckpointError, file_sha256, load_network, save_network
+from m2fp_kd.checkpoints.network import FORMAT, CheckpointError, file_sha256, load_network, save_network
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.fpn import FPNStudent
@@ -147,6 +147,11 @@ def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> No
     edit(saved[1], format="something else")
     with pytest.raises(CheckpointError, match="not a network file of this version"):
         load_network(saved[1])
+    broken = {"[]": "format None", '{"weights": ': "not valid JSON", "\udcff": "not valid JSON"}
+    for text, reason in (broken | {f'{{"format": "{FORMAT}"}}': "lacks architecture, geometry"}).items():
+        saved[1].write_text(text, errors="surrogateescape")
+        with pytest.raises(CheckpointError, match=rf"student\.json .*{reason}"):
+            load_network(saved[1])
 
 
 def test_a_full_disk_leaves_the_old_pair_whole(saved: tuple[FPNStudent, Path]) -> None:

@@ -124,7 +124,7 @@ def test_the_card_of_an_earlier_version_is_read_and_a_broken_one_is_named(tmp_pa
     assert read_teacher_card(tmp_path, CIHP) == TeacherCard(
         "tiny", parts=CIHP.parts, tta={"flip": True}, trained_on=DataSource("cihp")
     )
-    for broken in ("{", '{"colour": 1}'):
+    for broken in ("{", '{"colour": 1}', "[1]", '{"parts": 3}'):
         path.write_text(broken)
         with pytest.raises(CacheError, match=r"teacher\.json is not a valid teacher card"):
             read_teacher_card(tmp_path, CIHP)

@@ -180,7 +180,7 @@ def read_teacher_card(folder: Path, labels: LabelSet) -> TeacherCard:
         raise CacheError(f"{path} is missing; restore it, since it names the teacher of these targets and its licence")
     try:
         card = TeacherCard.from_dict(json.loads(path.read_text()))
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise CacheError(f"{path} is not a valid teacher card ({error}); restore it") from error
     if card.parts != labels.parts:
         raise CacheError(
