@@ -55,6 +55,13 @@ def test_right_paths_pass(composed) -> None:
         ("data.labels", "nobody", "unknown label set 'nobody'; choose from"),
         ("backbone.weights", "gone.pt", "backbone.weights=gone.pt: no such file"),
         ("teacher.checkpoint", ["file.pt", "gone.pt"], "teacher.checkpoint=gone.pt: no such file"),
+        ("teacher.checkpoint", ["file.pt", {"checkpoint": "gone.pt"}], "teacher.checkpoint=gone.pt: no such file"),
+        (
+            "data.sources",
+            {"a": {"root": "photos", "teacher": "gone.json"}},
+            "data.sources.a.teacher=gone.json: no such",
+        ),
+        ("data.sources", {"a": {"teacher": {"checkpoint": "gone.json"}}}, "data.sources.a.teacher=gone.json: no such"),
         ("teacher.checkpoint", "/gone/folder", "teacher.checkpoint=/gone/folder: no such file"),
         ("student.checkpoint", "gone.json", "student.checkpoint=gone.json: no such file"),
         ("ckpt_path", "gone.ckpt", "ckpt_path=gone.ckpt: no such file"),

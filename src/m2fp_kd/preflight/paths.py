@@ -49,14 +49,15 @@ def check_paths(cfg: DictConfig) -> None:
             if not path.is_dir():
                 kind = "is a file, not a folder" if path.is_file() else "no such folder"
                 raise FileNotFoundError(f"{option}={path}: {kind}")
-    for option in FILES:
+    teachers = [f"{source}.teacher" for source in sources]
+    for option in (*FILES, *teachers):
         for path in _given(cfg, option):
-            if not path.exists() and (option not in MODELS or means_file(path)):
+            if not path.exists() and (option not in (*MODELS, *teachers) or means_file(path)):
                 raise FileNotFoundError(f"{option}={path}: no such file")
 
 
 def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
-    """Yield the paths that an option holds."""
+    """Yield the paths that an option holds, also as the checkpoints of mappings."""
     parent, _, key = option.rpartition(".")
     node: Any = OmegaConf.select(cfg, parent) if parent else cfg
     if not isinstance(node, DictConfig):
@@ -67,5 +68,7 @@ def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
     for one in value if isinstance(value, ListConfig) else [value]:
         if not isinstance(one, str | DictConfig | None):
             raise ValueError(f"{option}={one} must be a path; quote it, as in '{option}=\"{one}\"'")
+        if isinstance(one, DictConfig):
+            one = one.get("checkpoint")
         if isinstance(one, str) and one not in WORDS.get(option, ()):
             yield Path(one)
