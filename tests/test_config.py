@@ -228,6 +228,14 @@ def test_a_cache_is_named_by_its_teacher(checkpoint: str, name: str) -> None:
     assert composed("teacher=cached", f"teacher.checkpoint={checkpoint}").teacher.cache == f"cache/sample-{name}"
 
 
+def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "first" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "first" / "model")
+    for checkpoint, name in {".": "first-model", "..": f"{tmp_path.name}-first"}.items():
+        cache = composed("teacher=cached", f"teacher.checkpoint={checkpoint}").teacher.cache
+        assert cache == f"cache/sample-{name}"
+
+
 def test_the_default_is_the_best_measured_objective() -> None:
     assert composed().distill == composed("distill=best").distill
     assert "| `best` (default) |" in (CONF.parent / "docs" / "guides" / "distil.md").read_text()

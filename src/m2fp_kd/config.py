@@ -125,10 +125,12 @@ def teacher_file(*, _root_: DictConfig) -> str:
     found = _root_.teacher.checkpoint
     members = found if isinstance(found, ListConfig) else [found]
     names = [member.checkpoint if isinstance(member, DictConfig) else member for member in members]
-    return "+".join("-".join(_last_two(Path(str(name)).with_suffix(""))) for name in names)
+    return "+".join("-".join(_last_two(Path(str(name)))) for name in names)
 
 
 def _last_two(path: Path) -> list[str]:
+    """Return the last two parts of a path, without its ending; ``.`` and ``..`` have names too."""
+    path = path.with_suffix("") if path.name.strip(".") else path.resolve()
     return [part for part in path.parts[-2:] if part.strip("/.")]
 
 

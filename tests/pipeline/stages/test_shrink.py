@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
@@ -16,6 +17,7 @@ from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
+from m2fp_kd.pipeline.assemble.student import require_network
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.stages.shrink import CompressionRecipe, _trained, read_recipe
 from m2fp_kd.runtime.geometry import Geometry
@@ -111,6 +113,13 @@ def test_fine_tuning_a_student_with_another_students_losses_is_an_error(composed
     cfg = composed("stage=compress", "compress=prune", f"student.checkpoint={tmp_path / 'student.json'}")
     with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn; choose"):
         run(cfg)
+
+
+def test_a_student_without_queries_is_another_network_than_one_with_the_teachers_head(composed: Composer) -> None:
+    fpn = OmegaConf.to_container(composed().student.network, resolve=True)
+    cfg = composed("student=m2fp", "student.head_from_teacher=true", "student.network.width=null")
+    with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=m2fp; choose"):
+        require_network(cfg, fpn)
 
 
 def test_fine_tuning_has_its_own_length_and_updates_the_statistics_of_batch_norms(composed: Composer) -> None:

@@ -91,7 +91,7 @@ def require_network(cfg: DictConfig, architecture: dict[str, Any]) -> None:
     original = original_architecture(architecture)
     wanted = without_downloads(OmegaConf.to_container(cfg.student.network, resolve=True))  # type: ignore[arg-type]
     if cfg.student.head_from_teacher:  # null takes the teacher's value
-        wanted |= {name: original[name] for name in ("width", "queries", "heads") if wanted.get(name) is None}
+        wanted |= {name: original.get(name) for name in ("width", "queries", "heads") if wanted.get(name) is None}
     if original != wanted:
         raise CheckpointError(
             f"{cfg.student.checkpoint} holds another network than backbone={cfg.backbone.name} "

@@ -240,8 +240,9 @@ def _picture(photo: Photo, parse: dict[str, ParsePhoto]) -> Picture:
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Read the learning curves from all logs of the run; a resumed run has several, in order."""
     curves: dict[str, list[tuple[int, float]]] = {}
-    for path in sorted(folder.glob("metrics/version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
-        for name, points in read_curves(path).items():
+    logs = {path.parent.name.removeprefix("version_"): path for path in folder.glob("metrics/version_*/metrics.csv")}
+    for version in sorted(filter(str.isdecimal, logs), key=int):
+        for name, points in read_curves(logs[version]).items():
             before = [point for point in curves.get(name, []) if point[0] < points[0][0]]
             curves[name] = before + points
     return curves
