@@ -23,6 +23,7 @@ class Counts:
     Attributes:
         matrices: confusion matrices, int64 (2, G, L, L).
         borders: counts at borders, int64 (2, G, 7, L).
+        photos: number of photos.
     """
 
     def __init__(self, table: PartSets) -> None:

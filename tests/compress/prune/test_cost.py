@@ -36,6 +36,7 @@ def test_every_call_of_a_layer_counts_at_its_own_size() -> None:
         Layer(3, 3, 1, (3, 5), 2, (16, 16)),
         Layer(3, 7, 1, (1, 1), 1, (256, 1)),
     ]
+    assert network.training and not any(module._forward_hooks for module in network.modules())
 
 
 def test_multiply_accumulates_of_a_known_network() -> None:

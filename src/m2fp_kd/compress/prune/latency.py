@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import nn
 
 from m2fp_kd.compress.export.onnx import OPSET
-from m2fp_kd.compress.prune.cost import Layer, cost_of_layers, total
+from m2fp_kd.compress.prune.cost import Layer
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.runtime.engines import INPUT, Engine, open_engine
 from m2fp_kd.runtime.files import atomic_path
@@ -38,6 +37,10 @@ Measure = Callable[[Layer], float]
 
 class LatencyTable:
     """Milliseconds of single convolutions, measured on first use and kept in a JSON file.
+
+    Their sum over a network leaves out activations (engines fuse most of them), resizing, attention's products and
+    argmax, and the interaction of consecutive layers. Use it to compare widths of the same network; only a measurement
+    of the exported network gives its latency.
 
     Args:
         path: JSON file; it need not exist.
@@ -98,21 +101,6 @@ def open_table(path: str | Path, engine: str = "openvino", threads: int | None =
     cpu = describe_cpu()
     setting = f"{engine} {version(engine)}, f32, {used}, {cpu.model} with {cpu.cores} cores"
     return LatencyTable(path, setting, measure)
-
-
-def estimate(network: nn.Module, size: int, table: LatencyTable) -> float:
-    """Estimate the milliseconds of a network's convolutions and linear layers for one photo.
-
-    The estimate sums over single layers. It leaves out activations (engines fuse most of them), resizing, attention's
-    products and argmax, and the interaction of consecutive layers. Use it to compare widths of the same network; only a
-    measurement of the exported network gives its latency.
-
-    Args:
-        network: network to estimate.
-        size: side of the square photo in pixels; a multiple of 32.
-        table: table of the engine.
-    """
-    return total(network, cost_of_layers(network, size, table.milliseconds))
 
 
 def convolution_timer(engine: str, threads: int | None) -> Measure:
