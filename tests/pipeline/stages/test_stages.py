@@ -298,6 +298,13 @@ def test_compressing_a_student_at_another_size_is_an_error(composed: Composer, f
         run(composed("stage=compress", f"student.checkpoint={start}", "data.size=96"))
 
 
+@pytest.mark.parametrize("stage", ["train", "compress"])
+def test_a_student_of_other_parts_than_the_datas_is_an_error(composed: Composer, finished: Path, stage: str) -> None:
+    start = f"student.checkpoint={finished / 'student.json'}"
+    with pytest.raises(CheckpointError, match=r"student\.json has the parts of 'cihp', the data those of 'lip'"):
+        run(composed(f"stage={stage}", start, "data.labels=lip"))
+
+
 def test_a_teacher_as_student_checkpoint_is_an_error(composed: Composer, teacher_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds a teacher; student\.checkpoint takes the student\.json"):
         run(composed(f"student.checkpoint={teacher_file}"))

@@ -9,6 +9,7 @@ from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, load_network, original_architecture, without_downloads
 from m2fp_kd.data.datamodule import ParsingDataModule
+from m2fp_kd.labels import LabelSet
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import copy_head, head_of
 from m2fp_kd.pipeline.assemble.teacher import Teacher
@@ -39,14 +40,23 @@ def new_student(
         raise CheckpointError(
             f"{cfg.student.checkpoint} holds a teacher; student.checkpoint takes the student.json of a run"
         )
-    if saved.labels.parts != datamodule.labels.parts:
-        raise CheckpointError(
-            f"{cfg.student.checkpoint} has the parts of '{saved.labels.name}', the data those of "
-            f"'{datamodule.labels.name}'; choose data of the student's label set"
-        )
+    require_labels_of_data(cfg, saved.labels, datamodule.labels)
     require_network(cfg, saved.architecture)
     parent = Parent(saved.sha256, str(cfg.student.checkpoint), saved.lineage)
     return saved.module, saved.architecture, parent
+
+
+def require_labels_of_data(cfg: DictConfig, found: LabelSet, wanted: LabelSet) -> None:
+    """Check that ``student.checkpoint`` has the parts of the data.
+
+    Raises:
+        CheckpointError: it has others.
+    """
+    if found.parts != wanted.parts:
+        raise CheckpointError(
+            f"{cfg.student.checkpoint} has the parts of '{found.name}', the data those of '{wanted.name}'; choose data "
+            "of the network's label set"
+        )
 
 
 def _with_the_teachers_head(architecture: dict[str, Any], teacher: Teacher) -> tuple[nn.Module, dict[str, Any]]:

@@ -46,6 +46,11 @@ class Teacher:
         """Card of everything that teaches: the card itself, or with the sources' own teachers an ensemble's."""
         return self.card if self.own is None else with_source_teachers(self.card, self.own)
 
+    @property
+    def hashes(self) -> dict[str, str | None]:
+        """SHA-256 of the weights and of the bridge, by the names that a run's folder records them under."""
+        return {"teacher": self.all.sha256, "teacher.bridge": self.all.bridge_sha256}
+
 
 def load_teacher(cfg: DictConfig, datamodule: ParsingDataModule) -> Teacher:
     """Load the teacher that ``cfg.teacher`` names, and those of a mix's sources; complete its cache if it has weights.

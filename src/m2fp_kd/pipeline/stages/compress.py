@@ -5,14 +5,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network
+from m2fp_kd.checkpoints.network import Network, load_network
 from m2fp_kd.compress.export.capabilities import kind_of
 from m2fp_kd.compress.steps import check_possible
 from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.pipeline.assemble.data import load_data
-from m2fp_kd.pipeline.assemble.part_models import load_m2fp
-from m2fp_kd.pipeline.assemble.student import require_network
+from m2fp_kd.pipeline.assemble.part_models import NETWORK_FILES, load_m2fp
+from m2fp_kd.pipeline.assemble.student import require_labels_of_data, require_network
 from m2fp_kd.pipeline.assemble.teacher import load_teacher
 from m2fp_kd.pipeline.record.finish import finish
 from m2fp_kd.pipeline.record.lineage import saved_card, teacher_lineage
@@ -49,9 +49,7 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
         require_network(cfg, network.architecture)  # the losses of fine-tuning come from the configuration
     recipe.check_training(network.module, network.geometry.size)
     teacher = load_teacher(cfg, datamodule)  # after all checks, since filling a cache takes long
-    sources = {"data": datamodule.sha256(), "teacher": teacher.all.sha256}
-    sources |= {"teacher.bridge": teacher.all.bridge_sha256, "student.checkpoint": network.sha256}
-    claim_sources(cfg, sources)
+    claim_sources(cfg, {"data": datamodule.sha256(), **teacher.hashes, "student.checkpoint": network.sha256})
     if cfg.ckpt_path != "last":
         recipe.discard_results(cfg.run_dir)
     result, last = compress(cfg, recipe, datamodule, teacher, network)
@@ -60,13 +58,9 @@ def compress_saved(cfg: DictConfig) -> dict[str, float]:
 
 def _load(cfg: DictConfig, datamodule: ParsingDataModule) -> Network:
     path = Path(cfg.student.checkpoint)
-    if path.suffix in (".json", ".safetensors"):
+    if path.suffix in NETWORK_FILES:
         network = load_network(path)
-        if network.labels.parts != datamodule.labels.parts:
-            raise CheckpointError(
-                f"{path} has the parts of '{network.labels.name}', the data those of '{datamodule.labels.name}'; "
-                "choose data of the network's label set"
-            )
+        require_labels_of_data(cfg, network.labels, datamodule.labels)
         if isinstance(network.module, M2FP):
             network.lineage = teacher_lineage(network.module, network.lineage, network.sha256)
         return network

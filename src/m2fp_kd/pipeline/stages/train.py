@@ -45,15 +45,8 @@ def train_student(cfg: DictConfig) -> dict[str, float]:
     recipe.check_training(network, datamodule.geometry.size)
     terms = {**instantiate(cfg.distill.terms), **instantiate(cfg.student.terms)}
     lineage = student_lineage(cfg, datamodule, teacher, network, terms, parent)
-    claim_sources(
-        cfg,
-        {
-            "data": lineage.data.sha256,
-            "teacher": teacher.all.sha256,
-            "teacher.bridge": teacher.all.bridge_sha256,
-            "student.checkpoint": parent.sha256 if parent else None,
-        },
-    )
+    start = parent.sha256 if parent else None
+    claim_sources(cfg, {"data": lineage.data.sha256, **teacher.hashes, "student.checkpoint": start})
 
     saved = Path(cfg.run_dir) / "student.json"
     loggers: list[Any] | None = None
