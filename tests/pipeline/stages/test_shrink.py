@@ -108,7 +108,10 @@ def test_no_step_takes_the_name_of_another_file_of_the_run(compress: str, overri
     read_recipe(composed("compress=none", "+compress.steps.export.name=original"))
 
 
-def test_fine_tuning_a_student_with_another_students_losses_is_an_error(composed: Composer, tmp_path: Path) -> None:
+def test_fine_tuning_a_student_with_another_students_losses_is_an_error_before_a_cache_is_filled(
+    composed: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("m2fp_kd.pipeline.stages.compress.load_teacher")
     saved_student(tmp_path / "student")
     cfg = composed("stage=compress", "compress=prune", f"student.checkpoint={tmp_path / 'student.json'}")
     with pytest.raises(CheckpointError, match="another network than backbone=mobilenetv3_small student=fpn; choose"):
