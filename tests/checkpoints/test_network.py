@@ -147,10 +147,10 @@ def test_a_file_of_another_kind_is_refused(saved: tuple[FPNStudent, Path]) -> No
     edit(saved[1], format="something else")
     with pytest.raises(CheckpointError, match="not a network file of this version"):
         load_network(saved[1])
-    broken = {"[]": "format None", '{"weights": ': "not valid JSON", "\udcff": "not valid JSON"}
+    broken = {"[]": "format None", '{"weights": ': "not valid", "\udcff": "not valid"}
     for text, reason in (broken | {f'{{"format": "{FORMAT}"}}': "lacks architecture, geometry"}).items():
         saved[1].write_text(text, errors="surrogateescape")
-        with pytest.raises(CheckpointError, match=rf"student\.json .*{reason}"):
+        with pytest.raises(CheckpointError, match=rf"student\.json.*{reason}"):
             load_network(saved[1])
 
 

@@ -120,10 +120,11 @@ def load_network(path: str | Path) -> Network:
 def _content(file: Path) -> dict[str, Any]:
     """Return the content of a network file in the present layout; raise CheckpointError if it has another."""
     content = json.loads(file.read_bytes())
-    if content.get("format") == OLD_FORMAT:
+    found = content.get("format") if isinstance(content, dict) else None
+    if found == OLD_FORMAT:
         content["architecture"] = content.pop("recipe")
-    elif content.get("format") != FORMAT:
-        raise CheckpointError(f"{file} is not a network file of this version (format {content.get('format')!r})")
+    elif found != FORMAT:
+        raise CheckpointError(f"{file} is not a network file of this version (format {found!r})")
     if missing := sorted({"architecture", "label_set", "geometry", "lineage", "weights"} - content.keys()):
         raise CheckpointError(f"{file} lacks {', '.join(missing)}; restore the file")
     return content
