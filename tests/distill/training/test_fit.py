@@ -80,6 +80,21 @@ def test_the_best_epochs_weights_are_kept(tmp_path: Path) -> None:
     assert best_weight(tmp_path) == 2 * STEPS
 
 
+def test_the_best_epoch_is_kept_where_the_run_folder_was_moved(tmp_path: Path) -> None:
+    train(tmp_path / "before", Counter(scores=(0.6, 0.4, 0.2)), epochs=1)
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = Counter(scores=(0.6, 0.4, 0.2))
+    train(tmp_path / "after", moved)
+    assert moved.steps[0] == STEPS and best_weight(tmp_path / "after") == STEPS
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_run_that_begins_with_the_state_of_another_has_a_best_epoch_of_its_own(tmp_path: Path) -> None:
+    train(tmp_path / "other", Counter(scores=(0.6, 0.4, 0.2)), epochs=1)
+    train(tmp_path / "own", Counter(scores=(0.6, 0.4, 0.2)), ckpt_path=str(tmp_path / "other/checkpoints/last.ckpt"))
+    assert (best_weight(tmp_path / "other"), best_weight(tmp_path / "own")) == (STEPS, 2 * STEPS)
+
+
 def test_another_score_may_choose_the_best_epoch(tmp_path: Path) -> None:
     class TwoScores(Counter):
         def validation_step(self, batch: Tensor) -> None:

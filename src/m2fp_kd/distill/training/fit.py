@@ -31,6 +31,7 @@ from m2fp_kd.distill.training.processes import ProcessLost, Watch
 from m2fp_kd.distill.training.saved_state import (
     INTERRUPTED,
     AtomicCheckpointIO,
+    MovedFolder,
     SaveInterrupted,
     require_space_for_states,
     resume_from,
@@ -194,6 +195,7 @@ def _callbacks(cfg: DictConfig, folder: Path, monitor: str) -> list[Callback]:
         ModelCheckpoint(folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False),
         # save_last of the checkpoint above would copy the best epochs only.
         ModelCheckpoint(folder, filename="last", enable_version_counter=False),
+        MovedFolder(),
         SaveInterrupted(folder / f"{INTERRUPTED}.ckpt"),
         LearningRateMonitor(),
         ValidatedInTime(monitor),

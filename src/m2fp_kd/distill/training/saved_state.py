@@ -33,6 +33,31 @@ def resume_from(ckpt_path: str | None, folder: Path) -> str | None:
     raise FileNotFoundError(f"ckpt_path={ckpt_path} does not exist; ckpt_path=last resumes this run's own state")
 
 
+class MovedFolder(Callback):
+    """Let a run resume whose folder was moved.
+
+    Lightning forgets the best score if its checkpoints have another path than before, and the next epoch, however bad,
+    would replace the best one.
+    """
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write the present path into the state of the folder that the loaded checkpoint is in."""
+        for callback in trainer.checkpoint_callbacks:
+            folder, states = callback.dirpath, checkpoint["callbacks"]  # type: ignore[attr-defined]
+            if callback.state_key in states and Path(str(trainer.ckpt_path)).resolve().parent == Path(folder):
+                state = states[callback.state_key]
+                states[callback.state_key] = _moved(state, state["dirpath"], folder)
+
+
+def _moved(state: Any, before: str, now: str) -> Any:
+    """Return a state in which the path of a folder is replaced, in keys and values."""
+    if isinstance(state, dict):
+        return {_moved(key, before, now): _moved(value, before, now) for key, value in state.items()}
+    return state.replace(before, now, 1) if isinstance(state, str) else state
+
+
 class SaveInterrupted(Callback):
     """Save the state when an epoch is interrupted, so that training resumes with the epoch's next batch.
 
