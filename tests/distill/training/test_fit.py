@@ -39,15 +39,15 @@ def test_counters_are_not_averaged() -> None:
     assert warmed_average(0.9)(torch.tensor(3), torch.tensor(8), torch.tensor(100)).item() == 8
 
 
-def test_weights_that_are_not_finite_are_never_saved() -> None:
-    diverged = nn.Linear(2, 2)
-    with torch.no_grad():
-        diverged.bias[1] = float("nan")
-    module: Any = SimpleNamespace(named_parameters=diverged.named_parameters, global_step=7)
-    with pytest.raises(FloatingPointError, match=r"bias is no longer finite at step 7.*last good epoch"):
-        Distillation.on_save_checkpoint(module, {})
-    nn.init.zeros_(diverged.bias)
+@pytest.mark.parametrize("name", ["bias", "running_var"])
+def test_weights_and_statistics_that_are_not_finite_are_never_saved(name: str) -> None:
+    module: Any = nn.BatchNorm1d(2)
+    module.global_step = 7
     Distillation.on_save_checkpoint(module, {})
+    with torch.no_grad():
+        getattr(module, name)[1] = float("nan")
+    with pytest.raises(FloatingPointError, match=rf"{name} is no longer finite at step 7.*last good epoch"):
+        Distillation.on_save_checkpoint(module, {})
 
 
 def test_last_resumes_and_null_starts_from_scratch(tmp_path: Path) -> None:

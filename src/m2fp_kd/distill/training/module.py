@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,15 @@ def example_output(network: nn.Module, num_parts: int) -> StudentOutput:
 
 
 def require_finite(module: pl.LightningModule) -> None:
-    """Refuse to save weights that are not finite.
+    """Refuse to save weights or statistics that are not finite.
+
+    In mixed precision of 16 bits, a step whose gradients overflow is skipped, but BatchNorms have seen its photos.
 
     Raises:
-        FloatingPointError: a parameter is NaN or infinite; the message names the first one.
+        FloatingPointError: a parameter or a buffer is NaN or infinite; the message names the first one.
     """
-    for name, parameter in module.named_parameters():
-        if not torch.isfinite(parameter).all():
+    for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+        if not torch.isfinite(tensor).all():
             raise FloatingPointError(
                 f"{name} is no longer finite at step {module.global_step}: training diverged. Restart with a lower "
                 "lr or with trainer.precision=32-true; checkpoints/last.ckpt is the last good epoch"
