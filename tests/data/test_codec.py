@@ -1,5 +1,6 @@
 """The codec of part distributions: size, fidelity, most probable part, and broken bytes."""
 
+import lzma
 import time
 from collections.abc import Callable
 
@@ -81,6 +82,23 @@ def test_wrong_shapes_and_values_are_refused() -> None:
 def test_truncated_bytes_are_refused(cut: int, scene_log_parts: Callable[..., np.ndarray]) -> None:
     with pytest.raises(ValueError, match="not an encoded part distribution"):
         decode(encode(scene_log_parts(3, FLIP, size=32), FLIP)[:cut])
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), 0.0, -0.01])
+def test_a_step_out_of_range_is_refused(step: float) -> None:
+    """Its log parts would not be finite, or be those of another distribution."""
+    entry = encode(np.full((2, 2, 8, 8), np.log(0.5), np.float32))
+    with pytest.raises(ValueError, match=r"not an encoded part distribution .a step or a part out of range"):
+        decode(codec.HEADER.pack(2, 8, 8, step) + entry[codec.HEADER.size :])
+
+
+def test_a_part_out_of_range_is_refused() -> None:
+    entry = encode(np.full((2, 3, 8, 8), np.log(1 / 3), np.float32))
+    head = codec.HEADER.size + 3
+    stream = bytearray(lzma.decompress(entry[head:], lzma.FORMAT_RAW, filters=codec.FILTERS))
+    stream[0] = 4  # the first cell's most probable part, from 1
+    with pytest.raises(ValueError, match=r"not an encoded part distribution .a step or a part out of range"):
+        decode(entry[:head] + lzma.compress(stream, lzma.FORMAT_RAW, filters=codec.FILTERS))
 
 
 def test_entries_that_cannot_fit_are_left_out_without_a_change(

@@ -77,6 +77,20 @@ def test_colour_label_and_broken_label_are_named(record: Record) -> None:
         read_record(record, CIHP)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack("<2sIHHI", b"BM", 70, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 8, *[0] * 6),
+        b"P5 4 p0 255 ",
+    ],
+    ids=["a size that no photo has", "a letter in its size"],
+)
+def test_a_map_with_a_broken_head_is_named(record: Record, content: bytes) -> None:
+    record.categories.write_bytes(content)
+    with pytest.raises(LabelError, match=rf"{record.categories}: not a readable label map"):
+        read_record(record, CIHP)
+
+
 def test_palette_and_16_bit_maps_are_indices(tmp_path: Path) -> None:
     values = np.arange(12, dtype=np.uint8).reshape(3, 4)
     palette = Image.fromarray(values)

@@ -83,6 +83,8 @@ def decode(entry: bytes) -> np.ndarray:
         stream = lzma.decompress(entry[HEADER.size + parts :], lzma.FORMAT_RAW, filters=FILTERS)
         repairs = np.frombuffer(stream, np.uint8, 2 * height * width).reshape(2, height, width)
         levels = _unpack(stream[repairs.size :], parts, height, width)
+        if not 0 < step <= 1 or repairs.max(initial=0) > parts:
+            raise ValueError("a step or a part out of range")
     except (lzma.LZMAError, struct.error, ValueError) as error:
         raise ValueError(f"not an encoded part distribution ({error})") from error
     tempered = _repair(_reconstruct(levels, step, permutation, (height, width)), repairs)

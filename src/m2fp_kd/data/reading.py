@@ -142,7 +142,8 @@ def read_map(path: Source) -> np.ndarray:
     """Read an integer map (H, W) from an index PNG (1 to 16 bits) or a MATLAB file (variable `groundtruth`).
 
     Raises:
-        LabelError: the file is unreadable, has colours, or its content, whatever its name, is of a lossy format.
+        LabelError: the file is unreadable, has colours or more pixels than Pillow allows, or its content, whatever its
+            name, is of a lossy format.
     """
     if isinstance(path, Path) and path.suffix == ".mat":
         return _read_mat(path)
@@ -158,7 +159,9 @@ def read_map(path: Source) -> np.ndarray:
                 raise LabelError(f"{path}: a label map needs one channel of indices, this file is {image.mode}")
             spread = _spread(image)
             return np.array(image, np.uint8 if image.mode == "1" else None) // spread
-    except (OSError, SyntaxError) as error:  # Pillow raises either for a broken PNG
+    except (LabelError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises a different exception for each kind of damage
         raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
 
 
