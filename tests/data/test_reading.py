@@ -77,18 +77,24 @@ def test_colour_label_and_broken_label_are_named(record: Record) -> None:
         read_record(record, CIHP)
 
 
+BITMAP = struct.pack("<2sIHHI", b"BM", 70, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 8, *[0] * 6)
+
+
 @pytest.mark.parametrize(
-    "content",
-    [
-        struct.pack("<2sIHHI", b"BM", 70, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 20_000, 20_000, 1, 8, *[0] * 6),
-        b"P5 4 p0 255 ",
-    ],
-    ids=["a size that no photo has", "a letter in its size"],
+    ("content", "message"),
+    [(BITMAP, "has 20000 x 20000 pixels, 400 megapixels"), (b"P5 4 p0 255 ", "not a readable label map")],
+    ids=["of a size that no photo has", "with a letter in its size"],
 )
-def test_a_map_with_a_broken_head_is_named(record: Record, content: bytes) -> None:
+def test_a_map_with_a_broken_head_is_named(record: Record, content: bytes, message: str) -> None:
     record.categories.write_bytes(content)
-    with pytest.raises(LabelError, match=rf"{record.categories}: not a readable label map"):
+    with pytest.raises(LabelError, match=f"{record.categories}: {message}"):
         read_record(record, CIHP)
+
+
+def test_a_map_may_have_as_many_pixels_as_a_photo(tmp_path: Path) -> None:
+    """Pillow's own limit is 179 megapixels."""
+    Image.new("L", (60_000, 3_000)).save(tmp_path / "large.png")
+    assert read_map(tmp_path / "large.png").shape == (3_000, 60_000)
 
 
 def test_palette_and_16_bit_maps_are_indices(tmp_path: Path) -> None:

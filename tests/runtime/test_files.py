@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import platform
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from m2fp_kd.runtime.files import (
     safetensors_metadata,
     write_index_png,
 )
+from m2fp_kd.runtime.result_files import recorded
 from tests.hostile.disk import full
 
 
@@ -161,3 +164,21 @@ def test_a_file_without_metadata_is_named(tmp_path, content, cause):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"some\.safetensors {cause}"):
         safetensors_metadata(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_origin_of_a_result_of_any_size_is_read(suffix, tmp_path):
+    """Pillow alone refuses more than 179 megapixels, such as the mosaic of a photo of 108."""
+    path, size = tmp_path / f"result{suffix}", struct.pack(">II", 24_000, 9_000)
+    if suffix == ".png":
+        write_index_png(path, np.zeros((8, 8), np.uint8), LABEL_SETS["cihp"], "abc")
+        content = bytearray(path.read_bytes())
+        content[16:24] = size
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    else:
+        Image.new("RGB", (8, 8)).save(path, comment="abc")
+        content = bytearray(path.read_bytes())
+        begin = content.index(b"\xff\xc0") + 5
+        content[begin : begin + 4] = size[6:] + size[2:4]
+    path.write_bytes(content)
+    assert recorded(path) == "abc"

@@ -11,7 +11,7 @@ from PIL import ImageFile
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.labels import LabelSet, PartSets
 from m2fp_kd.runtime.geometry import PhotoError, read_photo
-from m2fp_kd.runtime.photo_file import check_size, open_image
+from m2fp_kd.runtime.photo_file import PhotoSizeError, check_size, open_image
 
 LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
@@ -142,8 +142,8 @@ def read_map(path: Source) -> np.ndarray:
     """Read an integer map (H, W) from an index PNG (1 to 16 bits) or a MATLAB file (variable `groundtruth`).
 
     Raises:
-        LabelError: the file is unreadable, has colours or more pixels than Pillow allows, or its content, whatever its
-            name, is of a lossy format.
+        LabelError: the file is unreadable, has colours or more pixels than a photo may have, or its content, whatever
+            its name, is of a lossy format.
     """
     if isinstance(path, Path) and path.suffix == ".mat":
         return _read_mat(path)
@@ -161,6 +161,8 @@ def read_map(path: Source) -> np.ndarray:
             return np.array(image, np.uint8 if image.mode == "1" else None) // spread
     except (LabelError, MemoryError):
         raise
+    except PhotoSizeError as error:
+        raise LabelError(str(error)) from error
     except Exception as error:  # Pillow raises a different exception for each kind of damage
         raise LabelError(f"{path}: not a readable label map ({error}); fetch or export this file again") from error
 
