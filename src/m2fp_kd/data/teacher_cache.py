@@ -65,10 +65,15 @@ def stored_key(folder: str | Path) -> str:
         others = sorted({str(found.parent) for found in Path(folder).glob(f"*/{FILES}")})
         hint = f"set teacher.cache to one of {', '.join(others)}" if others else "build one with `m2fp-kd cache`"
         raise CacheError(f"the teacher cache {Path(folder) / FILE_NAME} does not exist; {hint}")
-    keys = {read_key(path) for path in files}
-    if None in keys or len(keys) > 1:
-        raise CacheError(f"{files[0]} is not a teacher cache of this version; build one with `m2fp-kd cache`")
-    return str(keys.pop())
+    keys = {path: read_key(path) for path in files}
+    if strange := [path for path, key in keys.items() if key is None]:
+        raise CacheError(f"{strange[0]} is not a teacher cache of this version; remove it, or fill the cache again")
+    if others := [path for path, key in keys.items() if key != keys[files[0]]]:
+        raise CacheError(
+            f"{files[0]} and {others[0]} have targets of different teachers, geometries or code versions; remove the "
+            "older file, or give teacher.checkpoint=FILE, which tells them apart"
+        )
+    return str(keys[files[0]])
 
 
 def file_name(shard: Shard | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from m2fp_kd.data.sharded.index import find_shards, index_shards
+from m2fp_kd.data.sharded.unpacking import unpacked
 from m2fp_kd.data.sharded.urls import ShardError, expand, write_file
 from m2fp_kd.labels import LABEL_SETS
 
@@ -134,3 +135,20 @@ def test_a_broken_photo_a_wrong_label_and_a_compressed_tar_are_named(shards: Pat
         tar.addfile(tarfile.TarInfo("a.jpg"))
     with pytest.raises(ShardError, match=r"train-000000.tar: is torn"):
         indexed(str(path))
+
+
+def test_a_shard_with_persons_but_without_labels_beside_labelled_ones_is_named(shards: Path) -> None:
+    index = json.loads((shards / "shards.json").read_text())
+    index["shards"][SECOND]["maps"] = ["persons"]
+    (shards / "shards.json").write_text(json.dumps(index))
+    with pytest.raises(ShardError, match=f"{SECOND} has no labels, but other shards have"):
+        find_shards(expand(f"{shards}/train-*.tar"), CIHP)
+
+
+def test_maps_that_a_shard_lacks_are_not_unpacked_from_the_others(shards: Path, tmp_path: Path) -> None:
+    repack(shards / SECOND, lambda files: without(files, "persons.png"))
+    indexed(f"{shards}/train-*.tar")
+    found, _ = find_shards(expand(f"{shards}/train-*.tar"), CIHP)
+    records = unpacked(found, tmp_path / "unpacked", "Validation")
+    assert len(records) == 6
+    assert all(record.persons is None and record.categories and record.instances for record in records)

@@ -115,7 +115,7 @@ def find_shards(urls: list[str], labels: LabelSet) -> tuple[list[TarShard], list
                 "replaced write the index again with `m2fp-kd shards index`"
             )
     if len({"categories" in shard.facts.maps for shard in shards}) > 1:
-        bare = next(shard.url for shard in shards if not shard.facts.maps)
+        bare = next(shard.url for shard in shards if "categories" not in shard.facts.maps)
         raise ShardError(f"{bare} has no labels, but other shards have; leave it out, or add labels to its photos")
     models = {str(model): model for index in indexes.values() for model in index.label_models}
     return shards, list(models.values())
