@@ -176,6 +176,21 @@ def test_a_process_that_waited_computes_only_the_missing_targets(
     assert made == [1] and waiting.names == sorted(record.name for record in records)
 
 
+def test_an_answer_that_is_not_finite_is_named(
+    tmp_path: Path, teacher: WholePhotoTeacher, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = teacher.answers
+
+    def overflown(photos: Sequence[PlacedPhoto]) -> np.ndarray:
+        return answers(photos) * (np.nan if next(calls) == 2 else 1)
+
+    calls = count(1)
+    monkeypatch.setattr(teacher, "answers", overflown)
+    with pytest.raises(ValueError, match=f"the teacher's answer to {records[1].name}: log parts contain NaN"):
+        fill_cache(TeacherCache(tmp_path, KEY), teacher, records)
+    assert TeacherCache(tmp_path, KEY).names == [records[0].name]
+
+
 def test_a_killed_filling_continues_with_the_same_command(tmp_path: Path, records: list[Record]) -> None:
     """Killed before each of its changes, a filling loses at most the photo that it was at."""
 

@@ -36,6 +36,9 @@ def fill_cache(
         teacher: the teacher.
         records: the photos.
         shards: shares to fill, in order, each into a file of its own; None fills all photos into one file.
+
+    Raises:
+        ValueError: the teacher's answer to a photo is not finite; the message names the photo.
     """
     cache.path.parent.mkdir(parents=True, exist_ok=True)
     made = 0
@@ -55,7 +58,10 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
 
     def write_next() -> None:
         name, made = entries.popleft()
-        cache.append(name, made.result())
+        try:
+            cache.append(name, made.result())
+        except ValueError as error:
+            raise ValueError(f"the teacher's answer to {name}: {error}") from error
 
     bar = tqdm(total=len(missing), desc="teacher", unit="photo", disable=None if missing else True)
     ahead = max(AHEAD, 2 * teacher.at_once)
