@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
         ("+trainer.overfit_batches=1", "trainer.overfit_batches=1 cannot train a student: .*data.module.limit=16"),
         ("+trainer.enable_checkpointing=false", "trainer.enable_checkpointing=false must be true"),
         ("+trainer.max_epoch=3", "trainer.max_epoch is no option of Lightning's Trainer; did you mean trainer.max_e"),
-        ("trainer.max_epochs=-1", "trainer.max_epochs=-1 never ends"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs=-1 has no last step"),
         ("lr=0", "lr=0 must be a number above 0"),
         ("lr=fast", "lr=fast must be a number above 0"),
         ("ema=1", "ema=1 must be a number above 0 and below 1, or null"),
@@ -102,6 +102,12 @@ def test_an_impossible_option_is_named(composed: Composer, override: str, messag
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
         check(composed(override))
     assert "\n" not in str(raised.value)
+
+
+def test_a_limit_of_time_does_not_replace_the_number_of_epochs(composed: Composer) -> None:
+    check(composed("+trainer.max_time='00:01:00:00'"))
+    with pytest.raises(ValueError, match=r"trainer.max_epochs=-1 has no last step"):
+        check(composed("trainer.max_epochs=-1", "+trainer.max_time='00:01:00:00'"))
 
 
 def test_every_rule_is_for_an_option_that_exists(composed: Composer) -> None:

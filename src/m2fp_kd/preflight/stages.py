@@ -67,8 +67,11 @@ def _check_training(cfg: DictConfig) -> None:
     """Refuse a training that ends before its first validation, since the best epoch is chosen by it."""
     trainer = cfg.trainer
     epochs, every = trainer.get("max_epochs"), trainer.get("check_val_every_n_epoch", 1)
-    if epochs == -1 and trainer.get("max_steps", -1) == -1 and trainer.get("max_time") is None:
-        raise ValueError("trainer.max_epochs=-1 never ends; give trainer.max_epochs=N or +trainer.max_steps=N")
+    if epochs == -1 and trainer.get("max_steps", -1) == -1:
+        raise ValueError(
+            "trainer.max_epochs=-1 has no last step, for which the learning rate falls; give trainer.max_epochs=N or "
+            "+trainer.max_steps=N (+trainer.max_time ends a training earlier)"
+        )
     if epochs is not None and 0 < epochs < every:
         raise ValueError(
             f"trainer.check_val_every_n_epoch={every} must be at most trainer.max_epochs={epochs}: the best epoch is "
