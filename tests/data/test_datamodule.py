@@ -13,7 +13,7 @@ from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.datamodule import ParsingDataModule, data_module
 from m2fp_kd.data.sampling import EpochSampler
 from m2fp_kd.data.splits import ccp_splits, m2fp_splits, photo_splits, synthetic_splits
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, entry
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
 from tests.data.recorder import Recorder
@@ -124,7 +124,7 @@ def test_a_resumed_run_draws_the_same_unlabelled_photos(m2fp_folder: Path, tmp_p
 def fill(cache: TeacherCache, module: ParsingDataModule, target: np.ndarray) -> None:
     for record in [*module.train, *module.val]:
         _, placement = place(read_photo(record.image), Geometry(32))
-        cache.write(record.name, target, placement, file_sha256(record.image))
+        cache.append(record.name, entry(target, placement, file_sha256(record.image)))
 
 
 def test_cached_targets_reach_training(

@@ -10,7 +10,7 @@ import torch
 from m2fp_kd.data.augmentation import NO_AUGMENTATION, Augmentation
 from m2fp_kd.data.dataset import DrawnPhotos, StoredPhotos, TrainingPhotos, WholePhotos, collate
 from m2fp_kd.data.layouts import Record, m2fp_records, photo_records
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, entry
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
@@ -29,8 +29,9 @@ def cache(tmp_path: Path, records: list[Record], scene_log_parts: Callable[..., 
     cache = TeacherCache(tmp_path / "cache", "00" * 32)
     for seed, record in enumerate(records):
         _, placement = place(read_photo(record.image), Geometry(128))
-        cache.write(
-            record.name, scene_log_parts(seed, CIHP.flip_permutation, 0.1, 32), placement, file_sha256(record.image)
+        cache.append(
+            record.name,
+            entry(scene_log_parts(seed, CIHP.flip_permutation, 0.1, 32), placement, file_sha256(record.image)),
         )
     return cache
 

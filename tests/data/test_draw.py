@@ -8,7 +8,7 @@ from PIL import Image
 
 from m2fp_kd.data.draw import main
 from m2fp_kd.data.layouts import m2fp_records
-from m2fp_kd.data.teacher_cache import TeacherCache
+from m2fp_kd.data.teacher_cache import TeacherCache, entry
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
 
@@ -31,5 +31,5 @@ def test_sheet_shows_the_cached_teacher(m2fp_folder: Path, scene_log_parts: Call
     for record in m2fp_records(m2fp_folder, "Training"):
         _, placement = place(read_photo(record.image), Geometry(128))
         target = scene_log_parts(0, tuple(range(20)), 0.1, 32)
-        cache.write(record.name, target, placement, file_sha256(record.image))
+        cache.append(record.name, entry(target, placement, file_sha256(record.image)))
     assert draw(m2fp_folder, "--cache", str(cache.path.parent)).size == (6 * (192 + 4) - 4, 64)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, stored_key
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, entry, stored_key
 from m2fp_kd.runtime.geometry import Geometry, Placement
 from m2fp_kd.shards import Shard
 
@@ -27,7 +27,7 @@ def shares(tmp_path: Path) -> list[TeacherCache]:
     """A cache of which each share has one photo."""
     caches = [TeacherCache(tmp_path, KEY, shard=Shard(number, 2)) for number in (1, 2)]
     for part, cache in enumerate(caches):
-        cache.write(f"photo-{part}", target(part), PLACEMENT, PHOTO)
+        cache.append(f"photo-{part}", entry(target(part), PLACEMENT, PHOTO))
     return caches
 
 
@@ -47,26 +47,26 @@ def test_a_reader_sees_all_files(shares: list[TeacherCache], tmp_path: Path) -> 
 
 def test_a_file_of_all_photos_and_shares_go_together(shares: list[TeacherCache], tmp_path: Path) -> None:
     whole = TeacherCache(tmp_path, KEY)
-    whole.write("photo-2", target(0), PLACEMENT, PHOTO)
+    whole.append("photo-2", entry(target(0), PLACEMENT, PHOTO))
     assert TeacherCache(tmp_path, KEY, shard=Shard(1, 2)).names == ["photo-0", "photo-1", "photo-2"]
 
 
 def test_a_torn_file_costs_its_last_entry_only(shares: list[TeacherCache], tmp_path: Path) -> None:
-    shares[0].write("photo-2", target(1), PLACEMENT, PHOTO)
+    shares[0].append("photo-2", entry(target(1), PLACEMENT, PHOTO))
     os.truncate(shares[0].path, shares[0].path.stat().st_size - 3)
     with pytest.warns(UserWarning, match=r"targets-1-of-2\.bin: is broken after 1 entries"):
         cache = TeacherCache(tmp_path, KEY)
     assert cache.names == ["photo-0", "photo-1"]
     with pytest.warns(UserWarning, match="is broken after 1 entries"):
         again = cache.share(Shard(1, 2))
-    again.write("photo-2", target(1), PLACEMENT, PHOTO)
+    again.append("photo-2", entry(target(1), PLACEMENT, PHOTO))
     assert part_of(TeacherCache(tmp_path, KEY), "photo-2") == 1
 
 
 def test_an_intact_entry_of_another_file_counts(shares: list[TeacherCache], tmp_path: Path) -> None:
     """As where a photo was changed, and one share has its target already."""
     whole = TeacherCache(tmp_path, KEY)
-    whole.write("photo-1", target(0), PLACEMENT, "ef" * 32)
+    whole.append("photo-1", entry(target(0), PLACEMENT, "ef" * 32))
     cache = TeacherCache(tmp_path, KEY)
     assert cache.has("photo-1", PHOTO) and part_of(cache, "photo-1") == 1
     assert cache.has("photo-1", "ef" * 32)
@@ -79,7 +79,7 @@ def test_a_file_of_another_teacher_counts_as_empty(shares: list[TeacherCache], t
     with pytest.warns(UserWarning, match="was made by another teacher"):
         assert TeacherCache(tmp_path, other).names == []
     with pytest.warns(UserWarning, match="was made by another teacher"):
-        TeacherCache(tmp_path, other, shard=Shard(2, 2)).write("photo-9", target(0), PLACEMENT, PHOTO)
+        TeacherCache(tmp_path, other, shard=Shard(2, 2)).append("photo-9", entry(target(0), PLACEMENT, PHOTO))
     with pytest.raises(
         CacheError, match=r"1-of-2.bin and .*2-of-2.bin have targets of different teachers.*remove the older"
     ):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from m2fp_kd.data import teacher_cache
 from m2fp_kd.data.target_file import TargetFile
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, stored_key
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, cache_key, entry, stored_key
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, Placement
@@ -30,7 +31,7 @@ def targets(scene_log_parts: Callable[..., np.ndarray]) -> list[np.ndarray]:
 def built(tmp_path_factory: pytest.TempPathFactory, targets: list[np.ndarray]) -> TeacherCache:
     cache = TeacherCache(tmp_path_factory.mktemp("cache"), KEY)
     for number, target in enumerate(targets):
-        cache.write(f"photo-{number}", target, PLACEMENT, PHOTO, FLIP)
+        cache.append(f"photo-{number}", entry(target, PLACEMENT, PHOTO, FLIP))
     return cache
 
 
@@ -50,15 +51,16 @@ def test_another_reader_sees_the_entries(cache: TeacherCache, targets: list[np.n
         assert np.array_equal(log_parts.argmax(axis=1), target.argmax(axis=1))
 
 
-def test_key_depends_on_everything_that_entries_depend_on() -> None:
+def test_key_depends_on_everything_that_entries_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
         KEY,
         cache_key("ab" * 32, Geometry(96)),
         cache_key("ac" * 32, Geometry(64)),
         cache_key("ab" * 32, Geometry(64), Geometry(128)),
-        cache_key("ab" * 32, Geometry(64), code_version=0),
     }
-    assert len(keys) == 5 and cache_key("ab" * 32, Geometry(64)) == KEY and len(KEY) == 64
+    assert len(keys) == 4 and cache_key("ab" * 32, Geometry(64)) == KEY and len(KEY) == 64
+    monkeypatch.setattr(teacher_cache, "CODE_VERSION", 0)
+    assert cache_key("ab" * 32, Geometry(64)) not in keys
 
 
 def test_missing_entry_is_named(cache: TeacherCache, tmp_path: Path) -> None:
@@ -82,12 +84,12 @@ def test_cache_of_another_teacher_is_stale_and_replaced(cache: TeacherCache, tar
     assert other.names == [] and not other.has("photo-0", PHOTO)
     with pytest.raises(CacheError, match="another teacher"):
         other.read("photo-0", PHOTO)
-    other.write("photo-0", targets[0], PLACEMENT, PHOTO)
+    other.append("photo-0", entry(targets[0], PLACEMENT, PHOTO))
     assert TeacherCache(cache.path.parent, other.key).names == ["photo-0"]
 
 
 def test_a_rewritten_entry_wins(cache: TeacherCache, targets: list[np.ndarray]) -> None:
-    cache.write("photo-0", targets[2], PLACEMENT, "ef" * 32)
+    cache.append("photo-0", entry(targets[2], PLACEMENT, "ef" * 32))
     again = TeacherCache(cache.path.parent, KEY)
     assert np.array_equal(again.read("photo-0", "ef" * 32)[0].argmax(axis=1), targets[2].argmax(axis=1))
     assert len(again.names) == 3
@@ -103,20 +105,20 @@ def test_a_killed_build_continues(cache: TeacherCache, targets: list[np.ndarray]
     assert torn.names == ["photo-0", "photo-1"]
     with pytest.raises(CacheError, match="no target of 'photo-2'"):
         torn.read("photo-2", PHOTO)
-    torn.write("photo-2", targets[2], PLACEMENT, PHOTO, FLIP)
+    torn.append("photo-2", entry(targets[2], PLACEMENT, PHOTO, FLIP))
     assert cache.path.read_bytes() == whole
 
 
 def test_a_full_disk_is_named_and_loses_one_entry(cache: TeacherCache, targets: list[np.ndarray]) -> None:
     before, size = cache.names, cache.path.stat().st_size
     with full(size + 100), pytest.raises(OSError) as error:
-        cache.write("another", targets[0], PLACEMENT, PHOTO)
+        cache.append("another", entry(targets[0], PLACEMENT, PHOTO))
     assert error.value.filename == str(cache.path)
     assert cache.names == before
     with pytest.warns(UserWarning, match="the rest counts as missing"):
         again = TeacherCache(cache.path.parent, cache.key)
     assert again.names == before
-    again.write("another", targets[0], PLACEMENT, PHOTO)
+    again.append("another", entry(targets[0], PLACEMENT, PHOTO))
     assert TeacherCache(cache.path.parent, cache.key).has("another", PHOTO)
 
 
@@ -140,7 +142,7 @@ def test_another_file_is_refused(cache: TeacherCache, targets: list[np.ndarray])
         stored_key(cache.path.parent)
     with pytest.warns(UserWarning, match="not a teacher cache of this version"):
         other = TeacherCache(cache.path.parent, KEY)
-    other.write("photo-0", targets[0], PLACEMENT, PHOTO)
+    other.append("photo-0", entry(targets[0], PLACEMENT, PHOTO))
     assert TeacherCache(cache.path.parent, KEY).names == ["photo-0"]
     with pytest.raises(CacheError, match=r"teacher cache .* does not exist"):
         stored_key(cache.path.parent / "nowhere")
@@ -153,6 +155,6 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
 
 def test_a_photo_may_have_a_name_of_any_bytes(tmp_path: Path, targets: list[np.ndarray]) -> None:
     name = os.fsdecode("照片".encode("gbk"))
-    TeacherCache(tmp_path, KEY).write(name, targets[0], PLACEMENT, PHOTO, FLIP)
+    TeacherCache(tmp_path, KEY).append(name, entry(targets[0], PLACEMENT, PHOTO, FLIP))
     again = TeacherCache(tmp_path, KEY)
     assert again.names == [name] and again.has(name, PHOTO) and again.read(name, PHOTO)[1] == PLACEMENT

@@ -13,7 +13,7 @@ from torch import Tensor
 from m2fp_kd.data.augmentation import Augmentation
 from m2fp_kd.data.datamodule import ParsingDataModule, data_module
 from m2fp_kd.data.splits import ccp_splits, m2fp_splits
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, entry
 from m2fp_kd.distill.losses.ce import Ce
 from m2fp_kd.distill.losses.jaccard import Jaccard
 from m2fp_kd.labels import LABEL_SETS, find_bridge
@@ -118,12 +118,12 @@ def test_the_cache_covers_them(
     for record in module.records:
         if not record.name.startswith("bare"):
             _, placement = place(read_photo(record.image), Geometry(32))
-            module.cache.write(record.name, target, placement, file_sha256(record.image))
+            module.cache.append(record.name, entry(target, placement, file_sha256(record.image)))
     with pytest.raises(CacheError, match=r"no target of 5 of 14 photos \(bare0"):
         module.setup("fit")
     for record in module.unlabelled:
         _, placement = place(read_photo(record.image), Geometry(32))
-        module.cache.write(record.name, target, placement, file_sha256(record.image))
+        module.cache.append(record.name, entry(target, placement, file_sha256(record.image)))
     module.setup("fit")
     assert all(batch["log_parts"].shape[1:] == (20, 8, 8) for batch in epoch_of(module, 0))
 

@@ -23,8 +23,6 @@ from m2fp_kd.labels import Bridge
 from m2fp_kd.runtime.geometry import Geometry, Placement
 from m2fp_kd.shards import Shard
 
-__all__ = ["CODE_VERSION", "CacheError", "TeacherCache", "cache_key", "decode", "encode", "stored_key"]
-
 CODE_VERSION = 1
 """Version of the code that makes entries; increment it when the same teacher and photo give other entries."""
 
@@ -34,21 +32,15 @@ BODY = struct.Struct("<6H32s")
 """Placement (source, content, canvas) and the photo's SHA-256; the encoded log parts follow."""
 
 
-def cache_key(
-    teacher_sha256: str,
-    *geometries: Geometry,
-    tta: Mapping[str, Any] | None = None,
-    code_version: int = CODE_VERSION,
-) -> str:
+def cache_key(teacher_sha256: str, *geometries: Geometry, tta: Mapping[str, Any] | None = None) -> str:
     """Hash everything that entries depend on besides the photo, as 64 hex digits.
 
     Args:
         teacher_sha256: hash of the teacher's weights.
         geometries: placement of photos for the student and, if it differs, for the teacher.
         tta: views of a photo whose mean is stored; None for a single view.
-        code_version: version of the code that makes entries.
     """
-    content: list[Any] = [teacher_sha256, [asdict(geometry) for geometry in geometries], code_version]
+    content: list[Any] = [teacher_sha256, [asdict(geometry) for geometry in geometries], CODE_VERSION]
     if tta is not None:
         content.append(dict(tta))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -68,9 +60,9 @@ def stored_key(folder: str | Path) -> str:
     keys = {path: read_key(path) for path in files}
     if strange := [path for path, key in keys.items() if key is None]:
         raise CacheError(f"{strange[0]} is not a teacher cache of this version; remove it, or fill the cache again")
-    if others := [path for path, key in keys.items() if key != keys[files[0]]]:
+    if foreign := [path for path, key in keys.items() if key != keys[files[0]]]:
         raise CacheError(
-            f"{files[0]} and {others[0]} have targets of different teachers, geometries or code versions; remove the "
+            f"{files[0]} and {foreign[0]} have targets of different teachers, geometries or code versions; remove the "
             "older file, or give teacher.checkpoint=FILE, which tells them apart"
         )
     return str(keys[files[0]])
@@ -183,17 +175,6 @@ class TeacherCache:
             return decoded(encoded, self.bridge), placement
         except ValueError as error:
             raise CacheError(f"{self.path}: the entry of '{name}' is broken ({error}); rebuild the cache.") from error
-
-    def write(
-        self,
-        name: str,
-        log_parts: np.ndarray,
-        placement: Placement,
-        photo_sha256: str,
-        flip_permutation: Sequence[int] | None = None,
-    ) -> None:
-        """Encode log parts and append the entry; arguments as for `entry`."""
-        self.append(name, entry(log_parts, placement, photo_sha256, flip_permutation))
 
     def append(self, name: str, body: bytes) -> None:
         """Append an entry that `entry` made."""

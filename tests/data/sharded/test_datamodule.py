@@ -16,7 +16,7 @@ from m2fp_kd.data.sharded.datamodule import ShardedDataModule, shard_splits, sha
 from m2fp_kd.data.sharded.urls import ShardError, open_file
 from m2fp_kd.data.sharded.writing import make, plan
 from m2fp_kd.data.splits import m2fp_splits
-from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
+from m2fp_kd.data.teacher_cache import CacheError, TeacherCache, entry
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.runtime.files import file_sha256
 from m2fp_kd.runtime.geometry import Geometry, place, read_photo
@@ -150,7 +150,7 @@ def test_targets_of_a_cache_travel_in_the_shards(
     for seed, record in enumerate([*splits.train, *splits.val]):
         placement = place(read_photo(record.image), geometry)[1]
         log_parts = scene_log_parts(seed, labels.flip_permutation, size=32)[:, :, ::4, ::4]
-        cache.write(record.name, log_parts, placement, file_sha256(record.image), labels.flip_permutation)
+        cache.append(record.name, entry(log_parts, placement, file_sha256(record.image), labels.flip_permutation))
     folder = tmp_path / "shards"
     make(plan(m2fp_folder, 0.014, cache=cache), folder, labels, cache)
     files = data_module(splits, "cihp", SIZE, 2, cache=cache)

@@ -15,7 +15,7 @@ from PIL import Image
 from m2fp_kd.data.layouts import Record, m2fp_records
 from m2fp_kd.data.reading import read_record
 from m2fp_kd.data.synthetic import write_dataset
-from m2fp_kd.data.teacher_cache import TeacherCache
+from m2fp_kd.data.teacher_cache import TeacherCache, entry
 from m2fp_kd.distill.teachers.filling import fill_cache
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
@@ -61,8 +61,8 @@ def test_entries_are_encoded_with_the_label_sets_flip_permutation(
     filled, by_hand = TeacherCache(tmp_path / "filled", KEY), TeacherCache(tmp_path / "by_hand", KEY)
     fill_cache(filled, teacher, records[:1])
     photo = read_record(records[0], CIHP).image
-    entry = teacher.log_parts(photo), teacher.placement(photo), file_sha256(records[0].image)
-    by_hand.write(records[0].name, *entry, CIHP.flip_permutation)
+    facts = teacher.placement(photo), file_sha256(records[0].image), CIHP.flip_permutation
+    by_hand.append(records[0].name, entry(teacher.log_parts(photo), *facts))
     assert filled.path.read_bytes() == by_hand.path.read_bytes()
 
 
@@ -168,8 +168,8 @@ def test_a_process_that_waited_computes_only_the_missing_targets(
         thread.start()
         for record in records[:2]:
             photo = read_record(record, CIHP).image
-            entry = teacher.log_parts(photo), teacher.placement(photo), file_sha256(record.image)
-            other.write(record.name, *entry)
+            facts = teacher.placement(photo), file_sha256(record.image)
+            other.append(record.name, entry(teacher.log_parts(photo), *facts))
         thread.join(timeout=0.2)
         assert thread.is_alive() and made == []
     thread.join(timeout=10)

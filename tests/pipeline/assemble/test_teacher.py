@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from m2fp_kd.checkpoints.network import CheckpointError
-from m2fp_kd.data.teacher_cache import decode, encode
+from m2fp_kd.data.codec import decode, encode
 from m2fp_kd.evaluation.report.report import read_report
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.pipeline import run
