@@ -1,5 +1,6 @@
 """Lightning loaders of a data set."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -166,10 +167,10 @@ class ParsingDataModule(pl.LightningDataModule):
         if isinstance(self.train, DrawnPhotos):
             raise CacheError("scenes that are drawn on the fly have no cached targets; use teacher=live")
         needed = [record.name for record in self.records]
-        if len(set(needed)) < len(needed):
-            twice = sorted({name for name in needed if needed.count(name) > 1})[:5]
+        if twice := sorted(name for name, times in Counter(needed).items() if times > 1):
+            names = ", ".join(twice[:5])
             raise CacheError(
-                f"training, unlabelled or validation photos share a name: {', '.join(twice)}; rename one of each pair"
+                f"training, unlabelled or validation photos share a name: {names}; rename one of each pair"
             )
         missing = sorted(set(needed) - set(cache.names))
         if missing:

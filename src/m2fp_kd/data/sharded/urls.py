@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def expand(patterns: str | Sequence[str], setting: str = "data.urls") -> list[st
     found = [url for pattern in given for url in _matches(pattern, setting)]
     if not found:
         raise ShardError(f"{setting} names no shard; give addresses such as DIR/train-{{000000..000127}}.tar")
-    if twice := sorted({url for url in found if found.count(url) > 1}) if len(set(found)) < len(found) else []:
+    if twice := sorted(url for url, times in Counter(found).items() if times > 1):
         raise ShardError(f"{setting} names {twice[0]} twice; give each shard once")
     return found
 
