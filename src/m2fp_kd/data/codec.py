@@ -92,11 +92,6 @@ def decode(entry: bytes) -> np.ndarray:
     return np.log(fourth / fourth.sum(axis=1, keepdims=True))
 
 
-def total_variation(log_parts: np.ndarray, other: np.ndarray) -> float:
-    """Return the mean total variation between two arrays (N, P, h, w) of log parts at temperature 4."""
-    return _distance(_temper(log_parts), _temper(other))
-
-
 def _compressed(stream: bytes, filters: Sequence[Mapping[str, Any]]) -> bytes:
     return lzma.compress(stream, lzma.FORMAT_RAW, filters=filters)
 

@@ -19,18 +19,21 @@ LAYOUTS = {
     "ccp": ccp_records,
     "photos": photo_records,
 }
+DRAWS = 3
+"""Augmentations of each photo."""
+COLUMNS = 2 * DRAWS
 GAP = 4
+"""Pixels between two cells."""
 
 
-def contact_sheet(photos: TrainingPhotos, draws: int = 3, columns: int = 2) -> Image.Image:
-    """Draw a cell per photo and draw: crop, crop with labels and, if cached, the teacher's most probable part."""
-    cells = [_cell(photos[epoch, index], photos.labels) for index in range(len(photos)) for epoch in range(draws)]
+def contact_sheet(photos: TrainingPhotos) -> Image.Image:
+    """Draw crops of each photo, each alone, with labels and, if cached, with the teacher's most probable part."""
+    cells = [_cell(photos[epoch, index], photos.labels) for index in range(len(photos)) for epoch in range(DRAWS)]
     height, width = cells[0].shape[:2]
-    columns = columns * draws
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    rows = -(-len(cells) // COLUMNS)
+    sheet = np.full((rows * (height + GAP) - GAP, COLUMNS * (width + GAP) - GAP, 3), 255, np.uint8)
     for number, cell in enumerate(cells):
-        top, left = number // columns * (height + GAP), number % columns * (width + GAP)
+        top, left = number // COLUMNS * (height + GAP), number % COLUMNS * (width + GAP)
         sheet[top : top + height, left : left + width] = cell
     return Image.fromarray(sheet)
 

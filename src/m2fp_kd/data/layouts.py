@@ -15,6 +15,9 @@ SPLITS = ("Training", "Validation", "Testing")
 FOLDERS = {"image": "Images", "categories": "Category_ids", "persons": "Human_ids", "instances": "Instance_ids"}
 """Field of a `Record` -> folder of its files in M2FP's layout."""
 
+ROOT = "data.root"
+"""Option that names the folder of a layout."""
+
 HELD_OUT = ("Testing", "Validation")
 """Splits to evaluate on, in order of preference."""
 
@@ -82,7 +85,7 @@ def ccp_records(root: str | Path) -> list[Record]:
     return [Record(stem, path, pixels.get(stem)) for stem, path in images.items()]
 
 
-def photo_records(root: str | Path, setting: str = "data.root") -> list[Record]:
+def photo_records(root: str | Path, setting: str = ROOT) -> list[Record]:
     """List unlabelled records of all photos in a folder and below it, without hidden ones.
 
     A photo in a subfolder is named with its path from the folder, such as ``summer/beach``.
@@ -171,15 +174,15 @@ def _name_hash(name: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _files(folder: Path, suffixes: Iterable[str], setting: str = "data.root") -> dict[str, Path]:
+def _files(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
     """Map stem to path for the folder's files with one of these suffixes, sorted by stem, without hidden files."""
-    _require_folder(folder, setting)
+    _require_folder(folder, ROOT)
     named = [
         (path.stem, path)
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
-    return _once(folder, named, suffixes, setting)
+    return _once(folder, named, suffixes, ROOT)
 
 
 def _require_folder(folder: Path, setting: str) -> None:

@@ -15,7 +15,7 @@ from m2fp_kd.distill.teachers.resample import logarithm, resample, resample_log_
 from m2fp_kd.distill.teachers.tta import SINGLE_VIEW, Tta, mirrored
 from m2fp_kd.labels import LabelSet
 from m2fp_kd.runtime.files import atomic_path
-from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place, restore_dense
+from m2fp_kd.runtime.geometry import OUTPUT_STRIDE, Geometry, Placement, place
 from m2fp_kd.runtime.part_map import part_map
 from m2fp_kd.runtime.provenance import TeacherCard
 
@@ -117,10 +117,6 @@ class WholePhotoTeacher:
         """Return the student's log parts float32 (P, g, g) over the largest canvas, and the photo's placement on it."""
         placed = self.placed(photo, mirror=self.tta.flip)
         return self._mean([placed], _grid(self.geometry))[0].cpu().numpy(), self.geometry.placement(placed.size)
-
-    def at_photo_size(self, photo: np.ndarray) -> np.ndarray:
-        """Return the student's log parts float32 (P, H, W) of a photo uint8 (H, W, 3), at the photo's own size."""
-        return restore_dense(*self.on_own_grid(photo))
 
     def _mean(self, photos: Sequence[PlacedPhoto], grid: tuple[int, int]) -> Tensor:
         """Return the mean of all networks as log parts (V, P, h, w) of all views, over the student's parts."""
