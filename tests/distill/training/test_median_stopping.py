@@ -43,6 +43,17 @@ def test_only_runs_of_the_same_data_and_length_count(tmp_path: Path) -> None:
     assert finished_scores(tmp_path, "sample", 2) == [[0.1, 0.5]]
 
 
+@pytest.mark.parametrize("content", ["{", '{"format": 99}'])
+def test_a_broken_report_and_one_of_another_version_do_not_count(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_report(tmp_path / "a", trained([0.1, 0.5]))
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "report.json").write_text(content)
+    assert finished_scores(tmp_path, "sample", 2) == [[0.1, 0.5]]
+    assert "leaves out a report" in caplog.text and str(tmp_path / "old") in caplog.text
+
+
 def test_the_callback_stops_the_trainer_and_survives_resuming(tmp_path: Path) -> None:
     for name in "abc":
         write_report(tmp_path / name, trained([0.4, 0.5]))

@@ -1,13 +1,14 @@
 """Early stopping of a sweep's weak runs by the median stopping rule."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 import pytorch_lightning as pl
 
 from m2fp_kd.evaluation.report.report import read_report
+from m2fp_kd.evaluation.report.results import RunReport
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,25 @@ def below_median(scores: Scores, finished: Sequence[Scores], first_epochs: int, 
 
 
 def finished_scores(folder: Path, data: str, epochs: int) -> list[Scores]:
-    """Read the scores of the runs under a folder that trained on these data for exactly ``epochs`` epochs."""
-    reports = [read_report(path) for path in sorted(folder.rglob("report.json"))]
+    """Read the scores of the runs under a folder that trained on these data for exactly ``epochs`` epochs.
+
+    A report that is broken or of another version is left out with a warning, since the folder may have runs from before
+    the sweep.
+    """
     curves = [
         [score for _, score in report.curves.get("val/mIoU", [])]
-        for report in reports
+        for report in _readable(sorted(folder.rglob("report.json")))
         if report.config.get("stage") == "train" and report.config["data"]["name"] == data
     ]
     return [curve for curve in curves if len(curve) == epochs]
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[RunReport]:
+    for path in paths:
+        try:
+            yield read_report(path)
+        except ValueError as error:
+            log.warning("median stopping leaves out a report: %s", error)
 
 
 class MedianStopping(pl.Callback):
