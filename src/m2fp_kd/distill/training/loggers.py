@@ -48,6 +48,13 @@ class TolerantWandbLogger(WandbLogger):
             super().log_metrics(metrics, step)
             self.failed = False
 
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **settings: Any) -> None:
+        """Log images, unless W&B has failed before; warn when their files cannot be written."""
+        if not self.failed:
+            with tolerated("these images are not in it"):
+                super().log_image(key, images, step, **settings)
+
 
 @contextmanager
 def tolerated(outcome: str) -> Iterator[None]:
