@@ -60,6 +60,19 @@ def test_label_maps_may_be_large(records: list[Record], monkeypatch: pytest.Monk
     assert examine(records[0], CIHP).parts
 
 
+def test_files_that_cannot_be_opened_are_named_with_the_others(
+    records: list[Record], known: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in (records[0].image, records[1].categories):
+        path.unlink()
+    records[0].image.symlink_to("nowhere.jpg")
+    records[1].categories.mkdir()
+    cut(records[2].categories)
+    with pytest.raises(LabelError, match="3 of 6 photos cannot be used"):
+        check_photos(records, CIHP, known)
+    assert all(any(record.name in line for line in caplog.messages) for record in records[:3])
+
+
 def test_a_content_is_read_once_and_a_mended_file_again(
     records: list[Record], known: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

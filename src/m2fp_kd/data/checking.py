@@ -76,13 +76,14 @@ def _findings(records: Sequence[Record], labels: LabelSet, known: Path) -> dict[
     with ThreadPoolExecutor(usable_cores()) as pool:  # Pillow and hashlib release Python's lock
         keys = dict(zip(records, pool.map(lambda record: _key(record, labels), records), strict=True))
         found = _read(known)
-        new = [record for record in records if keys[record] not in found]
+        new = [record for record in records if keys[record] is None or keys[record] not in found]
         read = pool.map(lambda record: examine(record, labels), new)
         progress = tqdm(read, desc="checking photos and labels", total=len(new), unit="photo", disable=None, delay=2)
         fresh = dict(zip(new, progress, strict=True))
     # A bad file is read again next time, since its message holds its path.
-    _write(known, found | {keys[record]: finding for record, finding in fresh.items() if not finding.error})
-    return {record: fresh[record] if record in fresh else found[keys[record]] for record in records}
+    good = {key: finding for record, finding in fresh.items() if (key := keys[record]) and not finding.error}
+    _write(known, found | good)
+    return {record: fresh[record] if record in fresh else found[str(keys[record])] for record in records}
 
 
 def examine(record: Record, labels: LabelSet) -> Finding:
@@ -155,9 +156,16 @@ def _summarise(occurring: Sequence[Iterable[int]], labels: LabelSet) -> None:
         log.warning("%s (0) occurs in no label map of '%s': are the labels one too high?", labels.parts[0], labels.name)
 
 
-def _key(record: Record, labels: LabelSet) -> str:
+def _key(record: Record, labels: LabelSet) -> str | None:
+    """Return the hash of a photo's files and of what is checked; None where a file cannot be read, as `examine` tells.
+
+    Such a file is a link that leads nowhere, a folder, or one without the permission.
+    """
     files = (record.image, record.categories, record.persons, record.instances)
-    hashes = [file_sha256(path) if path else None for path in files]
+    try:
+        hashes = [file_sha256(path) if path else None for path in files]
+    except OSError:
+        return None
     return text_sha256([VERSION, hashes, labels.num_parts, labels.ignore_index])
 
 
