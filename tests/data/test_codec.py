@@ -1,7 +1,6 @@
 """The codec of part distributions: size, fidelity, most probable part, and broken bytes."""
 
 import lzma
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -33,10 +32,6 @@ def test_size_and_fidelity_on_scenes(noise: float, scene_log_parts: Callable[...
         assert decoded.shape == log_parts.shape and decoded.dtype == np.float32
         assert np.array_equal(decoded.argmax(axis=1), log_parts.argmax(axis=1))
         assert np.allclose(np.exp(decoded).sum(axis=1), 1, atol=1e-5)
-        begin = time.perf_counter()
-        decode(entry)
-        print(f"decode {1000 * (time.perf_counter() - begin):.1f} ms")
-    print(f"noise {noise}: {np.mean(sizes):.0f} bytes, total variation at T=4 {np.mean(distances):.4f}")
     assert max(sizes) <= 12_000 and max(distances) <= 0.03
 
 
