@@ -3,7 +3,7 @@
 Their engines run on the CPU, except TorchScript files of other people, which run where their weights are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,9 @@ def _onnx(path: Path) -> tuple[nn.Module, tuple[int, int] | None]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (images,), (output, *_) = session.get_inputs(), session.get_outputs()
-    return ForeignArtefact(lambda array: session.run([output.name], {images.name: array})[0]), _sides(images.shape)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    sides = _sides([one.shape for one in inputs])
+    return ForeignArtefact(lambda array: session.run([outputs[0].name], {inputs[0].name: array})[0]), sides
 
 
 @cache
@@ -117,17 +118,26 @@ def _core() -> Any:
 
 def _openvino(path: Path) -> tuple[nn.Module, tuple[int, int] | None]:
     model = _core().read_model(path)
-    shape = [side.get_length() if side.is_static else None for side in model.input(0).partial_shape]
+    sides = _sides(
+        [[side.get_length() if side.is_static else None for side in one.partial_shape] for one in model.inputs]
+    )
     compiled = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return ForeignArtefact(lambda array: compiled(array)[0]), _sides(shape)
+    return ForeignArtefact(lambda array: compiled(array)[0]), sides
 
 
 def _torchscript(path: Path) -> tuple[nn.Module, None]:
     return torch.jit.load(path, map_location="cpu"), None
 
 
-def _sides(shape: Any) -> tuple[int, int] | None:
-    _, channels, height, width = shape
-    if channels not in (3, None) and not isinstance(channels, str):
-        raise ValueError(f"its input has the shape {list(shape)} instead of (images, 3, height, width)")
+def _sides(shapes: Sequence[Sequence[Any]]) -> tuple[int, int] | None:
+    """Return height and width of a model's only input, from the shapes of all; None where any will do.
+
+    Raises:
+        ValueError: the model has another input than images.
+    """
+    images = [shape for shape in shapes if len(shape) == 4 and (shape[1] in (3, None) or isinstance(shape[1], str))]
+    if len(shapes) != 1 or not images:
+        found = ", ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(f"its inputs have the shapes {found} instead of one of (images, 3, height, width)")
+    height, width = images[0][2:]
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
