@@ -19,7 +19,7 @@ class _Patches(nn.Module):
         return [level(images) for level in self.levels]
 
 
-def _network(exact_order: bool = False) -> M2FP:
+def _network(exact_order: bool = False, encoder_layers: int = 2, decoder_layers: int = LAYERS) -> M2FP:
     torch.manual_seed(0)
     return build_m2fp(
         Backbone(_Patches(), (8, 8, 8, 8)),
@@ -27,8 +27,8 @@ def _network(exact_order: bool = False) -> M2FP:
         width=32,
         mask_width=16,
         queries=QUERIES,
-        encoder_layers=2,
-        decoder_layers=LAYERS,
+        encoder_layers=encoder_layers,
+        decoder_layers=decoder_layers,
         heads=4,
         encoder_feedforward=64,
         decoder_feedforward=64,
@@ -101,7 +101,7 @@ def test_training_mode_does_not_change_predictions() -> None:
 
 @torch.no_grad()
 def test_the_network_exports_as_one_graph() -> None:
-    network = _network().eval()
+    network = _network(encoder_layers=1, decoder_layers=2).eval()
 
     class Predictions(nn.Module):
         def __init__(self) -> None:
