@@ -76,11 +76,12 @@ class Live:
     """The frames of a camera or stream, as a context manager.
 
     A thread decodes every frame and keeps the newest only, so frames that arrive faster than they are taken are left
-    out, and the delay does not grow. Of a recording, which has a length, it leaves out none.
+    out, and the delay does not grow. Of a recording it leaves out none.
 
     Attributes:
         patience: seconds in which a lost stream must come back; a camera that is lost is not opened again.
         video: properties of a video of the frames.
+        recorded: whether the opened source is a recording, which has a length.
         arrived: number of frames that arrived.
         ended: why no more frames arrive; None while they do, or if this is the end of a recording.
     """
