@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from m2fp_kd.compress.prune.cost import Layer
 from m2fp_kd.compress.prune.latency import LatencyTable, convolution_timer, open_table, timed_network
+from m2fp_kd.compress.prune.step import Prune
 
 
 class Stopwatch:
@@ -80,6 +81,13 @@ def test_a_table_of_another_machine_or_another_file_is_refused(tmp_path: Path) -
     path.write_text("{")
     with pytest.raises(ValueError, match="not valid JSON"):
         LatencyTable(path, "this machine", Stopwatch())
+
+
+def test_a_step_refuses_the_table_of_another_machine_before_training(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    LatencyTable(path, "another machine", Stopwatch()).milliseconds(dense(8, 8))
+    with pytest.raises(ValueError, match="was measured with another machine"):
+        Prune(quantity="milliseconds", latency_table=str(path)).check(torch.nn.Identity(), 64)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def open_table(path: str | Path, engine: str = "openvino", threads: int | None =
         threads: CPU threads; None leaves it to the engine.
 
     Raises:
-        EngineError: the engine is not installed.
+        ModuleNotFoundError: the engine is not installed.
         ValueError: the file is not a latency table, or was measured on another CPU, engine or number of threads.
     """
     measure = convolution_timer(engine, threads)

@@ -12,7 +12,7 @@ from torch import nn
 from m2fp_kd.compress.options import STRICT, Count, Engine, Factor, Importance, Name, Quantity, ShareAbove0, ShareBelow1
 from m2fp_kd.compress.prune.graph import Prunable
 from m2fp_kd.compress.prune.importance import ScaleSparsity
-from m2fp_kd.compress.prune.latency import open_table
+from m2fp_kd.compress.prune.latency import LatencyTable, open_table
 from m2fp_kd.compress.prune.pruning import Goal, measure, prune_towards, prune_untrained
 from m2fp_kd.compress.steps import FineTuning
 from m2fp_kd.models.pruned import pruned_architecture
@@ -62,7 +62,7 @@ class Prune:
     def check(self, student: nn.Module, size: int) -> None:
         """Check that the goal can be reached, which depends on the layers, not on their weights.
 
-        Milliseconds are not checked, because they would have to be measured.
+        Of a goal in milliseconds only the table is checked, because the layers would have to be measured.
 
         Args:
             student: network, which is not changed.
@@ -70,8 +70,9 @@ class Prune:
 
         Raises:
             PruneError: the goal is out of reach.
+            ValueError: the latency table is broken, or was measured on another machine.
         """
-        if self.quantity != "milliseconds":
+        if self._table() is None:
             goal = Goal(self.quantity, self.reduction, measure(student, size, self.quantity))
             prune_untrained(cast(Prunable, copy.deepcopy(student)), size, goal, self.most)
 
@@ -83,11 +84,7 @@ class Prune:
         Raises:
             PruneError: the goal is out of reach; nothing was trained.
         """
-        table = None
-        if self.quantity == "milliseconds":
-            threads = self.threads or "all"
-            path = self.latency_table or f"cache/latency-{self.engine}-{threads}-threads.json"
-            table = open_table(path, self.engine, self.threads)
+        table = self._table()
         goal = Goal(self.quantity, self.reduction, measure(student, tuner.size, self.quantity, table))
         # Check that the goal can be reached before training.
         prune_untrained(cast(Prunable, copy.deepcopy(student)), tuner.size, goal, self.most, table)
@@ -106,3 +103,10 @@ class Prune:
             if result.done:
                 break
         return student, pruned_architecture(architecture, student), score
+
+    def _table(self) -> LatencyTable | None:
+        """Open the latency table; None for other goals than milliseconds."""
+        if self.quantity != "milliseconds":
+            return None
+        path = self.latency_table or f"cache/latency-{self.engine}-{self.threads or 'all'}-threads.json"
+        return open_table(path, self.engine, self.threads)
