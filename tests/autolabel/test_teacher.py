@@ -89,6 +89,13 @@ def test_wrong_settings_are_named(teacher_file, overrides, labels, reason):  # n
         TeacherLabeller([str(teacher_file)], labels, overrides)
 
 
+def test_a_label_set_of_the_users_own_is_asked_for(teacher_file, tmp_path):  # noqa: F811
+    for file in teacher_file.parent.glob("teacher.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes().replace(b'"name": "cihp"', b'"name": "mine"'))
+    with pytest.raises(ValueError, match=r"has the label set 'mine', which is not built in; add --labels FILE\.yaml"):
+        TeacherLabeller([str(tmp_path / "teacher.json")])
+
+
 def test_a_student_trains_on_the_labels(teacher_file, composed: Composer, tmp_path: Path) -> None:  # noqa: F811
     photos, out = tmp_path / "photos", tmp_path / "labelled"
     photos.mkdir()

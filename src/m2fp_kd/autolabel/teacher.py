@@ -18,7 +18,7 @@ from m2fp_kd.config import register_resolvers
 from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.distill.teachers.tta import Tta
 from m2fp_kd.distill.teachers.whole_photo import WholePhotoTeacher
-from m2fp_kd.labels import LabelSet, load_label_set
+from m2fp_kd.labels import LABEL_SETS, LabelSet, load_label_set
 from m2fp_kd.models.outputs import M2FPOutput
 from m2fp_kd.pipeline.assemble.foreign import is_hugging_face
 from m2fp_kd.pipeline.assemble.part_models import NETWORK_FILES, load_part_models
@@ -104,12 +104,16 @@ def _configuration(files: Sequence[str], labels: str | None, overrides: Sequence
     """Compose the configuration of this teacher.
 
     Raises:
-        ValueError: an override is wrong; or the first file does not tell its label set, and `labels` is None.
+        ValueError: an override is wrong; or `labels` is None, and the label set of the first file is unknown or not built
+            in.
     """
     members = [_member(file, labels, overrides) for file in files]
-    labels = labels or members[0].get("labels")
     if labels is None:
-        raise ValueError(f"{files[0]} does not say which label set it has; add --labels SET")
+        labels = members[0].get("labels")
+        if labels is None:
+            raise ValueError(f"{files[0]} does not say which label set it has; add --labels SET")
+        if labels not in LABEL_SETS:
+            raise ValueError(f"{files[0]} has the label set '{labels}', which is not built in; add --labels FILE.yaml")
     register_resolvers()
     fixed = ["data=own", "data.root=unused", "run_dir=unused", "teacher=live"]
     try:
