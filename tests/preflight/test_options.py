@@ -127,32 +127,37 @@ def test_precisions_and_options_of_the_trainer_are_lightnings() -> None:
     assert all(RULES["trainer.precision"].holds(word) for word in words)
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["lr=nan"],
-        ["trainer.precision=half"],
-        ["+trainer.max_epoch=3"],
-        ["compress=prune", "compress.steps.prune.reduction=1.5"],
-        ["data.module.augmentation.rotation=-3"],
-        ["stage=cache"],
-        ["teacher=live", "teacher.checkpoint=gone.json"],
-        ["sweep=optuna"],
-    ],
-    ids=lambda overrides: overrides[-1],
-)
-def test_a_refusal_needs_no_torch_and_is_the_last_line(tmp_path: Path, overrides: list[str]) -> None:
-    program = f"""
+REFUSED = [
+    ["lr=nan"],
+    ["trainer.precision=half"],
+    ["+trainer.max_epoch=3"],
+    ["compress=prune", "compress.steps.prune.reduction=1.5"],
+    ["data.module.augmentation.rotation=-3"],
+    ["stage=cache"],
+    ["teacher=live", "teacher.checkpoint=gone.json"],
+    ["sweep=optuna"],
+]
+
+PROGRAM = f"""
 import sys
 from m2fp_kd.train import main
-sys.argv[1:] = {overrides}
-print(main(), {{"torch", "lightning_fabric", "pytorch_lightning"}} & set(sys.modules))
+for overrides in {REFUSED}:
+    sys.argv[1:] = overrides
+    print(main())
+    print("END", file=sys.stderr)
+print({{"torch", "lightning_fabric", "pytorch_lightning"}} & set(sys.modules))
 """
+
+
+def test_a_refusal_needs_no_torch_and_is_the_last_line(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    words = [sys.executable, "-c", program]
+    words = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.stdout == "2 set()\n", done.stderr
-    assert done.stderr.splitlines()[-1].startswith("m2fp-kd: ") and "Traceback" not in done.stderr
+    assert done.stdout.split("\n") == [*["2"] * len(REFUSED), "set()", ""], done.stderr
+    for overrides, printed in zip(REFUSED, done.stderr.split("END\n")[:-1], strict=True):
+        last = printed.splitlines()[-1]
+        assert last.startswith("m2fp-kd: ") and overrides[-1].strip("+").partition("=")[0] in last, printed
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 
