@@ -104,8 +104,7 @@ def _configuration(files: Sequence[str], labels: str | None, overrides: Sequence
     """Compose the configuration of this teacher.
 
     Raises:
-        ValueError: an override is wrong; or `labels` is None, and the label set of the first file is unknown or not built
-            in.
+        ValueError: an override is wrong; or `labels` is None, and the first file has no label set or one of its own.
     """
     members = [_member(file, labels, overrides) for file in files]
     if labels is None:
