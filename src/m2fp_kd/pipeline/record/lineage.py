@@ -76,30 +76,25 @@ def teacher_lineage(network: M2FP, known: Lineage, sha256: str) -> Lineage:
     )
 
 
-def student_card(datamodule: ParsingDataModule, student: nn.Module, lineage: Lineage) -> Card:
-    """Return the card of a student's fp32 artefact."""
-    head = "m2fp" if isinstance(student, M2FPStudent | M2FP) else "fpn"
+def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
+    """Return the card of a saved student's fp32 artefact."""
+    lineage = network.lineage
+    head = "m2fp" if isinstance(network.module, M2FPStudent | M2FP) else "fpn"
     persons = head == "m2fp" and datamodule.labels.has_human and datamodule.has_persons
     licence = "; ".join(lineage.licences) or lineage.teacher.licence
+    start = {"started from": lineage.parent.sha256} if lineage.parent else {}
     return Card(
         label_set=datamodule.labels.to_dict(),
         geometry=vars(datamodule.geometry).copy(),
         precision="fp32",
         head=head,
-        backbone=lineage.backbone,
+        backbone=original_architecture(network.architecture)["backbone"]["name"],
         people="persons" if persons else "none",
         teacher=replace(lineage.teacher, licence=licence),
         data=lineage.data,
         git_commit=lineage.git_commit,
-        parents={"started from": lineage.parent.sha256} if lineage.parent else {},
+        parents=start | {"student": network.sha256},
     )
-
-
-def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
-    """Return the card of a saved student's fp32 artefact."""
-    card = student_card(datamodule, network.module, network.lineage)
-    parents = card.parents | {"student": network.sha256}
-    return replace(card, backbone=original_architecture(network.architecture)["backbone"]["name"], parents=parents)
 
 
 def _names(models: list[dict[str, Any]]) -> str | None:
