@@ -56,7 +56,7 @@ def test_a_live_teacher_teaches_queries_on_unlabelled_photos(
     [["distill=labels"], ["stage=teacher"], ["distill=classic", "distill.alpha=0"]],
 )
 def test_unlabelled_photos_need_a_teacher(composed: Composer, overrides: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"no term of the objective listens.*teacher=cached.*unlabelled_ratio=0"):
+    with pytest.raises(ValueError, match=r"no term of the objective reads one.*teacher=cached.*unlabelled_ratio=0"):
         run(composed("data.label_fraction=0.5", *overrides))
 
 
@@ -68,7 +68,7 @@ def test_teacher_terms_that_end_early_give_a_warning_for_unlabelled_photos(
     datamodule = instantiate(cfg.data.module)
     with pytest.raises(ValueError, match="needs"):  # the configuration sets no teacher
         build_module(cfg, instantiate(cfg.student.network), instantiate(cfg.distill.terms), datamodule, None)
-    assert ("unlabelled photos teach nothing after that" in caplog.text) == warned
+    assert ("unlabelled photos contribute nothing after that" in caplog.text) == warned
 
 
 def test_a_twin_can_train_on_the_labelled_photos_only(composed: Composer) -> None:
