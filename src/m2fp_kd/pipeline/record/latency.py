@@ -14,7 +14,7 @@ SECONDS = 2.0
 """Duration of the timed calls in each engine but the preferred one; it keeps the end of a run short."""
 
 
-def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterable[Path]) -> Measurement:
+def write_latency(path: Path, photos: Sequence[Path], threads: int | None, made: Iterable[Path]) -> Measurement:
     """Measure an artefact in every installed engine that runs it and write the times into its `checks.json`.
 
     An INT8 artefact also gets the times of the fp32 export that it was made from.
@@ -22,7 +22,7 @@ def write_latency(path: Path, photos: Sequence[Path], threads: int, made: Iterab
     Args:
         path: model file of the artefact.
         photos: photos to parse.
-        threads: CPU threads.
+        threads: CPU threads; None leaves it to the engine.
         made: artefacts of the run; those before this one have been measured.
 
     Returns:

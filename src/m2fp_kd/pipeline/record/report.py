@@ -126,7 +126,7 @@ def _ungated(scoring: Scoring, parity: list[Hop]) -> list[str]:
     return [name for name in scoring.sources if scoring.mixed and name not in gated]
 
 
-def _artefact_parse(path: Path, threads: int) -> ParsePhoto:
+def _artefact_parse(path: Path, threads: int | None) -> ParsePhoto:
     parser = Parser.load(path, threads=threads, keep=False)
     return lambda photo: parser(photo.image)
 
@@ -177,11 +177,11 @@ def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) 
     return WholePhotoTeacher([model], datamodule.geometry, tta)
 
 
-def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int) -> dict[str, Any]:
-    """Time the teacher per photo in PyTorch on this CPU, with the students' number of threads."""
+def _teacher_times(whole: WholePhotoTeacher, records: list[Record], threads: int | None) -> dict[str, Any]:
+    """Time the teacher per photo in PyTorch on this CPU, with the students' number of threads; None: PyTorch's own."""
     photos = [read_photo(record.image) for record in evenly_spaced(records, 4)]
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or before)
     whole.to("cpu")
     try:
         timed = measure_callable(whole.parse, photos, runs=8)
