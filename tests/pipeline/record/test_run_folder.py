@@ -1,16 +1,16 @@
 """A run folder belongs to one process, and to the settings, photos and teacher of the run that began in it."""
 
-import signal
-from multiprocessing import get_context
-from multiprocessing.synchronize import Event
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock, Timeout
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from m2fp_kd.pipeline.record.run_folder import claim, claim_sources, expect_mended_data, locked, sources
+from m2fp_kd.pipeline.record.run_folder import LOCK, claim, claim_sources, expect_mended_data, locked, sources
 from tests.pipeline.conftest import Composer
 
 OLD_NAMES = {"anneal:": "fade:", "tta:": "ensemble:", "median_stopping:": "stop_hopeless:", "losses.ce.Ce": "HardParts"}
@@ -117,24 +117,29 @@ def test_in_a_sweep_no_job_is_advised_to_erase_anothers_results(
         claim(composed("lr=0.1"))
 
 
-def hold(cfg: DictConfig, held: Event) -> None:
-    with locked(cfg):
-        held.set()
-        signal.pause()
+HOLD = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+"""What `locked` does, without the seconds that its module takes to import."""
 
 
 def test_a_second_process_is_refused_until_the_first_ends_however_it_ends(composed: Composer) -> None:
-    cfg, forking = composed(), get_context("fork")  # a new interpreter would import Lightning first
-    held = forking.Event()
-    first = forking.Process(target=hold, args=(cfg, held))
-    first.start()
-    assert held.wait(60)
+    cfg = composed()
+    lock = Path(cfg.run_dir) / LOCK
+    lock.parent.mkdir()
+    command = [sys.executable, "-c", HOLD, lock]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "held\n"
     with pytest.raises(ValueError, match=r"another process works in .*run; wait for its end"), locked(cfg):
         pass
     first.kill()
-    first.join()
-    with locked(cfg):
-        pass
+    first.communicate()
+    with locked(cfg), pytest.raises(Timeout):
+        FileLock(lock).acquire(timeout=0)
 
 
 def test_further_processes_of_a_distributed_training_need_no_lock(
