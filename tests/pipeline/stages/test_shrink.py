@@ -12,14 +12,15 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from m2fp_kd.checkpoints.network import CheckpointError, Network, load_network, save_network
-from m2fp_kd.compress.options import CheckSettings, OptionError
+from m2fp_kd.compress.chain import CompressionResult
+from m2fp_kd.compress.options import CheckSettings, Gate, OptionError
 from m2fp_kd.compress.steps import OrderError
 from m2fp_kd.labels import LABEL_SETS
 from m2fp_kd.pipeline import run
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
 from m2fp_kd.pipeline.assemble.student import require_network
 from m2fp_kd.pipeline.assemble.teacher import Teacher
-from m2fp_kd.pipeline.stages.shrink import CompressionRecipe, _trained, read_recipe
+from m2fp_kd.pipeline.stages.shrink import CompressionRecipe, _trained, compress, read_recipe
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage, TeacherCard
 from tests.pipeline.conftest import Composer
@@ -67,6 +68,22 @@ def test_a_finished_step_is_reused_until_its_results_are_discarded(tmp_path: Pat
     CompressionRecipe([_Fill(0.75, tmp_path)], [], CheckSettings({})).discard_results(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"student.json", "student.safetensors"}
     assert _trained(tmp_path, _Fill(0.75, tmp_path), network, None).lineage.val_miou == 0.75
+
+
+def test_every_training_step_is_compared_with_the_one_before_it(
+    composed: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops: list[str] = []
+    monkeypatch.setattr("m2fp_kd.pipeline.stages.shrink.gate_photos", lambda *_: ([], "the labels"))
+    monkeypatch.setattr("m2fp_kd.pipeline.stages.shrink.make_artefacts", lambda *_: CompressionResult({}, []))
+    monkeypatch.setattr("m2fp_kd.pipeline.stages.shrink.compare", lambda hop, *_: hops.append(hop))
+    cfg = composed(f"run_dir={tmp_path}")
+    steps = [_Fill(0.5, tmp_path, name) for name in ("first", "second", "third")]
+    recipe = CompressionRecipe(steps, [], CheckSettings({"prune": Gate(0.0, 100.0)}))
+    teacher = Teacher(None, TeacherCard())
+    _, last = compress(cfg, recipe, instantiate(cfg.data.module), teacher, saved_student(tmp_path / "student"))
+    assert hops == ["PyTorch -> first", "first -> second", "second -> third"]
+    assert last.lineage.training_steps == ("first", "second", "third")
 
 
 PRUNED = ["pruned.json", "pruned.safetensors", "pruned/1/state"]
