@@ -1,5 +1,6 @@
 """Wrong paths and label sets are found before anything is imported or trained."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                 "teacher": {"checkpoint": "nvidia/segformer", "labels": "${data.labels}"},
                 "student": {"checkpoint": None},
                 "ckpt_path": "last",
+                "run_dir": "runs/name",
+                "stage": "train",
             }
         )
         for key, value in changes.items():
@@ -71,6 +74,27 @@ def test_a_wrong_one_is_named_with_its_option(composed, option: str, value: obje
     with pytest.raises((FileNotFoundError, ValueError)) as error:
         check_paths(composed(**{option: value}))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("option", ["student.checkpoint", "teacher.checkpoint", "backbone.weights"])
+def test_a_run_that_starts_over_does_not_remove_its_own_start(composed, option: str) -> None:
+    own = Path("runs/name/student.json")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    check_paths(composed(**{option: str(own)}))
+    for state in (None, "file.pt"):
+        with pytest.raises(ValueError, match=rf"{option}=.*{own} lies in the folder of this run, which starts over"):
+            check_paths(composed(**{option: str(own.absolute()), "ckpt_path": state}))
+    check_paths(composed(**{option: str(own), "ckpt_path": None, "run_dir": "runs/other"}))
+
+
+def test_a_compression_that_starts_over_keeps_the_student_but_not_what_it_makes(composed) -> None:
+    Path("runs/name").mkdir(parents=True)
+    for name, removed in (("student", False), ("teacher", False), ("pruned", True)):
+        Path(f"runs/name/{name}.json").touch()
+        cfg = composed(**{"student.checkpoint": f"runs/name/{name}.json", "ckpt_path": None, "stage": "compress"})
+        with pytest.raises(ValueError, match="choose another name") if removed else nullcontext():
+            check_paths(cfg)
 
 
 def test_only_an_empty_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def check_paths(cfg: DictConfig) -> None:
 
     Raises:
         FileNotFoundError: one does not exist; the message names the option and the path.
-        ValueError: an option is not set, or a label set is unknown.
+        ValueError: an option is not set, a label set is unknown, or a run that starts over would remove its own start.
     """
     sources = [f"data.sources.{name}" for name in OmegaConf.select(cfg, "data.sources") or ()]
     for option in (f"{part}.labels" for part in ("data", "teacher", *sources)):
@@ -54,6 +54,17 @@ def check_paths(cfg: DictConfig) -> None:
         for path in _given(cfg, option):
             if not path.exists() and (option not in (*MODELS, *teachers) or means_file(path)):
                 raise FileNotFoundError(f"{option}={path}: no such file")
+            if cfg.ckpt_path != "last" and option != "ckpt_path" and _removed(cfg, path):
+                raise ValueError(
+                    f"{option}={path} lies in the folder of this run, which starts over (ckpt_path={cfg.ckpt_path}) "
+                    "and removes it; choose another name=NAME"
+                )
+
+
+def _removed(cfg: DictConfig, path: Path) -> bool:
+    """Whether a run that starts over removes a file; compression keeps the networks of the training before it."""
+    inside = path.resolve().is_relative_to(Path(cfg.run_dir).resolve())
+    return inside and not (cfg.stage == "compress" and path.stem in ("student", "teacher"))
 
 
 def _given(cfg: DictConfig, option: str) -> Iterator[Path]:
