@@ -79,7 +79,7 @@ def test_persons_need_one_network_with_queries(teacher_file, photo):  # noqa: F8
     ("overrides", "labels", "reason"),
     [
         (["teacher.sise=96"], None, "--set teacher.sise=96: Could not override"),
-        (["teacher.tta.scales=[0]"], None, "must be factors above 0"),
+        (["teacher.tta.scales=[0]"], None, "must be a list of values, each a number above 0"),
         ([], "nonsense", "unknown label set 'nonsense'"),
         ([], "ccp", "bridge"),
     ],
