@@ -77,7 +77,7 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
                     if len(entries) > ahead:
                         write_next()
                 bar.update(len(group))
-        finally:  # what was computed is kept, whatever stopped the rest
+        finally:  # keep what was computed, up to the first answer that is no target
             while entries:
                 write_next()
     return len(missing)
