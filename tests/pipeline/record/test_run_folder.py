@@ -124,7 +124,7 @@ with FileLock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
-"""What `locked` does, without the seconds that its module takes to import."""
+"""Program that holds a lock as `locked` does, and starts at once because it imports filelock only."""
 
 
 def test_a_second_process_is_refused_until_the_first_ends_however_it_ends(composed: Composer) -> None:

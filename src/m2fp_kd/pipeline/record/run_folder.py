@@ -23,8 +23,8 @@ SETTINGS, SOURCES, LOCK = "config.yaml", "sources.json", ".lock"
 
 FINISHED = ("student.json", "teacher.json", "backbone.safetensors")
 
-MADE_FROM_THEM = ("artefacts", "pictures", "report.json", "report.html")
-"""What a run makes of its finished network."""
+RESULTS = ("artefacts", "pictures", "report.json", "report.html")
+"""Files and folders that a run writes when its network is finished."""
 
 
 @contextmanager
@@ -178,6 +178,6 @@ def _clear(folder: Path, cfg: DictConfig) -> None:
     """Remove what an earlier run finished, so that it is not mistaken for a result of this run."""
     if cfg.stage == "compress":  # it trains nothing, and the student.json there may belong to another run
         return
-    outdated = [*FINISHED, *MADE_FROM_THEM, *(["checkpoints"] if cfg.ckpt_path is None else [])]
+    outdated = [*FINISHED, *RESULTS, *(["checkpoints"] if cfg.ckpt_path is None else [])]
     for path in map(folder.joinpath, outdated):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.lineage import saved_card
+from m2fp_kd.pipeline.record.run_folder import FINISHED, RESULTS, SOURCES
 from m2fp_kd.pipeline.record.teacher_parts import gate_photos
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.checks import Hop
@@ -39,18 +40,7 @@ log = logging.getLogger(__name__)
 ORIGINAL = Export(name="original")
 """Export of the student before training steps, to compare with."""
 
-TAKEN = {
-    "artefacts",
-    "backbone",
-    "checkpoints",
-    "metrics",
-    "pictures",
-    "report",
-    "sources",
-    "student",
-    "teacher",
-    "wandb",
-}
+TAKEN = {"checkpoints", "metrics", "wandb", *(Path(name).stem for name in (*FINISHED, *RESULTS, SOURCES))}
 """Names of other files and folders of a run, which no training step may have."""
 
 
