@@ -78,6 +78,16 @@ def test_a_second_call_continues_and_keeps_corrections(photos, tmp_path, capsys)
     assert (read_map(labels / "a.png") == 1).all() and (labels / "b.png").is_file()
 
 
+def test_labels_whose_photo_got_another_name_are_named(photos, tmp_path, capsys):
+    run(photos, "-o", tmp_path / "out")
+    assert "no longer" not in capsys.readouterr().err
+    Image.new("RGB", (120, 90)).save(photos / "a.bmp")  # a.png is now labelled as `a.png`
+    assert run(photos, "-o", tmp_path / "out") == 0
+    assert f"{photos} no longer has under this name: a; training uses" in capsys.readouterr().err
+    labels = tmp_path / "out" / "Training" / "Category_ids"
+    assert {path.name for path in labels.iterdir()} >= {"a.png", "a.png.png", "a.bmp.png"}
+
+
 def test_other_settings_are_refused_and_change_nothing(photos, tmp_path, capsys, crowd):
     out = tmp_path / "out"
     run(photos, "-o", out)

@@ -1,5 +1,6 @@
 """Training photos without labels: their number, their choice, and their effect on the losses."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,22 @@ def test_the_cache_covers_them(
     assert all(batch["log_parts"].shape[1:] == (20, 8, 8) for batch in epoch_of(module, 0))
 
 
-def test_photos_that_share_a_name_are_refused(m2fp_folder: Path, tmp_path: Path) -> None:
-    module = data(m2fp_folder, unlabelled=m2fp_folder / "Validation" / "Images")
+def test_copies_of_validation_photos_are_left_out(
+    m2fp_folder: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, path in enumerate(sorted((m2fp_folder / "Validation" / "Images").iterdir())):
+        shutil.copy(path, folder / f"copy{number}.jpg")
+    training = sorted((m2fp_folder / "Training" / "Images").iterdir())[0]
+    (folder / "longer.jpg").write_bytes(training.read_bytes() + b"0")
+    with caplog.at_level("INFO"):
+        module = data(m2fp_folder, unlabelled=folder)
+    assert sorted(record.name for record in module.unlabelled) == [*(f"bare{n}" for n in range(5)), "longer"]
+    assert "left out 3 photos of data.unlabelled" in caplog.text
+
+
+def test_photos_that_share_a_name_are_refused(m2fp_folder: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "bare0.png").rename(folder / "00000100.png")
+    module = data(m2fp_folder, unlabelled=folder)
     module.cache = TeacherCache(tmp_path / "cache", "00" * 32)
     with pytest.raises(CacheError, match=r"unlabelled or validation photos share a name: 00000100"):
         module.setup("fit")

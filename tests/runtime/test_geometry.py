@@ -49,6 +49,13 @@ def test_sixteen_bit_grey_keeps_its_brightness():
     np.testing.assert_array_equal(read_photo(data), np.arange(256)[None, :, None].repeat(4, 0).repeat(3, 2))
 
 
+@pytest.mark.parametrize("brightest", [1, 255])
+def test_floating_point_grey_keeps_its_brightness(brightest):
+    ramp = np.linspace(0, brightest, 256, dtype=np.float32)[None].repeat(4, axis=0)
+    photo = read_photo(saved(Image.fromarray(ramp), "TIFF"))
+    np.testing.assert_array_equal(photo, np.arange(256)[None, :, None].repeat(4, 0).repeat(3, 2))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(orientation):
     upright = Image.fromarray(RGB)

@@ -132,6 +132,11 @@ class LabelFolder:
         """Return whether a photo is labelled; later corrections of its label do not matter."""
         return self._path("Category_ids", name).is_file()
 
+    def strays(self, sources: Collection[str]) -> list[str]:
+        """Return the names of labels that belong to none of the photos, in order."""
+        labels = (self.root / SPLIT / "Category_ids").glob("*.png")
+        return sorted(path.stem for path in labels if path.stem not in sources)
+
     def write(self, name: str, source: Path, photo: np.ndarray, answer: Answer) -> None:
         """Write the files of one photo, its label last.
 

@@ -75,7 +75,17 @@ def run(options: argparse.Namespace) -> int:
     words += [f"{len(sources) - len(waiting)} already there"] if len(waiting) < len(sources) else []
     words += [f"{len(failed)} failed"] if failed else []
     print(f"{', '.join(words)} in {options.output}", file=sys.stderr)
+    if strays := folder.strays(sources):
+        print(
+            f"labels of photos that {options.photos} no longer has under this name: {printable(_first(strays))}; "
+            "training uses them until you delete them",
+            file=sys.stderr,
+        )
     return 1 if failed else 0
+
+
+def _first(names: list[str], shown: int = 5) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def _check_teacher(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from m2fp_kd.compress.parity import compare, raise_failed
 from m2fp_kd.compress.source import Source
 from m2fp_kd.compress.steps import ArtefactStep, gate_name
 from m2fp_kd.evaluation.metrics.predictions import Parse
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.runtime.artefact import Card, load_checks, save_checks
 from m2fp_kd.runtime.checks import CheckResults, Hop
 from m2fp_kd.runtime.engines import open_engine
@@ -69,7 +70,7 @@ def make_artefacts(
         checks: gates, threads and precision.
     """
     installed = installed_versions()
-    parameters = sum(weight.numel() for weight in source.student.parameters())
+    parameters = count_parameters(source.student)
     card = replace(
         source.card,
         parameters=parameters,

@@ -1,5 +1,6 @@
 """Data sets divided by the use of their photos: one function for each layout, each returning `Splits`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from m2fp_kd.data.layouts import (
     split_records,
     take_labels,
 )
+from m2fp_kd.runtime.files import file_sha256
+
+log = logging.getLogger(__name__)
 
 HOLDOUT = "holdout"
 HOLDOUT_FRACTION = 0.1
@@ -121,7 +125,7 @@ def select(
         label_fraction: share of the kept photos whose labels are used, a fixed choice; the others become unlabelled.
             None keeps all labels.
         unlabelled: folder of photos to distil on as well, `own` for the set's own unlabelled ones, a list of these, or
-            None.
+            None. Copies of validation and test photos are left out.
 
     Raises:
         ValueError: scenes are drawn on the fly, or the set lacks the labels or the unlabelled photos to choose from.
@@ -141,7 +145,7 @@ def select(
 
 
 def unlabelled_records(splits: Splits, sources: str | Path | Sequence[str | Path] | None) -> list[Record]:
-    """Return the photos that `sources` names, as for `select`.
+    """Return the photos that `sources` names, as for `select`, apart from those that the set validates or tests on.
 
     Raises:
         LayoutError: a folder is missing or has no photo.
@@ -151,7 +155,28 @@ def unlabelled_records(splits: Splits, sources: str | Path | Sequence[str | Path
         return []
     if isinstance(sources, str | Path):
         sources = [sources]
-    return [record for source in sources for record in _source_records(splits, source)]
+    records = [record for source in sources for record in _source_records(splits, source)]
+    kept = _without_copies(records, [*stored(splits.val), *splits.test])
+    if left_out := len(records) - len(kept):
+        log.info("left out %d photos of data.unlabelled: the data set validates or tests on them", left_out)
+    return kept
+
+
+def stored(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
+    """Return the photos that are files: none of those that are drawn on the fly."""
+    return () if isinstance(photos, DrawnPhotos) else photos
+
+
+def _without_copies(records: Sequence[Record], held_out: Sequence[Record]) -> list[Record]:
+    """Return the records whose photos are not among those held out, byte for byte."""
+    sizes, candidates = ({record.image.stat().st_size for record in group} for group in (held_out, records))
+    common = sizes & candidates  # only files of these sizes have to be read
+    known = {file_sha256(record.image) for record in held_out if record.image.stat().st_size in common}
+    return [
+        record
+        for record in records
+        if record.image.stat().st_size not in common or file_sha256(record.image) not in known
+    ]
 
 
 def _source_records(splits: Splits, source: str | Path) -> Sequence[Record]:

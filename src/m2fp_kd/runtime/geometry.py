@@ -97,6 +97,8 @@ def read_photo(
 ) -> np.ndarray:
     """Read a photo of any mode as uint8 (H, W, 3) RGB, upright by EXIF; transparent pixels turn white.
 
+    Floating-point grey is in 0..1 if no value exceeds 1, otherwise in 0..255.
+
     Args:
         source: a path, the bytes of a file, a Pillow image, or a uint8 array (H, W, 3) RGB or (H, W).
         formats: Pillow's decoders that a file may reach; None for all.
@@ -186,6 +188,8 @@ def _orientation(image: Image.Image) -> int:
 def _upright_rgb(image: Image.Image) -> np.ndarray:
     image.load()
     orientation = _orientation(image)
+    if image.mode == "F" and np.asarray(image).max(initial=0) <= 1:  # 0..1, as scientific programs store photos
+        image = image.point(lambda value: value * 255 + 0.5)
     rows, columns = image.size if orientation in TRANSPOSED else image.size[::-1]
     photo = np.empty((rows, columns, 3), np.uint8)
     stored = STORED_VIEWS.get(orientation, lambda upright: upright)(photo)

@@ -188,7 +188,7 @@ def test_an_answer_that_is_not_finite_is_named(
     monkeypatch.setattr(teacher, "answers", overflown)
     with pytest.raises(ValueError, match=f"the teacher's answer to {records[1].name}: log parts contain NaN"):
         fill_cache(TeacherCache(tmp_path, KEY), teacher, records)
-    assert TeacherCache(tmp_path, KEY).names == [records[0].name]
+    assert TeacherCache(tmp_path, KEY).names == [records[0].name, records[2].name], "the answers that are finite"
 
 
 def test_a_killed_filling_continues_with_the_same_command(tmp_path: Path, records: list[Record]) -> None:

@@ -12,6 +12,7 @@ from m2fp_kd.compress.prune.graph import ChannelGroup, Prunable, channel_groups,
 from m2fp_kd.compress.prune.importance import channel_scores
 from m2fp_kd.compress.prune.latency import LatencyTable
 from m2fp_kd.compress.prune.plan import LEAST, MULTIPLE, plan
+from m2fp_kd.models.parameters import count_parameters
 
 
 class PruneError(ValueError):
@@ -70,7 +71,7 @@ def measure(network: nn.Module, size: int, quantity: Quantity, table: LatencyTab
         table: latency table, for milliseconds.
     """
     if quantity == "parameters":
-        return sum(parameter.numel() for parameter in network.parameters())
+        return count_parameters(network)
     return total(network, _cost(network, size, quantity, table))
 
 

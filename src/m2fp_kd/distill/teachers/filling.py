@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 
 from filelock import FileLock
@@ -77,9 +78,13 @@ def _fill(cache: TeacherCache, teacher: WholePhotoTeacher, records: Sequence[Rec
                     if len(entries) > ahead:
                         write_next()
                 bar.update(len(group))
-        finally:  # keep what was computed, up to the first answer that is no target
             while entries:
                 write_next()
+        except BaseException:  # keep what was computed; the first error is the one to report
+            while entries:
+                with suppress(ValueError):
+                    write_next()
+            raise
     return len(missing)
 
 

@@ -10,10 +10,11 @@ from torch import nn
 from m2fp_kd.checkpoints.hugging_face import HUB_NAME, load_hugging_face
 from m2fp_kd.checkpoints.network import CheckpointError
 from m2fp_kd.distill.teachers.artefacts import SUFFIXES, open_artefact, open_foreign_artefact
-from m2fp_kd.labels import LabelSet
+from m2fp_kd.labels import LABEL_SETS, LabelSet
 from m2fp_kd.labels.classes import class_shares
 from m2fp_kd.models.foreign import ForeignNetwork
 from m2fp_kd.models.outputs import as_student_output
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.preflight.options import IMAGENET
 from m2fp_kd.runtime.artefact import CARD_NAME, ArtefactError, Card, find_model, load_card
 from m2fp_kd.runtime.files import file_sha256, megabytes, model_files, text_sha256
@@ -50,7 +51,7 @@ def load_transformers_model(cfg: DictConfig, labels: LabelSet) -> Loaded:
     found = load_hugging_face(name)
     mean, std = _normalisation(cfg) or found.normalisation or _unknown(name)
     shares = class_shares(found.classes, labels, cfg.teacher.classes)
-    parameters = sum(weight.numel() for weight in found.module.parameters())
+    parameters = count_parameters(found.module)
     module = _runnable(ForeignNetwork(found.module, torch.from_numpy(shares), mean, std, found.fixed), labels, name)
     return (
         module,
@@ -140,11 +141,12 @@ def require_parts(path: str | Path, found: LabelSet, wanted: LabelSet) -> None:
         CheckpointError: it has others.
     """
     if found.parts != wanted.parts:
+        name, file = (found.name, "") if found.name in LABEL_SETS else ("FILE", ", FILE being a YAML file of its parts")
         raise CheckpointError(
             f"{path} has the {found.num_parts} parts of '{found.name}', not the "
-            f"{wanted.num_parts} of '{wanted.name}'; set teacher.labels={found.name} (in an ensemble "
-            f"{{checkpoint: {path}, labels: {found.name}}}), so that its students "
-            "learn through a bridge between the label sets, or use a teacher of the data's label set"
+            f"{wanted.num_parts} of '{wanted.name}'; set teacher.labels={name} (in an ensemble "
+            f"{{checkpoint: {path}, labels: {name}}}{file}), so that its "
+            "students learn through a bridge between the label sets, or use a teacher of the data's label set"
         )
 
 

@@ -16,6 +16,7 @@ from m2fp_kd.distill.teachers.part_model import PartModel
 from m2fp_kd.labels import Bridge, LabelSet, find_bridge, load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
 from m2fp_kd.models.m2fp import M2FP
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.pipeline.assemble import foreign
 from m2fp_kd.preflight.options import check_rules
 from m2fp_kd.runtime.files import file_sha256
@@ -162,7 +163,7 @@ def load_teacher_network(path: str | Path, cfg: DictConfig, labels: LabelSet) ->
 
 
 def _card(module: nn.Module, path: Path, lineage: Lineage, sha256: str, cfg: DictConfig, size: int) -> TeacherCard:
-    parameters = sum(weight.numel() for weight in module.parameters())
+    parameters = count_parameters(module)
     return TeacherCard(
         name=lineage.name or _name(lineage) or path.stem,
         licence=lineage.licence or strictest(lineage.licences) or cfg.teacher.licence,

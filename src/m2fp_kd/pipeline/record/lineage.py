@@ -14,6 +14,7 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.objective import reads_teacher
 from m2fp_kd.models.m2fp import M2FP
 from m2fp_kd.models.m2fp_student import M2FPStudent
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.runtime.artefact import Card
 from m2fp_kd.runtime.files import file_sha256
@@ -51,7 +52,7 @@ def student_lineage(
         backbone=cfg.backbone.name,
         backbone_weights=weights or ("ImageNet" if cfg.backbone.pretrained else None),
         backbone_weights_sha256=file_sha256(weights) if weights and Path(weights).is_file() else None,
-        parameters=_parameters(student),
+        parameters=count_parameters(student),
         seed=cfg.seed,
         git_commit=git_commit(),
     )
@@ -71,7 +72,7 @@ def teacher_lineage(network: M2FP, known: Lineage, sha256: str) -> Lineage:
         licences=(known.licence,) if known.licence else (),
         student="M2FP",
         backbone=known.name,
-        parameters=_parameters(network),
+        parameters=count_parameters(network),
         git_commit=git_commit(),
     )
 
@@ -100,10 +101,6 @@ def saved_card(datamodule: ParsingDataModule, network: Network) -> Card:
 def _names(models: list[dict[str, Any]]) -> str | None:
     """Return the models' names with the beginnings of their hashes."""
     return ", ".join(f"{model['name']} ({str(model['sha256'])[:12]})" for model in models) or None
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
 
 
 def git_commit() -> str | None:

@@ -28,6 +28,7 @@ from m2fp_kd.evaluation.speed.macs import count_macs
 from m2fp_kd.evaluation.speed.measure import Measurement, measure_callable
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.fold import fold_batch_norm
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.latency import write_latency
 from m2fp_kd.pipeline.record.scoring import ModelScores, ParsePhoto, Scoring
@@ -168,7 +169,7 @@ def _teacher_result(
 def _stand_in(teacher: Teacher, cfg: DictConfig, datamodule: ParsingDataModule) -> WholePhotoTeacher | None:
     """Build the network of a cache without weights, to time it; None if the configured network has another size."""
     network = instantiate(cfg.teacher.network)
-    if sum(weight.numel() for weight in network.parameters()) != teacher.card.parameters:
+    if count_parameters(network) != teacher.card.parameters:
         return None
     fold_batch_norm(network.eval())
     tta = Tta(**(teacher.card.tta or {}))

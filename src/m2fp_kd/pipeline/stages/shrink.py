@@ -27,6 +27,7 @@ from m2fp_kd.data.datamodule import ParsingDataModule
 from m2fp_kd.distill.training.fit import new_trainer
 from m2fp_kd.evaluation.speed.cpu import describe_cpu
 from m2fp_kd.evaluation.speed.expected_speedup import expected_speedup
+from m2fp_kd.models.parameters import count_parameters
 from m2fp_kd.pipeline.assemble.fine_tune import FineTuner
 from m2fp_kd.pipeline.assemble.teacher import Teacher
 from m2fp_kd.pipeline.record.lineage import saved_card
@@ -175,7 +176,7 @@ def _trained(run_dir: Path, step: TrainingStep, network: Network, tuner: FineTun
         module, architecture, score = step(copy.deepcopy(network.module), network.architecture, tuner)
         lineage = replace(
             network.lineage,
-            parameters=sum(weight.numel() for weight in module.parameters()),
+            parameters=count_parameters(module),
             val_miou=score,
             training_steps=(*network.lineage.training_steps, step.name),
         )
