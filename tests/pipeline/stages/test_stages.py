@@ -98,20 +98,18 @@ def test_a_run_needs_only_unlabelled_photos_and_a_teacher(composed: Composer, te
     cfg = composed(
         "data=photos", f"data.root={photos}", "teacher=cached", f"teacher.checkpoint={teacher_file}",
         f"teacher.cache={teacher_file.parent / 'photos'}", "distill=classic", "trainer.max_epochs=1",
-        "compress=int8_static",
     )  # fmt: skip
     run(cfg)
     report = read_report(Path(cfg.run_dir) / "report.json")
     assert report.data.scored_on.startswith("the teacher's part maps")
     assert report.models["teacher"].miou == 1
     assert "its own part maps" in str(report.models["teacher"].note)
-    assert [hop.truth for hop in report.parity] == [TEACHER] * 2
-    for hop, model in zip(report.parity, ("student_fp32", "student_int8"), strict=True):
-        assert hop.miou_after == pytest.approx(report.models[model].miou)
+    (hop,) = report.parity
+    assert hop.truth == TEACHER and hop.miou_after == pytest.approx(report.models["student_fp32"].miou)
 
 
 def test_a_finished_student_is_reused(composed: Composer) -> None:
-    cfg = composed("trainer.max_epochs=1", "ema=0.9", "compress=int8_static")
+    cfg = composed("trainer.max_epochs=1", "ema=0.9")
     first = run(cfg)
     written = (Path(cfg.run_dir) / "student.safetensors").stat().st_mtime_ns
     assert run(cfg) == first
@@ -151,15 +149,14 @@ def test_a_killed_run_resumes_to_the_same_weights(composed: Composer, monkeypatc
 
 
 def test_an_m2fp_student_separates_persons_after_export(composed: Composer, scenes: Path) -> None:
-    cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1",
-                   "compress=int8_static")  # fmt: skip
+    cfg = composed("student=m2fp", "student.network.queries=8", "student.network.layers=1", "trainer.max_epochs=1")
     run(cfg)
-    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "int8")
+    parser = Parser.load(Path(cfg.run_dir) / "artefacts" / "fp32")
     parsing = parser(sorted((scenes / "Validation" / "Images").iterdir())[0])
     assert parsing.people_kind == "persons" and parsing.part_map.shape == (64, 64)
     models = read_report(Path(cfg.run_dir) / "report.json").models
-    assert models["student_int8"].instances.keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
-    assert models["student_int8"].note is None
+    assert models["student_fp32"].instances.keys() >= {"APp50", "APvol", "PCP50", "APr50", "APr"}
+    assert models["student_fp32"].note is None
 
 
 def test_without_person_ids_the_report_explains_that_persons_are_not_scored(
