@@ -1,6 +1,7 @@
 """The results that `m2fp-kd parse` writes of a photo: kinds, resuming, label sets, strange names."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -49,6 +50,18 @@ def test_every_kind_can_be_written_alone_and_says_what_it_was_made_from(parse, a
         assert list(out.iterdir()) == [path] and len(recorded(path)) == 16
         assert "0 parsed, 1 already there" in parse("-a", model, photo, "--write", kind, "-o", out, "--resume")[2]
         assert "1 made with another" in parse("-a", model, photo, "--write", kind, "-o", out, "--resume", "--draft")[2]
+
+
+def test_a_photo_that_changed_is_parsed_again(parse, artefact, photo, tmp_path):
+    def parsed():
+        return parse("-a", artefact(), photo, "--resume")[2]
+
+    parsed()
+    made = (tmp_path / "out" / "a.png").stat().st_mtime
+    for seconds, count in ((-60, 0), (3600, 0), (0.001, 1)):  # a clock that is wrong tells nothing
+        os.utime(photo, (made + seconds, made + seconds))
+        assert f"{count} parsed" in parsed()
+    assert "0 parsed, 1 already there" in parsed()
 
 
 def test_the_default_is_map_and_mosaic_and_nothing_more_is_done(parse, artefact, photo, tmp_path, monkeypatch):

@@ -106,6 +106,7 @@ def _undone(jobs: Mapping[Job, str], wanted: Wanted, rows: Rows | None) -> dict[
     """Return the jobs that lack results, or their row of the table; print how many have results of other options."""
     undone = {job for job, made_from in jobs.items() if not job.done(made_from, wanted)}
     if stale := sum(all(path.exists() for path in job.written(wanted)) for job in undone):
-        print(f"{stale} made with another artefact or other options, parsed again", file=sys.stderr)
+        reasons = "made with another artefact or other options, or before the photo changed"
+        print(f"{stale} {reasons}; parsed again", file=sys.stderr)
     undone |= {job for job, made_from in jobs.items() if rows and not rows.has(job, made_from)}
     return {job: made_from for job, made_from in jobs.items() if job in undone}

@@ -1,5 +1,6 @@
 """A photo or video that `m2fp-kd parse` parses, its results and their paths."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +97,23 @@ class Job:
         return [self.frames, *mosaic, *([self.part_maps] if wanted.part_maps else [])]
 
     def done(self, made_from: str, wanted: Wanted) -> bool:
-        """Return whether all results exist and were made from this; each is written whole or not at all."""
+        """Return whether all results exist and were made from this and from the source as it is.
+
+        Each is written whole or not at all.
+        """
         from m2fp_kd.runtime.result_files import recorded
 
         written = self.written(wanted)
         recording = [self.frames] if self.is_video else written
-        return all(path.exists() for path in written) and all(recorded(path) == made_from for path in recording)
+        return all(path.exists() for path in written) and not any(
+            recorded(path) != made_from or self._changed_after(path) for path in recording
+        )
+
+    def _changed_after(self, result: Path) -> bool:
+        """Return whether the source was written after a result; a time in the future tells nothing."""
+        if self.remote or not self.source.exists():
+            return False
+        return result.stat().st_mtime < self.source.stat().st_mtime <= time.time()
 
     def made_from(self, settings: Sequence[object]) -> str:
         """Return what identifies the origin of the results: a hash of the settings and of the source's name and size.
