@@ -1,5 +1,6 @@
 """A mix: every photo has the labels and the table of its own source, in every part of an epoch."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ def write(path: Path, pixels: np.ndarray) -> None:
 def folders(tmp_path: Path) -> dict[str, Path]:
     """PASCAL-Person-Part of nothing but upper legs, CCP of shirts, and CIHP with scenes; names repeat."""
     for number in range(40):
-        image = np.full((48, 64, 3), 100, np.uint8)
-        for split in ("Training", "Testing"):
-            write(tmp_path / "pascal" / split / "Images" / f"{number:04d}.jpg", image)
+        image = np.full((48, 64, 3), number, np.uint8)
+        for split, shade in (("Training", 50), ("Testing", 100)):
+            write(tmp_path / "pascal" / split / "Images" / f"{number:04d}.jpg", image + np.uint8(shade))
             write(tmp_path / "pascal" / split / "Category_ids" / f"{number:04d}.png", np.full((48, 64), LEG, np.uint8))
         write(tmp_path / "ccp" / "photos" / f"{number:04d}.jpg", image)
         path = tmp_path / "ccp" / "annotations" / "pixel-level" / f"{number:04d}.mat"
@@ -164,6 +165,21 @@ def test_every_source_with_photos_on_disk_is_scored_on_its_test_or_validation_ph
 def test_names_are_unique_over_the_sources(make: Make) -> None:
     names = [record.name for record in make().records]
     assert len(set(names)) == len(names) and not make().has_persons
+
+
+def test_photos_that_another_source_tests_on_are_not_trained_on(
+    folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    sources = settings(folders)
+    (shared, *others) = sources["ccp"]["splits"].train
+    shutil.copy(sources["pascal"]["splits"].test[0].image, shared.image)
+    with caplog.at_level("INFO"):
+        found = mixture(sources, "cihp")
+    assert [record.image for record in found["ccp"].splits.train] == [record.image for record in others]
+    assert caplog.messages == ["left out 1 training photos of ccp: another source validates or tests on them"]
+    sources["ccp"]["splits"] = Splits([shared], [])
+    with pytest.raises(ValueError, match="'ccp' has no training photo that no other source validates or tests on"):
+        mixture(sources, "cihp")
 
 
 def test_scenes_have_no_cached_targets(make: Make, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Training photos from several data sets, each with labels of its own, for one student."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from m2fp_kd.data.dataset import DrawnPhotos, Photos, StoredPhotos, TrainingPhot
 from m2fp_kd.data.layouts import Record
 from m2fp_kd.data.mixed_photos import MixedPhotos, MixedTrainingPhotos, MixedWholePhotos
 from m2fp_kd.data.sampling import Pool
-from m2fp_kd.data.splits import Splits
+from m2fp_kd.data.splits import Splits, stored, without_copies
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
 from m2fp_kd.labels import LabelSet, PartSets, find_part_sets, load_label_set
+
+log = logging.getLogger(__name__)
 
 Uses = Sequence[Record] | DrawnPhotos
 
@@ -39,6 +42,8 @@ class Source:
 def mixture(sources: Mapping[str, Mapping[str, Any]], labels: str) -> dict[str, Source]:
     """Return the sources of a mix, as `conf/data/source` describes them.
 
+    Training photos of which another source validates or tests on a copy are left out.
+
     Args:
         sources: source name -> `splits` as a layout function returns them, `labels` (name of a label set or YAML file),
             `ratio`, and `table` (YAML file of its part sets; None for the built-in table). The layout reads
@@ -50,7 +55,23 @@ def mixture(sources: Mapping[str, Mapping[str, Any]], labels: str) -> dict[str, 
     """
     if not sources:
         raise ValueError("a mix needs sources; give some, for instance 'data/source@data.sources=[ccp,cihp]'")
-    return {name: _source(name, values, labels) for name, values in sources.items()}
+    return _apart({name: _source(name, values, labels) for name, values in sources.items()})
+
+
+def _apart(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Leave out the training photos of which another source validates or tests on a copy."""
+    apart = {}
+    for name, source in sources.items():
+        others = [one.splits for other, one in sources.items() if other != name]
+        held_out = [record for splits in others for record in (*stored(splits.val), *splits.test)]
+        train = source.splits.train
+        kept = train if isinstance(train, DrawnPhotos) else without_copies(train, held_out)
+        if left_out := len(train) - len(kept):
+            log.info("left out %d training photos of %s: another source validates or tests on them", left_out, name)
+        if not len(kept):
+            raise ValueError(f"the source '{name}' has no training photo that no other source validates or tests on")
+        apart[name] = replace(source, splits=replace(source.splits, train=kept))
+    return apart
 
 
 def _source(name: str, values: Mapping[str, Any], labels: str) -> Source:
@@ -73,8 +94,9 @@ def _named(splits: Splits, source: str) -> Splits:
     """
 
     def rename(photos: Uses) -> Any:
-        stored = [replace(record, name=f"{source}-{record.name}") for record in _records(photos)]
-        return photos if isinstance(photos, DrawnPhotos) else stored
+        if isinstance(photos, DrawnPhotos):
+            return photos
+        return [replace(record, name=f"{source}-{record.name}") for record in photos]
 
     return Splits(*map(rename, (splits.train, splits.val, splits.test, splits.unlabelled)))
 
@@ -131,10 +153,8 @@ class MixedDataModule(ParsingDataModule):
         **options: Any,
     ) -> None:
         uses = ("train", "val", "test")
-        stored = {
-            use: [r for source in sources.values() for r in _records(getattr(source.splits, use))] for use in uses
-        }
-        super().__init__(Splits(**stored), labels, size, batch_size, **options)
+        on_disk = {use: [r for source in sources.values() for r in stored(getattr(source.splits, use))] for use in uses}
+        super().__init__(Splits(**on_disk), labels, size, batch_size, **options)
         self.sources = dict(sources)
         photos = [len(source.splits.train) for source in sources.values()]
         ratios = [source.ratio for source in sources.values()]
@@ -157,7 +177,7 @@ class MixedDataModule(ParsingDataModule):
     def scored(self) -> dict[str, list[Record]]:
         """Photos on disk to score models on, by source: the test photos, else those for validation."""
         splits = {name: source.splits for name, source in self.sources.items()}
-        found = {name: list(photos.test) or list(_records(photos.val)) for name, photos in splits.items()}
+        found = {name: list(photos.test) or list(stored(photos.val)) for name, photos in splits.items()}
         return {name: records for name, records in found.items() if records}
 
     def training_photos(self) -> Photos:
@@ -172,8 +192,8 @@ class MixedDataModule(ParsingDataModule):
         """Check all photos and label maps on disk, each in the labels of its source."""
         for source in self.sources.values():
             splits = source.splits
-            stored = [*_records(splits.train), *_records(splits.val), *splits.test]
-            check_photos(stored, source.part_sets.source, known)
+            on_disk = [*stored(splits.train), *stored(splits.val), *splits.test]
+            check_photos(on_disk, source.part_sets.source, known)
 
     def setup(self, stage: str | None = None) -> None:
         """Check that the photos have the cached targets and labels that they need.
@@ -229,7 +249,3 @@ class MixedDataModule(ParsingDataModule):
     @staticmethod
     def _source_photos(source: Source, photos: Uses, cache: TeacherCache | None) -> Photos:
         return photos if isinstance(photos, DrawnPhotos) else StoredPhotos(photos, source.part_sets.source, cache)
-
-
-def _records(photos: Uses) -> Sequence[Record]:
-    return () if isinstance(photos, DrawnPhotos) else photos

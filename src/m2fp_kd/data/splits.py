@@ -156,7 +156,7 @@ def unlabelled_records(splits: Splits, sources: str | Path | Sequence[str | Path
     if isinstance(sources, str | Path):
         sources = [sources]
     records = [record for source in sources for record in _source_records(splits, source)]
-    kept = _without_copies(records, [*stored(splits.val), *splits.test])
+    kept = without_copies(records, [*stored(splits.val), *splits.test])
     if left_out := len(records) - len(kept):
         log.info("left out %d photos of data.unlabelled: the data set validates or tests on them", left_out)
     return kept
@@ -167,7 +167,7 @@ def stored(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
     return () if isinstance(photos, DrawnPhotos) else photos
 
 
-def _without_copies(records: Sequence[Record], held_out: Sequence[Record]) -> list[Record]:
+def without_copies(records: Sequence[Record], held_out: Sequence[Record]) -> list[Record]:
     """Return the records whose photos are not among those held out, byte for byte."""
     sizes, candidates = ({record.image.stat().st_size for record in group} for group in (held_out, records))
     common = sizes & candidates  # only files of these sizes have to be read
