@@ -32,7 +32,7 @@ def ccp_folder(tmp_path: Path) -> Path:
     for kind in ("photos", "annotations/pixel-level", "annotations/image-level"):
         (folder / kind).mkdir(parents=True)
     for number in range(60):
-        Image.new("RGB", (64, 48)).save(folder / "photos" / f"{number:04d}.jpg")
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(folder / "photos" / f"{number:04d}.jpg")
         level = "pixel-level" if number < 50 else "image-level"
         savemat(folder / "annotations" / level / f"{number:04d}.mat", {"groundtruth": np.ones((48, 64), np.uint8)})
     return folder
