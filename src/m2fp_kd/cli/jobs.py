@@ -105,15 +105,15 @@ class Job:
 
         written = self.written(wanted)
         recording = [self.frames] if self.is_video else written
-        return all(path.exists() for path in written) and not any(
-            recorded(path) != made_from or self._changed_after(path) for path in recording
-        )
+        if not (all(path.exists() for path in written) and all(recorded(path) == made_from for path in recording)):
+            return False
+        return not self._changed_after(min(path.stat().st_mtime for path in recording))
 
-    def _changed_after(self, result: Path) -> bool:
-        """Return whether the source was written after a result; a time in the future tells nothing."""
+    def _changed_after(self, moment: float) -> bool:
+        """Return whether the source was written after a moment; a time in the future tells nothing."""
         if self.remote or not self.source.exists():
             return False
-        return result.stat().st_mtime < self.source.stat().st_mtime <= time.time()
+        return moment < self.source.stat().st_mtime <= time.time()
 
     def made_from(self, settings: Sequence[object]) -> str:
         """Return what identifies the origin of the results: a hash of the settings and of the source's name and size.

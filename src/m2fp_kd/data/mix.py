@@ -62,8 +62,7 @@ def _apart(sources: Mapping[str, Source]) -> dict[str, Source]:
     """Leave out the training photos of which another source validates or tests on a copy."""
     apart = {}
     for name, source in sources.items():
-        others = [one.splits for other, one in sources.items() if other != name]
-        held_out = [record for splits in others for record in (*stored(splits.val), *splits.test)]
+        held_out = [r for other, one in sources.items() if other != name for r in one.splits.held_out]
         train = source.splits.train
         kept = train if isinstance(train, DrawnPhotos) else without_copies(train, held_out)
         if left_out := len(train) - len(kept):
@@ -191,8 +190,7 @@ class MixedDataModule(ParsingDataModule):
     def check_files(self, known: Path) -> None:
         """Check all photos and label maps on disk, each in the labels of its source."""
         for source in self.sources.values():
-            splits = source.splits
-            on_disk = [*stored(splits.train), *stored(splits.val), *splits.test]
+            on_disk = [*stored(source.splits.train), *source.splits.held_out]
             check_photos(on_disk, source.part_sets.source, known)
 
     def setup(self, stage: str | None = None) -> None:

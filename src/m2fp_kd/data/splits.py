@@ -40,6 +40,11 @@ class Splits:
     test: Sequence[Record] = ()
     unlabelled: Sequence[Record] = ()
 
+    @property
+    def held_out(self) -> list[Record]:
+        """Photos on disk to validate or test on."""
+        return [*stored(self.val), *self.test]
+
 
 def m2fp_splits(
     root: str | Path, val: str = HOLDOUT, test: str | None = None, held_out: float = HOLDOUT_FRACTION
@@ -156,7 +161,7 @@ def unlabelled_records(splits: Splits, sources: str | Path | Sequence[str | Path
     if isinstance(sources, str | Path):
         sources = [sources]
     records = [record for source in sources for record in _source_records(splits, source)]
-    kept = without_copies(records, [*stored(splits.val), *splits.test])
+    kept = without_copies(records, splits.held_out)
     if left_out := len(records) - len(kept):
         log.info("left out %d photos of data.unlabelled: the data set validates or tests on them", left_out)
     return kept
@@ -169,14 +174,14 @@ def stored(photos: Sequence[Record] | DrawnPhotos) -> Sequence[Record]:
 
 def without_copies(records: Sequence[Record], held_out: Sequence[Record]) -> list[Record]:
     """Return the records whose photos are not among those held out, byte for byte."""
-    sizes, candidates = ({record.image.stat().st_size for record in group} for group in (held_out, records))
-    common = sizes & candidates  # only files of these sizes have to be read
-    known = {file_sha256(record.image) for record in held_out if record.image.stat().st_size in common}
-    return [
-        record
-        for record in records
-        if record.image.stat().st_size not in common or file_sha256(record.image) not in known
-    ]
+    sizes = {record.image: record.image.stat().st_size for record in (*records, *held_out)}
+    common = set.intersection(*({sizes[record.image] for record in group} for group in (records, held_out)))
+    known = {file_sha256(record.image) for record in held_out if sizes[record.image] in common}
+
+    def copied(record: Record) -> bool:  # only files of these sizes have to be read
+        return sizes[record.image] in common and file_sha256(record.image) in known
+
+    return [record for record in records if not copied(record)]
 
 
 def _source_records(splits: Splits, source: str | Path) -> Sequence[Record]:
