@@ -1,7 +1,6 @@
 """Hostile files: readable pixels are read whatever surrounds them, and the rest is refused by one kind of error."""
 
 import os
-import time
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -101,15 +100,14 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
-def test_a_file_of_millions_of_pieces_is_refused_with_little_memory_and_time(name: str) -> None:
+def test_a_file_of_millions_of_pieces_is_refused_with_little_memory(name: str) -> None:
     data = IN_PIECES[name]
     tracemalloc.start()
-    start = time.process_time()
     with pytest.raises(PhotoError, match=r"more than \d+ (pieces|chunks|scans)"):
         read_photo(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2.1 * len(data) + 40_000_000 and time.process_time() - start < 5  # tracing takes most of it
+    assert peak < 2.1 * len(data) + 40_000_000
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])

@@ -1,4 +1,4 @@
-"""/healthz answers within a second while 256 connections attack the server in every way at once."""
+"""/healthz answers soon while 256 connections attack the server in every way at once."""
 
 import socket
 import threading
@@ -13,7 +13,7 @@ from tests.runtime.conftest import artefact  # noqa: F401  a fixture
 from tests.serve.attacks import HEADER, attacked, head
 from tests.serve.conftest import encoded
 from tests.serve.probes import idle_server, probing
-from tests.serve.test_attacks import LIMITS, MULTIPART, NOISE, bounded
+from tests.serve.test_attacks import LIMITS, MULTIPART, NOISE, SOON, bounded
 
 SECONDS = 6
 
@@ -97,13 +97,13 @@ def server(artefact):  # noqa: F811
         yield found
 
 
-def test_health_is_answered_within_a_second_and_memory_stays_within_the_budget(server, tmp_path):
+def test_health_is_answered_soon_and_memory_stays_within_the_budget(server, tmp_path):
     check = bounded(server)
     with idle_server(tmp_path) as idle, probing(f"http://127.0.0.1:{server.port}/healthz", idle) as worst:
         with storm(server.port) as ended:
             ended.wait(SECONDS)
         ours, of_idle = worst()
     # The idle server tells how long this machine, which other programs use too, keeps any process waiting.
-    assert ours < 1 + 10 * of_idle, f"{ours:.2f} s, an idle server {of_idle:.2f} s"
+    assert ours < SOON + 10 * of_idle, f"{ours:.2f} s, an idle server {of_idle:.2f} s"
     print(f"/healthz {ours:.3f} s at worst, an idle server {of_idle:.3f} s")
     check()
