@@ -13,8 +13,8 @@ from m2fp_kd.data.workers import end_with_parent
 from m2fp_kd.labels import load_label_set
 
 PROGRAM = """
-import multiprocessing, time
-from m2fp_kd.data.workers import end_with_parent
+import time
+from m2fp_kd.data.workers import end_with_parent, start_method
 
 def load(seconds):
     print("starting", flush=True)
@@ -23,7 +23,7 @@ def load(seconds):
     time.sleep(600)
 
 if __name__ == "__main__":
-    worker = multiprocessing.get_context("spawn").Process(target=load, args=(SECONDS,))
+    worker = start_method().Process(target=load, args=(SECONDS,))
     worker.start()
     time.sleep(600)
 """

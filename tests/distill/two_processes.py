@@ -1,15 +1,24 @@
-"""Two processes of a distributed training on this machine, connected by gloo."""
+"""Two processes of a distributed training on this machine, connected by gloo.
+
+They are forked from a process that has imported the pipeline, because the import takes longer than their trainings.
+"""
 
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import forkserver, get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parents[2]
+from tests.distill.one_of_two import be
 
-Process = subprocess.Popen[str]
+SECONDS = 400
+
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload(["m2fp_kd.pipeline"])
+forkserver.ensure_running()  # before a data module starts one that imports less
 
 
 def free_port() -> int:
@@ -19,41 +28,46 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of a process that imports this checkout."""
-    return os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+@dataclass(frozen=True)
+class Ended:
+    """How both processes ended.
+
+    Attributes:
+        codes: their exit codes; a signal's is negative.
+        printed: what they printed.
+    """
+
+    codes: list[int | None]
+    printed: str
 
 
-def start(module: str, *arguments: object) -> list[Process]:
-    """Start `python -m MODULE` twice, as torchrun would."""
-    common = environment() | {
+def until_end(act: Callable[..., None], *arguments: object) -> Ended:
+    """Call a function of a module in two processes, in an environment as torchrun's, until both have ended."""
+    common = os.environ | {
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
         "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
     }  # fmt: skip
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            env=common | {"RANK": rank, "LOCAL_RANK": rank},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
+    with TemporaryDirectory() as folder:
+        outputs = [Path(folder) / rank for rank in ("0", "1")]
+        processes = [
+            FORKS.Process(target=be, args=(common | {"RANK": one.name, "LOCAL_RANK": one.name}, one, act, arguments))
+            for one in outputs
+        ]
+        for process in processes:
+            process.start()
+        _wait(processes)
+        return Ended([process.exitcode for process in processes], "\n".join(one.read_text() for one in outputs))
 
 
-def ended(started: Sequence[Process]) -> tuple[list[int], str]:
-    """Wait for processes; return their exit codes and what they printed."""
-    try:
-        printed = [process.communicate(timeout=400)[0] for process in started]
-        return [process.returncode for process in started], "\n".join(printed)
-    finally:
-        for process in started:
-            process.kill()
+def run(act: Callable[..., None], *arguments: object) -> None:
+    """Call a function of a module in two processes; both must end well."""
+    ended = until_end(act, *arguments)
+    assert ended.codes == [0, 0], ended.printed
 
 
-def run(module: str, *arguments: object) -> None:
-    """Run `python -m MODULE` in two processes; both must end well."""
-    codes, printed = ended(start(module, *arguments))
-    assert codes == [0, 0], printed
+def _wait(processes: list[BaseProcess]) -> None:
+    for process in processes:
+        process.join(SECONDS)
+    for process in processes:
+        process.kill()
+        process.join()

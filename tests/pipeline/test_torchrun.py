@@ -1,5 +1,6 @@
 """Whole runs that torchrun starts: two processes on one machine, and two 'machines' on loopback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from m2fp_kd.evaluation.report.report import read_report
-from tests.distill.two_processes import ROOT, ended, environment, free_port
+from tests.distill.one_of_two import ROOT
+from tests.distill.two_processes import free_port
 
 pytestmark = pytest.mark.long
 
@@ -19,6 +21,9 @@ PLACES = {
 }
 """Options of each torchrun."""
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1"}
+"""Variables of a process that imports this checkout."""
+
 
 def together(place: str, overrides: list[str]) -> tuple[list[int], str]:
     """Run `train.py` by each torchrun of a place."""
@@ -26,11 +31,16 @@ def together(place: str, overrides: list[str]) -> tuple[list[int], str]:
     started = [
         subprocess.Popen(
             [*TORCHRUN, *options, *address, str(ROOT / "train.py"), *overrides],
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for options in PLACES[place]
     ]  # fmt: skip
-    return ended(started)
+    try:
+        printed = [process.communicate(timeout=400)[0] for process in started]
+        return [process.returncode for process in started], "\n".join(printed)
+    finally:
+        for process in started:
+            process.kill()
 
 
 @pytest.mark.parametrize("place", PLACES)

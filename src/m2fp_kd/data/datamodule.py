@@ -17,7 +17,7 @@ from m2fp_kd.data.layouts import Record, data_sha256
 from m2fp_kd.data.sampling import EpochSampler, Pool, WholeSampler, photos_drawn
 from m2fp_kd.data.splits import Splits, select
 from m2fp_kd.data.teacher_cache import CacheError, TeacherCache
-from m2fp_kd.data.workers import end_with_parent
+from m2fp_kd.data.workers import end_with_parent, start_method
 from m2fp_kd.labels import LABEL_SETS, Bridge, LabelSet, PartSets, load_label_set
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.label_origin import label_models
@@ -257,8 +257,7 @@ class ParsingDataModule(pl.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             worker_init_fn=end_with_parent,
-            # A process forked after an inference engine started its threads crashes; a spawned one does not.
-            multiprocessing_context="spawn" if self.workers else None,
+            multiprocessing_context=start_method() if self.workers else None,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate,
             **options,

@@ -1,8 +1,23 @@
 """Processes that load photos."""
 
-import multiprocessing
 import os
 import threading
+from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing.context import BaseContext
+
+
+def start_method() -> BaseContext:
+    """Return how these processes are started.
+
+    A process that is forked after an inference engine has started its threads crashes. So Python forks them from a
+    server without threads, which imports PyTorch once for all of them. Where there is no fork, each is spawned and
+    imports it itself.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["m2fp_kd.data.dataset"])
+    return context
 
 
 def end_with_parent(worker: int = 0) -> None:
@@ -14,6 +29,6 @@ def end_with_parent(worker: int = 0) -> None:
 
 
 def _wait() -> None:
-    if (parent := multiprocessing.parent_process()) is not None:
+    if (parent := parent_process()) is not None:
         parent.join()
         os._exit(1)

@@ -1,6 +1,5 @@
 """Every term of the objective on four photos, or on one half of them in each of two processes."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -99,8 +98,9 @@ def _result(name: str, photos: slice) -> tuple[Tensor, list[Tensor]]:
     ]
 
 
-if __name__ == "__main__":
+def main(folder: Path) -> None:
+    """Be a process of two; save its results."""
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
-    torch.save(results(slice(2 * rank, 2 * rank + 2)), Path(sys.argv[1]) / f"{rank}.pt")
+    torch.save(results(slice(2 * rank, 2 * rank + 2)), folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()

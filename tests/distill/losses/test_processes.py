@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from tests.distill import two_processes
-from tests.distill.losses.batch_of_four import TERMS, results
+from tests.distill.losses.batch_of_four import TERMS, main, results
 
 OUTPUTS = 4
 """Fields of the student's output; the other gradients are those of a term's own weights."""
@@ -21,7 +21,7 @@ def alone() -> Results:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     folder = tmp_path_factory.mktemp("ranks")
-    two_processes.run("tests.distill.losses.batch_of_four", folder)
+    two_processes.run(main, folder)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from tests.distill.training.short_training import Mishap, train
@@ -17,7 +16,3 @@ def main(folder: Path, victim: int) -> None:
     train(
         "fpn", folder, "", "data.batch_size=2", "trainer.max_epochs=2", callbacks=[mishap], frozen=False
     )  # the cache of the sample is its teacher
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))

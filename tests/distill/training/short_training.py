@@ -1,7 +1,6 @@
 """One epoch on the sample, in one process or as one of two; both have four photos in a batch together."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,3 @@ def main(folder: Path, teacher: str) -> None:
     mishap = Mishap(1, 1, broken_photo)
     found["failed"] = refused("mix", folder / "failed", teacher, "data.batch_size=2", callbacks=[mishap])
     torch.save(found, folder / f"{rank}.pt")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from tests.distill import two_processes
-from tests.distill.training.killed_training import STEP
+from tests.distill.training.killed_training import STEP, main
 
-PROGRAM, NOBODY = "tests.distill.training.killed_training", -1
+NOBODY = -1
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    two_processes.run(PROGRAM, folder, NOBODY)
+    two_processes.run(main, folder, NOBODY)
     return folder
 
 
@@ -26,11 +26,11 @@ def state(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
 @pytest.mark.long
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_training_continues_after_either_process_was_killed(victim: int, tmp_path: Path, undisturbed: Path) -> None:
-    codes, _ = two_processes.ended(two_processes.start(PROGRAM, tmp_path, victim))
+    codes = two_processes.until_end(main, tmp_path, victim).codes
     assert codes[victim] == -signal.SIGKILL and codes[1 - victim] == 1, "the other one ends by itself"
     if victim == 1:  # the first process saved its state
         assert state(tmp_path, "interrupted")["global_step"] == STEP
-    two_processes.run(PROGRAM, tmp_path, NOBODY)
+    two_processes.run(main, tmp_path, NOBODY)
     found, expected = state(tmp_path), state(undisturbed)
     assert found["global_step"] == expected["global_step"]
     differing = [name for name, value in expected["state_dict"].items() if not found["state_dict"][name].equal(value)]

@@ -8,14 +8,14 @@ import torch
 from torch.testing import assert_close
 
 from tests.distill import two_processes
-from tests.distill.training.short_training import TRAININGS, train
+from tests.distill.training.short_training import TRAININGS, main, train
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory, teacher_file: Path) -> Path:
     """Return the folder in which two processes trained."""
     folder = tmp_path_factory.mktemp("together")
-    two_processes.run("tests.distill.training.short_training", folder, teacher_file)
+    two_processes.run(main, folder, str(teacher_file))
     return folder
 
 

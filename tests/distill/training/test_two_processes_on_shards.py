@@ -17,9 +17,9 @@ from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.labels import LABEL_SETS
 from tests.distill import two_processes
 from tests.distill.training.killed_training import STEP
-from tests.distill.training.sharded_training import UNEVEN, train_from
+from tests.distill.training.sharded_training import UNEVEN, main, train_from
 
-PROGRAM, NOBODY = "tests.distill.training.sharded_training", -1
+NOBODY = -1
 
 PHOTOS = [f"{seed:08d}" for seed in range(12)]
 
@@ -40,7 +40,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def together(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
     """Return the folder in which two processes trained undisturbed."""
     folder = tmp_path_factory.mktemp("together")
-    two_processes.run(PROGRAM, folder, shards, NOBODY)
+    two_processes.run(main, folder, shards, NOBODY)
     return folder
 
 
@@ -97,9 +97,9 @@ def test_two_processes_train_as_one_with_the_same_batches(
 def test_a_training_continues_after_either_process_was_killed(
     victim: int, tmp_path: Path, shards: Path, together: Path
 ) -> None:
-    codes, _ = two_processes.ended(two_processes.start(PROGRAM, tmp_path, shards, victim))
+    codes = two_processes.until_end(main, tmp_path, shards, victim).codes
     assert codes[victim] == -signal.SIGKILL and codes[1 - victim] == 1, "the other one ends by itself"
-    two_processes.run(PROGRAM, tmp_path, shards, NOBODY)
+    two_processes.run(main, tmp_path, shards, NOBODY)
     found, expected = state(tmp_path), state(together)
     assert found["global_step"] == expected["global_step"]
     differing = [name for name, value in expected["state_dict"].items() if not found["state_dict"][name].equal(value)]

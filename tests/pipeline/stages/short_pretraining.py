@@ -1,7 +1,6 @@
 """`stage=pretrain` for a short epoch, in one process or as one of two; both have four photos in a batch together."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -35,7 +34,3 @@ def main(folder: Path, photos: Path, weights: Path) -> None:
     FeaturePretraining.on_fit_start = keep_statistics  # type: ignore[method-assign]
     scores = pretrain(folder, photos, weights, "data.batch_size=2")
     torch.save(scores, folder / f"{os.environ['RANK']}.pt")
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))

@@ -12,7 +12,7 @@ from m2fp_kd.data.synthetic import write_dataset
 from m2fp_kd.distill.training.feature_pretraining import FeaturePretraining
 from m2fp_kd.models.backbones import build_backbone
 from tests.distill import two_processes
-from tests.pipeline.stages.short_pretraining import keep_statistics, pretrain
+from tests.pipeline.stages.short_pretraining import keep_statistics, main, pretrain
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -23,7 +23,7 @@ def test_two_processes_pretrain_as_one(tmp_path: Path, monkeypatch: pytest.Monke
     weights = save_backbone(tmp_path / "resnet18.safetensors", build_backbone("resnet18"), {"backbone": "resnet18"})
     together, alone = tmp_path / "together", tmp_path / "alone"
     together.mkdir()
-    two_processes.run("tests.pipeline.stages.short_pretraining", together, photos, weights)
+    two_processes.run(main, together, photos, weights)
     monkeypatch.setattr(FeaturePretraining, "on_fit_start", keep_statistics)
     scores = pretrain(alone, photos, weights, "data.batch_size=4", "trainer.devices=1")
 
