@@ -19,7 +19,7 @@ from m2fp_kd.pipeline import run
 from m2fp_kd.runtime.arrays import softmax
 from m2fp_kd.runtime.artefact import load_card
 from m2fp_kd.runtime.geometry import restore_dense
-from tests.pipeline.conftest import Composer, composed, one_engine, scenes, teacher_file  # noqa: F401  fixtures
+from tests.pipeline.conftest import Composer, composed, made_up_times, scenes, teacher_file  # noqa: F401  fixtures
 
 CIHP = LABEL_SETS["cihp"]
 

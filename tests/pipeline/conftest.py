@@ -1,6 +1,7 @@
 """A data set, a teacher and settings small enough for a whole run in seconds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from omegaconf import DictConfig
 from m2fp_kd.checkpoints.network import save_network
 from m2fp_kd.config import register_resolvers
 from m2fp_kd.data.synthetic import write_dataset
+from m2fp_kd.evaluation.speed.measure import Measurement
 from m2fp_kd.labels import load_label_set
 from m2fp_kd.models.backbones import build_backbone
 from m2fp_kd.models.m2fp import build_m2fp
-from m2fp_kd.runtime.engines import engines_for
 from m2fp_kd.runtime.geometry import Geometry
 from m2fp_kd.runtime.provenance import Lineage
 from tests.distill.tiny import TINY
@@ -25,15 +26,22 @@ Composer = Callable[..., DictConfig]
 
 
 @pytest.fixture
-def every_engine() -> None:
-    """Let a run measure every installed engine, not only the preferred one."""
+def measured() -> None:
+    """Let a run measure its artefacts in every installed engine."""
 
 
 @pytest.fixture(autouse=True)
-def one_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure one engine only, to spare most runs the start of a process per engine."""
-    if "every_engine" not in request.fixturenames:
-        monkeypatch.setattr("m2fp_kd.pipeline.record.latency.engines_for", lambda path: engines_for(path)[:1])
+def made_up_times(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare most runs the processes that measure their artefacts."""
+    if "measured" not in request.fixturenames:
+        monkeypatch.setattr("m2fp_kd.pipeline.record.latency.measure", made_up_measurement)
+
+
+def made_up_measurement(path: Path, photos: object, threads: int | None, engine: str, **_: object) -> Measurement:
+    """Stand in for `measure`."""
+    size = path.stat().st_size / 1e6
+    times = Measurement(2.0, 3.0, 50, "made up", threads, engine, "f32", {"model": "made up"}, size)
+    return replace(times, peak_mb=100.0, network=[64, 64], other_cores=0.0)
 
 
 @pytest.fixture(scope="session")

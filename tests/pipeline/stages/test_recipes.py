@@ -96,6 +96,7 @@ def test_accuracy_control_runs_as_a_step(composed: Composer) -> None:
     assert models["student_int8"].note == (f"left in fp32: {', '.join(layers)}" if layers else None)
 
 
+@pytest.mark.usefixtures("measured")
 def test_every_export_format_is_a_step(composed: Composer) -> None:
     steps = ["export", "torchscript", "int8_static", "int8_fx", "openvino_int8"]
     any_quantise = [

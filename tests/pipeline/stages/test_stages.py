@@ -268,7 +268,7 @@ def test_a_finished_student_of_other_photos_is_not_reused(composed: Composer, sc
         photo.write_bytes(content)
 
 
-@pytest.mark.usefixtures("every_engine")
+@pytest.mark.usefixtures("measured")
 def test_a_student_that_starts_from_another_inherits_its_licence(composed: Composer, teacher_file: Path) -> None:
     first = composed("teacher=live", f"teacher.checkpoint={teacher_file}", "distill=classic", "trainer.max_epochs=1")
     run(first)
