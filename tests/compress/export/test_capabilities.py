@@ -43,7 +43,7 @@ WORKING = [
     Cell("torchscript", "fp32", "teacher", False),
     Cell("openvino", "int8", "fpn", False),
     Cell("torchscript", "int8", "fpn", False),
-    Cell("onnx", "int8", "m2fp", True),
+    pytest.param(Cell("onnx", "int8", "m2fp", True), marks=pytest.mark.long),  # a run quantises an M2FP too
     Cell("openvino", "int8", "teacher", True),
     pytest.param(Cell("executorch", "fp32", "fpn", True), marks=pytest.mark.long),  # the snippets' test runs one too
     Cell("ncnn", "fp32", "fpn", False),
