@@ -195,11 +195,12 @@ def main() -> None:
                 print(f"| {kind} | {milliseconds:.2f} | {100 * milliseconds / sum(times.values()):.0f} % |")
         return
     with TemporaryDirectory() as folder:
-        files = {}
+        files, requests = {}, {}
         for number, (name, build) in enumerate(NETWORKS.items()):
             torch.manual_seed(0)
-            files[name] = quantised(build().eval(), Path(folder) / str(number), SIZES.get(name, SIZE))
-        requests = {name: compiled(file, SIZES.get(name, SIZE)) for name, file in files.items()}
+            size = SIZES.get(name, SIZE)
+            files[name] = quantised(build().eval(), Path(folder) / str(number), size)
+            requests[name] = compiled(files[name], size)
         first = next(iter(files))
         requests[CHANNELS_LAST] = compiled(files[first], channels_last=True)
         times = cpu_milliseconds(requests)

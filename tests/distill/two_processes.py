@@ -6,7 +6,6 @@ They are forked from a process that has imported the pipeline, because the impor
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import forkserver, get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,21 +27,12 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How both processes ended.
+def until_end(act: Callable[..., None], *arguments: object) -> tuple[list[int | None], str]:
+    """Call a function of a module in two processes, in an environment as torchrun's, until both have ended.
 
-    Attributes:
-        codes: their exit codes; a signal's is negative.
-        printed: what they printed.
+    Returns:
+        Their exit codes, negative for a signal, and what they printed.
     """
-
-    codes: list[int | None]
-    printed: str
-
-
-def until_end(act: Callable[..., None], *arguments: object) -> Ended:
-    """Call a function of a module in two processes, in an environment as torchrun's, until both have ended."""
     common = os.environ | {
         "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
         "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
@@ -56,13 +46,13 @@ def until_end(act: Callable[..., None], *arguments: object) -> Ended:
         for process in processes:
             process.start()
         _wait(processes)
-        return Ended([process.exitcode for process in processes], "\n".join(one.read_text() for one in outputs))
+        return [process.exitcode for process in processes], "\n".join(one.read_text() for one in outputs)
 
 
 def run(act: Callable[..., None], *arguments: object) -> None:
     """Call a function of a module in two processes; both must end well."""
-    ended = until_end(act, *arguments)
-    assert ended.codes == [0, 0], ended.printed
+    codes, printed = until_end(act, *arguments)
+    assert codes == [0, 0], printed
 
 
 def _wait(processes: list[BaseProcess]) -> None:

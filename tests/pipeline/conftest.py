@@ -1,7 +1,6 @@
 """A data set, a teacher and settings small enough for a whole run in seconds."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,9 +38,20 @@ def made_up_times(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 def made_up_measurement(path: Path, photos: object, threads: int | None, engine: str, **_: object) -> Measurement:
     """Stand in for `measure`."""
-    size = path.stat().st_size / 1e6
-    times = Measurement(2.0, 3.0, 50, "made up", threads, engine, "f32", {"model": "made up"}, size)
-    return replace(times, peak_mb=100.0, network=[64, 64], other_cores=0.0)
+    return Measurement(
+        p50_ms=2.0,
+        p95_ms=3.0,
+        runs=50,
+        photos="made up",
+        threads=threads,
+        engine=engine,
+        precision="f32",
+        cpu={"model": "made up"},
+        megabytes=path.stat().st_size / 1e6,
+        peak_mb=100.0,
+        network=[64, 64],
+        other_cores=0.0,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import resource
 import signal
@@ -136,6 +137,12 @@ def read(one: socket.socket, size: int) -> None:
     with suppress(OSError):
         while size > 0 and (piece := one.recv(min(size, 65536))):
             size -= len(piece)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def drip(opened: Sequence[socket.socket], seconds: float) -> None:

@@ -49,7 +49,7 @@ def test_a_request_that_never_ends_delays_the_end_for_the_time_of_grace_only(art
     with attacked(artefact(), "--grace=1") as server, connections(server.port, 1, head(1000)):
         start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(20) == 0 and time.monotonic() - start > 0.9
+        assert server.process.wait(20) == 0 and 0.9 < time.monotonic() - start < 5
 
 
 def test_an_idle_connection_does_not_delay_the_end_and_the_server_says_that_it_is_not_ready(artefact):  # noqa: F811
@@ -61,4 +61,5 @@ def test_an_idle_connection_does_not_delay_the_end_and_the_server_says_that_it_i
             with suppress(OSError):
                 one.sendall(b"\r\n")
             assert answer_of(one).startswith(b"HTTP/1.1 503")
-        assert server.process.wait(10) == 0
+        start = time.monotonic()
+        assert server.process.wait(10) == 0 and time.monotonic() - start < 4

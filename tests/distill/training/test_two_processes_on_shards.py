@@ -97,7 +97,7 @@ def test_two_processes_train_as_one_with_the_same_batches(
 def test_a_training_continues_after_either_process_was_killed(
     victim: int, tmp_path: Path, shards: Path, together: Path
 ) -> None:
-    codes = two_processes.until_end(main, tmp_path, shards, victim).codes
+    codes, _ = two_processes.until_end(main, tmp_path, shards, victim)
     assert codes[victim] == -signal.SIGKILL and codes[1 - victim] == 1, "the other one ends by itself"
     two_processes.run(main, tmp_path, shards, NOBODY)
     found, expected = state(tmp_path), state(together)

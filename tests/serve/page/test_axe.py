@@ -59,10 +59,10 @@ def test_page(open_page, look):
     assert_accessible(page)
 
 
-def test_page_that_requires_a_token(open_page):
+def test_page_that_requires_a_token(open_page, look):
     with serving(made_up("lite")[0], Settings(token="open sesame")) as address:
-        assert_accessible(open_page(address, ready="#token:not([hidden])", **STILL))
-        docs = open_page(f"{address}/docs", ready="#operations button", **STILL)
+        assert_accessible(open_page(address, ready="#token:not([hidden])", **look))
+        docs = open_page(f"{address}/docs", ready="#operations button", **look)
         expect(docs.locator("#token")).to_be_visible()
         assert_accessible(docs)
 
