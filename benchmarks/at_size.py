@@ -3,6 +3,7 @@
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
     python benchmarks/at_size.py resnet101 --size 512 --out DIR     an untrained M2FP with the published architecture
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
+    python benchmarks/at_size.py efficientnet_lite0 --student fpn --width 64 --size 384 --out DIR    a narrow decoder
     python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 3 --out DIR    with a heavier head
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
@@ -38,7 +39,7 @@ from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry, place
 SCENES = 4
 
 
-def load(source: str, student: str | None, layers: int, queries: int) -> tuple[nn.Module, LabelSet]:
+def load(source: str, student: str | None, width: int, layers: int, queries: int) -> tuple[nn.Module, LabelSet]:
     """Load the network of a file, or build an untrained one for CIHP on the backbone that `source` names."""
     if source not in BACKBONES:
         saved = load_network(source)
@@ -46,7 +47,7 @@ def load(source: str, student: str | None, layers: int, queries: int) -> tuple[n
     torch.manual_seed(0)
     backbone, labels = build_backbone(source), load_label_set("cihp")
     if student == "fpn":
-        return FPNStudent(backbone, labels.num_parts).eval(), labels
+        return FPNStudent(backbone, labels.num_parts, width).eval(), labels
     if student == "m2fp":
         network = M2FPStudent(backbone, labels.num_parts, labels.has_human, queries=queries, layers=layers)
         return network.eval(), labels
@@ -59,6 +60,7 @@ def main() -> None:
         "network", help=f"FILE.json of a run, or the backbone of an untrained M2FP: {', '.join(BACKBONES)}"
     )
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
+    command.add_argument("--width", type=int, default=128, help="channels of the decoder of an untrained fpn student")
     command.add_argument("--layers", type=int, default=2, help="decoder layers of an untrained m2fp student")
     command.add_argument("--queries", type=int, default=100, help="queries of an untrained m2fp student")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
@@ -68,7 +70,7 @@ def main() -> None:
     options = command.parse_args()
     if options.size < CANVAS_MULTIPLE or options.size % CANVAS_MULTIPLE:
         command.error(f"--size must be a multiple of {CANVAS_MULTIPLE}")
-    network, labels = load(options.network, options.student, options.layers, options.queries)
+    network, labels = load(options.network, options.student, options.width, options.layers, options.queries)
     if options.prune:
         goal = Goal("parameters", options.prune, measure(network, options.size, "parameters"))
         prune_untrained(cast(Prunable, network), options.size, goal)

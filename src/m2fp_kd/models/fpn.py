@@ -7,6 +7,9 @@ from m2fp_kd.models.backbones import Backbone
 from m2fp_kd.models.normalise import Normalise
 from m2fp_kd.models.outputs import StudentOutput
 
+STRIDE, COARSEST = 4, 32
+"""Canvas pixels per cell of the part logits, and image pixels per cell of the backbone's coarsest features."""
+
 
 class FPNDecoder(nn.Module):
     """Light feature pyramid (Lin et al. 2017, "Feature Pyramid Networks") that refines fine features by coarse ones.
@@ -47,10 +50,18 @@ class FPNStudent(nn.Module):
         backbone: backbone with features at strides 4, 8, 16, 32.
         num_parts: P, background included.
         width: channels of the decoder.
+        scale: side of the images that the backbone sees, as a share of the canvas's side, 0.5..1. A strong backbone on
+            fewer pixels can be both faster and more accurate than a light one on all of them.
+
+    Raises:
+        ValueError: the scale is out of range.
     """
 
-    def __init__(self, backbone: Backbone, num_parts: int, width: int = 128) -> None:
+    def __init__(self, backbone: Backbone, num_parts: int, width: int = 128, scale: float = 1.0) -> None:
         super().__init__()
+        if not 0.5 <= scale <= 1:
+            raise ValueError(f"scale={scale} of a student must be in 0.5..1")
+        self.scale = scale
         self.normalise = Normalise()
         self.backbone = backbone
         self.decoder = FPNDecoder(backbone.channels, width)
@@ -62,8 +73,23 @@ class FPNStudent(nn.Module):
         Args:
             images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
         """
-        features = self.decoder(self.backbone(self.normalise(images)))[0]
-        return StudentOutput(part_logits=self.classifier(features), features=features)
+        images = self.normalise(images)
+        if self.scale == 1:
+            features = self.decoder(self.backbone(images))[0]
+            return StudentOutput(part_logits=self.classifier(features), features=features)
+        sides = images.shape[-2:]
+        seen = F.interpolate(images, size=[_scaled(side, self.scale) for side in sides], mode="bilinear")
+        features = self.decoder(self.backbone(seen))[0]
+        logits, features = (
+            F.interpolate(values, size=[side // STRIDE for side in sides], mode="bilinear")
+            for values in (self.classifier(features), features)
+        )
+        return StudentOutput(part_logits=logits, features=features)
+
+
+def _scaled(side: int, scale: float) -> int:
+    """Return the multiple of 32 nearest to a share of a side, in integers only, which every exporter can trace."""
+    return (side * round(COARSEST * scale) // COARSEST + COARSEST // 2) // COARSEST * COARSEST
 
 
 def _separable(width: int) -> nn.Sequential:
