@@ -123,13 +123,19 @@ def weights_of(cell: Cell) -> str:
     return "fp16" if cell.format == "ncnn" else cell.precision
 
 
-def build(kind: str, backbone: str) -> nn.Module:
-    """Build one of `NETWORKS` with random weights and with BatchNorm statistics of a few images."""
+def build(kind: str, backbone: str, scale: float = 1.0) -> nn.Module:
+    """Build one of `NETWORKS` with random weights and with BatchNorm statistics of a few images.
+
+    Args:
+        kind: one of `NETWORKS`.
+        backbone: one of `BACKBONES`.
+        scale: that of an `FPNStudent`; the other networks have none.
+    """
     torch.manual_seed(0)
     body = build_backbone(backbone)
     network: nn.Module
     if kind == "fpn":
-        network = FPNStudent(body, LABELS.num_parts, width=32)
+        network = FPNStudent(body, LABELS.num_parts, width=32, scale=scale)
     elif kind == "m2fp":
         network = M2FPStudent(body, LABELS.num_parts, LABELS.has_human, width=32, queries=12, layers=3, heads=4)
     else:
@@ -282,11 +288,17 @@ def main() -> int:
     command.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     command.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     command.add_argument("--size", type=int, default=64)
+    command.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help="what fpn students see, as a share of the canvas; in ncnn only with a fixed size",
+    )
     options = command.parse_args()
     torch.set_num_threads(1)
     wrong = 0
     for backbone, kind in product(options.backbones, options.networks):
-        network = build(kind, backbone)
+        network = build(kind, backbone, options.scale)
         for cell in cells():
             if cell.network != kind or cell.format not in options.formats or cell.precision not in options.precisions:
                 continue

@@ -113,8 +113,45 @@ def test_copying_a_head_skips_tensors_of_another_shape() -> None:
     assert torch.equal(after["query_features"], teacher.transformer_decoder.query_features)
 
 
+@pytest.mark.parametrize(
+    ("scale", "canvas", "seen"),
+    [
+        (0.75, (128, 256), (96, 192)),
+        (0.625, (256, 512), (160, 320)),
+        (0.75, (32, 96), (32, 64)),
+        (0.5, (32, 64), (32, 32)),
+    ],
+)
+def test_a_backbone_sees_its_share_of_the_canvas(scale: float, canvas: tuple[int, int], seen: tuple[int, int]) -> None:
+    student, sizes = FPNStudent(_backbone(), PARTS, width=16, scale=scale).eval(), []
+    student.backbone.register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[-2:])))
+    output = student(_images(1, *canvas))
+    assert sizes == [seen]
+    assert output.part_logits.shape[-2:] == output.features.shape[-2:] == (canvas[0] // 4, canvas[1] // 4)
+
+
+def test_a_scaled_student_is_the_plain_one_between_two_resizes() -> None:
+    plain, scaled = (FPNStudent(_backbone(), PARTS, width=16, scale=scale).eval() for scale in (1, 0.75))
+    scaled.load_state_dict(plain.state_dict())
+    images = _images(2, 64, 128).float()
+    with torch.no_grad():
+        found = scaled(images)
+        expected = plain(nn.functional.interpolate(images, (64, 96), mode="bilinear"))
+    for name in ("part_logits", "features"):
+        resized = nn.functional.interpolate(getattr(expected, name), (16, 32), mode="bilinear")
+        torch.testing.assert_close(getattr(found, name), resized, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scaled.classifier(found.features), found.part_logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.49, 1.01, 0, -1, float("nan")])
+def test_a_scale_out_of_range_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match=r"scale=.* must be in 0\.5\.\.1"):
+        FPNStudent(_backbone(), PARTS, scale=scale)
+
+
 STUDENTS = {
     "fpn": lambda: FPNStudent(_backbone(), PARTS, width=16),
+    "fpn, scaled": lambda: FPNStudent(_backbone(), PARTS, width=16, scale=0.75),
     "m2fp": lambda: M2FPStudent(_backbone(), PARTS, True, width=16, queries=9, heads=2),
 }
 students = pytest.mark.parametrize("student", STUDENTS)

@@ -77,14 +77,15 @@ class FPNStudent(nn.Module):
         if self.scale == 1:
             features = self.decoder(self.backbone(images))[0]
             return StudentOutput(part_logits=self.classifier(features), features=features)
-        sides = images.shape[-2:]
-        seen = F.interpolate(images, size=[_scaled(side, self.scale) for side in sides], mode="bilinear")
+        height, width = images.shape[-2:]
+        seen = _resized(images, _scaled(height, self.scale), _scaled(width, self.scale))
         features = self.decoder(self.backbone(seen))[0]
-        logits, features = (
-            F.interpolate(values, size=[side // STRIDE for side in sides], mode="bilinear")
-            for values in (self.classifier(features), features)
-        )
-        return StudentOutput(part_logits=logits, features=features)
+        logits = _resized(self.classifier(features), height // STRIDE, width // STRIDE)
+        return StudentOutput(part_logits=logits, features=_resized(features, height // STRIDE, width // STRIDE))
+
+
+def _resized(values: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(values, size=[height, width], mode="bilinear")
 
 
 def _scaled(side: int, scale: float) -> int:

@@ -69,6 +69,22 @@ def test_supported_cells_agree_with_pytorch(cell: Cell, networks: dict[str, nn.M
     assert check(cell, networks[cell.network], tmp_path, 64).within(weights_of(cell))
 
 
+def test_ncnn_makes_the_sizes_of_a_scaled_student_constants(tmp_path: Path) -> None:
+    cell = Cell("ncnn", "fp32", "fpn", False)
+    with pytest.raises(Unsupported, match="sizes of a scaled student constants; export it with a fixed size"):
+        make(cell, build("fpn", BACKBONE, scale=0.75), tmp_path, _card(cell), [])
+    assert not list(tmp_path.rglob("model.*"))
+
+
+@pytest.mark.parametrize(
+    "cell", [Cell("ncnn", "fp32", "fpn", True), Cell("torchscript", "int8", "fpn", False)], ids=str
+)
+def test_scaled_students_agree_with_pytorch(cell: Cell, tmp_path: Path) -> None:
+    if cell.format in CONVERTERS:
+        pytest.importorskip(CONVERTERS[cell.format][0], reason="the converter is not installed")
+    assert check(cell, build("fpn", BACKBONE, scale=0.75), tmp_path, 128).within(weights_of(cell))
+
+
 def test_fp16_weights_have_a_limit_of_their_own() -> None:
     found = Agreement(0.9994, 0.0011)
     assert found.within(weights_of(Cell("ncnn", "fp32", "fpn", False)))

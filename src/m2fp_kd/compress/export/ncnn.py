@@ -15,6 +15,7 @@ from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, Unsupported, ki
 from m2fp_kd.compress.export.device import traced_core
 from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
+from m2fp_kd.models.fpn import FPNStudent
 from m2fp_kd.runtime.artefact import Card, save_card
 from m2fp_kd.runtime.files import atomic_path
 
@@ -33,7 +34,10 @@ def export_ncnn(network: nn.Module, path: str | Path, card: Card) -> None:
     Raises:
         Unsupported: this network cannot be exported to ncnn, or pnnx refuses it.
     """
-    require(Cell("ncnn", "fp32", kind_of(network, card), card.geometry["fixed"]))
+    fixed = card.geometry["fixed"]
+    require(Cell("ncnn", "fp32", kind_of(network, card), fixed))
+    if not fixed and isinstance(network, FPNStudent) and network.scale != 1:
+        raise Unsupported("pnnx makes the sizes of a scaled student constants; export it with a fixed size, or to ONNX")
     import pnnx
 
     path = Path(path)
