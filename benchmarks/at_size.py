@@ -3,7 +3,7 @@
     python benchmarks/at_size.py runs/NAME/student.json --size 512 --out DIR
     python benchmarks/at_size.py resnet101 --size 512 --out DIR     an untrained M2FP with the published architecture
     python benchmarks/at_size.py mobilenetv3 --student m2fp --out DIR         an untrained student for CIHP's parts
-    python benchmarks/at_size.py efficientnet_lite0 --student fpn --width 64 --size 384 --out DIR    a narrow decoder
+    python benchmarks/at_size.py efficientnet_lite0 --student fpn --width 64 --scale 0.75 --out DIR    sees 3/4
     python benchmarks/at_size.py mobilenetv3 --student m2fp --layers 3 --out DIR    with a heavier head
     python benchmarks/at_size.py resnet50 --prune 0.4 --size 512 --out DIR    40 % of its parameters pruned first
 
@@ -39,18 +39,18 @@ from m2fp_kd.runtime.geometry import CANVAS_MULTIPLE, Geometry, place
 SCENES = 4
 
 
-def load(source: str, student: str | None, width: int, layers: int, queries: int) -> tuple[nn.Module, LabelSet]:
-    """Load the network of a file, or build an untrained one for CIHP on the backbone that `source` names."""
-    if source not in BACKBONES:
-        saved = load_network(source)
+def load(options: argparse.Namespace) -> tuple[nn.Module, LabelSet]:
+    """Load the network of a file, or build an untrained one for CIHP on the backbone that `options.network` names."""
+    if options.network not in BACKBONES:
+        saved = load_network(options.network)
         return saved.module, saved.labels
     torch.manual_seed(0)
-    backbone, labels = build_backbone(source), load_label_set("cihp")
-    if student == "fpn":
-        return FPNStudent(backbone, labels.num_parts, width).eval(), labels
-    if student == "m2fp":
-        network = M2FPStudent(backbone, labels.num_parts, labels.has_human, queries=queries, layers=layers)
-        return network.eval(), labels
+    backbone, labels = build_backbone(options.network), load_label_set("cihp")
+    if options.student == "fpn":
+        return FPNStudent(backbone, labels.num_parts, options.width, options.scale).eval(), labels
+    if options.student == "m2fp":
+        head = {"queries": options.queries, "layers": options.layers}
+        return M2FPStudent(backbone, labels.num_parts, labels.has_human, **head).eval(), labels
     return build_m2fp(backbone, labels.num_classes).eval(), labels
 
 
@@ -61,6 +61,7 @@ def main() -> None:
     )
     command.add_argument("--student", choices=["fpn", "m2fp"], help="an untrained student instead of an untrained M2FP")
     command.add_argument("--width", type=int, default=128, help="channels of the decoder of an untrained fpn student")
+    command.add_argument("--scale", type=float, default=1.0, help="what an untrained fpn student sees of the canvas")
     command.add_argument("--layers", type=int, default=2, help="decoder layers of an untrained m2fp student")
     command.add_argument("--queries", type=int, default=100, help="queries of an untrained m2fp student")
     command.add_argument("--size", type=int, default=512, help="side of the square input")
@@ -70,7 +71,7 @@ def main() -> None:
     options = command.parse_args()
     if options.size < CANVAS_MULTIPLE or options.size % CANVAS_MULTIPLE:
         command.error(f"--size must be a multiple of {CANVAS_MULTIPLE}")
-    network, labels = load(options.network, options.student, options.width, options.layers, options.queries)
+    network, labels = load(options)
     if options.prune:
         goal = Goal("parameters", options.prune, measure(network, options.size, "parameters"))
         prune_untrained(cast(Prunable, network), options.size, goal)

@@ -3,9 +3,8 @@
     python benchmarks/network_time.py                                              what each change saves
     python benchmarks/network_time.py --profile src/m2fp_kd/demo/model.onnx ...    shares of the operations of files
 
-Static INT8 in OpenVINO, f32 besides, one thread, CIHP's 20 parts, at 512x512 unless the row names another size. Changes
-are compared by the CPU time of this process, in turns, so that other programs disturb all alike. Quality is not
-measured: nothing is trained.
+Static INT8 in OpenVINO, f32 besides, one thread, CIHP's 20 parts, at 512x512. Changes are compared by the CPU time of
+this process, in turns, so that other programs disturb all alike. Quality is not measured: nothing is trained.
 """
 
 import argparse
@@ -14,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,6 +39,8 @@ WARM_UP, TURNS, CALLS, PROFILED = 3, 25, 4, 60
 LABELS = load_label_set("cihp")
 CHANNELS_LAST = "logits with channels last"
 LITE0 = "EfficientNet-Lite0 `fpn`, decoder 64 channels wide"
+SCALES = {LITE0: 1.0, f"{LITE0}, sees 3/4 of the canvas": 0.75, f"{LITE0}, sees 5/8": 0.625}
+"""Networks by the scale at which they see the canvas."""
 
 KINDS = {
     "logits to planes": r"Result|Transpose",
@@ -66,9 +68,9 @@ class AtStride8(FPNStudent):
         return StudentOutput(part_logits=self.classifier(features), features=features)
 
 
-def student(backbone: str = "mobilenetv3", width: int = 128) -> FPNStudent:
+def student(backbone: str = "mobilenetv3", width: int = 128, scale: float = 1.0) -> FPNStudent:
     """Return an untrained student."""
-    return FPNStudent(build_backbone(backbone), LABELS.num_parts, width)
+    return FPNStudent(build_backbone(backbone), LABELS.num_parts, width, scale)
 
 
 def with_layers(kind: str, change: Callable[[nn.Module], nn.Module]) -> FPNStudent:
@@ -120,33 +122,29 @@ NETWORKS: dict[str, Callable[[], FPNStudent]] = {
     "pruned to 65 % of its multiplications": pruned,
     "MobileNetV3-Small `fpn`": lambda: student("mobilenetv3_small"),
     "EfficientNet-Lite0 `fpn`": lambda: student("efficientnet_lite0"),
-    **dict.fromkeys((LITE0, f"{LITE0}, at 384x384", f"{LITE0}, at 320x320"), lambda: student("efficientnet_lite0", 64)),
+    **{name: partial(student, "efficientnet_lite0", 64, scale) for name, scale in SCALES.items()},
 }
-SIZES = {f"{LITE0}, at {size}x{size}": size for size in (384, 320)}
-"""Side of the canvas of some networks; the others have `SIZE`."""
 
 
-def quantised(network: FPNStudent, folder: Path, size: int) -> Path:
+def quantised(network: FPNStudent, folder: Path) -> Path:
     """Export a network in INT8; return the file."""
-    geometry = Geometry(size, fixed=True)
+    geometry = Geometry(SIZE, fixed=True)
     card = Card(LABELS.to_dict(), asdict(geometry), "fp32", "fpn")
     fp32, int8 = folder / "fp32" / "model.onnx", folder / "int8" / "model.onnx"
     write_artefact(to_onnx(deployable(network, card), geometry), fp32, card)
-    scenes = (place(draw_scene(seed, size, (1, 3)).image, geometry)[0][None] for seed in range(SCENES))
+    scenes = (place(draw_scene(seed, SIZE, (1, 3)).image, geometry)[0][None] for seed in range(SCENES))
     quantise_static(fp32, scenes, int8, replace(load_card(fp32), precision="int8"))
     return int8
 
 
-def compiled(
-    file: Path, size: int = SIZE, channels_last: bool = False, counters: bool = False
-) -> openvino.InferRequest:
+def compiled(file: Path, channels_last: bool = False, counters: bool = False) -> openvino.InferRequest:
     """Compile a file down to its logits, as the runtime does."""
     model = openvino.Core().read_model(file)
     logits = model.output("part_logits").node.input_value(0)
     if channels_last:
         logits = openvino.opset13.transpose(logits, [0, 2, 3, 1]).output(0)
     model = openvino.Model([openvino.opset13.result(logits)], model.get_parameters())
-    model.reshape([1, size, size, 3])
+    model.reshape([1, SIZE, SIZE, 3])
     settings = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
     settings |= {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1, "PERF_COUNT": counters}
     return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
@@ -154,14 +152,13 @@ def compiled(
 
 def cpu_milliseconds(requests: dict[str, openvino.InferRequest]) -> dict[str, np.ndarray]:
     """Return the CPU milliseconds of a call of each network in each turn."""
-    shapes = {name: tuple(request.get_input_tensor().shape) for name, request in requests.items()}
-    photos = {name: np.random.default_rng(0).integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
+    photo = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
     found = defaultdict(list)
     for turn in range(WARM_UP + TURNS):
         for name, request in requests.items():
             start = time.process_time()
             for _ in range(CALLS):
-                request.infer({0: photos[name]})
+                request.infer({0: photo})
             if turn >= WARM_UP:
                 found[name].append(1000 * (time.process_time() - start) / CALLS)
     return {name: np.array(times) for name, times in found.items()}
@@ -198,9 +195,8 @@ def main() -> None:
         files, requests = {}, {}
         for number, (name, build) in enumerate(NETWORKS.items()):
             torch.manual_seed(0)
-            size = SIZES.get(name, SIZE)
-            files[name] = quantised(build().eval(), Path(folder) / str(number), size)
-            requests[name] = compiled(files[name], size)
+            files[name] = quantised(build().eval(), Path(folder) / str(number))
+            requests[name] = compiled(files[name])
         first = next(iter(files))
         requests[CHANNELS_LAST] = compiled(files[first], channels_last=True)
         times = cpu_milliseconds(requests)
