@@ -59,10 +59,9 @@ class FPNStudent(nn.Module):
 
     def __init__(self, backbone: Backbone, num_parts: int, width: int = 128, scale: float = 1.0) -> None:
         super().__init__()
-        if not 0.5 <= scale <= 1:
-            raise ValueError(f"scale={scale} of a student must be in 0.5..1")
-        self.scale = scale
         self.normalise = Normalise()
+        self.scale = scale
+        self.reduce = Reduction(scale)
         self.backbone = backbone
         self.decoder = FPNDecoder(backbone.channels, width)
         self.classifier = nn.Conv2d(width, num_parts, 1)
@@ -74,14 +73,35 @@ class FPNStudent(nn.Module):
             images: (B, 3, H, W) RGB 0..255, uint8 or float; H and W multiples of 32.
         """
         images = self.normalise(images)
+        features = self.decoder(self.backbone(self.reduce(images)))[0]
+        logits = self.classifier(features)
+        if self.scale != 1:
+            height, width = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
+            logits, features = _resized(logits, height, width), _resized(features, height, width)
+        return StudentOutput(part_logits=logits, features=features)
+
+
+class Reduction(nn.Module):
+    """A bilinear resize of images to a share of each side, rounded to a multiple of 32.
+
+    Args:
+        scale: the share, 0.5..1; with 1 the images are unchanged.
+
+    Raises:
+        ValueError: the scale is out of range.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        if not 0.5 <= scale <= 1:
+            raise ValueError(f"scale={scale} of a student must be in 0.5..1")
+        self.scale = scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Resize images (B, C, H, W)."""
         if self.scale == 1:
-            features = self.decoder(self.backbone(images))[0]
-            return StudentOutput(part_logits=self.classifier(features), features=features)
-        height, width = images.shape[-2:]
-        seen = _resized(images, _scaled(height, self.scale), _scaled(width, self.scale))
-        features = self.decoder(self.backbone(seen))[0]
-        logits = _resized(self.classifier(features), height // STRIDE, width // STRIDE)
-        return StudentOutput(part_logits=logits, features=_resized(features, height // STRIDE, width // STRIDE))
+            return images
+        return _resized(images, _scaled(images.shape[-2], self.scale), _scaled(images.shape[-1], self.scale))
 
 
 def _resized(values: Tensor, height: int, width: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import nn
 
 from m2fp_kd.compress.export.capabilities import NETWORKS, Cell, kind_of, require
 from m2fp_kd.compress.export.deployable import Deployable, M2FPAsStudent, deployable, example_canvases
+from m2fp_kd.compress.export.reduction import reduced_in_blocks
 from m2fp_kd.compress.options import STRICT, Name
 from m2fp_kd.compress.source import Source
 from m2fp_kd.runtime.artefact import Card, save_card
@@ -40,7 +41,10 @@ def export_onnx(network: nn.Module, path: str | Path, card: Card) -> None:
     """
     geometry = Geometry(**card.geometry)
     require(Cell("onnx", "fp32", kind_of(network, card), geometry.fixed))
-    write_artefact(to_onnx(deployable(network, card), geometry), path, card)
+    copied = deployable(network, card)
+    if geometry.fixed:
+        reduced_in_blocks(copied, geometry.size)
+    write_artefact(to_onnx(copied, geometry), path, card)
 
 
 def write_artefact(model: ModelProto, path: str | Path, card: Card) -> None:
