@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from m2fp_kd.compress.export.deployable import deployable
-from m2fp_kd.compress.export.onnx import to_onnx, write_artefact
+from m2fp_kd.compress.export.onnx import export_onnx
 from m2fp_kd.compress.int8.static import quantise_static
 from m2fp_kd.compress.prune.pruning import Goal, measure, prune_untrained
 from m2fp_kd.data.synthetic import draw_scene
@@ -131,7 +130,7 @@ def quantised(network: FPNStudent, folder: Path) -> Path:
     geometry = Geometry(SIZE, fixed=True)
     card = Card(LABELS.to_dict(), asdict(geometry), "fp32", "fpn")
     fp32, int8 = folder / "fp32" / "model.onnx", folder / "int8" / "model.onnx"
-    write_artefact(to_onnx(deployable(network, card), geometry), fp32, card)
+    export_onnx(network, fp32, card)
     scenes = (place(draw_scene(seed, SIZE, (1, 3)).image, geometry)[0][None] for seed in range(SCENES))
     quantise_static(fp32, scenes, int8, replace(load_card(fp32), precision="int8"))
     return int8
