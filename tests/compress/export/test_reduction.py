@@ -17,7 +17,7 @@ from m2fp_kd.runtime.engines import open_engine
 
 LABELS = LABEL_SETS["pascal_person_part"]
 ROUNDING = 3e-4
-"""Of PyTorch's float32 positions of samples, times the difference of two neighbouring pixels."""
+"""PyTorch computes the positions of samples in float32, so its samples are off by up to this between unlike pixels."""
 
 
 @pytest.mark.parametrize(
